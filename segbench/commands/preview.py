@@ -1,0 +1,36 @@
+"""`data preview`: a labelled grid of samples as PNG, to look at the data before training on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from segbench.config.instantiate import build
+from segbench.core.errors import ConfigError, nearest
+from segbench.data.loading.source import SPLITS, SplitDataset
+from segbench.report.panels import draw_panel, sample_row
+
+
+def preview_data(config: dict[str, Any], out: Path, split: str, count: int) -> str:
+    """Write the first `count` samples of a split, as training would see them, and return a line about them.
+
+    Args:
+        config: The composed, checked and resolved configuration as plain data.
+        out: The PNG to write.
+        split: `train` (augmented), `val` or `test`.
+        count: Number of samples.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"there is no split '{split}'{nearest(split, SPLITS)}")
+    data = build(config["data"], plugins=config["plugins"], where="data")
+    data.prepare()
+    dataset = SplitDataset(data, split, data.augment if split == "train" else None, config["seed"])
+    rows = []
+    for index in range(min(count, len(dataset))):
+        item = dataset[0, index]
+        arrays = {name: tensor.numpy() for name, tensor in item.items() if name != "index"}
+        pictures = {name: array.transpose(1, 2, 0) for name, array in arrays.items() if name in ("image", "background")}
+        depth = {"depth": arrays["depth"][0]} if "depth" in arrays else {}
+        rows.append(sample_row({**pictures, "mask": arrays["mask"], **depth}, data.classes))
+    draw_panel(rows, data.classes, out)
+    return f"{len(rows)} of {data.describe(split)} ({split}): {out.absolute()}"

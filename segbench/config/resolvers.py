@@ -1,0 +1,27 @@
+"""The functions that YAML files may call as `${name:...}`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from omegaconf import OmegaConf
+
+from segbench.core import classes
+
+
+def stamp() -> str:
+    """Return the local time to the millisecond, as used in the names of run folders."""
+    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")[:-3]
+
+
+def _heads(task: str, names: Sequence[str]) -> dict[str, int]:
+    return classes.heads(task, list(names))
+
+
+def register() -> None:
+    """Make `${heads:task,classes}`, `${in_channels:inputs}`, `${padded:number}` and `${stamp:}` known."""
+    OmegaConf.register_new_resolver("heads", _heads, replace=True)
+    OmegaConf.register_new_resolver("in_channels", classes.in_channels, replace=True)
+    OmegaConf.register_new_resolver("padded", "{:03d}".format, replace=True)
+    OmegaConf.register_new_resolver("stamp", stamp, replace=True, use_cache=True)

@@ -1,0 +1,53 @@
+"""Errors a person can cause: one sentence that says what, where, and what would work, and an exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SegbenchError(Exception):
+    """Base of every error shown as one sentence without a traceback; `exit_code` is the process's exit status."""
+
+    exit_code = 1
+
+
+class ConfigError(SegbenchError):
+    """The composed experiment cannot work: a wrong name, key, value or combination."""
+
+    exit_code = 2
+
+
+class DataError(SegbenchError):
+    """The data is missing, unreadable, or not what was declared."""
+
+    exit_code = 3
+
+
+class CheckpointError(SegbenchError):
+    """No checkpoint that can be trusted was found, or it does not fit the experiment."""
+
+    exit_code = 4
+
+
+class NonFiniteError(SegbenchError):
+    """The loss became NaN or infinite."""
+
+    exit_code = 5
+
+
+class Interrupted(SegbenchError):
+    """Stopped by a signal after writing a checkpoint; the run can be resumed."""
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return a hint for a wrong `name`: `"; did you mean 'unet'?"`, or the list of valid names where none is near."""
+    names = sorted(valid)
+    match = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if match:
+        return f"; did you mean '{match[0]}'?"
+    return f"; choose from {', '.join(names)}" if names else ""

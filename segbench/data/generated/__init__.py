@@ -1,0 +1,1 @@
+"""Generated sets: a plan of a few numbers for each scene, and renderers that turn plans into pixels."""

@@ -1,0 +1,128 @@
+"""The pictures a generated set draws from: the shipped ones or the person's folders, read, checked and split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.rng import generator
+from segbench.data.loading.source import SPLITS
+from segbench.data.pictures import list_pictures, open_picture, read_all, read_cutout, read_rgb
+
+ASSETS = Path(__file__).parent / "assets"
+SPLIT_RULES = ("by_source", "random")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Decoded pictures with their names, in the order of the names, and a digest of their files."""
+
+    names: list[str]
+    images: list[Image.Image]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def read_foregrounds(folder: str | None) -> Pictures:
+    """Read cut-outs with alpha from `folder`, or the shipped ones where it is None."""
+    path = Path(folder).expanduser() if folder else ASSETS / "foregrounds"
+    files = list_pictures(path, "data.foregrounds")
+    return Pictures([f.stem for f in files], read_all(files, read_cutout, "data.foregrounds"), _digest(files))
+
+
+def read_backgrounds(folder: str | None) -> Pictures:
+    """Read photographs from `folder`, or the shipped ones where it is None."""
+    path = Path(folder).expanduser() if folder else ASSETS / "backgrounds"
+    files = list_pictures(path, "data.backgrounds")
+    return Pictures([f.stem for f in files], read_all(files, read_rgb, "data.backgrounds"), _digest(files))
+
+
+def _digest(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name}:".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def read_depth_maps(folder: str, names: Sequence[str], size: tuple[int, int], far: float) -> np.ndarray:
+    """Read a depth map of every background, made elsewhere.
+
+    Args:
+        folder: Holds one file for each background, of the same stem: `.npy` (float, in the unit of the depth model,
+            NaN where unknown) or a grey PNG of 8 or 16 bit (0 unknown, the largest value `far`).
+        names: Stems of the backgrounds.
+        size: Height and width to resize to, nearest only.
+        far: Depth of the largest PNG value.
+
+    Returns:
+        float32 `[len(names), H, W]`.
+    """
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise DataError(f"data.depth.from_folder: there is no folder {path}")
+    found = {file.stem: file for file in sorted(path.iterdir()) if file.suffix.lower() in (".npy", ".png")}
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise DataError(
+            f"data.depth.from_folder: {path} has no .npy or .png for {len(missing)} of {len(names)} backgrounds:"
+            f" {', '.join(missing[:20])}"
+        )
+    maps = read_all([found[name] for name in names], lambda file: _depth_map(file, far), "data.depth.from_folder")
+    resized = [Image.fromarray(depth).resize((size[1], size[0]), Image.Resampling.NEAREST) for depth in maps]
+    return np.stack([np.array(image, dtype=np.float32) for image in resized])
+
+
+def _depth_map(path: Path, far: float) -> np.ndarray:
+    if path.suffix.lower() == ".npy":
+        try:
+            depth = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(str(error)) from None
+    else:
+        picture = open_picture(path)
+        if picture.mode not in ("L", "I", "I;16"):
+            raise DataError(f"a depth map must be grey, its mode is {picture.mode}")
+        raw = np.asarray(picture).astype(np.float32)
+        depth = np.where(raw == 0, np.nan, raw / (255 if picture.mode == "L" else 65535) * far)
+    if depth.ndim != 2 or not np.issubdtype(depth.dtype, np.floating):
+        raise DataError(f"a depth map must be a float array [height, width], got {depth.dtype} {list(depth.shape)}")
+    if np.nanmin(depth, initial=np.inf) <= 0:
+        raise DataError("depth must be positive")
+    return depth.astype(np.float32)
+
+
+def split_sources(count: int, rule: str, shares: tuple[float, float], seed: int, what: str) -> dict[str, list[int]]:
+    """Return the numbers of the source pictures that each split may use.
+
+    Args:
+        count: How many sources there are.
+        rule: `by_source`: no source is in two splits. `random`: every split uses all of them.
+        shares: Shares of the sources for val and for test, for `by_source`.
+        seed: Key of the choice.
+        what: Name of the sources, for messages.
+    """
+    if rule not in SPLIT_RULES:
+        raise ConfigError(f"there is no data.split '{rule}'{nearest(rule, SPLIT_RULES)}")
+    if rule == "random":
+        return {split: list(range(count)) for split in SPLITS}
+    if min(shares) <= 0 or sum(shares) >= 1:
+        raise ConfigError(f"data.val_share and data.test_share must be above 0 and together below 1, got {shares}")
+    if count < 3:
+        raise DataError(
+            f"data.{what} has {count} picture{'s' * (count != 1)}, but data.split=by_source needs one for each of"
+            " train, val and test; add pictures or use data.split=random"
+        )
+    order = generator("sources", seed, what).permutation(count).tolist()
+    val = max(1, round(shares[0] * count))
+    test = max(1, min(round(shares[1] * count), count - val - 1))
+    val = min(val, count - test - 1)
+    return {"val": sorted(order[:val]), "test": sorted(order[val : val + test]), "train": sorted(order[val + test :])}

@@ -1,0 +1,127 @@
+"""The base of every data set: a LightningDataModule that checks its data first and serves it by the data law."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import pytorch_lightning as pl
+
+from segbench.core.classes import IGNORE_INDEX
+from segbench.core.errors import ConfigError, DataError
+from segbench.data.loading.augment import Augment
+from segbench.data.loading.loader import EpochLoader, PlanSampler, Position
+from segbench.data.loading.source import SPLITS, Arrays, SplitDataset
+
+
+class SegmentationData(pl.LightningDataModule):
+    """A data set with train, val and test samples.
+
+    Subclasses read and check everything in `prepare`, and return any sample from `sample`.
+
+    Args:
+        classes: Names of the classes; a pixel's id is its place in this list, 255 is ignored.
+        size: Height and width of the samples in pixels.
+        mean: Mean of red, green and blue over the training set, in 0..1.
+        std: Standard deviation likewise.
+        batch_size: Samples in a batch, of all devices together.
+        num_workers: Processes that make samples; 0 makes them in the training process.
+        pin_memory: Page-locked batches, for a GPU.
+        seed: Key of the data itself: which scenes exist and how sources are split. The same for every run to compare.
+        augment: Augmentation of training samples; None for none. val and test are never augmented.
+    """
+
+    entries: tuple[str, ...] = ("image", "mask")
+    """The arrays that every sample has; a task or an input that needs another one is refused."""
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        size: Sequence[int],
+        mean: Sequence[float],
+        std: Sequence[float],
+        batch_size: int,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        seed: int = 0,
+        augment: Augment | None = None,
+    ) -> None:
+        super().__init__()
+        if len(size) != 2 or min(size) < 1:
+            raise ConfigError(f"data.size must be [height, width] in pixels, got {list(size)}")
+        if batch_size < 1 or num_workers < 0:
+            raise ConfigError(
+                f"data.batch_size must be at least 1, data.num_workers at least 0, got {batch_size} and {num_workers}"
+            )
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise ConfigError(f"data.mean and data.std must be three numbers each, std above 0, got {mean} and {std}")
+        if len(set(classes)) != len(classes) or not 2 <= len(classes) < IGNORE_INDEX:
+            raise ConfigError(f"data.classes must be 2 to {IGNORE_INDEX - 1} different names, got {list(classes)}")
+        self.classes, self.size = list(classes), (int(size[0]), int(size[1]))
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.batch_size, self.num_workers, self.pin_memory = batch_size, num_workers, pin_memory
+        self.seed, self.augment = seed, augment
+        self.order_seed = 0
+        self.position: Position | None = None
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Read and check all data; raises a DataError that names every offender. Called once, before anything else."""
+
+    @abstractmethod
+    def sample(self, split: str, epoch: int, index: int) -> Arrays:
+        """Return the arrays of a sample, as `Source` says."""
+
+    @abstractmethod
+    def num_samples(self, split: str) -> int:
+        """Return the number of samples of a split."""
+
+    @abstractmethod
+    def fingerprint(self, split: str) -> str:
+        """Return a digest of all that decides the samples of a split; runs are comparable where it is equal."""
+
+    def describe(self, split: str) -> str:
+        """Return a few words on what a split consists of, for the header."""
+        return f"{self.num_samples(split):,} samples"
+
+    def check_splits(self) -> None:
+        """Raise a DataError for an empty split, or a training split of less than a batch."""
+        for split in SPLITS:
+            if self.num_samples(split) < 1:
+                raise DataError(f"the {split} split has no samples; data.{split}_size must be at least 1")
+        if self.num_samples("train") < self.batch_size:
+            raise DataError(
+                f"the train split has {self.num_samples('train')} samples, fewer than one batch;"
+                f" give data.batch_size={self.num_samples('train')} or more samples"
+            )
+
+    def loader(self, split: str) -> EpochLoader:
+        """Return the loader of a split; only the training split is shuffled, augmented and cut to whole batches."""
+        training = split == "train"
+        rank = self.trainer.global_rank if self.trainer else 0
+        world_size = self.trainer.world_size if self.trainer else 1
+        if self.batch_size % world_size:
+            raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {world_size} devices")
+        sampler = PlanSampler(
+            self.num_samples(split),
+            self.batch_size // world_size,
+            order=("order", self.order_seed) if training else None,
+            drop_last=training,
+            rank=rank,
+            world_size=world_size,
+        )
+        dataset = SplitDataset(self, split, self.augment if training else None, self.order_seed)
+        position = self.position if training else None
+        return EpochLoader(dataset, sampler, self.num_workers, self.pin_memory, position)
+
+    def train_dataloader(self) -> EpochLoader:
+        """Return the training loader."""
+        return self.loader("train")
+
+    def val_dataloader(self) -> EpochLoader:
+        """Return the validation loader."""
+        return self.loader("val")
+
+    def test_dataloader(self) -> EpochLoader:
+        """Return the test loader."""
+        return self.loader("test")

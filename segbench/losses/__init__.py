@@ -1,0 +1,1 @@
+"""Losses: each maps (prediction, batch) to a scalar and its named terms."""

@@ -1,0 +1,1 @@
+"""Metrics: integer counts accumulated on the device over a whole split, computed once."""

@@ -1,0 +1,1 @@
+"""Pictures and tables made of run folders. No torch here."""

@@ -1,0 +1,68 @@
+"""Curves of a run and its confusion matrix, as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from segbench.runs.metrics_log import read_metrics
+
+
+def draw_curves(metrics: Path, folder: Path) -> None:
+    """Write `loss.png` and `iou.png` of a run from its metrics.csv."""
+    rows = [row for row in read_metrics(metrics) if row["split"] == "epoch"]
+    if not rows:
+        return
+    classes = [name for name in rows[-1] if str(name).startswith("val/iou/")]
+    _lines(rows, ["train/loss", "val/loss"], "loss", folder / "loss.png")
+    _lines(rows, ["val/mean_iou", *classes], "IoU", folder / "iou.png", top=1.0)
+
+
+def _lines(rows: Sequence[dict], names: Sequence[str], label: str, path: Path, top: float | None = None) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name in names:
+        points = [(row["epoch"] + 1, row[name]) for row in rows if name in row]
+        if points:
+            wide = 2.5 if name in ("val/mean_iou", "val/loss", "train/loss") else 1.0
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=wide, marker="." if len(points) < 40 else None)
+    axes.set(xlabel="epoch", ylabel=label)
+    if top is not None:
+        axes.set_ylim(0, top)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=110)
+
+
+def draw_confusion(counts: np.ndarray, classes: Sequence[str], path: Path) -> None:
+    """Write the confusion matrix as PNG: each row is a true class, in per cent of its pixels.
+
+    Args:
+        counts: int64 `[C, C]`, rows truth, columns prediction.
+        classes: Names of the classes.
+        path: The PNG.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 2.2 + 0.55 * len(classes)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
+    ticks = range(len(classes))
+    axes.set_xticks(ticks, classes, rotation=60, ha="right")
+    axes.set_yticks(ticks, classes)
+    axes.set(xlabel="prediction", ylabel="truth")
+    for row in ticks:
+        for column in ticks:
+            ink = "white" if share[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{100 * share[row, column]:.1f}", ha="center", va="center", color=ink, fontsize=8)
+    figure.savefig(path, dpi=110)

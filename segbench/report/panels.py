@@ -1,0 +1,84 @@
+"""Panels of pictures: input | truth | prediction, with titles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from segbench.core.classes import IGNORE_INDEX
+from segbench.report.palette import colour, palette
+
+GAP, TITLE = 4, 18
+BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
+
+
+def sample_row(arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the pictures of one sample by title.
+
+    Args:
+        arrays: `image` uint8 `[H,W,3]`, `mask` ids `[H,W]`; where there are any `prediction` ids `[H,W]`, `background`
+            uint8 `[H,W,3]`, `depth` and `predicted_depth` float `[H,W]`.
+        classes: Names of the classes.
+    """
+    row = {"input": arrays["image"]}
+    if "background" in arrays:
+        row["background"] = arrays["background"]
+    row["truth"] = colour(arrays["mask"], len(classes))
+    if "prediction" in arrays:
+        row["prediction"] = colour(arrays["prediction"], len(classes))
+        row["errors"] = _errors(arrays["mask"], arrays["prediction"])
+    if "depth" in arrays:
+        far = float(np.nanmax(arrays["depth"], initial=1e-6))
+        row["depth"] = grey(arrays["depth"], far)
+        if "predicted_depth" in arrays:
+            row["predicted depth"] = grey(arrays["predicted_depth"], far)
+    return row
+
+
+def _errors(mask: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    wrong = (mask != prediction) & (mask != IGNORE_INDEX)
+    return np.where(wrong[..., None], np.uint8([213, 94, 0]), np.uint8([255, 255, 255]))
+
+
+def grey(depth: np.ndarray, far: float) -> np.ndarray:
+    """Return uint8 `[H,W,3]`: near is bright, `far` black, unknown dark red."""
+    level = np.clip(1 - np.nan_to_num(depth, nan=far) / far, 0, 1)
+    shades = np.repeat((255 * level).astype(np.uint8)[..., None], 3, axis=2)
+    return np.where(np.isnan(depth)[..., None], np.uint8([90, 0, 0]), shades)
+
+
+def draw_panel(rows: Sequence[Mapping[str, np.ndarray]], classes: Sequence[str], path: Path, least: int = 96) -> None:
+    """Write rows of pictures of one size as a PNG, with the titles of the first row and a legend of the classes.
+
+    Args:
+        rows: Pictures uint8 `[H,W,3]` by title.
+        classes: Names for the legend.
+        path: The PNG.
+        least: Pictures smaller than this are enlarged by a whole factor.
+    """
+    height, width = next(iter(rows[0].values())).shape[:2]
+    factor = max(1, -(-least // min(height, width)))
+    height, width = height * factor, width * factor
+    columns = max(len(row) for row in rows)
+    sheet = Image.new("RGB", (columns * (width + GAP) + GAP, len(rows) * (height + GAP) + 2 * TITLE + GAP), BACKGROUND)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
+    for column, title in enumerate(rows[0]):
+        draw.text((GAP + column * (width + GAP), 3), title, INK, font)
+    for line, row in enumerate(rows):
+        for column, picture in enumerate(row.values()):
+            tile = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
+            sheet.paste(tile, (GAP + column * (width + GAP), TITLE + line * (height + GAP)))
+    _legend(draw, classes, sheet.height - TITLE, font)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+
+
+def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], top: int, font: ImageFont.ImageFont) -> None:
+    colours, left = palette(len(classes)), GAP
+    for number, name in enumerate(classes):
+        draw.rectangle((left, top + 3, left + 10, top + 13), tuple(int(part) for part in colours[number]), INK)
+        draw.text((left + 14, top + 3), name, INK, font)
+        left += 22 + int(draw.textlength(name, font))

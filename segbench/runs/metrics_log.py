@@ -1,0 +1,70 @@
+"""The append-only metrics table of a run. A resume only ever adds rows; the reader lets the last of equal rows win."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+KEYS = ("split", "epoch", "step")
+
+
+class MetricsLog:
+    """Appends rows to a CSV file whose columns are fixed when it is made.
+
+    A row has a split (`train` for logged steps, `epoch` for the end of an epoch), the epoch (from 0), the optimizer
+    step (from 1) and one number for each column, empty where it was not measured.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns = [*KEYS, *columns]
+        if path.is_file():
+            with path.open(newline="") as file:
+                self.columns = next(csv.reader(file), self.columns)
+        else:
+            self._append(self.columns)
+        self._end_torn_line()
+
+    def add(self, split: str, epoch: int, step: int, values: Mapping[str, float]) -> None:
+        """Append one row; values without a column are left out."""
+        row: dict[str, str | int | float] = {"split": split, "epoch": epoch, "step": step, **values}
+        self._append([_text(row.get(column, "")) for column in self.columns])
+
+    def _append(self, cells: Sequence[str | int]) -> None:
+        with self.path.open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(cells)
+
+    def _end_torn_line(self) -> None:
+        # A kill in the middle of a write leaves half a row; a line break keeps the next row whole.
+        with self.path.open("rb+") as file:
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+
+
+def _text(value: str | int | float) -> str:
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def read_metrics(path: Path, up_to_step: int | None = None) -> list[dict[str, str | int | float]]:
+    """Return the rows in the order of their steps, each (split, epoch, step) once: the last one written.
+
+    Args:
+        path: The `metrics.csv` of a run.
+        up_to_step: Leave out rows beyond this step, as a resume from there must.
+    """
+    rows: dict[tuple[str, int, int], dict[str, str | int | float]] = {}
+    with path.open(newline="") as file:
+        for record in csv.DictReader(file):
+            try:
+                key = (record["split"], int(record["epoch"]), int(record["step"]))
+                row: dict[str, str | int | float] = {"split": key[0], "epoch": key[1], "step": key[2]}
+                for name, cell in record.items():
+                    if name not in KEYS and name is not None and cell:
+                        row[name] = float(cell)
+            except (TypeError, ValueError, KeyError):
+                continue  # half a row, left by a kill
+            rows[key] = row
+    kept = [row for key, row in rows.items() if up_to_step is None or key[2] <= up_to_step]
+    return sorted(kept, key=lambda row: (row["step"], row["split"] == "epoch"))

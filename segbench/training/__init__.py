@@ -1,0 +1,1 @@
+"""Training a run: the LightningModule, its callbacks, checkpoints and schedules."""

@@ -1,0 +1,199 @@
+"""The main job: train, select on val, test once from the best checkpoint, write everything into the run folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+
+from segbench.config.instantiate import build
+from segbench.core.errors import CheckpointError, Interrupted
+from segbench.report.curves import draw_confusion, draw_curves
+from segbench.report.summary import duration, print_summary
+from segbench.runs.environment import machine, versions
+from segbench.runs.folder import RunFolder, read_json
+from segbench.runs.metrics_log import MetricsLog
+from segbench.training.checkpoint_io import AtomicCheckpointIO, load_safely, newest_good
+from segbench.training.checkpointer import BEST, Checkpointer
+from segbench.training.experiment import Experiment, build_experiment
+from segbench.training.limits import Limits
+from segbench.training.module import SegmentationModule
+from segbench.training.progress import ProgressReport
+from segbench.training.recorder import Recorder
+from segbench.training.results import collect_results, write_per_image
+from segbench.training.sample_panels import SamplePanels
+from segbench.training.settings import TrainerSettings, make_trainer
+from segbench.training.signals import StopSignals
+
+log = logging.getLogger("segbench")
+
+
+def train(
+    config: Mapping[str, Any], run: RunFolder, begin: Callable[[RunFolder], None], console: Console
+) -> dict[str, Any]:
+    """Train the experiment of `config` in `run` and return its results.
+
+    Args:
+        config: The composed, checked and resolved configuration as plain data.
+        run: The run folder; a stopped run in it is continued.
+        begin: Makes the run folder; called once everything that can be refused has been checked.
+        console: Where progress and the final table go.
+
+    Raises:
+        SegbenchError: for everything the person can mend, with its exit code.
+    """
+    settings = TrainerSettings(**config["trainer"])
+    settings.prepare_torch()
+    experiment = build_experiment(config)
+    experiment.data.order_seed = config["seed"]
+    loggers = {name: build(node, plugins=config["plugins"], where=f"logger.{name}", save_dir=str(run.path))
+               for name, node in (config["logger"] or {}).items()}  # fmt: skip
+    experiment.data.prepare()
+    resumed = run.exists()
+    if resumed and (finished := _finished(run, settings, experiment)):
+        log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
+        return finished
+    begin(run)
+    with StopSignals() as signals, _status(run):
+        return _Training(config, settings, experiment, run, list(loggers.values()), signals, console).run_all(resumed)
+
+
+def _finished(run: RunFolder, settings: TrainerSettings, experiment: Experiment) -> dict[str, Any] | None:
+    if run.read_status()["state"] != "completed" or not run.results.is_file():
+        return None
+    results = read_json(run.results)
+    batches = experiment.data.num_samples("train") // experiment.data.batch_size
+    return results if results["steps"] >= settings.total_steps(batches) else None
+
+
+class _status:
+    """Keeps status.json true whatever happens."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+
+    def __enter__(self) -> None:
+        self.run.write_status("running", started=time.time())
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None:
+            self.run.write_status("completed", finished=time.time())
+        elif isinstance(error, Interrupted | KeyboardInterrupt):
+            self.run.write_status("interrupted", error=str(error))
+        else:
+            self.run.write_status("failed", error=f"{type(error).__name__}: {error}")
+
+
+class _Training:
+    """The steps of one run, with the objects they share."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        settings: TrainerSettings,
+        experiment: Experiment,
+        run: RunFolder,
+        loggers: list[Any],
+        signals: StopSignals,
+        console: Console,
+    ) -> None:
+        self.config, self.settings, self.run, self.console = config, settings, run, console
+        self.experiment, self.data = experiment, experiment.data
+        batches = self.data.num_samples("train") // self.data.batch_size
+        self.total_steps = settings.total_steps(batches)
+        self.module = SegmentationModule(
+            experiment.network, experiment.loss, experiment.make_optimizer, experiment.schedule, self.total_steps,
+            self.data.classes, experiment.mean, experiment.std, config["inputs"], config["seed"],
+            settings.channels_last,
+        )  # fmt: skip
+        columns = ["lr", "train/loss", *(f"train/{term}" for term in experiment.loss.terms), "val/loss",
+                   *(f"val/{name}" for name in self.module.scores["val_split"].names)]  # fmt: skip
+        self.recorder = Recorder(MetricsLog(run.metrics, columns), settings.log_every)
+        self.checkpointer = Checkpointer(run.checkpoints, self.recorder, signals, settings.checkpoint_every)
+        self.progress = ProgressReport(console, self.recorder)
+        panels = SamplePanels(run, self.data.classes, settings.panels_every)
+        # the checkpointer comes last: its checkpoint holds what the others have noted
+        limits = Limits(self.total_steps, settings.val_every)
+        callbacks = [limits, self.recorder, panels, self.progress, self.checkpointer]
+        self.trainer = make_trainer(settings, batches, run.path, callbacks, loggers, AtomicCheckpointIO())
+        self.data.position = self._position
+
+    def _position(self) -> tuple[int, int]:
+        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+
+    def run_all(self, resumed: bool) -> dict[str, Any]:
+        """Train, test, and write results, plots and tables."""
+        self._header(resumed)
+        began = time.perf_counter()
+        self.run.write_text(self.run.environment, _environment_text(self.trainer, self.config, self.data))
+        self.trainer.fit(
+            self.module, datamodule=self.data, ckpt_path=str(newest_good(self.run.checkpoints)) if resumed else None,
+            weights_only=True,
+        )  # fmt: skip
+        self.progress.close()
+        scores = self._evaluate_best()
+        results = collect_results(self.recorder, scores, self.module, self.trainer, self.data)
+        results["seconds"] = time.perf_counter() - began
+        self.run.write_results(results)
+        draw_curves(self.run.metrics, self.run.plots)
+        self._say_results(results)
+        return results
+
+    def _evaluate_best(self) -> dict[str, dict[str, float]]:
+        """Return the val and test scores of the best epoch's weights; the test is run once, here."""
+        best = self.run.checkpoints / BEST
+        if not best.is_file():
+            raise CheckpointError("training ended without a validation, so there is no best checkpoint to test")
+        self.module.load_state_dict(load_safely(best, self.module.device)["state_dict"])
+        scores = {}
+        for split, evaluate in (("val", self.trainer.validate), ("test", self.trainer.test)):
+            evaluate(self.module, datamodule=self.data, verbose=False)
+            scores[split], metric = self.module.finish_split(split)
+            write_per_image(self.run.per_image(split), metric, self.data.classes)
+            if split == "test":
+                draw_confusion(metric.counts.cpu().numpy(), self.data.classes, self.run.plots / "confusion.png")
+        return scores
+
+    def _header(self, resumed: bool) -> None:
+        parameters = sum(parameter.numel() for parameter in self.module.network.parameters())
+        chosen = self.config["name"]
+        log.info("%s %s: %s parameters, %s", "resuming" if resumed else "training", chosen, f"{parameters:,}",
+                 self.settings.where(self.trainer))  # fmt: skip
+        for split in ("train", "val", "test"):
+            log.info("  %-5s %s", split, self.data.describe(split))
+        log.info("  %s steps of %d images, run folder %s", f"{self.total_steps:,}", self.data.batch_size, self.run.path)
+
+    def _say_results(self, results: Mapping[str, Any]) -> None:
+        print_summary(self.console, results, self.data.classes)
+        speed = results["images_per_second"]
+        log.info(
+            "best epoch %d; %s; %s in %s; %s", results["best_epoch"] + 1,
+            "speed unknown" if speed is None or math.isnan(speed) else f"{speed:.0f} images/s trained",
+            f"{results['images_trained']:,} images", duration(results["seconds"]), f"run folder {self.run.path}",
+        )  # fmt: skip
+
+
+def _environment_text(trainer: pl.Trainer, config: Mapping[str, Any], data: Any) -> str:
+    device = trainer.strategy.root_device
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    content = {
+        **machine(),
+        "versions": versions(),
+        "device": str(device),
+        "gpu": gpu,
+        "cuda": torch.version.cuda if gpu else None,
+        "cudnn": torch.backends.cudnn.version() if gpu else None,
+        "threads": torch.get_num_threads(),
+        "world_size": trainer.world_size,
+        "precision": str(trainer.precision),
+        "seed": config["seed"],
+        "data_fingerprint": {split: data.fingerprint(split) for split in ("train", "val", "test")},
+    }
+    return json.dumps(content, indent=2) + "\n"

@@ -1,0 +1,147 @@
+"""The LightningModule: how any network, loss and data set are trained and scored; the whole recipe of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from segbench.core.classes import input_names
+from segbench.core.errors import DataError
+from segbench.core.rng import torch_seed
+from segbench.losses.base import Loss
+from segbench.metrics.confusion import SegmentationScores
+from segbench.training.schedules import Schedule
+
+Batch = dict[str, Tensor]
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+class SegmentationModule(pl.LightningModule):
+    """A network with its loss, optimizer and schedule.
+
+    Args:
+        network: Maps a float image `[B,C,H,W]` to a dict of predictions of the same height and width.
+        loss: Maps (prediction, batch) to a scalar and its named terms.
+        make_optimizer: Makes the optimizer of the parameters that are trained.
+        schedule: Factor of the learning rate by step.
+        total_steps: Optimizer steps of the whole training, which the schedule is spread over.
+        classes: Names of the classes.
+        mean: Mean of red, green and blue in 0..1, subtracted from what is fed.
+        std: Standard deviation that it is then divided by.
+        inputs: `image` or `image+background`.
+        seed: Key of everything random in a step, such as dropout.
+        channels_last: Memory layout of images and weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Loss,
+        make_optimizer: MakeOptimizer,
+        schedule: Schedule,
+        total_steps: int,
+        classes: Sequence[str],
+        mean: Sequence[float],
+        std: Sequence[float],
+        inputs: str = "image",
+        seed: int = 0,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network = network.to(memory_format=self.memory_format)
+        self.loss, self.make_optimizer, self.schedule, self.total_steps = loss, make_optimizer, schedule, total_steps
+        self.fed, self.seed = input_names(inputs), seed
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.scores = nn.ModuleDict(
+            {split: SegmentationScores(classes, per_image=True) for split in ("val_split", "test_split")}
+        )
+        self.eval_loss: dict[str, list[Tensor]] = {}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimizer; the schedule sets its learning rate before every step."""
+        return self.make_optimizer(p for p in self.network.parameters() if p.requires_grad)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the predictions of a batch whose pictures are uint8 or float in 0..255, `[B,3,H,W]`."""
+        pictures = [(batch[name].float() - self.mean) / self.std for name in self.fed]
+        image = torch.cat(pictures, dim=1) if len(pictures) > 1 else pictures[0]
+        return self.network(image.contiguous(memory_format=self.memory_format))
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Widen the mask on the device; it travels as one byte a pixel."""
+        return {**batch, "mask": batch["mask"].long()} if "mask" in batch else batch
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed the step from its position and set its learning rate: both are functions of where training is."""
+        torch.manual_seed(torch_seed("step", self.seed, self.current_epoch, batch_idx, self.global_rank))
+        factor = self.schedule.factor(self.global_step, self.total_steps)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = group.setdefault("base_lr", group["lr"]) * factor
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Return the loss, and its terms for the log."""
+        loss, terms = self.loss(self(batch), batch)
+        return {"loss": loss, "terms": terms}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Score a batch of the validation split and return the predictions."""
+        return self._evaluate(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Score a batch of the test split and return the predictions."""
+        return self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: Batch, split: str) -> dict[str, Tensor]:
+        prediction = self(batch)
+        loss, _ = self.loss(prediction, batch)
+        images = batch["image"].shape[0]
+        self.eval_loss.setdefault(split, []).append(
+            torch.stack([loss.detach().float() * images, loss.new_tensor(images, dtype=torch.float32)])
+        )
+        self.scores[f"{split}_split"].update(prediction["mask"], batch["mask"], batch["index"])
+        return prediction
+
+    def finish_split(self, split: str) -> tuple[dict[str, float], SegmentationScores]:
+        """Return the scores of a split that was just run, and the metric that still holds its counts.
+
+        Raises:
+            DataError: if masks held ids that are neither a class nor 255, or no labelled pixel at all.
+        """
+        metric = self.scores[f"{split}_split"]
+        scores = {name: float(value) for name, value in metric.compute().items()}
+        outside = int(metric.out_of_range)
+        if outside:
+            raise DataError(f"the masks of {split} hold {outside:,} pixels whose id is neither a class nor 255")
+        total, images = torch.stack(self.eval_loss.pop(split)).sum(0).tolist()
+        if scores["mean_iou"] != scores["mean_iou"]:
+            raise DataError(f"the {split} split has no labelled pixel, so there is nothing to score")
+        return {"loss": total / images, **scores}, metric
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the counts of the epoch before."""
+        self._reset("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the counts of an earlier test."""
+        self._reset("test")
+
+    def _reset(self, split: str) -> None:
+        self.scores[f"{split}_split"].reset()
+        self.eval_loss.pop(split, None)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the schedule's state."""
+        checkpoint["schedule"] = self.schedule.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the schedule's state."""
+        self.schedule.load_state_dict(checkpoint["schedule"])

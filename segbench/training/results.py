@@ -1,0 +1,91 @@
+"""What results.json and the per-image tables hold."""
+
+from __future__ import annotations
+
+import csv
+import io
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from segbench.core.files import write_atomic
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.metrics.confusion import SegmentationScores
+from segbench.training.module import SegmentationModule
+from segbench.training.recorder import Recorder
+
+
+def collect_results(
+    recorder: Recorder,
+    scores: Mapping[str, Mapping[str, float]],
+    module: SegmentationModule,
+    trainer: pl.Trainer,
+    data: SegmentationData,
+) -> dict[str, Any]:
+    """Return the content of results.json.
+
+    `metrics` holds for each name `best` (in the best epoch), `last` and `best_epoch` (from 0); the test has only been
+    run on the best epoch's weights, so its best and last are the same number.
+    """
+    metrics = {
+        name: {"best": recorder.best.get(name), "last": recorder.last.get(name), "best_epoch": recorder.best_epoch}
+        for name in sorted({*recorder.best, *recorder.last})
+    }
+    for name, value in scores["test"].items():
+        metrics[f"test/{name}"] = {"best": value, "last": value, "best_epoch": recorder.best_epoch}
+    parameters = list(module.network.parameters())
+    return {
+        "metrics": metrics,
+        "best_epoch": recorder.best_epoch,
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "images_trained": trainer.global_step * data.batch_size * trainer.accumulate_grad_batches,
+        "parameters": sum(parameter.numel() for parameter in parameters),
+        "trained_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        "flops_per_image": count_flops(module, data.size),
+        "images_per_second": recorder.images_per_second * trainer.world_size,
+        "peak_memory_bytes": peak_memory(module.device),
+        "classes": data.classes,
+        "data_fingerprint": {split: data.fingerprint(split) for split in ("train", "val", "test")},
+    }
+
+
+def count_flops(module: SegmentationModule, size: tuple[int, int]) -> int:
+    """Return the floating-point operations of one image's forward pass; a multiply-add counts as two."""
+    batch = {name: torch.zeros((1, 3, *size), device=module.device) for name in module.fed}
+    training = module.training
+    module.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(batch)
+    module.train(training)
+    return int(counter.get_total_flops())
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes that tensors took on a GPU, or that this process took on a CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def write_per_image(path: Path, metric: SegmentationScores, classes: Sequence[str]) -> None:
+    """Write one row an image: its number, its mean IoU and the true positive, false positive and false negative pixels.
+
+    `compare` pairs runs by these rows; the counts allow the data set's score of any choice of images.
+    """
+    table = metric.per_image_table()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["index", "mean_iou", *(f"{kind}/{name}" for name in classes for kind in ("tp", "fp", "fn"))])
+    for place, index in enumerate(table["index"].tolist()):
+        counts = [int(table[kind][place][number]) for number in range(len(classes)) for kind in ("tp", "fp", "fn")]
+        iou = float(table["iou"][place])
+        writer.writerow([index, f"{iou:.6f}" if iou == iou else "", *counts])
+    write_atomic(path, text.getvalue())

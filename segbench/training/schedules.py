@@ -1,0 +1,156 @@
+"""Learning-rate schedules as pure functions of the optimizer step, so that a resume cannot get them wrong.
+
+Each maps the step (from 0) and the total number of steps to a factor of `optimizer.lr`. Only the plateau schedule has a
+state; it changes at the end of a validation and is saved after it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from segbench.core.errors import ConfigError
+
+
+class Schedule:
+    """A constant learning rate, and the base of all schedules.
+
+    Args:
+        warmup: Share of all steps in which the rate rises linearly from near zero.
+    """
+
+    def __init__(self, warmup: float = 0.0) -> None:
+        if not 0 <= warmup < 1:
+            raise ConfigError(f"scheduler.warmup is a share of the training in [0, 1), got {warmup}")
+        self.warmup = warmup
+
+    def factor(self, step: int, total: int) -> float:
+        """Return the factor of the base learning rate for `step` of `total` steps."""
+        begin = self.warmup * total
+        if step < begin:
+            return (step + 1) / (begin + 1)
+        return self.shape(min(1.0, (step - begin) / max(1.0, total - begin)))
+
+    def shape(self, progress: float) -> float:
+        """Return the factor after the warm-up, for progress from 0 to 1."""
+        return 1.0
+
+    def observe(self, score: float) -> None:
+        """Take note of a validation's mean IoU."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `observe` has changed."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+
+
+class Cosine(Schedule):
+    """Half a cosine from 1 down to `final` (Loshchilov and Hutter, "SGDR", 2017, one period)."""
+
+    def __init__(self, warmup: float = 0.0, final: float = 0.0) -> None:
+        super().__init__(warmup)
+        self.final = final
+
+    def shape(self, progress: float) -> float:
+        """Return the factor for progress from 0 to 1."""
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2
+
+
+class Poly(Schedule):
+    """(1 - progress) ** power (Chen et al., "DeepLab", 2017)."""
+
+    def __init__(self, warmup: float = 0.0, power: float = 0.9) -> None:
+        super().__init__(warmup)
+        self.power = power
+
+    def shape(self, progress: float) -> float:
+        """Return the factor for progress from 0 to 1."""
+        return (1 - progress) ** self.power
+
+
+class Step(Schedule):
+    """Multiplies the rate by `gamma` at each milestone, a share of the training."""
+
+    def __init__(self, warmup: float = 0.0, milestones: list[float] | None = None, gamma: float = 0.1) -> None:
+        super().__init__(warmup)
+        self.milestones = [0.6, 0.85] if milestones is None else sorted(milestones)
+        if not all(0 < milestone < 1 for milestone in self.milestones):
+            raise ConfigError(f"scheduler.milestones are shares of the training in (0, 1), got {self.milestones}")
+        self.gamma = gamma
+
+    def shape(self, progress: float) -> float:
+        """Return the factor for progress from 0 to 1."""
+        return self.gamma ** sum(progress >= milestone for milestone in self.milestones)
+
+
+class OneCycle(Schedule):
+    """Rises by a cosine from 1 / `start` to 1 and falls by a cosine to 1 / `end` (Smith and Topin, 2018).
+
+    Args:
+        rise: Share of the training in which the rate rises.
+        start: The base learning rate divided by the first one.
+        end: The base learning rate divided by the last one.
+    """
+
+    def __init__(self, rise: float = 0.3, start: float = 25.0, end: float = 1e4) -> None:
+        super().__init__()
+        if not 0 < rise < 1 or start < 1 or end < 1:
+            raise ConfigError(f"scheduler needs 0 < rise < 1, start >= 1 and end >= 1, got {rise}, {start} and {end}")
+        self.rise, self.low, self.final = rise, 1 / start, 1 / end
+
+    def shape(self, progress: float) -> float:
+        """Return the factor for progress from 0 to 1."""
+        if progress < self.rise:
+            return _between(self.low, 1.0, progress / self.rise)
+        return _between(1.0, self.final, (progress - self.rise) / (1 - self.rise))
+
+
+class Plateau(Schedule):
+    """Multiplies the rate by `gamma` when the validation's mean IoU has not risen for more than `patience` epochs.
+
+    Args:
+        warmup: Share of all steps in which the rate rises linearly.
+        patience: Validations without a rise that are accepted.
+        gamma: The factor.
+        threshold: The least rise of the mean IoU that counts.
+        least: Least factor of the base learning rate.
+    """
+
+    def __init__(
+        self,
+        warmup: float = 0.0,
+        patience: int = 3,
+        gamma: float = 0.3,
+        threshold: float = 1e-4,
+        least: float = 1e-3,
+    ) -> None:
+        super().__init__(warmup)
+        self.patience, self.gamma, self.threshold, self.least = patience, gamma, threshold, least
+        self.current, self.best, self.waited = 1.0, -math.inf, 0
+
+    def shape(self, progress: float) -> float:
+        """Return the factor that the validations so far have led to."""
+        return self.current
+
+    def observe(self, score: float) -> None:
+        """Take note of a validation's mean IoU."""
+        if score > self.best + self.threshold:
+            self.best, self.waited = score, 0
+            return
+        self.waited += 1
+        if self.waited > self.patience:
+            self.current, self.waited = max(self.least, self.current * self.gamma), 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the factor, the best score and the validations waited."""
+        return {"current": self.current, "best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.current, self.best, self.waited = state["current"], state["best"], state["waited"]
+
+
+def _between(first: float, last: float, progress: float) -> float:
+    return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2

@@ -1,0 +1,109 @@
+"""Small data that tests make themselves, and the command line run within this process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass
+class Outcome:
+    """What a command left behind: its exit status and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Folders of six small cut-outs and six backgrounds, of different sizes."""
+    draw = np.random.default_rng(0)
+    folders = {"foregrounds": tmp_path / "fg", "backgrounds": tmp_path / "bg"}
+    for folder in folders.values():
+        folder.mkdir()
+    for number in range(6):
+        height, width = 40 + 4 * number, 60 - 3 * number
+        rows, columns = np.mgrid[:height, :width]
+        inside = ((rows / height - 0.5) ** 2 + (columns / width - 0.5) ** 2) * 4
+        rgba = draw.integers(0, 255, (height, width, 4)).astype(np.uint8)
+        rgba[..., 3] = np.clip((1.2 - inside) * 400, 0, 255).astype(np.uint8)
+        Image.fromarray(rgba).save(folders["foregrounds"] / f"f{number}.png")
+        photo = draw.integers(0, 255, (50 + number, 70, 3)).astype(np.uint8)
+        Image.fromarray(photo).save(folders["backgrounds"] / f"b{number}.png")
+    return folders
+
+
+@pytest.fixture
+def tiny(pictures):
+    """Overrides that make any run small: small pictures, a small network, two short epochs on one thread."""
+    return [
+        f"data.foregrounds={pictures['foregrounds']}",
+        f"data.backgrounds={pictures['backgrounds']}",
+        "trainer=debug",
+        "trainer.threads=1",
+        "data.size=[32,32]",
+        "model.width=4",
+        "model.depth=2",
+    ]
+
+
+@pytest.fixture
+def command(capfd, monkeypatch, tmp_path):
+    """Run train.py (or another entry) in this process, in an empty folder, and return its outcome."""
+    from segbench import cli
+
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def run(*arguments: str, entry=cli.train_main) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            entry()
+        captured = capfd.readouterr()
+        code = stop.value.code
+        return Outcome(code if isinstance(code, int) else 0 if code is None else 1, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def process(tmp_path):
+    """Run train.py in a process of its own, in an empty folder."""
+    folder = tmp_path / "there"
+
+    def run(*arguments: str, check: int | None = None, entry: str = "train.py", **environment: str) -> Outcome:
+        folder.mkdir(exist_ok=True)
+        done = subprocess.run(
+            [sys.executable, str(ROOT / entry), *arguments],
+            cwd=folder, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, **environment},
+        )  # fmt: skip
+        if check is not None:
+            assert done.returncode == check, done.stderr[-3000:]
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    run.folder = folder
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _torch_switches_back():
+    """Undo what a run sets globally, so that tests do not depend on their order."""
+    yield
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.use_deterministic_algorithms(False)
+        with contextlib.suppress(RuntimeError):
+            torch.set_num_threads(os.cpu_count() or 1)

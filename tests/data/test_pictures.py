@@ -1,0 +1,61 @@
+"""The picture decoder's rules."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segbench.core.errors import DataError
+from segbench.data import pictures as room
+from segbench.data.pictures import list_pictures, open_picture, read_cutout, read_rgb
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20), (200, 0, 0)).save(tmp_path / "a.jpg", exif=exif)
+    assert open_picture(tmp_path / "a.jpg").size == (20, 30)
+
+
+def test_modes_become_rgb(tmp_path):
+    Image.fromarray(np.full((4, 4), 40000, np.uint16)).save(tmp_path / "deep.png")
+    Image.new("CMYK", (4, 4), (0, 255, 255, 0)).save(tmp_path / "ink.jpg")
+    Image.new("L", (4, 4), 77).save(tmp_path / "grey.png")
+    Image.new("P", (4, 4)).save(tmp_path / "palette.png")
+    Image.new("RGBA", (4, 4), (100, 100, 100, 0)).save(tmp_path / "clear.png")
+    assert read_rgb(tmp_path / "deep.png").getpixel((0, 0)) == (156, 156, 156)
+    red = read_rgb(tmp_path / "ink.jpg").getpixel((0, 0))
+    assert red[0] > 200
+    assert red[1] < 60
+    assert read_rgb(tmp_path / "grey.png").getpixel((0, 0)) == (77, 77, 77)
+    assert read_rgb(tmp_path / "palette.png").mode == "RGB"
+    assert read_rgb(tmp_path / "clear.png").getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_cutout_is_cropped_to_what_is_visible(tmp_path):
+    picture = Image.new("RGBA", (20, 20))
+    picture.paste((9, 9, 9, 255), (5, 6, 11, 16))
+    picture.putpixel((5, 6), (9, 9, 9, 128))
+    picture.save(tmp_path / "a.png")
+    assert read_cutout(tmp_path / "a.png").size == (6, 10)
+
+
+def test_too_many_pixels_are_refused_by_the_header(tmp_path, monkeypatch):
+    Image.new("RGB", (100, 100)).save(tmp_path / "a.png")
+    monkeypatch.setattr(room, "MAX_PIXELS", 9999)
+    with pytest.raises(DataError, match="100 x 100 pixels"):
+        open_picture(tmp_path / "a.png")
+
+
+def test_animation_is_refused(tmp_path):
+    frames = [Image.new("RGB", (8, 8), (shade, 0, 0)) for shade in (0, 200)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match="animation"):
+        open_picture(tmp_path / "a.webp")
+
+
+def test_folder_without_pictures(tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(DataError, match="holds no pictures"):
+        list_pictures(tmp_path / "photos", "data.backgrounds")
+    with pytest.raises(DataError, match="did you mean 'photos'"):
+        list_pictures(tmp_path / "fotos", "data.backgrounds")
