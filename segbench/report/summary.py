@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 COLUMNS = ("iou", "dice", "accuracy")
+SHORT = {"iou": "IoU", "dice": "Dice", "accuracy": "acc"}
 MEANS = {"iou": "mean_iou", "dice": "mean_dice", "accuracy": "mean_accuracy"}
 
 
@@ -16,11 +18,11 @@ def print_summary(console: Console, results: Mapping[str, Any], classes: Sequenc
     """Print IoU, Dice and accuracy by class for val and test, and what the run cost."""
     metrics = results["metrics"]
     splits = [split for split in ("val", "test") if f"{split}/mean_iou" in metrics]
-    table = Table(title="scores of the best epoch", title_justify="left", pad_edge=False)
+    table = Table(title="scores of the best epoch", title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD)
     table.add_column("class")
     for split in splits:
         for column in COLUMNS:
-            table.add_column(f"{split} {column}", justify="right")
+            table.add_column(f"{split} {SHORT[column]}", justify="right", no_wrap=True)
     for name in classes:
         table.add_row(name, *(_cell(metrics, f"{s}/{c}/{name}") for s in splits for c in COLUMNS))
     table.add_section()

@@ -76,10 +76,6 @@ class SegmentationModule(pl.LightningModule):
         image = torch.cat(pictures, dim=1) if len(pictures) > 1 else pictures[0]
         return self.network(image.contiguous(memory_format=self.memory_format))
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Widen the mask on the device; it travels as one byte a pixel."""
-        return {**batch, "mask": batch["mask"].long()} if "mask" in batch else batch
-
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step from its position and set its learning rate: both are functions of where training is."""
         torch.manual_seed(torch_seed("step", self.seed, self.current_epoch, batch_idx, self.global_rank))
@@ -89,7 +85,7 @@ class SegmentationModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the loss, and its terms for the log."""
-        loss, terms = self.loss(self(batch), batch)
+        loss, terms = self.loss(self(batch), widen(batch))
         return {"loss": loss, "terms": terms}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -101,7 +97,7 @@ class SegmentationModule(pl.LightningModule):
         return self._evaluate(batch, "test")
 
     def _evaluate(self, batch: Batch, split: str) -> dict[str, Tensor]:
-        prediction = self(batch)
+        prediction, batch = self(batch), widen(batch)
         loss, _ = self.loss(prediction, batch)
         images = batch["image"].shape[0]
         self.eval_loss.setdefault(split, []).append(
@@ -145,3 +141,8 @@ class SegmentationModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the schedule's state."""
         self.schedule.load_state_dict(checkpoint["schedule"])
+
+
+def widen(batch: Batch) -> Batch:
+    """Return the batch with its mask as int64; it travels to the device as one byte a pixel."""
+    return {**batch, "mask": batch["mask"].long()}

@@ -17,6 +17,12 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from segbench.core.errors import ConfigError, nearest
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true")
+SETTLED = (
+    ".*smaller than the logging interval.*",  # metrics.csv has a row at the end of every epoch in any case
+    ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own call into torch
+)
+"""Warnings of Lightning about what is a choice of this project, or not for its users to mend."""
+
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 
 
@@ -95,9 +101,8 @@ def make_trainer(
     """Return a Trainer that only loops: files, progress, sampling and signals are this project's own."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    # both are choices of this project: workers are a setting, and the order of val and test is fixed
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    for message in SETTLED:
+        warnings.filterwarnings("ignore", message=message)
     plugins: list[Any] = [io]
     if SLURMEnvironment.detect():
         plugins.append(SLURMEnvironment(auto_requeue=False))

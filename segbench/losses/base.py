@@ -1,0 +1,96 @@
+"""What every loss is: (prediction, batch) to a scalar and its named terms, in float32, blind to ignored pixels."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from segbench.core.classes import IGNORE_INDEX, mask_channels
+from segbench.core.errors import ConfigError
+
+Tensors = dict[str, Tensor]
+
+
+class Loss(nn.Module):
+    """Base of all losses. `terms` are the names of what `forward` reports beside the scalar."""
+
+    head: str = "mask"
+    """The prediction that it works on."""
+
+    terms: tuple[str, ...] = ()
+
+    def check(self, classes: Sequence[str]) -> None:
+        """Raise a ConfigError if the loss cannot work on these classes."""
+
+    @abstractmethod
+    def forward(self, prediction: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+        """Return the scalar to minimise and the detached terms by name."""
+
+
+class MaskLoss(Loss):
+    """Base of the losses on masks: subclasses get logits, ids and which pixels count.
+
+    The logits are float32 whatever the precision of training, since sums over a picture overflow in half precision.
+    """
+
+    def forward(self, prediction: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+        """Return the loss of logits `[B,K,H,W]` against ids `[B,H,W]`; 0 where every pixel is ignored."""
+        with torch.autocast(prediction["mask"].device.type, enabled=False):
+            logits, target = prediction["mask"].float(), batch["mask"]
+            valid = target != IGNORE_INDEX
+            value = self.compute(logits, target.where(valid, 0), valid)
+        return value, {name: value.detach() for name in self.terms}
+
+    @abstractmethod
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return the scalar loss.
+
+        Args:
+            logits: float32 `[B,K,H,W]`.
+            target: int64 ids `[B,H,W]`; 0 where ignored.
+            valid: bool `[B,H,W]`.
+        """
+
+
+class BinaryMaskLoss(MaskLoss):
+    """Base of the losses that need two classes, one logit."""
+
+    def check(self, classes: Sequence[str]) -> None:
+        """Raise a ConfigError for more than two classes."""
+        if mask_channels(classes) != 1:
+            name = type(self).__name__.lower()
+            raise ConfigError(
+                f"loss={name} works on two classes, but the data has {len(classes)}; use loss=cross_entropy,"
+                " loss=focal or loss=dice"
+            )
+
+
+def valid_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Return the mean of `values` over the valid pixels (both `[B,H,W]`), 0 where there are none."""
+    return (values * valid).sum() / valid.sum().clamp(min=1)
+
+
+def true_class_log_probability(logits: Tensor, target: Tensor) -> Tensor:
+    """Return log p of each pixel's true class, `[B,H,W]`, for one logit (sigmoid) or K (softmax).
+
+    Written with gather instead of a two-dimensional NLL loss, which has no deterministic implementation on CUDA.
+    """
+    if logits.shape[1] == 1:
+        sign = target.to(logits.dtype) * 2 - 1
+        return nn.functional.logsigmoid(logits[:, 0] * sign)
+    return logits.log_softmax(dim=1).gather(1, target[:, None])[:, 0]
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Return foreground probabilities `[B,1,H,W]` of one logit, or class probabilities `[B,K,H,W]`."""
+    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
+
+
+def one_hot(target: Tensor, channels: int) -> Tensor:
+    """Return float32 `[B,K,H,W]` of ids `[B,H,W]`: the foreground for one channel, else one channel for each class."""
+    if channels == 1:
+        return (target == 1)[:, None].float()
+    return nn.functional.one_hot(target.clamp(max=channels - 1), channels).movedim(-1, 1).float()

@@ -1,0 +1,111 @@
+"""The confusion matrix of a whole split, in integer counts on the device, and all scores that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from segbench.core.classes import IGNORE_INDEX
+
+
+def predicted_ids(logits: Tensor) -> Tensor:
+    """Return class ids `[B,H,W]` of logits `[B,K,H,W]`; one logit means foreground where it is above 0."""
+    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+
+
+def confusion_counts(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
+    """Return int64 `[B,C,C]`: for each image, pixels by true class (row) and predicted class (column).
+
+    Pixels whose true id is not in 0..C-1, such as 255, are not counted. The sums are of integers and made without
+    waiting for the device, so they are exact, repeatable in any order, and cheap at every step.
+
+    Args:
+        predicted: ids `[B,H,W]` in 0..C-1.
+        target: ids `[B,H,W]`.
+        classes: C.
+    """
+    images, bins = target.shape[0], classes * classes
+    known = (target >= 0) & (target < classes)
+    place = torch.where(known, target * classes + predicted, bins).reshape(images, -1)
+    counts = torch.zeros((images, bins + 1), dtype=torch.long, device=target.device)
+    counts.scatter_add_(1, place, torch.ones_like(place))
+    return counts[:, :bins].reshape(images, classes, classes)
+
+
+class SegmentationScores(Metric):
+    """IoU, Dice and accuracy of a split, per class and as means over the classes that occur.
+
+    A class that is in neither truth nor prediction has no score (NaN) and is left out of the means.
+
+    Args:
+        classes: Names of the classes.
+        per_image: Also keep the counts of every image.
+    """
+
+    full_state_update = False
+    counts: Tensor
+    out_of_range: Tensor
+    indices: list[Tensor]
+    images: list[Tensor]
+
+    def __init__(self, classes: Sequence[str], per_image: bool = False) -> None:
+        super().__init__()
+        self.classes, self.per_image = list(classes), per_image
+        size = len(self.classes)
+        self.add_state("counts", torch.zeros((size, size), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("out_of_range", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("indices", [], dist_reduce_fx="cat")
+        self.add_state("images", [], dist_reduce_fx="cat")
+
+    @property
+    def names(self) -> list[str]:
+        """The keys of `compute`."""
+        each = [f"{kind}/{name}" for name in self.classes for kind in ("iou", "dice", "accuracy")]
+        return ["mean_iou", "mean_dice", "accuracy", "mean_accuracy", *each]
+
+    def update(self, logits: Tensor, mask: Tensor, index: Tensor | None = None) -> None:
+        """Add a batch: logits `[B,K,H,W]`, ids `[B,H,W]`, and the images' numbers `[B]`."""
+        counts = confusion_counts(predicted_ids(logits), mask, len(self.classes))
+        self.counts += counts.sum(dim=0)
+        wrong = (mask != IGNORE_INDEX) & ((mask < 0) | (mask >= len(self.classes)))
+        self.out_of_range += wrong.sum()
+        if self.per_image and index is not None:
+            self.indices.append(index)
+            self.images.append(_three(counts))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the scores by name; see `names`."""
+        hits, wrong, missed = _three(self.counts[None].cpu())[0].double()
+        iou, dice = _ratio(hits, hits + wrong + missed), _ratio(hits, hits + (wrong + missed) / 2)
+        accuracy = _ratio(hits, hits + missed)
+        scores = {
+            "mean_iou": iou.nanmean(),
+            "mean_dice": dice.nanmean(),
+            "accuracy": _ratio(hits.sum(), (hits + missed).sum()),
+            "mean_accuracy": accuracy.nanmean(),
+        }
+        for number, name in enumerate(self.classes):
+            scores |= {f"iou/{name}": iou[number], f"dice/{name}": dice[number], f"accuracy/{name}": accuracy[number]}
+        return scores
+
+    def per_image_table(self) -> dict[str, np.ndarray]:
+        """Return the images' `index` `[N]`, `iou` `[N]` (mean over occurring classes) and `tp`, `fp`, `fn` `[N,C]`."""
+        order = torch.cat(list(self.indices)).argsort()
+        hits, wrong, missed = torch.cat(list(self.images))[order].cpu().unbind(dim=1)
+        iou = _ratio(hits.double(), (hits + wrong + missed).double()).nanmean(dim=1)
+        table = {"index": torch.cat(list(self.indices))[order].cpu(), "iou": iou, "tp": hits, "fp": wrong, "fn": missed}
+        return {name: value.numpy() for name, value in table.items()}
+
+
+def _three(counts: Tensor) -> Tensor:
+    """Return true positives, false positives and false negatives int64 `[B,3,C]` of counts `[B,C,C]`."""
+    hits = counts.diagonal(dim1=1, dim2=2)
+    return torch.stack([hits, counts.sum(dim=1) - hits, counts.sum(dim=2) - hits], dim=1)
+
+
+def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+    return torch.where(whole > 0, part / whole.clamp(min=1e-12), torch.nan)

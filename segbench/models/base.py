@@ -1,0 +1,71 @@
+"""What every network is: a float image to a dict of predictions at the image's own height and width."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segbench.core.errors import ConfigError
+
+
+class Network(nn.Module):
+    """Base of the project's networks.
+
+    Subclasses take `in_channels` and `heads` (channels of each prediction by name) and return from `forward` a dict of
+    tensors `[B, channels, H, W]` for an image `[B, in_channels, H, W]`, for any H and W of at least `min_size`.
+    """
+
+    min_size: int = 1
+    """Least height and width of an image."""
+
+    mean: tuple[float, float, float] | None = None
+    """Mean of red, green and blue that pretrained weights were trained with; None takes the data's."""
+
+    std: tuple[float, float, float] | None = None
+    """Standard deviation likewise."""
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise a ConfigError if an image of this size is too small for the network."""
+        if min(height, width) < self.min_size:
+            raise ConfigError(
+                f"data.size={[height, width]} is too small for {type(self).__name__}: it needs at least"
+                f" {self.min_size} x {self.min_size}"
+            )
+
+
+class Heads(nn.ModuleDict):
+    """A 1 x 1 convolution for each head, from shared features."""
+
+    def __init__(self, in_channels: int, heads: Mapping[str, int]) -> None:
+        super().__init__({name: nn.Conv2d(in_channels, channels, 1) for name, channels in heads.items()})
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """Return the predictions by name for features `[B, in_channels, H, W]`."""
+        return {name: head(features) for name, head in self.items()}
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Return the image with its last row and column repeated until height and width are multiples.
+
+    Repeating the edge adds no false border, and unlike reflection its gradient is deterministic on a GPU.
+    """
+    height, width = image.shape[-2:]
+    down, right = -height % multiple, -width % multiple
+    if down:
+        image = torch.cat([image, image[..., -1:, :].expand(*image.shape[:-2], down, -1)], dim=-2)
+    if right:
+        image = torch.cat([image, image[..., -1:].expand(*image.shape[:-1], right)], dim=-1)
+    return image
+
+
+def crop(predictions: dict[str, Tensor], height: int, width: int) -> dict[str, Tensor]:
+    """Return the predictions without what `pad_to_multiple` added."""
+    return {name: value[..., :height, :width] for name, value in predictions.items()}
+
+
+def enlarge(features: Tensor, factor: int = 2) -> Tensor:
+    """Return features enlarged bilinearly, each pixel keeping its place."""
+    return F.interpolate(features, scale_factor=float(factor), mode="bilinear", align_corners=False)

@@ -1,0 +1,89 @@
+"""U-Net with padded convolutions, for any height and width."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segbench.core.errors import ConfigError
+from segbench.models.base import Heads, Network, crop, enlarge, pad_to_multiple
+
+
+class UNet(Network):
+    """An encoder that halves the picture `depth` times, and a decoder that joins each size again (Ronneberger, 2015).
+
+    Two 3 x 3 convolutions with batch normalisation and ReLU at each size; padding keeps every size, so that predictions
+    lie on the pixels of the image. Images whose sides are no multiples of 2 ** depth are padded and cropped back.
+
+    Args:
+        in_channels: Channels of the image.
+        heads: Channels of each prediction.
+        width: Channels at full size; doubled at each halving.
+        depth: How often the picture is halved.
+        transposed: Enlarge with learned transposed convolutions instead of bilinearly.
+        dropout: Share of the channels dropped at the smallest size, in training.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        heads: Mapping[str, int],
+        width: int = 16,
+        depth: int = 4,
+        transposed: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if width < 1 or depth < 1 or not 0 <= dropout < 1:
+            raise ConfigError(
+                f"model.width and model.depth must be at least 1 and model.dropout in [0, 1), got {width}, {depth} and"
+                f" {dropout}"
+            )
+        self.multiple = 2**depth
+        self.min_size = self.multiple
+        sizes = [width * 2**level for level in range(depth + 1)]
+        self.encoder = nn.ModuleList(
+            double_convolution(before, after) for before, after in zip([in_channels, *sizes], sizes, strict=False)
+        )
+        self.dropout = nn.Dropout2d(dropout)
+        self.enlargers = nn.ModuleList(
+            nn.ConvTranspose2d(sizes[level + 1], sizes[level + 1], 2, stride=2) if transposed else Enlarge()
+            for level in reversed(range(depth))
+        )
+        self.decoder = nn.ModuleList(
+            double_convolution(sizes[level + 1] + sizes[level], sizes[level]) for level in reversed(range(depth))
+        )
+        self.heads = Heads(width, heads)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""
+        height, width = image.shape[-2:]
+        features, skipped = pad_to_multiple(image, self.multiple), []
+        for level, block in enumerate(self.encoder):
+            features = block(F.max_pool2d(features, 2) if level else features)
+            skipped.append(features)
+        features = self.dropout(skipped.pop())
+        for bigger, block in zip(self.enlargers, self.decoder, strict=True):
+            features = block(torch.cat([bigger(features), skipped.pop()], dim=1))
+        return crop(self.heads(features), height, width)
+
+
+class Enlarge(nn.Module):
+    """Doubles height and width bilinearly."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features `[B, C, 2H, 2W]` of features `[B, C, H, W]`."""
+        return enlarge(features)
+
+
+def double_convolution(before: int, after: int) -> nn.Sequential:
+    """Return two 3 x 3 convolutions, each with batch normalisation and ReLU."""
+    layers: list[nn.Module] = []
+    for channels in (before, after):
+        # no bias: the normalisation right after would take it away
+        convolution = nn.Conv2d(channels, after, 3, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
