@@ -11,13 +11,16 @@ OPEN_NODES = ("logger", "augment")
 """Groups whose content is a free collection of parts, checked when they are built."""
 
 
-def check_values(values: Mapping[str, Any], reference: Mapping[str, Any], path: str = "") -> None:
+def check_values(
+    values: Mapping[str, Any], reference: Mapping[str, Any], written: Mapping[str, Any], path: str = ""
+) -> None:
     """Raise a ConfigError for the first key that has no default, or value that is of another type than its default.
 
     Args:
         values: The composed configuration, plain and resolved.
         reference: The same group choices without any value override.
-        path: The key that both belong to, ending in a dot, for the message.
+        written: The composed configuration before resolving; what follows from other settings has no type of its own.
+        path: The key that all belong to, ending in a dot, for the message.
     """
     for name, value in values.items():
         key = f"{path}{name}"
@@ -26,10 +29,12 @@ def check_values(values: Mapping[str, Any], reference: Mapping[str, Any], path: 
                 continue  # an argument of that class: its signature decides when it is built
             raise ConfigError(f"there is no setting '{key}'{nearest(name, reference)}")
         default = reference[name]
+        if isinstance(written[name], str) and "${" in written[name]:
+            continue
         if isinstance(default, Mapping) and key not in OPEN_NODES:
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{key} is a group of settings and cannot be set to {value!r}")
-            check_values(value, default, f"{key}.")
+            check_values(value, default, written[name], f"{key}.")
         else:
             _check_type(key, value, default)
 

@@ -23,6 +23,7 @@ from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, nearest
 
 CONFIG_NAME = "train"
+OPTIONAL = ("experiment",)
 
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
@@ -42,7 +43,9 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     for override in parsed:
         _check_key(override, reference)
     config = _compose(list(overrides))
-    check_values(_plain(config), _plain(reference))
+    written = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(written, dict)
+    check_values(_plain(config), _plain(reference), written)
     return config
 
 
@@ -66,11 +69,14 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         if text.startswith("-"):
             raise ConfigError(f"unknown option '{text}'; settings are given as key=value, see --help")
         try:
-            parsed.append(parser.parse_override(text))
-        except OverrideParseException:
+            override = parser.parse_override(text)
+            if override.is_delete() or "=" not in text:
+                raise OverrideParseException(text, "no value")
+            parsed.append(override)
+        except HydraException:
             raise ConfigError(
-                f"cannot read '{text}': settings are given as key=value, and a value with = , [ or spaces in it needs"
-                f" quotes inside quotes, as in \"key='a=b'\""
+                f"cannot read '{text}': settings are given as key=value; a value with = , [ or spaces in it needs quotes"
+                f" inside quotes, as in \"key='a=b'\""
             ) from None
     return parsed
 
@@ -135,9 +141,11 @@ def _is_group(override: Override) -> bool:
 
 def _check_option(override: Override) -> None:
     options = groups().get(override.key_or_group)
-    if options is None or override.is_delete():
+    if options is None:
         return
     value = override.value()
+    if value is None and override.key_or_group not in OPTIONAL:
+        raise ConfigError(f"{override.key_or_group} needs an option{nearest('', options)}")
     for name in value if isinstance(value, list) else [value]:
         known = f"{name}" in options or name is None
         if isinstance(value, list):

@@ -50,11 +50,12 @@ class UNet(Network):
         )
         self.dropout = nn.Dropout2d(dropout)
         self.enlargers = nn.ModuleList(
-            nn.ConvTranspose2d(sizes[level + 1], sizes[level + 1], 2, stride=2) if transposed else Enlarge()
+            nn.ConvTranspose2d(sizes[level + 1], sizes[level], 2, stride=2) if transposed else Enlarge()
             for level in reversed(range(depth))
         )
         self.decoder = nn.ModuleList(
-            double_convolution(sizes[level + 1] + sizes[level], sizes[level]) for level in reversed(range(depth))
+            double_convolution(sizes[level + (not transposed)] + sizes[level], sizes[level])
+            for level in reversed(range(depth))
         )
         self.heads = Heads(width, heads)
 

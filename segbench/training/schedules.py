@@ -94,7 +94,7 @@ class OneCycle(Schedule):
         end: The base learning rate divided by the last one.
     """
 
-    def __init__(self, rise: float = 0.3, start: float = 25.0, end: float = 1e4) -> None:
+    def __init__(self, rise: float = 0.2, start: float = 25.0, end: float = 1e4) -> None:
         super().__init__()
         if not 0 < rise < 1 or start < 1 or end < 1:
             raise ConfigError(f"scheduler needs 0 < rise < 1, start >= 1 and end >= 1, got {rise}, {start} and {end}")

@@ -210,7 +210,9 @@ def test_depth_maps_from_elsewhere(make, pictures, tmp_path):
 
 def test_four_hundred_thousand_plans_start_like_four_hundred(make):
     few = make(position="grid", split="random", train_size=400)
-    assert not any(isinstance(value, np.ndarray | list) and len(value) > 100 for value in vars(few.planners["train"]).values())
+    assert not any(
+        isinstance(value, np.ndarray | list) and len(value) > 100 for value in vars(few.planners["train"]).values()
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""Composing: every option composes, mistakes name the nearest valid name."""
+
+import pytest
+
+from segbench.config.compose import check_sweep, chosen_options, compose_config, groups, plain_config
+from segbench.core.errors import ConfigError
+
+OPTIONS = [(group, option) for group, options in groups().items() for option in options if "/" not in group]
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes(group, option):
+    config = compose_config([f"{group}={option}"])
+    assert chosen_options(config)[group] == option
+    plain = plain_config(config)
+    assert {"data", "model", "loss", "optimizer", "scheduler", "trainer"} <= set(plain)
+
+
+def test_the_issue_of_the_house_is_complete():
+    found = groups()
+    assert set(found["optimizer"]) >= {"adam", "adamw", "sgd"}
+    assert set(found["scheduler"]) >= {"none", "plateau", "step", "cosine", "onecycle", "poly"}
+    assert set(found["loss"]) >= {"dice", "bce", "cross_entropy", "focal"}
+    assert set(found["model"]) >= {"unet", "fcn"}
+    assert set(found["trainer"]) >= {"default", "gpu", "debug"}
+    assert set(found["augment"]) >= {"none", "flip", "standard"}
+    assert set(found["logger"]) >= {"none", "tensorboard"}
+    assert set(found["data"]) >= {"fgbg"}
+
+
+def test_heads_and_channels_follow_from_data_task_and_inputs():
+    plain = plain_config(compose_config([]))
+    assert plain["model"]["in_channels"] == 3
+    assert plain["model"]["heads"] == {"mask": 1}
+    plain = plain_config(compose_config(["inputs=image+background", "task=mask_depth", "data.classes=[a,b,c]"]))
+    assert plain["model"]["in_channels"] == 6
+    assert plain["model"]["heads"] == {"mask": 3, "depth": 1}
+
+
+def test_debug_changes_only_sizes():
+    debug, usual = (plain_config(compose_config(words)) for words in (["trainer=debug"], []))
+    assert debug["trainer"].keys() == usual["trainer"].keys()
+    assert debug["data"]["train_size"] == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=unett"], "no model called 'unett'; did you mean 'unet'?"),
+        (["los=dice"], "no setting 'los'; did you mean 'loss'?"),
+        (["optimizer.lrr=1"], "no setting 'lrr' in optimizer; did you mean 'lr'?"),
+        (["+trainer.max_epoch=5"], "no setting 'trainer.max_epoch'; did you mean 'max_epochs'?"),
+        (["optimizer.lr=abc"], "optimizer.lr must be a number (the default is 0.003), got 'abc'"),
+        (["trainer.max_epochs=1.5"], "trainer.max_epochs must be a whole number (the default is 14), got 1.5"),
+        (["seed="], "seed must be a whole number (the default is 0), got nothing"),
+        (["seed=true"], "seed must be a whole number"),
+        (["trainer=null"], "trainer needs an option; choose from debug, default, gpu"),
+        (["loss=[dice,bce]"], "names several options"),
+        (["model=../data/fgbg"], "no model called"),
+        (["data.size=64"], "data.size must be a list such as [96, 96], got 64"),
+        (["data.size=[a,b]"], "data.size must be a list"),
+        (["data=3"], "no data called '3'"),
+        (["data.depth.horizn=0.3"], "no setting 'horizn' in data.depth; did you mean 'horizon'?"),
+        (["nonsense"], "cannot read 'nonsense'"),
+        (["resume.force=1"], "no setting 'resume.force'"),
+        (["task=masks"], "unknown task 'masks'; did you mean 'mask'?"),
+        (["inputs=images"], "unknown inputs 'images'; did you mean 'image'?"),
+        (["data.flip=yess"], "data.flip must be true or false, got 'yess'"),
+        (["trainer.max_epochs=null"], "got nothing"),
+        (["data.classes=[one]"], "at least two classes"),
+        (["model.heads=5"], "model.heads"),
+        (["~optimizer.lr"], "cannot read '~optimizer.lr'"),
+    ],
+)
+def test_mistakes_name_what_would_work(words, message):
+    with pytest.raises(ConfigError) as caught:
+        compose_config(words)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value).strip()
+
+
+def test_sweeps_are_checked_value_by_value():
+    check_sweep(["model=unet,fcn", "optimizer.lr=1e-3,3e-4", "seed=1,2"])
+    with pytest.raises(ConfigError, match="did you mean 'unet'"):
+        check_sweep(["model=fcn,unett", "seed=1,2"])
+    with pytest.raises(ConfigError, match="must be a number"):
+        check_sweep(["optimizer.lr=1e-3,abc"])
+
+
+def test_own_arguments_are_left_to_the_class():
+    assert plain_config(compose_config(["+optimizer.amsgrad=true"]))["optimizer"]["amsgrad"] is True
