@@ -75,8 +75,8 @@ def parse(overrides: Sequence[str]) -> list[Override]:
             parsed.append(override)
         except HydraException:
             raise ConfigError(
-                f"cannot read '{text}': settings are given as key=value; a value with = , [ or spaces in it needs quotes"
-                f" inside quotes, as in \"key='a=b'\""
+                f"cannot read '{text}': settings are given as key=value; a value with = , [ or spaces in it needs"
+                f" quotes inside quotes, as in \"key='a=b'\""
             ) from None
     return parsed
 

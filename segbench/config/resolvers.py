@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from segbench.core import classes
 
@@ -15,8 +15,8 @@ def stamp() -> str:
     return datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")[:-3]
 
 
-def _heads(task: str, names: Sequence[str]) -> dict[str, int]:
-    return classes.heads(task, list(names))
+def _heads(task: str, names: Sequence[str]) -> DictConfig:
+    return OmegaConf.create(classes.heads(task, list(names)))
 
 
 def register() -> None:

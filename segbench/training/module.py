@@ -135,12 +135,22 @@ class SegmentationModule(pl.LightningModule):
         self.eval_loss.pop(split, None)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the schedule's state."""
+        """Add the schedule's state, and whether the epoch is over."""
+        progress = self.trainer.fit_loop.epoch_progress.current
         checkpoint["schedule"] = self.schedule.state_dict()
+        checkpoint["epoch_is_over"] = progress.processed > progress.completed
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the schedule's state."""
+        """Restore the schedule's state; after the end of an epoch, continue as if the next one had not begun.
+
+        Lightning would end that epoch a second time and count it twice.
+        """
         self.schedule.load_state_dict(checkpoint["schedule"])
+        if checkpoint["epoch_is_over"]:
+            progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
+            epochs = progress["current"]["processed"]
+            for counts in (progress["current"], progress["total"]):
+                counts.update(dict.fromkeys(counts, epochs))
 
 
 def widen(batch: Batch) -> Batch:

@@ -108,7 +108,6 @@ def make_trainer(
         plugins.append(SLURMEnvironment(auto_requeue=False))
     return pl.Trainer(
         max_epochs=settings.epochs(batches),
-        max_steps=settings.total_steps(batches),
         accelerator=settings.accelerator,
         devices=settings.devices,
         strategy=settings.strategy,

@@ -1,0 +1,97 @@
+"""Mistakes: an exit status, one sentence, nothing written, no traceback."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+CONFIG = [
+    "model=unett", "los=dice", "optimizer.lrr=1", "+trainer.max_epoch=5", "optimizer.lr=abc", "trainer.max_epochs=1.5",
+    "seed=", "data.flip=perhaps", "data.scale=[0.5,1.5]", "data.split=by_sourc", "data.position=gird",
+    "trainer.precision=bf16", "trainer.accelerator=gpux", "trainer.max_epochs=0", "data.batch_size=0",
+    "+optimizer.amsgard=true", "model.width=0", "data.size=[8,8]", "loss.smooth=0.0", "task=masks", "task=depth",
+    "optimizer.lr=-1.0", "scheduler.rise=2.0", "data.classes=[a,b,c]", "+model.frozen=true", "resume=", "resume=/nowhere",
+    "model._target_=os.system", "loss._target_=torch.load", "optimizer._target_=torch.optim.Adamm", "nonsense",
+    "data.depth.far=0.5", "experiment=none_such", "trainer=null",
+]  # fmt: skip
+
+
+def check(outcome, code, before):
+    assert outcome.code == code, (outcome.err, outcome.out)
+    lines = outcome.err.strip().splitlines()
+    assert len(lines) == 1, outcome.err
+    assert lines[0].startswith("segbench: ")
+    assert "Traceback" not in outcome.err + outcome.out
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize("word", CONFIG)
+def test_config_mistakes(command, word):
+    words = ["loss=bce", word] if word.startswith("data.classes") else [word]
+    check(command(*words), 2, [])
+
+
+def break_text(folders):
+    (folders["foregrounds"] / "text.png").write_text("hello")
+
+
+def break_opaque(folders):
+    Image.new("RGB", (9, 9)).save(folders["foregrounds"] / "opaque.png")
+
+
+def break_empty(folders):
+    for path in folders["backgrounds"].iterdir():
+        path.unlink()
+
+
+def break_half(folders):
+    path = folders["backgrounds"] / "b0.png"
+    path.write_bytes(path.read_bytes()[:300])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(break_text, "text.png: not a PNG"), (break_opaque, "opaque.png: no alpha"), (break_empty, "holds no pictures"),
+     (break_half, "b0.png")],
+)  # fmt: skip
+def test_data_mistakes(command, tiny, pictures, spoil, message):
+    spoil(pictures)
+    outcome = command(*tiny)
+    check(outcome, 3, [])
+    assert message in outcome.err
+
+
+def test_a_missing_folder(command, pictures):
+    near = str(pictures["foregrounds"].parent / "fgg")
+    outcome = command(f"data.foregrounds={near}")
+    check(outcome, 3, [])
+    assert "did you mean 'fg'" in outcome.err
+
+
+def test_fewer_scenes_than_a_batch(command, tiny):
+    check(command(*tiny, "data.train_size=2"), 3, [])
+
+
+def test_a_mistake_in_a_sweep_shows_before_its_first_job(command):
+    check(command("-m", "model=fcn,unett"), 2, [])
+    check(command("-m", "resume=somewhere"), 2, [])
+
+
+def test_a_folder_with_something_else_is_left_alone(command, tiny):
+    Path("mine").mkdir()
+    Path("mine/notes.txt").write_text("keep")
+    check(command(*tiny, "hydra.run.dir=mine"), 2, [Path("mine"), Path("mine/notes.txt")])
+
+
+def test_a_large_foreground_is_made_to_fit(command, tiny, pictures):
+    Image.new("RGBA", (900, 700), (255, 0, 0, 200)).save(pictures["foregrounds"] / "large.png")
+    assert command(*tiny).code == 0
+
+
+def test_the_traceback_is_there_on_request(command, monkeypatch):
+    from segbench import cli
+    from segbench.core.errors import ConfigError
+
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ConfigError):
+        cli.train_main(["model=unett"])
