@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from segbench.core.errors import SegbenchError
+from segbench.core.errors import ConfigError, Interrupted, SegbenchError
 
 app = typer.Typer(
     help="Train, resume and look at semantic segmentation experiments.",
@@ -83,7 +83,6 @@ def _expand_resume(words: list[str]) -> list[str]:
     if not given:
         return words
     from segbench.commands.resume import resume_overrides
-    from segbench.core.errors import ConfigError
 
     path = given[-1].split("=", 1)[1].strip("'\"")
     rest = [word for word in words if word not in given]
@@ -103,13 +102,41 @@ def _run_hydra(words: list[str]) -> None:
 
     register()
     sys.argv = [sys.argv[0], *words]
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(_task)()
+    jobs = _Jobs()
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(jobs.run)()
+    jobs.report()
 
 
-def _task(config: Any) -> float:
-    from segbench.commands.train import run_training
+class _Jobs:
+    """Runs the jobs that Hydra starts and keeps their mistakes: a failing job does not stop the others of a sweep."""
 
-    return run_training(config)
+    def __init__(self) -> None:
+        self.started = 0
+        self.failed: list[SegbenchError] = []
+
+    def run(self, config: Any) -> float:
+        """Run one job and return its best val mean IoU, NaN where it failed."""
+        from segbench.commands.train import run_training
+
+        self.started += 1
+        try:
+            return run_training(config)
+        except Interrupted as error:
+            _say(str(error))
+            raise SystemExit(error.exit_code) from None  # ends a sweep as well
+        except SegbenchError as error:
+            if self.started > 1 or self.failed:
+                _say(str(error))
+            self.failed.append(error)
+            return float("nan")
+
+    def report(self) -> None:
+        """Raise the first mistake, saying how many of the jobs failed where there were several."""
+        if self.failed and self.started == 1:
+            raise self.failed[0]
+        if self.failed:
+            _say(f"{len(self.failed)} of {self.started} jobs failed; the first: {self.failed[0]}")
+            raise SystemExit(self.failed[0].exit_code)
 
 
 def _guarded(run: Callable[[], Any]) -> NoReturn:

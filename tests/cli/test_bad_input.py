@@ -10,7 +10,8 @@ CONFIG = [
     "seed=", "data.flip=perhaps", "data.scale=[0.5,1.5]", "data.split=by_sourc", "data.position=gird",
     "trainer.precision=bf16", "trainer.accelerator=gpux", "trainer.max_epochs=0", "data.batch_size=0",
     "+optimizer.amsgard=true", "model.width=0", "data.size=[8,8]", "loss.smooth=0.0", "task=masks", "task=depth",
-    "optimizer.lr=-1.0", "scheduler.rise=2.0", "data.classes=[a,b,c]", "+model.frozen=true", "resume=", "resume=/nowhere",
+    "optimizer.lr=-1.0", "scheduler.rise=2.0", "data.classes=[a,b,c]", "+model.frozen=true", "resume=",
+    "resume=/nowhere",
     "model._target_=os.system", "loss._target_=torch.load", "optimizer._target_=torch.optim.Adamm", "nonsense",
     "data.depth.far=0.5", "experiment=none_such", "trainer=null",
 ]  # fmt: skip

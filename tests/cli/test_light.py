@@ -46,7 +46,9 @@ def test_no_torch(entry, argv, expected, tmp_path):
 
 
 def test_wrong_verb():
-    done = subprocess.run([sys.executable, "-m", "segbench", "trian"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "segbench", "trian"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "train" in done.stderr

@@ -182,7 +182,10 @@ def test_checkpoints_within_an_epoch(command, tiny):
     words = ("data.train_size=16", "trainer.checkpoint_every=3", "trainer.max_epochs=2")
     assert command(*tiny, *words).code == 0
     (run,) = runs()
-    assert [path.name for path in sorted((run / "checkpoints").glob("step-*"))] == ["step-00000006.ckpt", "step-00000008.ckpt"]
+    assert [path.name for path in sorted((run / "checkpoints").glob("step-*"))] == [
+        "step-00000006.ckpt",
+        "step-00000008.ckpt",
+    ]
     latest = json.loads((run / "checkpoints/latest.json").read_text())
     assert latest["file"] == "step-00000008.ckpt"
     assert latest["bytes"] == (run / "checkpoints/step-00000008.ckpt").stat().st_size
@@ -213,6 +216,14 @@ def test_a_sweep_makes_a_folder_for_each_job(command, tiny):
     assert all(json.loads((run / "status.json").read_text())["state"] == "completed" for run in runs())
 
 
+def test_one_failing_job_does_not_stop_a_sweep(command, tiny):
+    outcome = command("-m", "data.train_size=2,8", *tiny)
+    assert outcome.code == 3
+    assert "1 of 2 jobs failed; the first: the train split has 2 samples" in outcome.err
+    (run,) = runs("outputs/sweeps")
+    assert run.name == "001_unet-dice-fgbg"
+
+
 def test_background_as_further_input(command, tiny):
     assert command(*tiny, "inputs=image+background").code == 0
     (run,) = runs()
@@ -237,7 +248,9 @@ def test_tensorboard(command, tiny):
 
 def test_preview_writes_a_grid(command, tiny):
     words = [word for word in tiny if word.startswith("data.")]
-    outcome = command(entry=lambda: cli.app(["data", "preview", "data=fgbg", *words, "--out", "grid.png", "--count", "3"]))
+    outcome = command(
+        entry=lambda: cli.app(["data", "preview", "data=fgbg", *words, "--out", "grid.png", "--count", "3"])
+    )
     assert outcome.code == 0, outcome.err
     assert "3 of 1,280 scenes" in outcome.out
     assert Image.open("grid.png").height > 3 * 96
