@@ -61,13 +61,13 @@ def tiny(pictures):
 @pytest.fixture
 def command(capfd, monkeypatch, tmp_path):
     """Run train.py (or another entry) in this process, in an empty folder, and return its outcome."""
-    from segbench import cli
+    from segbench.commands.launch import train_main
 
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
 
-    def run(*arguments: str, entry=cli.train_main) -> Outcome:
+    def run(*arguments: str, entry=train_main) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
         capfd.readouterr()

@@ -31,7 +31,10 @@ def test_wheel_holds_every_module_picture_and_configuration(wheel):
 
 
 def test_wheel_composes_from_an_empty_folder(wheel, tmp_path):
-    code = f"import sys; sys.path.insert(0, {str(wheel)!r}); from segbench import cli; cli.train_main(['--cfg', 'job'])"
+    code = (
+        f"import sys; sys.path.insert(0, {str(wheel)!r}); from segbench.commands.launch import train_main;"
+        " train_main(['--cfg', 'job'])"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "_target_: segbench.models.unet.UNet" in done.stdout
     assert "segbench.conf" not in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,6 @@ def check_sweep(overrides: Sequence[str]) -> None:
     """Check a multirun before its first job: the first combination, and every further value of every swept key."""
     for combination in _one_at_a_time(parse(overrides)):
         compose_config(combination)
-
-
-def check_flags(words: Sequence[str]) -> None:
-    """Check the settings of a call with Hydra's own options, such as `--cfg job`, as far as they can be told apart."""
-    settings = [word for word in words if "=" in word and not word.startswith("-")]
-    check_sweep(settings)
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -121,6 +116,7 @@ def _first_line(error: Exception) -> str:
     return "; ".join([*lines[:2], *[line for line in cause[:1] if line not in lines[:2]]])
 
 
+@cache
 def groups() -> dict[str, list[str]]:
     """Return every group and its options, found by listing the configuration folder."""
     root = conf_dir()

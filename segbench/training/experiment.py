@@ -60,8 +60,12 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
     network = as_network(build(config["model"], plugins=plugins, where="model"), sizes)
     loss = as_loss(build(config["loss"], plugins=plugins, where="loss"))
     loss.check(data.classes)
-    if loss.head not in TASKS[config["task"]]:
-        raise ConfigError(f"the loss works on {loss.head}, but task={config['task']} has no such head")
+    for head in TASKS[config["task"]]:
+        if head != loss.head:
+            raise ConfigError(
+                f"task={config['task']} has a {head} head, but the loss works on {loss.head} alone;"
+                f" use task={loss.head}"
+            )
     if isinstance(network, Network):
         network.check_size(*data.size)
     make_optimizer = _optimizer(config["optimizer"], plugins)

@@ -10,6 +10,7 @@ CONFIG = [
     "seed=", "data.flip=perhaps", "data.scale=[0.5,1.5]", "data.split=by_sourc", "data.position=gird",
     "trainer.precision=bf16", "trainer.accelerator=gpux", "trainer.max_epochs=0", "data.batch_size=0",
     "+optimizer.amsgard=true", "model.width=0", "data.size=[8,8]", "loss.smooth=0.0", "task=masks", "task=depth",
+    "task=mask_depth",
     "optimizer.lr=-1.0", "scheduler.rise=2.0", "data.classes=[a,b,c]", "+model.frozen=true", "resume=",
     "resume=/nowhere",
     "model._target_=os.system", "loss._target_=torch.load", "optimizer._target_=torch.optim.Adamm", "nonsense",
@@ -90,9 +91,9 @@ def test_a_large_foreground_is_made_to_fit(command, tiny, pictures):
 
 
 def test_the_traceback_is_there_on_request(command, monkeypatch):
-    from segbench import cli
+    from segbench.commands.launch import train_main
     from segbench.core.errors import ConfigError
 
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ConfigError):
-        cli.train_main(["model=unett"])
+        train_main(["model=unett"])

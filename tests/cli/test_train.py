@@ -48,7 +48,8 @@ def test_a_run_leaves_everything_the_house_promises(command, tiny):
     for name in ("config.yaml", "command.txt", "environment.json", "metrics.csv", "results.json", "run.log",
                  "val_images.csv", "test_images.csv", "checkpoints/latest.json", "checkpoints/best.ckpt",
                  "samples/epoch-0001.png", "samples/test.png", "plots/loss.png", "plots/iou.png",
-                 "plots/confusion.png", ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml"):  # fmt: skip
+                 "plots/confusion.png", ".hydra/config.yaml", ".hydra/overrides.yaml",
+                 ".hydra/hydra.yaml"):  # fmt: skip
         assert (run / name).stat().st_size > 0, name
     assert json.loads((run / "status.json").read_text())["state"] == "completed"
     results = json.loads((run / "results.json").read_text())

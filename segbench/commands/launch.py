@@ -1,0 +1,120 @@
+"""From a command line of settings to running jobs. Imports Hydra, but neither typer nor torch, to start at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from segbench.commands.resume import resume_overrides
+from segbench.config.compose import CONFIG_NAME, check_sweep, compose_config
+from segbench.config.paths import conf_dir
+from segbench.config.resolvers import register
+from segbench.core.errors import ConfigError, Interrupted, SegbenchError
+
+
+def train_main(arguments: Sequence[str] | None = None) -> None:
+    """Run `train.py` with the arguments of the process, or the given ones."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    guarded(lambda: launch(words))
+
+
+def launch(words: list[str]) -> None:
+    """Check a command line of settings, then let Hydra run it: one job, a sweep, or one of its own options.
+
+    Raises:
+        SegbenchError: for the first mistake, before anything is written.
+    """
+    words = _expand_resume(words)
+    flags = [word for word in words if word.startswith("-")]
+    settings = [word for word in words if word not in flags]
+    if not flags:
+        compose_config(settings)
+    elif set(flags) <= {"-m", "--multirun"}:
+        check_sweep(settings)
+    try:
+        _run_hydra(words)
+    except (HydraException, OmegaConfBaseException):
+        check_sweep([word for word in settings if "=" in word])  # says it in one sentence, where it can
+        raise
+
+
+def _expand_resume(words: list[str]) -> list[str]:
+    given = [word for word in words if word.startswith(("resume=", "+resume="))]
+    if not given:
+        return words
+    path = given[-1].split("=", 1)[1].strip("'\"")
+    rest = [word for word in words if word not in given]
+    if not path:
+        raise ConfigError("resume= needs the path of a run folder, printed at the start of every run")
+    if {"-m", "--multirun"} & set(rest):
+        raise ConfigError("resume continues one run; it cannot be combined with -m")
+    return resume_overrides(path, rest)
+
+
+def _run_hydra(words: list[str]) -> None:
+    register()
+    sys.argv = [sys.argv[0], *words]
+    jobs = _Jobs()
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(jobs.run)()
+    jobs.report()
+
+
+class _Jobs:
+    """Runs the jobs that Hydra starts and keeps their mistakes: a failing job does not stop the others of a sweep."""
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.failed: list[SegbenchError] = []
+
+    def run(self, config: Any) -> float:
+        """Run one job and return its best val mean IoU, NaN where it failed."""
+        from segbench.commands.train import run_training
+
+        self.started += 1
+        try:
+            return run_training(config)
+        except Interrupted as error:
+            _say(str(error))
+            raise SystemExit(error.exit_code) from None  # ends a sweep as well
+        except SegbenchError as error:
+            if self.started > 1 or self.failed:
+                _say(str(error))
+            self.failed.append(error)
+            return float("nan")
+
+    def report(self) -> None:
+        """Raise the first mistake, saying how many of the jobs failed where there were several."""
+        if self.failed and self.started == 1:
+            raise self.failed[0]
+        if self.failed:
+            _say(f"{len(self.failed)} of {self.started} jobs failed; the first: {self.failed[0]}")
+            raise SystemExit(self.failed[0].exit_code)
+
+
+def guarded(run: Callable[[], Any]) -> NoReturn:
+    """Run a command and end the process: one sentence for a mistake, a traceback only for a bug or on request."""
+    wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through instead of printing them its own way
+    try:
+        run()
+    except SegbenchError as error:
+        if wanted:
+            raise
+        _say(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("interrupted before the first step; nothing was lost")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    sys.exit(0)
+
+
+def _say(message: str) -> None:
+    print(f"segbench: {' '.join(message.split())}", file=sys.stderr, flush=True)
