@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -33,15 +34,21 @@ def launch(words: list[str]) -> None:
     words = _expand_resume(words)
     flags = [word for word in words if word.startswith("-")]
     settings = [word for word in words if word not in flags]
+    folder = Path.cwd()
     if not flags:
-        compose_config(settings)
+        folder = Path(compose_config(settings).hydra.run.dir)
     elif set(flags) <= {"-m", "--multirun"}:
         check_sweep(settings)
     try:
-        _run_hydra(words)
+        _run_hydra(words, folder)
     except (HydraException, OmegaConfBaseException):
         check_sweep([word for word in settings if "=" in word])  # says it in one sentence, where it can
         raise
+
+
+def _existing_folders(folder: Path) -> frozenset[Path]:
+    absolute = folder.absolute()
+    return frozenset(path for path in (absolute, *absolute.parents) if path.exists())
 
 
 def _expand_resume(words: list[str]) -> list[str]:
@@ -57,10 +64,10 @@ def _expand_resume(words: list[str]) -> list[str]:
     return resume_overrides(path, rest)
 
 
-def _run_hydra(words: list[str]) -> None:
+def _run_hydra(words: list[str], folder: Path) -> None:
     register()
     sys.argv = [sys.argv[0], *words]
-    jobs = _Jobs()
+    jobs = _Jobs(_existing_folders(folder))
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(jobs.run)()
     jobs.report()
 
@@ -68,17 +75,18 @@ def _run_hydra(words: list[str]) -> None:
 class _Jobs:
     """Runs the jobs that Hydra starts and keeps their mistakes: a failing job does not stop the others of a sweep."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: frozenset[Path]) -> None:
+        self.before = before
         self.started = 0
         self.failed: list[SegbenchError] = []
 
     def run(self, config: Any) -> float:
         """Run one job and return its best val mean IoU, NaN where it failed."""
-        from segbench.commands.train import run_training
+        from segbench.commands.train import run_training  # rich and more, which --help can do without
 
         self.started += 1
         try:
-            return run_training(config)
+            return run_training(config, self.before)
         except Interrupted as error:
             _say(str(error))
             raise SystemExit(error.exit_code) from None  # ends a sweep as well

@@ -19,19 +19,25 @@ from segbench.runs.environment import git_commit, versions
 from segbench.runs.folder import RunFolder
 
 
-def run_training(config: DictConfig) -> float:
-    """Train a composed configuration in the folder that Hydra chose; return the best val mean IoU, for sweepers."""
+def run_training(config: DictConfig, before: frozenset[Path]) -> float:
+    """Train a composed configuration in the folder that Hydra chose; return the best val mean IoU, for sweepers.
+
+    Args:
+        config: As composed by Hydra.
+        before: The folders that were there before Hydra made this one; no other is ever removed.
+    """
     folder = Path(HydraConfig.get().runtime.output_dir)
     plain = plain_config(config)
     begin = Begin(config, plain)
     console = Console()
     logger = _log_to(console)
+    logger.info("preparing %s", plain["name"])
     try:
         from segbench.training.fit import train  # torch is imported here, once everything light has been checked
 
         results = train(plain, RunFolder(folder), begin, console)
     finally:
-        _remove_empty(folder)
+        _remove_empty(folder, before)
         _close(logger)
     return float(results["metrics"]["val/mean_iou"]["best"])
 
@@ -98,10 +104,12 @@ def _close(logger: logging.Logger) -> None:
     logger.handlers.clear()
 
 
-def _remove_empty(folder: Path) -> None:
-    # Hydra makes the folder before anything is checked; a refused run leaves nothing behind
-    for path in (folder, *list(folder.parents)[:2]):
+def _remove_empty(folder: Path, before: frozenset[Path]) -> None:
+    # Hydra makes the folder before anything is checked; a refused run leaves nothing behind, and takes nothing away
+    for path in (folder, *folder.parents):
         try:
+            if path in before:
+                return
             path.rmdir()
         except OSError:
             return

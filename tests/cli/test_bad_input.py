@@ -85,6 +85,12 @@ def test_a_folder_with_something_else_is_left_alone(command, tiny):
     check(command(*tiny, "hydra.run.dir=mine"), 2, [Path("mine"), Path("mine/notes.txt")])
 
 
+def test_an_empty_folder_of_the_person_stays(command, tiny):
+    Path("runs/mine").mkdir(parents=True)
+    for place in ("runs/mine", "runs/new"):
+        check(command(*tiny, "data.train_size=2", f"hydra.run.dir={place}"), 3, [Path("runs"), Path("runs/mine")])
+
+
 def test_a_large_foreground_is_made_to_fit(command, tiny, pictures):
     Image.new("RGBA", (900, 700), (255, 0, 0, 200)).save(pictures["foregrounds"] / "large.png")
     assert command(*tiny).code == 0

@@ -170,6 +170,16 @@ def test_resuming_from_the_end_of_an_epoch(command, tiny, monkeypatch):
     assert read_metrics(Path("whole/metrics.csv")) == read_metrics(Path("parts/metrics.csv"))
 
 
+def test_a_folder_with_an_awkward_name_is_resumed_after_it_was_moved(command, tiny):
+    assert command(*tiny, "hydra.run.dir=first").code == 0
+    moved = Path("it's a=b, [c] {d} $e")
+    Path("first").rename(moved)
+    outcome = command(f"resume={moved}", "trainer.max_epochs=3")
+    assert outcome.code == 0, outcome.err
+    assert json.loads((moved / "results.json").read_text())["steps"] == 6
+    assert sorted(path.name for path in Path().iterdir()) == [moved.name]
+
+
 def test_a_limit_in_steps_is_validated_and_tested(command, tiny):
     assert command(*tiny, "data.train_size=16", "trainer.max_steps=6", "trainer.val_every=5").code == 0
     (run,) = runs()
