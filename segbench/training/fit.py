@@ -6,7 +6,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -61,7 +62,7 @@ def train(
         log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
         return finished
     begin(run)
-    with StopSignals() as signals, _status(run):
+    with StopSignals() as signals, _true_status(run):
         return _Training(config, settings, experiment, run, list(loggers.values()), signals, console).run_all(resumed)
 
 
@@ -73,22 +74,19 @@ def _finished(run: RunFolder, settings: TrainerSettings, experiment: Experiment)
     return results if results["steps"] >= settings.total_steps(batches) else None
 
 
-class _status:
-    """Keeps status.json true whatever happens."""
-
-    def __init__(self, run: RunFolder) -> None:
-        self.run = run
-
-    def __enter__(self) -> None:
-        self.run.write_status("running", started=time.time())
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is None:
-            self.run.write_status("completed", finished=time.time())
-        elif isinstance(error, Interrupted | KeyboardInterrupt):
-            self.run.write_status("interrupted", error=str(error))
-        else:
-            self.run.write_status("failed", error=f"{type(error).__name__}: {error}")
+@contextmanager
+def _true_status(run: RunFolder) -> Iterator[None]:
+    """Keep status.json true whatever happens inside."""
+    run.write_status("running", started=time.time())
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as error:
+        run.write_status("interrupted", error=str(error))
+        raise
+    except BaseException as error:
+        run.write_status("failed", error=f"{type(error).__name__}: {error}")
+        raise
+    run.write_status("completed", finished=time.time())
 
 
 class _Training:
@@ -108,6 +106,8 @@ class _Training:
         self.experiment, self.data = experiment, experiment.data
         batches = self.data.num_samples("train") // self.data.batch_size
         self.total_steps = settings.total_steps(batches)
+        if settings.compile:
+            experiment.network.compile()
         self.module = SegmentationModule(
             experiment.network, experiment.loss, experiment.make_optimizer, experiment.schedule, self.total_steps,
             self.data.classes, experiment.mean, experiment.std, config["inputs"], config["seed"],
