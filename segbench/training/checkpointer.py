@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 
 from segbench.core.errors import Interrupted
 from segbench.core.files import sync_folder
-from segbench.training.checkpoint_io import point_to, step_checkpoints
+from segbench.training.checkpoint_io import load_safely, point_to, step_checkpoints
 from segbench.training.limits import ends_epoch
 from segbench.training.module import Batch
 from segbench.training.recorder import Recorder
@@ -72,6 +72,14 @@ class Checkpointer(pl.Callback):
     def _stop_if_asked(self, trainer: pl.Trainer) -> None:
         if self.signals.received:
             raise Interrupted(f"stopped at step {trainer.global_step} with a checkpoint", self.signals.exit_code)
+
+
+def restore_best(path: Path) -> None:
+    """Make best.ckpt of a checkpoint that knows it is the best: a kill may have come before the link was made."""
+    checkpoint = load_safely(path)
+    recorded = checkpoint["callbacks"][Recorder.__qualname__]
+    if checkpoint["epoch_is_over"] and recorded["best_epoch"] == checkpoint["epoch"]:
+        _replace_by_link(path, path.parent / BEST)
 
 
 def _replace_by_link(source: Path, target: Path) -> None:

@@ -22,7 +22,7 @@ from segbench.runs.environment import machine, versions
 from segbench.runs.folder import RunFolder, read_json
 from segbench.runs.metrics_log import MetricsLog
 from segbench.training.checkpoint_io import AtomicCheckpointIO, load_safely, newest_good
-from segbench.training.checkpointer import BEST, Checkpointer
+from segbench.training.checkpointer import BEST, Checkpointer, restore_best
 from segbench.training.experiment import Experiment, build_experiment
 from segbench.training.limits import Limits
 from segbench.training.module import SegmentationModule
@@ -133,10 +133,10 @@ class _Training:
         self._header(resumed)
         began = time.perf_counter()
         self.run.write_text(self.run.environment, _environment_text(self.trainer, self.config, self.data))
-        self.trainer.fit(
-            self.module, datamodule=self.data, ckpt_path=str(newest_good(self.run.checkpoints)) if resumed else None,
-            weights_only=True,
-        )  # fmt: skip
+        checkpoint = newest_good(self.run.checkpoints) if resumed else None
+        if checkpoint is not None:
+            restore_best(checkpoint)
+        self.trainer.fit(self.module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
         self.progress.close()
         scores = self._evaluate_best()
         results = collect_results(self.recorder, scores, self.module, self.trainer, self.data)

@@ -170,6 +170,17 @@ def test_resuming_from_the_end_of_an_epoch(command, tiny, monkeypatch):
     assert read_metrics(Path("whole/metrics.csv")) == read_metrics(Path("parts/metrics.csv"))
 
 
+def test_killed_between_a_checkpoint_and_its_link_to_best(command, tiny):
+    """What such a kill leaves: the newest checkpoint is the best one, best.ckpt is missing, the status says running."""
+    assert command(*tiny, "trainer.max_epochs=1", "hydra.run.dir=run").code == 0
+    before = json.loads(Path("run/results.json").read_text())["metrics"]
+    for name in ("checkpoints/best.ckpt", "results.json"):
+        Path("run", name).unlink()
+    Path("run/status.json").write_text('{"state": "running"}')
+    assert command("resume=run").code == 0
+    assert json.loads(Path("run/results.json").read_text())["metrics"] == before
+
+
 def test_a_folder_with_an_awkward_name_is_resumed_after_it_was_moved(command, tiny):
     assert command(*tiny, "hydra.run.dir=first").code == 0
     moved = Path("it's a=b, [c] {d} $e")
