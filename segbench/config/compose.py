@@ -6,7 +6,6 @@ import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -124,11 +123,7 @@ def groups() -> dict[str, list[str]]:
     for file in sorted(root.rglob("*.yaml")):
         if file.parent != root:
             found.setdefault(file.parent.relative_to(root).as_posix(), []).append(file.stem)
-            for child in file.parent.relative_to(root).parents:
-                if child != Path() and (root / child).glob("*"):
-                    option = file.relative_to(root / child).with_suffix("").as_posix()
-                    found.setdefault(child.as_posix(), []).append(option)
-    return {group: sorted(set(options)) for group, options in found.items()}
+    return found
 
 
 def _is_group(override: Override) -> bool:

@@ -7,7 +7,6 @@ SHA-256. Loading goes from the newest to the oldest and takes the first that is 
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from segbench.core.errors import CheckpointError
-from segbench.core.files import sync_folder, write_json
+from segbench.core.files import replacing, write_json
 from segbench.runs.folder import read_json
 
 POINTER = "latest.json"
@@ -40,18 +39,11 @@ class AtomicCheckpointIO(CheckpointIO):
 def save_atomic(checkpoint: dict[str, Any], path: Path) -> None:
     """Write `checkpoint` to `path` by way of a flushed temporary file in the same folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with replacing(path) as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
         raise CheckpointError(f"the checkpoint {path} cannot be written: {error}; older ones are untouched") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def load_safely(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
@@ -75,14 +67,10 @@ def point_to(path: Path, step: int) -> None:
 
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file: Any) -> str:
     total = hashlib.sha256()
-    while block := file.read(1 << 20):
-        total.update(block)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            total.update(block)
     return total.hexdigest()
 
 
