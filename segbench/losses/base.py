@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segbench.core.classes import IGNORE_INDEX, mask_channels
-from segbench.core.errors import ConfigError
+from segbench.core.errors import ConfigError, nearest
 
 Tensors = dict[str, Tensor]
 
@@ -17,10 +17,16 @@ Tensors = dict[str, Tensor]
 class Loss(nn.Module):
     """Base of all losses. `terms` are the names of what `forward` reports beside the scalar."""
 
-    head: str = "mask"
-    """The prediction that it works on."""
+    heads: tuple[str, ...] = ("mask",)
+    """The predictions that it works on."""
 
     terms: tuple[str, ...] = ()
+
+    wants_class_weights: bool = False
+    """Whether `set_class_weights` has to be called before the first batch."""
+
+    def set_class_weights(self, weights: Tensor) -> None:
+        """Take the data's median-frequency weight of each class, float32 `[C]`, where the loss asked for them."""
 
     def check(self, classes: Sequence[str]) -> None:
         """Raise a ConfigError if the loss cannot work on these classes."""
@@ -55,6 +61,49 @@ class MaskLoss(Loss):
         """
 
 
+class MapLoss(Loss):
+    """Base of the losses that compare pictures: subclasses get predicted and true maps, and which pixels count.
+
+    For masks the maps are probabilities and ones where the class is: the foreground for two classes, else one map for
+    each class. For depth they are the depths.
+
+    Args:
+        head: `mask` or `depth`.
+    """
+
+    def __init__(self, head: str = "mask") -> None:
+        super().__init__()
+        if head not in ("mask", "depth"):
+            raise ConfigError(f"there is no head '{head}'{nearest(head, ('mask', 'depth'))}")
+        self.heads = (head,)
+
+    def forward(self, prediction: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+        """Return the loss over labelled pixels, or pixels of known depth; 0 where there are none."""
+        (head,) = self.heads
+        with torch.autocast(prediction[head].device.type, enabled=False):
+            output = prediction[head].float()
+            if head == "mask":
+                valid = batch["mask"] != IGNORE_INDEX
+                predicted, truth = probabilities(output), one_hot(batch["mask"].where(valid, 0), output.shape[1])
+                valid = valid[:, None]
+            else:
+                valid = ~batch["depth"].isnan()
+                predicted, truth = output, batch["depth"].float().where(valid, 0.0)
+            # what does not count is made equal before any arithmetic, so that its gradient is zero and never NaN
+            value = self.compute(predicted.where(valid, 0.0), truth.where(valid, 0.0), valid)
+        return value, {name: value.detach() for name in self.terms}
+
+    @abstractmethod
+    def compute(self, predicted: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+        """Return the scalar loss.
+
+        Args:
+            predicted: float32 `[B,C,H,W]`; 0 where it does not count.
+            truth: float32 `[B,C,H,W]`; 0 where it does not count.
+            valid: bool `[B,1,H,W]`.
+        """
+
+
 class BinaryMaskLoss(MaskLoss):
     """Base of the losses that need two classes, one logit."""
 
@@ -69,8 +118,8 @@ class BinaryMaskLoss(MaskLoss):
 
 
 def valid_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Return the mean of `values` over the valid pixels (both `[B,H,W]`), 0 where there are none."""
-    return (values * valid).sum() / valid.sum().clamp(min=1)
+    """Return the mean of `values` over the valid pixels (its shape, or one channel for all); 0 where there are none."""
+    return (values * valid).sum() / valid.expand_as(values).sum().clamp(min=1)
 
 
 def true_class_log_probability(logits: Tensor, target: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from segbench.core.classes import mask_channels
 from segbench.core.errors import ConfigError
 from segbench.losses.base import BinaryMaskLoss, MaskLoss, true_class_log_probability, valid_mean
 
+MEDIAN_FREQUENCY = "median_frequency"
+
 
 class CrossEntropy(MaskLoss):
     """-log p(true class), a mean over labelled pixels, weighted by class where weights are given.
@@ -19,19 +21,30 @@ class CrossEntropy(MaskLoss):
     torch.nn.CrossEntropyLoss. Label smoothing mixes in the mean of -log p over all classes.
 
     Args:
-        class_weights: A weight for each class; None for all equal.
+        class_weights: A weight for each class; None for all equal; `median_frequency` for those of the training data.
         label_smoothing: Share of the target that is spread over all classes, in [0, 1).
     """
 
     terms = ("cross_entropy",)
 
-    def __init__(self, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0) -> None:
+    def __init__(self, class_weights: Sequence[float] | str | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__()
+        if isinstance(class_weights, str) and class_weights != MEDIAN_FREQUENCY:
+            raise ConfigError(
+                f"loss.class_weights must be null, {MEDIAN_FREQUENCY} or a number for each class, got '{class_weights}'"
+            )
+        self.wants_class_weights = class_weights == MEDIAN_FREQUENCY
         if not 0 <= label_smoothing < 1:
             raise ConfigError(f"loss.label_smoothing must be in [0, 1), got {label_smoothing}")
         self.label_smoothing = label_smoothing
-        weights = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
+        given = None if self.wants_class_weights else class_weights
+        weights = None if given is None else torch.tensor(list(given), dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
+
+    def set_class_weights(self, weights: Tensor) -> None:
+        """Take the weights of the training data, float32 `[C]`."""
+        self.class_weights = weights.float()
+        self.wants_class_weights = False
 
     def check(self, classes: Sequence[str]) -> None:
         """Raise a ConfigError if there is not one weight for each class."""

@@ -1,0 +1,60 @@
+"""Lovász losses: the convex surrogate of 1 - IoU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from segbench.losses.base import MaskLoss, one_hot, probabilities
+
+
+class Lovasz(MaskLoss):
+    """Lovász-softmax for several classes, Lovász hinge for one logit (Berman et al., 2018).
+
+    Errors of all labelled pixels are sorted, largest first, and weighted by how much each adds to 1 - IoU. Only classes
+    that occur in the truth count, as in the paper; an empty mask of two classes has the hinge of its largest error.
+    The sort and sum are made for all classes at once; CUDA has no deterministic sum of this kind (`cumsum`), so that
+    trainer.deterministic=true refuses it there.
+
+    Args:
+        per_image: One IoU for each image instead of for the batch.
+    """
+
+    terms = ("lovasz",)
+
+    def __init__(self, per_image: bool = False) -> None:
+        super().__init__()
+        self.per_image = per_image
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return the mean over the classes that occur, and over images with `per_image`."""
+        truth, counted = one_hot(target, logits.shape[1]), valid[:, None]
+        if logits.shape[1] == 1:
+            errors = (1 - logits * (2 * truth - 1)).clamp(min=0)
+            occurs_anyway = True
+        else:
+            errors = (truth - probabilities(logits)).abs()
+            occurs_anyway = False
+        errors, truth = (self._rows(part * counted) for part in (errors, truth))
+        loss = (errors * _weights(errors.detach(), truth)).sum(dim=1).view(-1, logits.shape[1])
+        occurs = torch.ones_like(loss) if occurs_anyway else (truth.sum(dim=1) > 0).view_as(loss).float()
+        return ((loss * occurs).sum(dim=1) / occurs.sum(dim=1).clamp(min=1)).mean()
+
+    def _rows(self, values: Tensor) -> Tensor:
+        """Return `[images * classes, pixels]`, or `[classes, pixels]` over the batch."""
+        return values.flatten(2).flatten(0, 1) if self.per_image else values.movedim(1, 0).flatten(1)
+
+
+def _weights(errors: Tensor, truth: Tensor) -> Tensor:
+    """Return each pixel's share in the Lovász extension of 1 - IoU, `[rows, pixels]`.
+
+    Pixels that do not count have no error and no truth: they come last and add nothing to what is before them.
+    """
+    order = errors.argsort(dim=1, descending=True, stable=True)
+    sorted_truth = truth.gather(1, order)
+    total = sorted_truth.sum(dim=1, keepdim=True)
+    intersection = total - sorted_truth.cumsum(dim=1)
+    union = total + (1 - sorted_truth).cumsum(dim=1)
+    jaccard = 1 - intersection / union.clamp(min=1)
+    steps = torch.cat([jaccard[:, :1], jaccard[:, 1:] - jaccard[:, :-1]], dim=1)
+    return torch.zeros_like(errors).scatter(1, order, steps)
