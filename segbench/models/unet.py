@@ -25,6 +25,9 @@ class UNet(Network):
         depth: How often the picture is halved.
         transposed: Enlarge with learned transposed convolutions instead of bilinearly.
         dropout: Share of the channels dropped at the smallest size, in training.
+        bias: Convolutions with a bias of their own, beside that of the normalisation after them.
+        lean: The smallest size has no more channels than the one above it, and the decoder halves its channels one size
+            earlier: about half of the parameters, for bilinear enlarging only.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class UNet(Network):
         depth: int = 4,
         transposed: bool = False,
         dropout: float = 0.0,
+        bias: bool = False,
+        lean: bool = False,
     ) -> None:
         super().__init__()
         if width < 1 or depth < 1 or not 0 <= dropout < 1:
@@ -42,21 +47,26 @@ class UNet(Network):
                 f"model.width and model.depth must be at least 1 and model.dropout in [0, 1), got {width}, {depth} and"
                 f" {dropout}"
             )
+        if lean and transposed:
+            raise ConfigError("model.lean=true keeps channels while enlarging, so it needs model.transposed=false")
         self.multiple = 2**depth
         self.min_size = self.multiple
         sizes = [width * 2**level for level in range(depth + 1)]
+        if lean:
+            sizes[-1] = sizes[-2]
         self.encoder = nn.ModuleList(
-            double_convolution(before, after) for before, after in zip([in_channels, *sizes], sizes, strict=False)
+            double_convolution(before, after, bias=bias)
+            for before, after in zip([in_channels, *sizes], sizes, strict=False)
         )
         self.dropout = nn.Dropout2d(dropout)
-        self.enlargers = nn.ModuleList(
-            nn.ConvTranspose2d(sizes[level + 1], sizes[level], 2, stride=2) if transposed else Enlarge()
-            for level in reversed(range(depth))
-        )
-        self.decoder = nn.ModuleList(
-            double_convolution(sizes[level + (not transposed)] + sizes[level], sizes[level])
-            for level in reversed(range(depth))
-        )
+        self.enlargers, self.decoder = nn.ModuleList(), nn.ModuleList()
+        below = sizes[-1]
+        for level in reversed(range(depth)):
+            self.enlargers.append(nn.ConvTranspose2d(below, sizes[level], 2, stride=2) if transposed else Enlarge())
+            joined = (sizes[level] if transposed else below) + sizes[level]
+            after = sizes[max(0, level - 1)] if lean else sizes[level]
+            self.decoder.append(double_convolution(joined, after, joined // 2 if lean else after, bias))
+            below = after
         self.heads = Heads(width, heads)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -80,11 +90,14 @@ class Enlarge(nn.Module):
         return enlarge(features)
 
 
-def double_convolution(before: int, after: int) -> nn.Sequential:
-    """Return two 3 x 3 convolutions, each with batch normalisation and ReLU."""
+def double_convolution(before: int, after: int, middle: int | None = None, bias: bool = False) -> nn.Sequential:
+    """Return two 3 x 3 convolutions, each with batch normalisation and ReLU; `middle` channels lie between them.
+
+    Without `bias`, since the normalisation right after a convolution takes its bias away.
+    """
+    middle = after if middle is None else middle
     layers: list[nn.Module] = []
-    for channels in (before, after):
-        # no bias: the normalisation right after would take it away
-        convolution = nn.Conv2d(channels, after, 3, padding=1, bias=False)
-        layers += [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+    for channels, outputs in ((before, middle), (middle, after)):
+        convolution = nn.Conv2d(channels, outputs, 3, padding=1, bias=bias)
+        layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)

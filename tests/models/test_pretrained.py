@@ -1,0 +1,333 @@
+"""Networks with pretrained parts: torchvision is the oracle, files stand in for downloads."""
+
+import re
+import sys
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torchvision.models import ResNet18_Weights, resnet18, resnet34
+from torchvision.models._api import WeightsEnum
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.segmentation import DeepLabV3, fcn_resnet50
+from torchvision.models.segmentation.deeplabv3 import DeepLabHead
+
+from segbench.core.errors import ConfigError
+from segbench.models.fcn_resnet import IMAGENET_MEAN, IMAGENET_STD, FCNResNet, download
+
+BOTH = {"mask": 3, "depth": 1}
+
+
+def small(in_channels=3, heads=None, **settings):
+    return FCNResNet(in_channels, heads or {"mask": 1}, **{"encoder": "resnet18", **settings})
+
+
+@pytest.fixture(scope="module")
+def resnet18_file(tmp_path_factory):
+    """A plain resnet18 with a classifier and batch statistics that are not the initial ones."""
+    torch.manual_seed(0)
+    network, path = resnet18(weights=None), tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    network.train()(torch.randn(4, 3, 64, 64))
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
+@pytest.mark.parametrize("heads", [{"mask": 1}, {"depth": 1}, BOTH])
+def test_predictions_lie_on_the_images_pixels(head, heads):
+    for in_channels, size in ((3, (33, 50)), (6, (61, 47))):
+        network = small(in_channels, heads, head=head).eval()
+        prediction = network(torch.randn(1, in_channels, *size))
+        assert {name: tuple(value.shape) for name, value in prediction.items()} == {
+            name: (1, channels, *size) for name, channels in heads.items()
+        }
+
+
+def torchvisions_fcn():
+    return fcn_resnet50(weights=None, weights_backbone=None, num_classes=21, aux_loss=True)
+
+
+def torchvisions_deeplab():
+    return DeepLabV3(IntermediateLayerGetter(resnet18(weights=None), {"layer4": "out"}), DeepLabHead(512, 21))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "head", "make"),
+    [("resnet50", "fcn", torchvisions_fcn), ("resnet18", "deeplabv3", torchvisions_deeplab)],
+)
+def test_is_torchvisions_network_with_torchvisions_weights(encoder, head, make, tmp_path):
+    """Same number of parameters, and the same output from the same file, also with its auxiliary classifier in it."""
+    torch.manual_seed(0)
+    oracle = make().eval()
+    torch.save(oracle.state_dict(), tmp_path / "oracle.pth")
+    network = FCNResNet(3, {"mask": 21}, encoder, head, weights=str(tmp_path / "oracle.pth")).eval()
+    oracle.aux_classifier = None
+    assert count(network) == count(oracle)
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(network(image)["mask"], oracle(image)["out"])
+    assert (network.mean, network.std) == (IMAGENET_MEAN, IMAGENET_STD)
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_features_are_at_an_eighth_of_the_size_only_with_dilation():
+    with torch.device("meta"):
+        image = torch.randn(1, 3, 64, 64)
+        assert small().eval().backbone(image)["out"].shape == (1, 512, 2, 2)
+        assert FCNResNet(3, {"mask": 1}).eval().backbone(image)["out"].shape == (1, 2048, 8, 8)
+
+
+@pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
+def test_one_smallest_picture_can_be_trained(head):
+    torch.manual_seed(0)
+    network = small(head=head)
+    network.check_size(33, 33)
+    with pytest.raises(ConfigError, match="at least 33 x 33"):
+        network.check_size(33, 32)
+    loss = network(torch.randn(1, 3, 33, 33))["mask"].pow(2).mean()
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
+
+
+def test_pooled_normalisation_of_one_picture_uses_running_statistics_and_of_two_their_own():
+    pooled = small(head="deeplabv3").classifier[0].convs[-1][2]
+    pooled.running_mean.fill_(2.0)
+    pooled.running_var.fill_(4.0)
+    one = pooled(torch.full((1, 256, 1, 1), 6.0))
+    assert torch.allclose(one, torch.full_like(one, 2.0), atol=1e-4)  # (6 - 2) / sqrt(4)
+    assert pooled.num_batches_tracked == 0
+    assert torch.equal(pooled.running_mean, torch.full((256,), 2.0))
+    two = pooled(torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 256, 1, 1))
+    assert torch.allclose(two[:, 0, 0, 0], torch.tensor([-1.0, 1.0]), atol=1e-4)
+    assert torch.allclose(pooled.running_mean, torch.full((256,), 2.0))  # 0.9 * 2 + 0.1 * 2
+    assert torch.allclose(pooled.running_var, torch.full((256,), 3.8))  # 0.9 * 4 + 0.1 * 2
+
+
+@pytest.mark.parametrize(("freeze", "learning"), [("backbone", ("classifier.", "heads.")), ("all_but_head", "heads.")])
+def test_what_is_frozen_keeps_its_weights_and_statistics(freeze, learning):
+    torch.manual_seed(0)
+    network = small(head="fcn", freeze=freeze)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.eval()
+    network.train()  # as Lightning does after each validation
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1, weight_decay=0.1)
+    network(torch.randn(2, 3, 64, 64))["mask"].sub(1).pow(2).mean().backward()
+    optimizer.step()
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {name for name in before if name.startswith(learning)}
+
+
+def test_without_freezing_everything_learns():
+    network = small()
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert all(module.training for module in network.modules())
+    assert network.mean is None and network.std is None
+
+
+def test_two_equal_pictures_give_the_pretrained_response(resnet18_file):
+    one, two = (small(channels, weights=str(resnet18_file)).eval() for channels in (3, 6))
+    image = torch.randn(2, 3, 40, 50)
+    with torch.no_grad():
+        expected, found = (
+            network.backbone(picture)["out"]
+            for network, picture in ((one, image), (two, torch.cat([image, image], dim=1)))
+        )
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.equal(two.backbone.conv1.weight[:, :3], two.backbone.conv1.weight[:, 3:])
+
+
+def test_a_plain_resnet_fills_the_backbone_and_leaves_the_head_new(resnet18_file):
+    oracle = resnet18(weights=None).eval()
+    oracle.load_state_dict(torch.load(resnet18_file, weights_only=True))
+    network, image = small(weights=str(resnet18_file)).eval(), torch.randn(1, 3, 64, 64)
+    stages = torch.nn.Sequential(*list(oracle.children())[:-2])
+    with torch.no_grad():
+        assert torch.equal(network.backbone(image)["out"], stages(image))
+
+
+def test_own_weights_come_back_and_a_classifier_of_another_size_stays_new(tmp_path):
+    first = small(heads=BOTH)
+    torch.save(first.state_dict(), tmp_path / "own.pt")
+    same = small(heads=BOTH, weights=str(tmp_path / "own.pt")).state_dict()
+    assert all(torch.equal(value, same[name]) for name, value in first.state_dict().items())
+    other = small(heads={"mask": 5}, weights=str(tmp_path / "own.pt"))
+    assert other.heads["mask"].weight.shape == (5, 128, 1, 1)
+    assert torch.equal(other.classifier[0].weight, first.classifier[0].weight)
+
+
+def test_weights_from_before_batches_were_counted(resnet18_file, tmp_path):
+    state = torch.load(resnet18_file, weights_only=True)
+    old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    assert len(old) < len(state)
+    torch.save(old, tmp_path / "old.pth")
+    network = small(weights=str(tmp_path / "old.pth"))
+    assert torch.equal(network.backbone.layer4[1].bn2.running_var, state["layer4.1.bn2.running_var"])
+
+
+def test_safetensors(resnet18_file, tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    state = torch.load(resnet18_file, weights_only=True)
+    safetensors.save_file(state, tmp_path / "resnet18.safetensors")
+    network = small(weights=str(tmp_path / "resnet18.safetensors"))
+    assert torch.equal(network.backbone.conv1.weight, state["conv1.weight"])
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ConfigError, match="cannot be read as weights"):
+        small(weights=str(tmp_path / "broken.safetensors"))
+
+
+def test_files_that_do_not_fit_are_refused_in_one_sentence(resnet18_file, tmp_path):
+    def refuse(message, content=None, path=tmp_path / "file.pth", **settings):
+        if content is not None:
+            torch.save(content, path)
+        with pytest.raises(ConfigError, match=message) as error:
+            small(weights=str(path), **settings)
+        assert "\n" not in str(error.value)
+
+    state = torch.load(resnet18_file, weights_only=True)
+    missing = {name: value for name, value in state.items() if not name.startswith("layer4.1.")}
+    refuse("null for none", path=tmp_path / "absent.pth")
+    refuse("null for none", path=tmp_path)
+    refuse("is not a state dict", content=[torch.zeros(1)])
+    refuse("is not a state dict", content={"epoch": 3, "state_dict": state})
+    refuse("is not a state dict", content={})
+    refuse(r"are backbone\.layer4\.1\.conv1\.weight, (\S+, ){3}backbone\.layer4\.1\.bn1\.running_var and 5", missing)
+    refuse(r"are backbone\.layer1\.2\.conv1\.weight,", content=resnet34(weights=None).state_dict())  # silently cut else
+    refuse(r"conv1\.weight", content={**state, "conv1.weight": torch.zeros(64, 4, 7, 7)})
+    refuse(r"classifier\.0\.weight, classifier\.", content=small(head="deeplabv3").state_dict())
+    (tmp_path / "file.pth").write_bytes(b"<html>404</html>")
+    refuse("cannot be read as weights")
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path):
+    torch.save({"conv1.weight": re.compile("x")}, tmp_path / "code.pth")
+    with pytest.raises(ConfigError, match=r"cannot be read as weights \(UnpicklingError\)"):
+        small(weights=str(tmp_path / "code.pth"))
+
+
+def test_torchvisions_weights_are_torchvisions(resnet18_file, monkeypatch):
+    asked = []
+    state = torch.load(resnet18_file, weights_only=True)
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda self, **_: asked.append(self) or state)
+    network = small(weights="torchvision")
+    assert asked == [ResNet18_Weights.DEFAULT]
+    assert torch.equal(network.backbone.conv1.weight, state["conv1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("encoder", "head", "file"),
+    [
+        ("resnet18", "deeplabv3", "resnet18-f37072fd.pth"),
+        ("resnet50", "fcn", "fcn_resnet50_coco-1167a1af.pth"),
+        ("resnet50", "deeplabv3", "deeplabv3_resnet50_coco-cd0a2569.pth"),
+    ],
+)
+def test_a_failed_download_names_the_file(encoder, head, file, monkeypatch):
+    def fail(self, **_):
+        raise URLError("no network")
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", fail)
+    with pytest.raises(ConfigError, match=rf"https://\S+/{re.escape(file)} elsewhere .*model\.weights=/path/to/{file}"):
+        download(encoder, head)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"encoder": "resnet19"}, r"no model\.encoder=resnet19; did you mean 'resnet18'\?"),
+        ({"encoder": "vgg"}, r"choose from resnet101, resnet18, resnet34, resnet50"),
+        ({"head": "deeplab"}, r"no model\.head=deeplab; did you mean 'deeplabv3'\?"),
+        ({"freeze": "backbon"}, r"no model\.freeze=backbon; did you mean 'backbone'\?"),
+    ],
+)
+def test_wrong_names_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        small(**settings)
+
+
+class TestSMPUnet:
+    """Skipped where the optional package is not installed, except for the message about that."""
+
+    @staticmethod
+    def make(in_channels=3, heads=None, **settings):
+        pytest.importorskip("segmentation_models_pytorch")
+        from segbench.models.smp import SMPUnet
+
+        return SMPUnet(in_channels, heads or {"mask": 1}, **{"decoder_channels": [16, 8, 8, 8, 8], **settings})
+
+    @pytest.mark.parametrize("heads", [{"mask": 1}, {"depth": 1}, BOTH])
+    def test_predictions_lie_on_the_images_pixels(self, heads):
+        for in_channels, size in ((3, (33, 50)), (6, (65, 64))):
+            prediction = self.make(in_channels, heads).eval()(torch.randn(1, in_channels, *size))
+            assert {name: tuple(value.shape) for name, value in prediction.items()} == {
+                name: (1, channels, *size) for name, channels in heads.items()
+            }
+
+    def test_is_the_librarys_unet(self):
+        network = self.make(heads={"mask": 4}).eval()
+        import segmentation_models_pytorch as smp
+
+        oracle = smp.Unet("resnet18", encoder_weights=None, classes=4, decoder_channels=[16, 8, 8, 8, 8]).eval()
+        oracle.encoder.load_state_dict(network.encoder.state_dict())
+        oracle.decoder.load_state_dict(network.decoder.state_dict())
+        oracle.segmentation_head[0].load_state_dict(network.heads["mask"].state_dict())
+        image = torch.randn(1, 3, 64, 96)
+        with torch.no_grad():
+            assert torch.equal(network(image)["mask"], oracle(image))
+            padded = F.pad(image[..., :60, :90], (0, 6, 0, 4), mode="replicate")
+            assert torch.equal(network(image[..., :60, :90])["mask"], oracle(padded)[..., :60, :90])
+        assert count(network) == count(oracle)
+
+    def test_one_smallest_picture_can_be_trained(self):
+        network = self.make()
+        network.check_size(33, 33)
+        network(torch.randn(1, 3, 33, 33))["mask"].mean().backward()
+        assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
+
+    @pytest.mark.parametrize("channels", [3, 6])
+    def test_a_file_fills_the_encoder(self, channels, resnet18_file):
+        network = self.make(channels, weights=str(resnet18_file)).eval()  # torchvision's names, and an fc too many
+        oracle = resnet18(weights=None).eval()
+        oracle.load_state_dict(torch.load(resnet18_file, weights_only=True))
+        image = torch.randn(1, 3, 64, 64)
+        with torch.no_grad():
+            found = network.encoder(image.repeat(1, channels // 3, 1, 1))[-1]
+            expected = torch.nn.Sequential(*list(oracle.children())[:-2])(image)
+        assert torch.allclose(found, expected, atol=1e-5)
+        assert (network.mean, network.std) == (IMAGENET_MEAN, IMAGENET_STD)
+
+    @pytest.mark.parametrize("classifier", [True, False])
+    def test_a_file_of_timm_with_and_without_its_classifier(self, classifier, tmp_path):
+        timm = pytest.importorskip("timm")
+        oracle = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+        state = {name: value for name, value in oracle.state_dict().items() if classifier or "classifier" not in name}
+        torch.save(state, tmp_path / "lite0.pth")
+        network = self.make(encoder="tu-tf_efficientnet_lite0", weights=str(tmp_path / "lite0.pth")).eval()
+        image = torch.randn(1, 3, 64, 64)
+        with torch.no_grad():
+            found = network.encoder(image)[-1]
+            expected = oracle.blocks(oracle.bn1(oracle.conv_stem(image)))
+        assert torch.allclose(found, expected, atol=1e-5)
+
+    def test_wrong_settings_and_files_are_refused(self, tmp_path):
+        torch.save(resnet34(weights=None).state_dict(), tmp_path / "resnet34.pth")
+        for settings, message in (
+            ({"encoder": "resnet19"}, r"no model\.encoder=resnet19; did you mean 'resnet18'\?"),
+            ({"encoder": "tu-resnet19"}, r"did you mean 'tu-resnet18'\?"),
+            ({"decoder_channels": [8, 8]}, "must be 3 to 5 numbers"),
+            ({"weights": str(tmp_path / "no.pth")}, "null for none"),
+            ({"weights": str(tmp_path / "resnet34.pth")}, r"unknown are layer1\.2\.conv1\.weight, "),
+        ):
+            with pytest.raises(ConfigError, match=message):
+                self.make(**settings)
+
+    def test_a_missing_package_is_named(self, monkeypatch):
+        from segbench.models.smp import SMPUnet
+
+        monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
+        with pytest.raises(ConfigError, match=r"pip install -e '\.\[smp\]'"):
+            SMPUnet(3, {"mask": 1})
