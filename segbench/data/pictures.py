@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,11 +14,15 @@ from PIL import Image, ImageOps
 
 from segbench.core.errors import DataError, nearest
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a picture is turned; 1 is upright."""
 MAX_PIXELS = 64_000_000
 """Pictures with more pixels are refused by their header, before they are decoded."""
 
 Result = TypeVar("Result")
+_headers = threading.Lock()
 
 
 def list_pictures(folder: Path, key: str) -> list[Path]:
@@ -44,9 +50,16 @@ def read_all(paths: list[Path], read: Callable[[Path], Result], key: str) -> lis
         except DataError as error:
             offenders.append(f"{path.name}: {error}")
     if offenders:
-        shown = "; ".join(offenders[:20]) + (f"; and {len(offenders) - 20} more" if len(offenders) > 20 else "")
-        raise DataError(f"{key}: {len(offenders)} of {len(paths)} files in {paths[0].parent} cannot be used: {shown}")
+        raise DataError(
+            f"{key}: {len(offenders)} of {len(paths)} files in {paths[0].parent} cannot be used: {listed(offenders)}"
+        )
     return results
+
+
+def listed(texts: Sequence[str], limit: int = 20) -> str:
+    """Return the first `limit` texts as one, separated by semicolons, and how many more there are."""
+    rest = f"; and {len(texts) - limit} more" if len(texts) > limit else ""
+    return "; ".join(texts[:limit]) + rest
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -55,35 +68,65 @@ def open_picture(path: Path) -> Image.Image:
     Raises:
         DataError: if it is empty, truncated, animated, too large, or not a picture at all.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is stricter
-        try:
-            with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise DataError(f"{picture.width} x {picture.height} pixels, more than {MAX_PIXELS:,} in all")
-                if getattr(picture, "n_frames", 1) > 1:
-                    raise DataError("an animation; export one frame")
-                picture.load()
-                return ImageOps.exif_transpose(picture)
-        except DataError:
-            raise
-        except Image.DecompressionBombError:
-            raise DataError(f"more than {MAX_PIXELS:,} pixels") from None
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            reason = "not a PNG, JPEG or WebP picture" if "cannot identify" in str(error) else str(error)
-            raise DataError(reason) from None
+    return ImageOps.exif_transpose(load_picture(path))
+
+
+def load_picture(path: Path) -> Image.Image:
+    """Return the fully decoded picture as it is stored (a TIFF upright), `info["orientation"]` being its EXIF tag.
+
+    Raises:
+        DataError: if it is empty, truncated, animated, too large, or not a picture at all.
+    """
+    try:
+        with _open_header(path) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise DataError(f"{picture.width} x {picture.height} pixels, more than {MAX_PIXELS:,} in all")
+            # many cameras append a thumbnail to a JPEG, which then is an "MPO" of two frames; the first is the photo
+            if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
+                raise DataError("an animation or several pages; export one frame")
+            orientation = picture.getexif().get(ORIENTATION, 1)
+            picture.load()
+            picture.info["orientation"] = orientation
+            return picture
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise DataError(f"more than {MAX_PIXELS:,} pixels") from None
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        reason = "not a PNG, JPEG, WebP, TIFF, BMP or GIF picture" if "cannot identify" in str(error) else str(error)
+        raise DataError(reason) from None
+
+
+def _open_header(path: Path) -> Image.Image:
+    # the warnings filter belongs to the whole process, and pictures are decoded by several threads
+    with _headers, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
+        return Image.open(path, formats=FORMATS)
 
 
 def read_rgb(path: Path) -> Image.Image:
-    """Return the picture as 8-bit RGB; transparency is laid on black, 16-bit grey is scaled to 8 bit."""
-    picture = open_picture(path)
+    """Return the upright picture as 8-bit RGB; transparency is laid on black, 16-bit grey is scaled to 8 bit."""
+    return to_rgb(open_picture(path))
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Return a decoded picture as 8-bit RGB, as `read_rgb` does.
+
+    Raises:
+        DataError: for a mode whose values have no fixed range, such as 32-bit floats.
+    """
     if picture.mode.startswith("I"):
         grey = np.asarray(picture).astype(np.int64)
         picture = Image.fromarray(np.clip(grey >> 8, 0, 255).astype(np.uint8))
+    if picture.mode == "F":
+        raise DataError("a picture of floating-point values; save it with 8 or 16 bit")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
-    return picture.convert("RGB")
+    try:
+        return picture.convert("RGB")
+    except ValueError:
+        raise DataError(f"a picture in the colour mode {picture.mode}; save it as RGB") from None
 
 
 def read_cutout(path: Path) -> Image.Image:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from segbench.core.errors import ConfigError
-from segbench.data.generated.plan import Scene
+from segbench.data.generated.plan import Layer, Scene
 
 NEAREST = 0.5
 
@@ -53,7 +53,7 @@ class DepthModel:
         """Return the ground's depth at the centre of each of `height` rows, float32 `[height]`."""
         return np.array([self.ground((row + 0.5) / height) for row in range(height)], dtype=np.float32)
 
-    def foreground(self, scene: Scene, height: int) -> float:
+    def foreground(self, scene: Scene | Layer, height: int) -> float:
         """Return the depth of a scene's foreground on a canvas `height` pixels high."""
         standing = self.ground(min(height, scene.y + scene.height) / height)
         return min(standing, max(self.object_height * height / scene.height, NEAREST))

@@ -43,6 +43,18 @@ class Scene:
 COLUMNS = tuple(field.name for field in fields(Scene))
 
 
+@dataclass(frozen=True)
+class Layer:
+    """One of several cut-outs of a scene, with the meanings of `Scene`."""
+
+    foreground: int
+    flip: int
+    x: int
+    y: int
+    width: int
+    height: int
+
+
 def as_table(scenes: Sequence[Scene]) -> np.ndarray:
     """Return scenes as an int64 array `[scenes, columns]` in the order of `COLUMNS`."""
     return np.array([[getattr(scene, name) for name in COLUMNS] for scene in scenes], dtype=np.int64)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segbench.data.generated.plan import Scene
+from segbench.data.generated.plan import Layer, Scene
 from segbench.data.generated.textures import Texture
 
 
@@ -38,14 +38,15 @@ def render(
     rows = slice(max(0, scene.y), min(height, scene.y + scene.height))
     columns = slice(max(0, scene.x), min(width, scene.x + scene.width))
     if rows.start < rows.stop and columns.start < columns.stop:
-        patch = _sample(scene, textures[scene.foreground], rows, columns)
+        patch = sample_cutout(scene, textures[scene.foreground], rows, columns)
         over = background[rows, columns].astype(np.int32)
         alpha[rows, columns] = patch[..., 3]
         image[rows, columns] = patch[..., :3] + (over * (255 - patch[..., 3:]) + 127) // 255
     return image, alpha, background
 
 
-def _sample(scene: Scene, texture: Texture, rows: slice, columns: slice) -> np.ndarray:
+def sample_cutout(scene: Scene | Layer, texture: Texture, rows: slice, columns: slice) -> np.ndarray:
+    """Return the part of a placed cut-out that covers these rows and columns: premultiplied RGBA, int32 `[h, w, 4]`."""
     level = texture.levels[texture.level_for(scene.height, scene.width)]
     row = np.arange(rows.start - scene.y, rows.stop - scene.y)
     column = np.arange(columns.start - scene.x, columns.stop - scene.x)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segbench.data.generated.plan import COLUMNS, Scene, as_table
+from segbench.data.generated.plan import COLUMNS, Layer, Scene, as_table
 from segbench.data.generated.textures import Texture
 
 
@@ -55,7 +55,7 @@ class BatchRenderer(nn.Module):
             "background": background.to(torch.uint8).movedim(-1, 1),
         }
 
-    def _level(self, scene: Scene) -> tuple[int, int, int]:
+    def _level(self, scene: Scene | Layer) -> tuple[int, int, int]:
         texture = self.textures[scene.foreground]
         number = texture.level_for(scene.height, scene.width)
         height, width = texture.levels[number].shape[:2]

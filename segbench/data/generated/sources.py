@@ -35,17 +35,18 @@ def read_foregrounds(folder: str | None) -> Pictures:
     """Read cut-outs with alpha from `folder`, or the shipped ones where it is None."""
     path = Path(folder).expanduser() if folder else ASSETS / "foregrounds"
     files = list_pictures(path, "data.foregrounds")
-    return Pictures([f.stem for f in files], read_all(files, read_cutout, "data.foregrounds"), _digest(files))
+    return Pictures([f.stem for f in files], read_all(files, read_cutout, "data.foregrounds"), digest_files(files))
 
 
 def read_backgrounds(folder: str | None) -> Pictures:
     """Read photographs from `folder`, or the shipped ones where it is None."""
     path = Path(folder).expanduser() if folder else ASSETS / "backgrounds"
     files = list_pictures(path, "data.backgrounds")
-    return Pictures([f.stem for f in files], read_all(files, read_rgb, "data.backgrounds"), _digest(files))
+    return Pictures([f.stem for f in files], read_all(files, read_rgb, "data.backgrounds"), digest_files(files))
 
 
-def _digest(files: Sequence[Path]) -> str:
+def digest_files(files: Sequence[Path]) -> str:
+    """Return a digest of the names and the bytes of files."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name}:".encode())

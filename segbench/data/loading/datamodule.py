@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 import pytorch_lightning as pl
 
 from segbench.core.classes import IGNORE_INDEX
@@ -12,6 +13,10 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.loader import EpochLoader, PlanSampler, Position
 from segbench.data.loading.source import SPLITS, Arrays, SplitDataset
+from segbench.data.statistics import measure
+
+WEIGHED_SAMPLES = 5000
+"""Most training samples that class weights are computed from."""
 
 
 class SegmentationData(pl.LightningDataModule):
@@ -83,6 +88,18 @@ class SegmentationData(pl.LightningDataModule):
     def describe(self, split: str) -> str:
         """Return a few words on what a split consists of, for the header."""
         return f"{self.num_samples(split):,} samples"
+
+    def describe_sample(self, split: str, index: int) -> str:
+        """Return what a sample is, such as its file's name, for messages and tables."""
+        return f"{split} {index}"
+
+    def class_weights(self) -> np.ndarray:
+        """Return the median-frequency weight of each class over the training split, float64 `[C]`.
+
+        A class's frequency is its share of all pixels of the images it occurs in; its weight is the median of all
+        frequencies divided by its own (Eigen and Fergus, 2015). A class that never occurs has weight 1.
+        """
+        return measure(self, "train", WEIGHED_SAMPLES).class_weights(len(self.classes))
 
     def check_splits(self) -> None:
         """Raise a DataError for an empty split, or a training split of less than a batch."""

@@ -1,0 +1,82 @@
+"""What an export consists of: its options, and the chunks of samples that are its units of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from segbench.core.errors import ConfigError, nearest
+from segbench.data.loading.source import SPLITS
+
+FORMATS = ("folder", "webdataset")
+IMAGE_SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an export is written.
+
+    format: `folder` or `webdataset`. splits: which ones, in this order. count: the first samples of each split; None
+    takes all. chunk: samples in a chunk, and in a shard. image_format: of images and backgrounds, `png` (exact) or
+    `jpeg` with `quality` in 1..100.
+
+    Raises:
+        ConfigError: for an option that does not exist or is out of range.
+    """
+
+    format: str = "folder"
+    splits: Sequence[str] = SPLITS
+    count: int | None = None
+    chunk: int = 1000
+    image_format: str = "png"
+    quality: int = 95
+
+    def __post_init__(self) -> None:
+        for name, value, valid in (
+            ("format", self.format, FORMATS),
+            ("image_format", self.image_format, tuple(IMAGE_SUFFIXES)),
+            *(("split", split, SPLITS) for split in self.splits),
+        ):
+            if value not in valid:
+                raise ConfigError(f"there is no {name} '{value}' to export{nearest(value, valid)}")
+        if not self.splits or len(set(self.splits)) != len(self.splits):
+            raise ConfigError(f"splits must name one or more different splits, got {list(self.splits)}")
+        if self.chunk < 1 or (self.count is not None and self.count < 1) or not 1 <= self.quality <= 100:
+            raise ConfigError(
+                f"chunk and count must be at least 1 and quality in 1..100, got {self.chunk}, {self.count} and"
+                f" {self.quality}"
+            )
+
+    def record(self) -> dict[str, object]:
+        """Return what decides the written bytes as plain data; the quality of a PNG is none of it."""
+        return {
+            "format": self.format, "splits": list(self.splits), "count": self.count, "chunk": self.chunk,
+            "image_format": self.image_format, "quality": self.quality if self.image_format == "jpeg" else None,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Samples `start` to `stop` (exclusive) of a split, written and marked as finished together."""
+
+    split: str
+    number: int
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        """Return the name of the chunk's shard and of its part of the manifest, such as `train-000012`."""
+        return f"{self.split}-{self.number:06d}"
+
+
+def chunks(samples: Mapping[str, int], size: int) -> Iterator[Chunk]:
+    """Yield the chunks of all splits, in the order of the manifest."""
+    for split, total in samples.items():
+        for number, start in enumerate(range(0, total, size)):
+            yield Chunk(split, number, start, min(start + size, total))
+
+
+def sample_name(index: int) -> str:
+    """Return a file name that sorts as the index does."""
+    return f"{index:08d}"

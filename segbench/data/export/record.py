@@ -1,0 +1,56 @@
+"""The record of an export, `dataset.json`: what it is, how it was made, and how two of them differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import segbench
+from segbench.core.classes import IGNORE_INDEX
+from segbench.data.export.options import Options
+from segbench.data.loading.datamodule import SegmentationData
+
+LAYOUT = 1
+"""Counted up when the files of an export change their places or their meaning."""
+
+INFORMATIVE = ("settings", "mean", "std")
+"""Parts that may differ as long as the fingerprints agree: the samples are the same."""
+
+
+def export_record(
+    data: SegmentationData, options: Options, samples: Mapping[str, int], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the record of an export as plain data.
+
+    Args:
+        data: The prepared data set.
+        options: How it is written.
+        samples: Samples to write of each split.
+        settings: The configuration of the data set.
+    """
+    record = {
+        "segbench_export": LAYOUT, "segbench": segbench.__version__, "classes": data.classes,
+        "ignore_index": IGNORE_INDEX, "size": data.size, "mean": data.mean, "std": data.std, "entries": data.entries,
+        "samples": dict(samples), "fingerprint": {split: data.fingerprint(split) for split in samples},
+        "export": options.record(), "settings": dict(settings),
+    }  # fmt: skip
+    return json.loads(json.dumps(record))
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return what differs, as `name there, now here`; settings of the data only where they make other samples."""
+    names = [name for name in wanted if name not in (*INFORMATIVE, "fingerprint")]
+    changes = _changes({name: found.get(name) for name in names}, {name: wanted[name] for name in names})
+    if found.get("fingerprint") == wanted["fingerprint"]:
+        return changes
+    changes += _changes({"data": found.get("settings")}, {"data": wanted["settings"]})
+    return changes or ["the files that the samples are made from have changed"]
+
+
+def _changes(found: Any, wanted: Any, name: str = "") -> list[str]:
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        keys = dict.fromkeys([*wanted, *found])
+        parts = [_changes(found.get(key), wanted.get(key), f"{name}.{key}".lstrip(".")) for key in keys]
+        return [change for part in parts for change in part]
+    return [] if found == wanted else [f"{name} was {json.dumps(found)}, is {json.dumps(wanted)} now"]

@@ -1,0 +1,164 @@
+"""coco: chosen categories of any COCO-format instances or panoptic file (Lin et al., "Microsoft COCO", 2014)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.data.files.coco_index import Choice, category_ids, read_items, read_json
+from segbench.data.files.coco_masks import draw, draw_panoptic
+from segbench.data.files.dataset import FileData, Splits
+from segbench.data.files.items import Item, Problems, check_shares, split_by_share
+from segbench.data.files.pairs import read_image
+
+
+class Coco(FileData):
+    """Objects of chosen categories as classes; everything else is background.
+
+    Without `val_annotations` the pictures are split by `val_share` and `test_share`, each by its own id. With it, and
+    without `test_annotations`, there is no test split: see `missing_test`.
+
+    Args:
+        annotations: Instances (or panoptic) JSON, absolute or within root.
+        images: Folder of the pictures, likewise.
+        panoptic: Folder of the panoptic PNGs; None for an instances file. With files for val and test of their own,
+            their PNGs are looked for in it as well.
+        val_annotations: JSON of the val split; None splits `annotations`.
+        val_images: Its pictures; None for `images`.
+        test_annotations: JSON of the test split; needs `val_annotations`.
+        test_images: Its pictures; None for `images`.
+        categories: Names in the JSON; None for `classes` without the first.
+        mode: `binary`: all chosen categories are class 1. `multi`: each is a class, in their order.
+        min_area: Smallest area of an object by the file's `area`, in pixels; smaller ones become 255.
+        overlap: `ignore`: 255 wherever two objects overlap. `class`: 255 only where their classes differ.
+        keep_empty: Keep pictures without any chosen object.
+        val_share: Share of the pictures for val, where they are split by share.
+        test_share: Likewise for test.
+        **common: As for all file sets: `FileData`.
+    """
+
+    def __init__(
+        self,
+        annotations: str = "annotations/instances_train2017.json",
+        images: str = "train2017",
+        panoptic: str | None = None,
+        val_annotations: str | None = None,
+        val_images: str | None = None,
+        test_annotations: str | None = None,
+        test_images: str | None = None,
+        categories: Sequence[str] | None = None,
+        mode: str = "binary",
+        min_area: float = 0.0,
+        overlap: str = "ignore",
+        keep_empty: bool = False,
+        val_share: float = 0.15,
+        test_share: float = 0.15,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.shares = check_shares(val_share, test_share)
+        if mode not in ("binary", "multi"):
+            raise ConfigError(f"data.mode={mode} is unknown{nearest(mode, ('binary', 'multi'))}")
+        if overlap not in ("ignore", "class") or min_area < 0:
+            raise ConfigError(
+                f"data.overlap must be ignore or class, data.min_area at least 0, got {overlap}, {min_area}"
+            )
+        if test_annotations and not val_annotations:
+            raise ConfigError("data.test_annotations needs data.val_annotations as well")
+        self.categories = tuple(categories if categories is not None else self.classes[1:])
+        self._check_classes(mode)
+        self.files = {
+            "train": (annotations, images),
+            "val": (val_annotations, val_images or images),
+            "test": (test_annotations, test_images or images),
+        }
+        self.panoptic, self.mode, self.overlap = panoptic, mode, overlap
+        self.choice = Choice(self.categories, float(min_area), keep_empty)
+        self.class_of: dict[str, dict[int, int]] = {}
+
+    def _check_classes(self, mode: str) -> None:
+        names = list(self.categories)
+        if not names or len(set(names)) != len(names):
+            raise ConfigError(f"data.categories must be different names, got {names}")
+        wanted = [self.classes[0], *names]
+        if mode == "multi" and self.classes != wanted:
+            raise ConfigError(f"data.mode=multi has a class for each category; give data.classes=[{','.join(wanted)}]")
+        if mode == "binary" and len(self.classes) != 2:
+            raise ConfigError(
+                f"data.mode=binary has two classes, but data.classes names {len(self.classes)}; give data.mode=multi"
+            )
+        if mode == "binary" and len(names) == 1 and self.classes[1] != names[0]:
+            raise ConfigError(
+                f"data.categories=[{names[0]}] but data.classes calls it '{self.classes[1]}'; give"
+                f" data.classes=[{self.classes[0]},{names[0]}]"
+            )
+
+    def find(self, problems: Problems) -> Splits:
+        """Return the pictures of each split that have a chosen object."""
+        train = self._read("train", problems, "")
+        if not self.files["val"][0]:
+            return split_by_share(train, *self.shares, self.seed)
+        splits = {"train": train, "val": self._read("val", problems, "val:")}
+        if self.files["test"][0]:
+            splits["test"] = self._read("test", problems, "test:")
+        return splits
+
+    def _read(self, split: str, problems: Problems, prefix: str) -> list[Item]:
+        file, folder = self.files[split]
+        content = read_json(self.root / file, "annotations" if split == "train" else f"{split}_annotations")
+        panoptic = self.root / self.panoptic if self.panoptic else None
+        if panoptic is None and content["annotations"] and "segments_info" in content["annotations"][0]:
+            raise DataError(f"{file} is a panoptic file; give data.panoptic=DIR, the folder of its PNGs")
+        if panoptic is not None and any("segments_info" not in item for item in content["annotations"]):
+            raise DataError(f"{file} is no panoptic file; give data.panoptic=null")
+        ids = category_ids(content, self.categories)
+        self._check_name(content)
+        numbers = {ids[name]: 1 if self.mode == "binary" else k for k, name in enumerate(self.categories, start=1)}
+        self.class_of[prefix] = numbers
+        return read_items(content, self.root / folder, self.choice, problems, panoptic, prefix)
+
+    def _check_name(self, content: dict[str, Any]) -> None:
+        others = {category["name"] for category in content["categories"]} - set(self.categories)
+        if self.classes[1] in others:
+            raise ConfigError(
+                f"data.classes calls the foreground '{self.classes[1]}', a category that data.categories does not"
+                f" choose; give data.classes=[{self.classes[0]},object]"
+            )
+
+    def _classes_of(self, item: Item) -> dict[int, int]:
+        return self.class_of[item.name[: item.name.find(":") + 1]]
+
+    def read(self, item: Item) -> tuple[Image.Image, np.ndarray]:
+        """Return the picture and the mask that is drawn from its annotations."""
+        labels, class_of = item.label, self._classes_of(item)
+        if labels.panoptic is not None:
+            mask = draw_panoptic(labels.panoptic, labels.annotations, class_of, labels.size, self.choice.min_area)
+        else:
+            mask = draw(labels.annotations, class_of, labels.size, self.choice.min_area, self.overlap)
+        return read_image(item.image, labels.size), mask
+
+    def label_bytes(self, item: Item) -> bytes:
+        """Return the annotations that the mask is drawn from, and the content of the panoptic PNG."""
+        labels = item.label
+        classes = sorted(self._classes_of(item).items())
+        text = json.dumps([labels.size, labels.annotations, classes], sort_keys=True).encode()
+        return text + (Path(labels.panoptic).read_bytes() if labels.panoptic is not None else b"")
+
+    def describe(self, split: str) -> str:
+        """Return how many pictures, and of which categories."""
+        return f"{super().describe(split)} with {', '.join(self.categories)}"
+
+    def empty_advice(self, split: str) -> str:
+        """Return what would fill a split that has no pictures."""
+        return f"no picture has one of {', '.join(self.categories)}, or data.{split}_share leaves none of them"
+
+    def settings(self) -> dict[str, Any]:
+        """Return how masks are drawn."""
+        return {"categories": self.categories, "mode": self.mode, "min_area": self.choice.min_area,
+                "overlap": self.overlap}  # fmt: skip

@@ -1,0 +1,134 @@
+"""Reading a COCO annotation file: which pictures have which objects of the chosen categories."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.data.files.coco_masks import counts
+from segbench.data.files.items import Item, Problems
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the mask of a picture is drawn from.
+
+    Args:
+        size: Height and width of the picture by the file.
+        annotations: Its annotations of chosen categories, or all segments of a panoptic picture; sorted by id.
+        panoptic: The panoptic PNG, if the file is a panoptic one.
+    """
+
+    size: tuple[int, int]
+    annotations: list[dict[str, Any]]
+    panoptic: Path | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to take from a file: `names` of categories, the smallest `min_area`, and pictures without objects or not."""
+
+    names: tuple[str, ...]
+    min_area: float
+    keep_empty: bool
+
+
+def read_json(path: Path, key: str) -> dict[str, Any]:
+    """Return an annotation file; a DataError says that it is missing, broken or of another format."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"data.{key}: {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise DataError(f"data.{key}: {path} is no JSON: {error}") from None
+    keys = content if isinstance(content, dict) else {}
+    missing = [name for name in ("images", "annotations", "categories") if name not in keys]
+    if missing:
+        raise DataError(f"data.{key}: {path} is no COCO instances or panoptic file; it has no {', '.join(missing)}")
+    return content
+
+
+def category_ids(content: dict[str, Any], names: tuple[str, ...]) -> dict[str, int]:
+    """Return the file's id of each chosen category: the 80 of COCO lie between 1 and 90, with gaps.
+
+    Raises:
+        ConfigError: for a name that the file does not have, with the nearest one.
+    """
+    known: dict[str, int] = {}
+    for category in content["categories"]:
+        if known.setdefault(category["name"], category["id"]) != category["id"]:
+            raise DataError(f"the category '{category['name']}' comes twice in the annotation file")
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"data.categories: there is no category '{name}'{nearest(name, known)}")
+    return {name: known[name] for name in names}
+
+
+def read_items(
+    content: dict[str, Any], images: Path, choice: Choice, problems: Problems, panoptic: Path | None, prefix: str = ""
+) -> list[Item]:
+    """Return the pictures that have a chosen object (or all, if empty ones are kept), in the order of their ids.
+
+    Args:
+        content: As `read_json` returns it.
+        images: Folder of the pictures.
+        choice: What to take.
+        problems: Takes note of annotations without picture and of pictures that come twice.
+        panoptic: Folder of the panoptic PNGs; None for an instances file.
+        prefix: Put before the picture's id to make the item's name.
+
+    Raises:
+        DataError: if an entry lacks what COCO's format has.
+    """
+    _require(content["images"], ("id", "file_name", "height", "width"), "images")
+    needed = ("image_id", "file_name", "segments_info") if panoptic is not None else ("id", "image_id", "category_id")
+    _require(
+        content["annotations"], (*needed, *(("area",) if choice.min_area and panoptic is None else ())), "annotations"
+    )
+    chosen = set(category_ids(content, choice.names).values())
+    entries: dict[int, dict[str, Any]] = {}
+    for entry in content["images"]:
+        if entry["id"] in entries:
+            problems.add("duplicate", f"the picture {entry['id']} comes twice in the annotation file")
+        entries[entry["id"]] = entry
+    found = _by_picture(content["annotations"], entries, problems)
+    if panoptic is not None:
+        for number in sorted(entries.keys() - found.keys()):
+            problems.add("unpaired", f"the picture {number} has no panoptic annotation")
+    items = []
+    for number in sorted(entries if panoptic is None else entries.keys() & found.keys()):
+        entry, own = entries[number], found.get(number, [])
+        segments = own[0]["segments_info"] if panoptic is not None else own
+        objects = sorted((s for s in segments if s["category_id"] in chosen), key=lambda s: s["id"])
+        if not choice.keep_empty and not any(counts(item, choice.min_area) for item in objects):
+            continue
+        labels = Labels(
+            (entry["height"], entry["width"]),
+            objects if panoptic is None else segments,
+            None if panoptic is None else panoptic / own[0]["file_name"],
+        )
+        items.append(Item(f"{prefix}{number}", images / entry["file_name"], labels))
+    return items
+
+
+def _require(entries: list[dict[str, Any]], keys: tuple[str, ...], where: str) -> None:
+    for place, entry in enumerate(entries):
+        if missing := [key for key in keys if key not in entry]:
+            raise DataError(f"the annotation file has no {', '.join(missing)} in {where}[{place}]")
+
+
+def _by_picture(
+    annotations: list[dict[str, Any]], entries: dict[int, Any], problems: Problems
+) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {}
+    for annotation in annotations:
+        if annotation["image_id"] not in entries:
+            problems.add(
+                "unpaired", f"annotation {annotation.get('id')} belongs to no picture ({annotation['image_id']})"
+            )
+        else:
+            found.setdefault(annotation["image_id"], []).append(annotation)
+    return found

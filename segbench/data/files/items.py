@@ -1,0 +1,146 @@
+"""What a data set of files consists of: named items, and the problems that were found on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segbench.core.errors import ConfigError, DataError
+from segbench.core.rng import key64
+from segbench.data.pictures import SUFFIXES, listed
+
+SHARE_STEPS = 1 << 64
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture and where its mask comes from.
+
+    Args:
+        name: Unique within the data set; it decides the split and the subset, so it must not depend on other files.
+        image: The picture.
+        label: The mask's file, or whatever else the data set draws its mask from.
+    """
+
+    name: str
+    image: Path
+    label: Any
+
+
+class LabelError(DataError):
+    """A mask holds values that mean no class."""
+
+    kind = "label"
+
+
+class SizeMismatch(DataError):
+    """An image and its mask have different sizes."""
+
+    kind = "size"
+
+
+class Problems(list[str]):
+    """All that is wrong with a data set, one text a problem, each starting with its kind: `unpaired: ...`."""
+
+    def add(self, kind: str, text: str) -> None:
+        """Note a problem; `kind` is one of unpaired, unreadable, size, label, duplicate, list or missing."""
+        self.append(f"{kind}: {text}")
+
+    def raise_any(self, place: str) -> None:
+        """Raise a DataError that lists them (the first 20, and how many more), if there are any."""
+        if self:
+            count = "1 problem" if len(self) == 1 else f"{len(self)} problems"
+            raise DataError(f"{place}: {count}: {listed(self)}")
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Return all pictures in a folder and its sub-folders, sorted by path; hidden files and folders are left out."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+def by_name(folder: Path, suffixes: tuple[str, ...], problems: Problems) -> dict[str, Path]:
+    """Return the pictures below a folder by name: the path within the folder, without extension and suffix.
+
+    Args:
+        folder: The folder; one that does not exist has no pictures.
+        suffixes: What names end in beside the extension, such as `_L`; empty for nothing. Pictures with none of them
+            are left out.
+        problems: Takes note of two files that have the same name.
+    """
+    found: dict[str, Path] = {}
+    for path in pictures_below(folder):
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        name = without_suffix(stem, suffixes)
+        if name is None:
+            problems.add("unpaired", f"{path.name} in {folder} has none of data.mask_suffixes={list(suffixes)}")
+        elif name in found:
+            problems.add("duplicate", f"{found[name].name} and {path.name} in {folder} have the same name")
+        else:
+            found[name] = path
+    return found
+
+
+def without_suffix(stem: str, suffixes: tuple[str, ...]) -> str | None:
+    """Return a mask's name without the longest of the suffixes that it ends in; None if it ends in none of them."""
+    if not suffixes:
+        return stem
+    fitting = [suffix for suffix in sorted(suffixes, key=len, reverse=True) if stem.endswith(suffix)]
+    return stem[: len(stem) - len(fitting[0])] if fitting else None
+
+
+def pair(images: dict[str, Path], masks: dict[str, Path], problems: Problems, where: str = "") -> list[Item]:
+    """Return an item for every name that has both an image and a mask; what is left over is noted.
+
+    The order of files plays no part: pairing sorted or shuffled lists is how masks come to belong to other pictures.
+    """
+    for name in sorted(images.keys() - masks.keys()):
+        problems.add("unpaired", f"{where}image {images[name].name} has no mask")
+    for name in sorted(masks.keys() - images.keys()):
+        problems.add("unpaired", f"{where}mask {masks[name].name} has no image")
+    return [Item(name, images[name], masks[name]) for name in sorted(images.keys() & masks.keys())]
+
+
+def check_shares(val_share: float, test_share: float) -> tuple[float, float]:
+    """Return the shares; raises a ConfigError if they leave nothing to train with."""
+    if min(val_share, test_share) < 0 or val_share + test_share >= 1:
+        raise ConfigError(
+            "data.val_share and data.test_share must be at least 0 and together below 1,"
+            f" got {val_share} and {test_share}"
+        )
+    return val_share, test_share
+
+
+def split_by_share(items: list[Item], val_share: float, test_share: float, seed: int) -> dict[str, list[Item]]:
+    """Return the items by split. Each one's place follows from its own name, so a new file moves no other."""
+    splits: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
+    for item in items:
+        place = key64("split", seed, item.name) / SHARE_STEPS
+        splits["test" if place < test_share else "val" if place < test_share + val_share else "train"].append(item)
+    return splits
+
+
+def check_disjoint(splits: dict[str, list[Item]], problems: Problems) -> None:
+    """Note every name that is in more than one split."""
+    home: dict[str, str] = {}
+    for split, items in splits.items():
+        for item in items:
+            if item.name in home:
+                problems.add("duplicate", f"{item.name} is in {home[item.name]} and in {split}")
+            home.setdefault(item.name, split)
+
+
+def subset(items: list[Item], size: int | None, seed: int) -> list[Item]:
+    """Return `size` of the items (None: all), chosen by their names, in their order; a larger subset holds a smaller.
+
+    Raises:
+        DataError: if there are fewer.
+    """
+    if size is None:
+        return items
+    if size > len(items):
+        raise DataError(f"{size} are asked for, but there are {len(items)}")
+    chosen = sorted(items, key=lambda item: (key64("subset", seed, item.name), item.name))[:size]
+    names = {item.name for item in chosen}
+    return [item for item in items if item.name in names]

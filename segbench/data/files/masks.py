@@ -1,0 +1,196 @@
+"""Reading mask files: values become class ids by explicit rules, and nothing is ever colour-converted or rounded."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from segbench.core.classes import IGNORE_INDEX
+from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.data.files.items import LabelError
+from segbench.data.pictures import load_picture
+
+MODES = ("auto", "index", "palette", "rgb", "binary")
+SINGLE = ("1", "L", "I", "I;16", "I;16B", "I;16L")
+UNKNOWN = 254
+"""Marks values that mean no class; class lists are shorter than this."""
+
+
+class MaskReader:
+    """Turns mask files into class ids.
+
+    Args:
+        mode: `index`: the grey values (1, 8 or 16 bit) are the ids. `palette`: the palette indices are the ids,
+            whatever the colours. `rgb`: colours, by `class_dict`. `binary`: class 1 where the largest channel, or the
+            palette index, is at least `threshold`. `auto`: palette, index or rgb by the kind of each file.
+        classes: Names of the classes; an id is a place in this list.
+        ignore: Ids, or for `rgb` names, that become 255. 255 itself stays ignored, except for `binary`.
+        class_dict: CSV file with the columns name, r, g, b; for `rgb`.
+        threshold: Smallest foreground value, for `binary`; None for 1.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        classes: Sequence[str],
+        ignore: Sequence[int | str] = (),
+        class_dict: Path | None = None,
+        threshold: int | None = None,
+    ) -> None:
+        if mode not in MODES:
+            raise ConfigError(f"data.masks={mode} is no kind of mask{nearest(mode, MODES)}")
+        if mode == "binary" and len(classes) != 2:
+            raise ConfigError(f"data.masks=binary has two classes, but data.classes names {len(classes)}")
+        if mode == "rgb" and class_dict is None:
+            raise ConfigError("data.masks=rgb needs data.class_dict, a CSV file with the columns name, r, g, b")
+        if threshold is not None and (mode != "binary" or threshold < 1):
+            raise ConfigError("data.threshold is the smallest foreground value, at least 1, for data.masks=binary")
+        self.mode, self.classes, self.threshold = mode, list(classes), threshold
+        self.class_dict, self.ignore = class_dict, list(ignore)
+        ids = [value for value in ignore if not isinstance(value, str)]
+        if mode in ("index", "palette", "binary") and len(ids) != len(self.ignore):
+            raise ConfigError(f"data.ignore must be ids for data.masks={mode}, got {list(ignore)}; names are for rgb")
+        self._ids = _id_table(len(classes), ids)
+        self._colours: np.ndarray | None = None
+
+    def prepare(self) -> None:
+        """Read the class dictionary, if there is one; raises a DataError if it does not fit the classes."""
+        if self.class_dict is not None and self.mode in ("rgb", "auto"):
+            names = [value for value in self.ignore if isinstance(value, str)]
+            self._colours = _colour_table(read_class_dict(self.class_dict), self.classes, names)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what decides how a file becomes ids, for a fingerprint; call `prepare` first."""
+        table = None if self._colours is None else hashlib.blake2b(self._colours.tobytes()).hexdigest()
+        return {"masks": self.mode, "ignore": self.ignore, "threshold": self.threshold, "colours": table}
+
+    def read(self, path: Path) -> np.ndarray:
+        """Return the mask as uint8 `[H, W]`, upright; a DataError says which values or colours mean nothing."""
+        stored = load_picture(path)
+        kind = self._kind(stored)
+        if stored.format in ("JPEG", "MPO") and (kind != "binary" or self.threshold is None):
+            advice = "; data.masks=binary with data.threshold=128 can take it" if len(self.classes) == 2 else ""
+            raise DataError(f"a JPEG, which does not keep the values of a mask; save masks as PNG{advice}")
+        picture = ImageOps.exif_transpose(stored)
+        if kind == "rgb":
+            return self._read_colours(picture)
+        if kind == "binary":
+            return self._read_binary(picture)
+        return self._read_ids(picture, kind)
+
+    def _kind(self, picture: Image.Image) -> str:
+        if self.mode != "auto":
+            return self.mode
+        if picture.mode == "P":
+            return "palette"
+        if picture.mode in SINGLE:
+            return "index"
+        if self._colours is None:
+            raise DataError("a colour picture; give data.class_dict, a CSV file with the columns name, r, g, b")
+        return "rgb"
+
+    def _read_ids(self, picture: Image.Image, kind: str) -> np.ndarray:
+        if kind == "palette" and picture.mode != "P":
+            raise DataError(f"no palette picture (its mode is {picture.mode}); data.masks=auto takes each file's kind")
+        if kind == "index" and picture.mode not in SINGLE:
+            advice = "palette" if picture.mode == "P" else "rgb"
+            raise DataError(f"no grey picture of ids (its mode is {picture.mode}); data.masks={advice} reads it")
+        values = np.asarray(picture).astype(np.int64)
+        ids = np.where((values >= 0) & (values < 256), self._ids[np.clip(values, 0, 255)], UNKNOWN).astype(np.uint8)
+        if (ids == UNKNOWN).any():
+            wrong, counts = np.unique(values[ids == UNKNOWN], return_counts=True)
+            shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(wrong[:8], counts[:8], strict=True))
+            more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
+            raise LabelError(
+                f"ids {shown}{more} are no classes (0 to {len(self.classes) - 1}), not 255 and not in data.ignore"
+            )
+        return ids
+
+    def _read_binary(self, picture: Image.Image) -> np.ndarray:
+        if picture.mode in ("F", "CMYK", "LAB", "HSV", "YCbCr", "PA"):
+            raise DataError(f"a mask in the mode {picture.mode}; save it as a grey picture")
+        values = np.asarray(picture).astype(np.int64)
+        if values.ndim == 3:  # an alpha channel says nothing about the class
+            values = values[..., : 3 if values.shape[2] >= 3 else 1].max(axis=2)
+        mask = (values >= (self.threshold or 1)).astype(np.uint8)
+        mask[np.isin(values, self.ignore)] = IGNORE_INDEX
+        return mask
+
+    def _read_colours(self, picture: Image.Image) -> np.ndarray:
+        if picture.mode == "RGBA" and picture.getchannel("A").getextrema() != (255, 255):
+            raise DataError("a transparent mask, whose colours are not certain; save it as RGB")
+        if picture.mode not in ("RGB", "RGBA", "P", "L", "1"):
+            raise DataError(f"no 8-bit colour picture (its mode is {picture.mode})")
+        assert self._colours is not None, "prepare() reads the class dictionary"
+        codes = _codes(np.asarray(picture.convert("RGB")))
+        ids = self._colours[codes]
+        if (ids == UNKNOWN).any():
+            wrong, counts = np.unique(codes[ids == UNKNOWN], return_counts=True)
+            most = np.argsort(-counts, kind="stable")[:5]
+            shown = ", ".join(f"({c >> 16}, {c >> 8 & 255}, {c & 255}) at {counts[k]} pixels" for k, c in
+                              zip(most, wrong[most].tolist(), strict=True))  # fmt: skip
+            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+            raise LabelError(f"colours {shown}{more} are not in {self.class_dict.name if self.class_dict else ''}")
+        return ids
+
+
+def _id_table(classes: int, ignore: Sequence[int]) -> np.ndarray:
+    table = np.full(256, UNKNOWN, np.uint8)
+    table[:classes] = np.arange(classes)
+    for value in (*ignore, IGNORE_INDEX):
+        if not 0 <= value <= 255:
+            raise ConfigError(f"data.ignore must be ids from 0 to 255, got {value}")
+        table[value] = IGNORE_INDEX
+    return table
+
+
+def _codes(colours: np.ndarray) -> np.ndarray:
+    wide = colours.astype(np.uint32)
+    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+
+
+def _colour_table(colours: dict[tuple[int, int, int], str], classes: list[str], ignore: Sequence[str]) -> np.ndarray:
+    names = set(colours.values())
+    for name in classes:
+        if name not in names:
+            raise DataError(f"data.class_dict has no colour for the class '{name}'{nearest(name, names)}")
+    table = np.full(1 << 24, UNKNOWN, np.uint8)
+    for (red, green, blue), name in colours.items():
+        if name not in classes and name not in ignore:
+            raise DataError(
+                f"data.class_dict names '{name}', which is neither in data.classes nor in data.ignore; add it to one"
+            )
+        table[red << 16 | green << 8 | blue] = IGNORE_INDEX if name in ignore else classes.index(name)
+    return table
+
+
+def read_class_dict(path: Path) -> dict[tuple[int, int, int], str]:
+    """Return the name of each colour in a CSV file with the columns name, r, g, b (several colours may share a name).
+
+    Raises:
+        DataError: if the file is missing or a row is no name and three numbers from 0 to 255, or a colour comes twice.
+    """
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"data.class_dict: {path} cannot be read: {error}") from None
+    colours: dict[tuple[int, int, int], str] = {}
+    for number, row in enumerate(rows, start=1):
+        cells = [cell.strip() for cell in row]
+        if not any(cells) or (number == 1 and len(cells) >= 4 and not cells[1].isdigit()):
+            continue
+        if len(cells) < 4 or not all(cell.isdigit() and int(cell) < 256 for cell in cells[1:4]):
+            raise DataError(f"data.class_dict: line {number} of {path} must be name,r,g,b with 0 to 255, got {row}")
+        colour = (int(cells[1]), int(cells[2]), int(cells[3]))
+        if colour in colours:
+            raise DataError(f"data.class_dict: {path} has {colour} for '{colours[colour]}' and for '{cells[0]}'")
+        colours[colour] = cells[0]
+    if not colours:
+        raise DataError(f"data.class_dict: {path} names no colour; it needs lines of name,r,g,b")
+    return colours

@@ -1,0 +1,52 @@
+"""Reading an image that must lie exactly on its mask, whatever its EXIF orientation says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from segbench.core.errors import DataError
+from segbench.data.files.items import SizeMismatch
+from segbench.data.pictures import load_picture, to_rgb
+
+QUARTER_TURNS = (5, 6, 7, 8)
+"""EXIF orientations that swap height and width, so that the mask's shape tells whether it was turned as well."""
+
+
+def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None) -> Image.Image:
+    """Return the image as 8-bit RGB, lying as its mask lies.
+
+    An image with an EXIF orientation is turned if its mask's size says that the mask was drawn on the upright picture,
+    and left as it is stored if the size says that. Where the size cannot tell (a half turn, a mirror, a square), the
+    picture is refused: a guess could put every label in the wrong place.
+
+    Args:
+        path: The image file.
+        size: Height and width of its mask.
+        mask_file: The mask's file, if there is one; one with an EXIF orientation of its own was turned by that.
+
+    Raises:
+        SizeMismatch: if the sizes differ.
+        DataError: if the image cannot be used.
+    """
+    stored = load_picture(path)
+    orientation = stored.info["orientation"]
+    upright = ImageOps.exif_transpose(stored)
+    wanted = (size[1], size[0])
+    if orientation in QUARTER_TURNS and stored.format != "TIFF" and stored.size == wanted != upright.size:
+        return to_rgb(stored)
+    if upright.size != wanted:
+        raise SizeMismatch(
+            f"the image has {upright.height} x {upright.width} pixels (height x width), the mask {size[0]} x {size[1]}"
+        )
+    unclear = orientation not in (0, 1) and (orientation not in QUARTER_TURNS or size[0] == size[1])
+    if unclear and not (mask_file and _is_turned(mask_file)):
+        raise DataError(
+            f"its EXIF orientation {orientation} leaves open whether the mask is turned too; save it upright without it"
+        )
+    return to_rgb(upright)
+
+
+def _is_turned(path: Path) -> bool:
+    return load_picture(path).info["orientation"] not in (0, 1)

@@ -1,0 +1,240 @@
+"""MNIST and CIFAR-10 as arrays, from the forms that people have them in; official training and test pictures apart.
+
+Read are: idx files (plain or .gz), .npz, folders of PNG, and torchvision's own folder, into which it can download.
+The CIFAR-10 pickles are only ever opened by torchvision, and only after their checksums were found right.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segbench.core.errors import DataError
+from segbench.data.pictures import open_picture, read_all, read_rgb
+
+DIGIT, PHOTO = (28, 28), (32, 32, 3)
+IDX_FILES = {
+    "x_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "x_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
+BATCHES = "cifar-10-batches-py"
+WANTED = {
+    "data.mnist": "a folder of the four idx files (train-images-idx3-ubyte.gz ...), an .npz with x_train, y_train,"
+    " x_test and y_test, or folders train/<digit>/*.png and test/<digit>/*.png",
+    "data.cifar": f"an .npz with x_train and x_test, a folder that holds {BATCHES}, or folders train/<class>/*.png and"
+    " test/<class>/*.png",
+}
+DOWNLOAD = "data.root=DIR data.download=true has torchvision fetch it into DIR"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pictures by number: the official training pictures first, then the official test pictures.
+
+    images: uint8 `[N, 28, 28]` or `[N, 32, 32, 3]`. labels: uint8 `[N]`, 0..9; None for photos. training: how many of
+    the pictures are official training pictures.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    training: int
+
+    def digest(self) -> str:
+        """Return a digest of all pictures and labels, the same for every form they are read from."""
+        digest = hashlib.sha256(f"{self.images.shape}:{self.training}".encode())
+        digest.update(np.ascontiguousarray(self.images))
+        digest.update(b"" if self.labels is None else self.labels.tobytes())
+        return digest.hexdigest()
+
+    def check(self, key: str) -> None:
+        """Raise a DataError unless there are two training pictures (one of them for val) and one test picture."""
+        testing = len(self.images) - self.training
+        if self.training < 2 or testing < 1:
+            raise DataError(
+                f"{key} has {self.training} training and {testing} test pictures, but at least 2 and 1 are needed"
+            )
+
+
+def read_digits(path: str | None, root: str | None, download: bool) -> Pool:
+    """Return MNIST from `path`, or from torchvision's folder in `root`.
+
+    Raises:
+        DataError: where it is missing or not what it should be, saying what to put where.
+    """
+    key = "data.mnist"
+    if path is None:
+        home = _root(key, root)
+        place = home / "MNIST" / "raw"
+        if download and len(_idx_files(place)) < len(IDX_FILES):
+            _torchvision(key, "MNIST", home, download=True)
+        if not _idx_files(place):
+            raise DataError(f"{key}: there is no MNIST in {place}; give {key}=PATH: {WANTED[key]}; or {DOWNLOAD}")
+        return _digit_pool(key, place, _read_idx(place))
+    place = Path(path).expanduser()
+    nested = place / "MNIST" / "raw"
+    if place.is_file():
+        return _digit_pool(key, place, _read_npz(key, place, tuple(IDX_FILES)))
+    for folder in (place, nested):
+        if _idx_files(folder):
+            return _digit_pool(key, folder, _read_idx(folder))
+    if (place / "train").is_dir():
+        return _digit_pool(key, place, _read_digit_folders(place))
+    raise DataError(f"{key}: {_nothing(place)}; it takes {WANTED[key]}; or {DOWNLOAD}")
+
+
+def read_photos(path: str | None, root: str | None, download: bool) -> Pool:
+    """Return the photos of CIFAR-10 from `path`, or from torchvision's folder in `root`; raises as `read_digits`."""
+    key = "data.cifar"
+    if path is None:
+        return _photo_pool(key, _root(key, root), _read_batches(key, _root(key, root), download))
+    place = Path(path).expanduser()
+    if place.is_file():
+        return _photo_pool(key, place, _read_npz(key, place, ("x_train", "x_test")))
+    if place.name == BATCHES or (place / BATCHES).is_dir():
+        home = place.parent if place.name == BATCHES else place
+        return _photo_pool(key, place, _read_batches(key, home, download=False))
+    if (place / "train").is_dir():
+        return _photo_pool(key, place, _read_photo_folders(place))
+    raise DataError(f"{key}: {_nothing(place)}; it takes {WANTED[key]}; or {DOWNLOAD}")
+
+
+def _root(key: str, root: str | None) -> Path:
+    if root is None:
+        raise DataError(f"{key} is not set; give {key}=PATH: {WANTED[key]}; or {DOWNLOAD}")
+    return Path(root).expanduser()
+
+
+def _nothing(place: Path) -> str:
+    return f"{place} holds nothing that can be read" if place.exists() else f"there is no {place}"
+
+
+def _idx_files(folder: Path) -> dict[str, Path]:
+    choices = [(name, folder / f"{file}{end}") for name, file in IDX_FILES.items() for end in (".gz", "")]
+    return {name: file for name, file in choices if file.is_file()}
+
+
+def _read_idx(folder: Path) -> dict[str, np.ndarray]:
+    found = _idx_files(folder)
+    missing = [file for name, file in IDX_FILES.items() if name not in found]
+    if missing:
+        raise DataError(f"data.mnist: {folder} has no {', '.join(missing)} (plain or .gz); all four files are needed")
+    return {name: _read_idx_file(file) for name, file in found.items()}
+
+
+def _read_idx_file(file: Path) -> np.ndarray:
+    # the format: two zero bytes, 8 for bytes, the number of axes, each axis as 4 bytes big-endian, then the values
+    try:
+        raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"data.mnist: {file} cannot be read: {error}") from None
+    axes = 3 if "idx3" in file.name else 1
+    start = 4 + 4 * axes
+    if len(raw) < start or raw[:4] != bytes((0, 0, 8, axes)):
+        raise DataError(f"data.mnist: {file} is no idx file of bytes with {axes} ax{'es' if axes > 1 else 'is'}")
+    shape = tuple(np.frombuffer(raw[4:start], dtype=">u4").astype(int).tolist())
+    if len(raw) - start != int(np.prod(shape, dtype=np.int64)):
+        raise DataError(f"data.mnist: {file} should hold {list(shape)} bytes, has {len(raw) - start:,}; fetch it again")
+    return np.frombuffer(raw[start:], dtype=np.uint8).reshape(shape)
+
+
+def _read_npz(key: str, file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            missing = [name for name in names if name not in archive]
+            if missing:
+                has = ", ".join(archive.files)
+                raise DataError(f"{key}: {file} has no {', '.join(missing)}, only {has}; it takes {WANTED[key]}")
+            return {name: archive[name] for name in names}
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{key}: {file} cannot be read as .npz: {error}; it takes {WANTED[key]}") from None
+
+
+def _read_digit_folders(root: Path) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    for split in ("train", "test"):
+        folders = sorted(item for item in (root / split).glob("*") if item.is_dir())
+        strange = [item.name for item in folders if item.name not in "0123456789"]
+        if strange:
+            raise DataError(f"data.mnist: {root / split} must hold folders 0 to 9, not {', '.join(strange[:20])}")
+        files = [file for folder in folders for file in sorted(folder.glob("*.png"))]
+        arrays[f"x_{split}"] = _stack("data.mnist", files, _read_grey, DIGIT)
+        arrays[f"y_{split}"] = np.array([int(file.parent.name) for file in files], dtype=np.uint8)
+    return arrays
+
+
+def _read_photo_folders(root: Path) -> dict[str, np.ndarray]:
+    files = {split: sorted((root / split).glob("*/*.png")) for split in ("train", "test")}
+    return {f"x_{split}": _stack("data.cifar", paths, _read_colour, PHOTO) for split, paths in files.items()}
+
+
+def _read_grey(file: Path) -> np.ndarray:
+    return np.array(open_picture(file).convert("L"))
+
+
+def _read_colour(file: Path) -> np.ndarray:
+    return np.array(read_rgb(file))
+
+
+def _stack(key: str, files: list[Path], read: Callable[[Path], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    def checked(file: Path) -> np.ndarray:
+        picture = read(file)
+        if picture.shape != shape:
+            raise DataError(f"{picture.shape[0]} x {picture.shape[1]} pixels, not {shape[0]} x {shape[1]}")
+        return picture
+
+    return np.stack(read_all(files, checked, key)) if files else np.zeros((0, *shape), np.uint8)
+
+
+def _read_batches(key: str, home: Path, download: bool) -> dict[str, np.ndarray]:
+    sets = {split: _torchvision(key, "CIFAR10", home, download, train=split == "train") for split in ("train", "test")}
+    return {f"x_{split}": np.asarray(data.data) for split, data in sets.items()}
+
+
+def _torchvision(key: str, name: str, home: Path, download: bool, train: bool = True) -> Any:
+    import torchvision  # takes seconds
+
+    try:
+        return getattr(torchvision.datasets, name)(str(home), train=train, download=download)
+    except (RuntimeError, OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        reason = str(error).split(". You can")[0].split("\n")[0]
+        raise DataError(
+            f"{key}: torchvision finds no sound {name} in {home} ({reason}); give {key}=PATH: {WANTED[key]};"
+            f" or {DOWNLOAD}"
+        ) from None
+
+
+def _digit_pool(key: str, place: Path, arrays: dict[str, np.ndarray]) -> Pool:
+    _check(key, place, arrays, DIGIT)
+    labels = np.concatenate([arrays["y_train"].reshape(-1), arrays["y_test"].reshape(-1)])
+    if not np.issubdtype(labels.dtype, np.integer) or not np.isin(labels, range(10)).all():
+        raise DataError(f"{key}: the labels in {place} must be whole numbers 0 to 9")
+    for split in ("train", "test"):
+        pictures, names = len(arrays[f"x_{split}"]), arrays[f"y_{split}"].size
+        if pictures != names:
+            raise DataError(f"{key}: {place} has {pictures} {split} pictures but {names} labels")
+    images = np.concatenate([arrays["x_train"], arrays["x_test"]])
+    return Pool(images, labels.astype(np.uint8), len(arrays["x_train"]))
+
+
+def _photo_pool(key: str, place: Path, arrays: dict[str, np.ndarray]) -> Pool:
+    _check(key, place, arrays, PHOTO)
+    return Pool(np.concatenate([arrays["x_train"], arrays["x_test"]]), None, len(arrays["x_train"]))
+
+
+def _check(key: str, place: Path, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> None:
+    for name in ("x_train", "x_test"):
+        array = arrays[name]
+        if array.dtype != np.uint8 or array.shape[1:] != shape:
+            wanted, got = ", ".join(map(str, shape)), ", ".join(map(str, array.shape[1:]))
+            raise DataError(f"{key}: {name} in {place} must be uint8 [N, {wanted}], got {array.dtype} [N, {got}]")

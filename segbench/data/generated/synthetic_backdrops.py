@@ -1,0 +1,58 @@
+"""What lies behind the cut-outs of `synthetic`: flat colours, gradients and noise, in whole numbers only.
+
+The same expressions serve numpy arrays (one scene) and torch tensors (a batch), which therefore agree in every pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, Tensor)
+
+BACKGROUNDS = ("flat", "gradient", "noise", "photo")
+NOISE = 40
+"""The largest change that noise makes to a value of 0..255."""
+
+
+def colour_backdrop(
+    kind: str, rows: Array, columns: Array, channels: Array, size: tuple[int, int], plan: Mapping[str, Any]
+) -> Array:
+    """Return the colours of a backdrop that is not a photograph, whole numbers 0..255 `[..., H, W, 3]`.
+
+    Args:
+        kind: `flat`, `gradient` or `noise`.
+        rows: `[H, 1, 1]`, 0 to H - 1; columns: `[W, 1]`; channels: `[3]`, 0 to 2; all of a 64-bit integer type.
+        columns: See `rows`.
+        channels: See `rows`.
+        size: H and W.
+        plan: The fields of `Backdrop`; each colour broadcasts to `[..., 1, 1, 3]`, each number to `[..., 1, 1, 1]`.
+    """
+    first, second = plan["colour"], plan["other"]
+    everywhere = 0 * (rows + columns)
+    if kind == "gradient":
+        share = _ramp(rows, columns, size, plan["dx"], plan["dy"])
+        return (first * (255 - share) + second * share + 127) // 255
+    if kind == "noise":
+        noise = _hash(plan["key"] + columns * 374761393 + rows * 668265263 + channels * 1274126177)
+        return (first + noise % (2 * NOISE + 1) - NOISE).clip(0, 255)
+    return first + everywhere
+
+
+def _ramp(rows: Array, columns: Array, size: tuple[int, int], dx: Array, dy: Array) -> Array:
+    # 0..255 from one corner or side of the canvas to the opposite one, along the direction (dx, dy)
+    height, width = size
+    reach = abs(dx) * (width - 1) + abs(dy) * (height - 1)
+    along = dx * (2 * columns + 1 - width) + dy * (2 * rows + 1 - height)
+    return (along + reach) * 255 // (2 * reach + (reach == 0))
+
+
+def _hash(value: Array) -> Array:
+    # 32-bit mixing; the multipliers are below 2**30, so that no product leaves 63 bits, where the two libraries differ
+    value = value & 0xFFFFFFFF
+    value = ((value ^ (value >> 15)) * 0x2C1B3C6D) & 0xFFFFFFFF
+    value = ((value ^ (value >> 12)) * 0x297A2D39) & 0xFFFFFFFF
+    return value ^ (value >> 15)

@@ -1,0 +1,96 @@
+"""Counting what a data set consists of, in whole numbers: classes, unlabelled pixels, colours, repeated pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from segbench.core.classes import IGNORE_INDEX
+from segbench.data.loading.source import Source
+
+
+@dataclass
+class Statistics:
+    """Counts over the samples of a split, as they are without augmentation.
+
+    `pixels` counts each id 0..255, `pictures` the samples in which it occurs, `area` all pixels of those
+    samples; `sums` and `squares` add up the channels' values 0..255; `digests` maps each image's content to the
+    numbers of the samples that show it.
+    """
+
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    pictures: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    area: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    sums: np.ndarray = field(default_factory=lambda: np.zeros(3, np.int64))
+    squares: np.ndarray = field(default_factory=lambda: np.zeros(3, np.int64))
+    digests: dict[bytes, list[int]] = field(default_factory=dict)
+    samples: int = 0
+
+    def add(self, image: np.ndarray, mask: np.ndarray, index: int) -> None:
+        """Count a sample: image uint8 `[H,W,3]`, mask uint8 `[H,W]`."""
+        counts = np.bincount(mask.ravel(), minlength=256)
+        present = counts > 0
+        self.pixels += counts
+        self.pictures += present
+        self.area[present] += counts.sum()
+        levels = np.arange(256)
+        for channel in range(3):
+            histogram = np.bincount(image[..., channel].ravel(), minlength=256)
+            self.sums[channel] += int(histogram @ levels)
+            self.squares[channel] += int(histogram @ levels**2)
+        self.digests.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), []).append(index)
+        self.samples += 1
+
+    def mean_std(self) -> tuple[list[float], list[float]]:
+        """Return mean and standard deviation of red, green and blue over all pixels, in 0..1."""
+        count = max(1, int(self.pixels.sum()))
+        mean = self.sums / count
+        variance = np.maximum(self.squares / count - mean**2, 0)
+        return (mean / 255).tolist(), (np.sqrt(variance) / 255).tolist()
+
+    def void_share(self) -> float:
+        """Return the share of pixels that are ignored, 0..1."""
+        return float(self.pixels[IGNORE_INDEX] / max(1, self.pixels.sum()))
+
+    def shares(self, classes: int) -> list[float]:
+        """Return each class's share of all pixels, ignored ones included, 0..1."""
+        return (self.pixels[:classes] / max(1, self.pixels.sum())).tolist()
+
+    def outside(self, classes: int) -> dict[int, int]:
+        """Return the number of pixels of each id that is neither a class nor 255."""
+        return {int(k): int(self.pixels[k]) for k in np.flatnonzero(self.pixels[:IGNORE_INDEX]) if k >= classes}
+
+    def class_weights(self, classes: int) -> np.ndarray:
+        """Return median-frequency weights, float64 `[C]`; 1 for a class that never occurs.
+
+        A class's frequency is its pixels over all pixels of the pictures it occurs in; its weight is the
+        median frequency over its own (Eigen and Fergus, "Predicting Depth, Surface Normals and Semantic Labels", 2015).
+        """
+        frequency = self.pixels[:classes] / np.maximum(self.area[:classes], 1)
+        present = frequency > 0
+        if not present.any():
+            return np.ones(classes)
+        return np.where(present, np.median(frequency[present]) / np.where(present, frequency, 1), 1.0)
+
+
+def measure(data: Source, split: str, limit: int | None = None) -> Statistics:
+    """Return the statistics of a split, of the first `limit` samples at most (None: all)."""
+    count = data.num_samples(split)
+    statistics = Statistics()
+    for index in range(count if limit is None else min(limit, count)):
+        arrays = data.sample(split, 0, index)
+        statistics.add(arrays["image"], arrays["mask"], index)
+    return statistics
+
+
+def repeated(splits: dict[str, Statistics], pairs: Sequence[tuple[str, str]]) -> list[tuple[str, int, str, int]]:
+    """Return (split, index, split, index) of every image that both splits of a pair show."""
+    found = []
+    for first, second in pairs:
+        ours, theirs = splits[first].digests, splits[second].digests
+        common = sorted(ours.keys() & theirs.keys(), key=lambda digest: ours[digest])
+        found += [(first, ours[digest][0], second, index) for digest in common for index in theirs[digest]]
+    return found

@@ -1,0 +1,56 @@
+"""The table of `data check`: what each split consists of, by class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+def print_data_table(console: Console, report: Mapping[str, Any]) -> None:
+    """Print share of pixels and number of pictures by class and split, and notes on what is missing.
+
+    Args:
+        console: Where to print.
+        report: As `segbench data check` writes it to JSON.
+    """
+    splits = report["splits"]
+    table = Table(title="share of pixels, and pictures with it", title_justify="left", pad_edge=False)
+    table.box = box.SIMPLE_HEAD
+    table.add_column("id", justify="right")
+    table.add_column("class")
+    for split in splits:
+        table.add_column(f"{split} %", justify="right", no_wrap=True)
+        table.add_column("pictures", justify="right", no_wrap=True)
+    for number, name in enumerate(report["classes"]):
+        cells = [cell for split in splits.values() for cell in _cells(split["classes"][name])]
+        table.add_row(str(number), name, *cells)
+    table.add_section()
+    table.add_row("255", "void", *(cell for split in splits.values() for cell in _cells(split["void"])))
+    console.print(table)
+    for line in notes(report):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _cells(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return (f"{100 * entry['share']:.2f}", str(entry["pictures"])) if entry["pictures"] else ("-", "-")
+
+
+def notes(report: Mapping[str, Any]) -> list[str]:
+    """Return what the table does not show: the splits, classes that never occur, colours and repetitions."""
+    lines = []
+    for name, split in report["splits"].items():
+        looked = "" if split["looked_at"] == split["samples"] else f"; the first {split['looked_at']:,} are looked at"
+        lines.append(f"{name}: {split['describe']}{looked}")
+        if split["never"]:
+            lines.append(f"{name}: never occurs: {', '.join(split['never'])}")
+        if split["repeated"]:
+            lines.append(f"{name}: {split['repeated']} pictures repeat another one of this split")
+    for word in ("mean", "std"):
+        measured = ", ".join(f"{value:.4f}" for value in report["train"][word])
+        declared = ", ".join(f"{value:.4f}" for value in report["train"][f"declared_{word}"])
+        lines.append(f"train {word} of red, green, blue: {measured} (data.{word} is {declared})")
+    return lines
