@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from segbench.commands.launch import guarded, launch
 
 app = typer.Typer(
-    help="Train, resume and look at semantic segmentation experiments.",
+    help="Train, resume, evaluate and look at semantic segmentation experiments.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,6 +39,47 @@ def resume(run: str, overrides: Overrides = None) -> None:
     launch([f"resume={run}", *(overrides or [])])
 
 
+Plugins = Annotated[list[str] | None, typer.Option(help="A package of your own that the run may use; trusted.")]
+
+
+@app.command(context_settings=SETTINGS)
+def evaluate(
+    run: Annotated[str, typer.Argument(help="The run folder.")],
+    changes: Overrides = None,
+    split: Annotated[str, typer.Option(help="val or test.")] = "test",
+    out: Annotated[Path | None, typer.Option(help="Also write the scores as JSON.")] = None,
+    plugins: Plugins = None,
+) -> None:
+    """Score a run's best checkpoint again, from its folder alone."""
+    from rich.console import Console
+
+    from segbench.commands.evaluate import evaluate_run
+
+    evaluate_run(run, split, changes or [], plugins or [], out, Console())
+
+
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(help="The run folder.")],
+    images: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, or patterns in quotes.")],
+    out: Annotated[Path, typer.Option(help="Folder for masks, overlays and depth maps.")],
+    backgrounds: Annotated[Path | None, typer.Option(help="For inputs=image+background: pictures by name.")] = None,
+    side: Annotated[int | None, typer.Option(help="Shorter side that the network sees; default: training's.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    plugins: Plugins = None,
+) -> None:
+    """Write masks at the pictures' own size, overlays and depth maps."""
+    from segbench.commands.predict import predict_images
+
+    print(predict_images(run, images, out, backgrounds, side, device, plugins or []))
+
+
+def _settings(words: list[str] | None) -> dict[str, Any]:
+    from segbench.config.compose import compose_config, plain_config, spelled_out
+
+    return plain_config(compose_config(spelled_out(words or [])))
+
+
 @data_app.command(context_settings=SETTINGS)
 def preview(
     overrides: Overrides = None,
@@ -47,9 +88,51 @@ def preview(
     count: Annotated[int, typer.Option(min=1, max=64, help="Number of samples.")] = 8,
 ) -> None:
     """Write a labelled grid of samples as PNG."""
-    from segbench.config.compose import compose_config, plain_config
-
-    config = plain_config(compose_config(overrides or []))
+    config = _settings(overrides)
     from segbench.commands.preview import preview_data
 
     print(preview_data(config, out, split, count))
+
+
+@data_app.command(context_settings=SETTINGS)
+def check(
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="The JSON to write beside the table.")] = None,
+) -> None:
+    """Look for what is wrong with a data set: pairs, ids, sizes, duplicates; shares of classes, mean and std."""
+    from rich.console import Console
+
+    config = _settings(overrides)
+    from segbench.commands.data_check import check_data
+
+    check_data(config, out, Console())
+
+
+@data_app.command(context_settings=SETTINGS)
+def export(
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to write; also as out=DIR.")] = None,
+    format: Annotated[str, typer.Option(help="folder or webdataset.")] = "folder",
+    split: Annotated[list[str] | None, typer.Option(help="Only this split; may be given several times.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples of each split.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 works in this one.")] = 0,
+    chunk: Annotated[int, typer.Option(min=1, help="Samples in a shard, and between points to continue from.")] = 1000,
+    image_format: Annotated[str, typer.Option(help="png (exact) or jpeg (smaller).")] = "png",
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of JPEG.")] = 95,
+) -> None:
+    """Write a data set to disk: pictures, masks and a table of what they are. Continues where it was stopped."""
+    from rich.console import Console
+
+    from segbench.core.errors import ConfigError
+
+    words = [word for word in overrides or [] if not word.startswith("out=")]
+    folders = [Path(word.removeprefix("out=")) for word in overrides or [] if word.startswith("out=")]
+    folder = out or (folders[-1] if folders else None)
+    if folder is None:
+        raise ConfigError("data export needs a folder to write to: give out=DIR")
+    config = _settings(words)
+    from segbench.commands.data_export import export_data
+
+    console = Console()
+    splits = tuple(split) if split else ("train", "val", "test")
+    print(export_data(config, folder, format, splits, count, workers, chunk, image_format, quality, console))

@@ -9,9 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from tiny_sources import write_pictures
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,20 +27,7 @@ class Outcome:
 @pytest.fixture
 def pictures(tmp_path):
     """Folders of six small cut-outs and six backgrounds, of different sizes."""
-    draw = np.random.default_rng(0)
-    folders = {"foregrounds": tmp_path / "fg", "backgrounds": tmp_path / "bg"}
-    for folder in folders.values():
-        folder.mkdir()
-    for number in range(6):
-        height, width = 40 + 4 * number, 60 - 3 * number
-        rows, columns = np.mgrid[:height, :width]
-        inside = ((rows / height - 0.5) ** 2 + (columns / width - 0.5) ** 2) * 4
-        rgba = draw.integers(0, 255, (height, width, 4)).astype(np.uint8)
-        rgba[..., 3] = np.clip((1.2 - inside) * 400, 0, 255).astype(np.uint8)
-        Image.fromarray(rgba).save(folders["foregrounds"] / f"f{number}.png")
-        photo = draw.integers(0, 255, (50 + number, 70, 3)).astype(np.uint8)
-        Image.fromarray(photo).save(folders["backgrounds"] / f"b{number}.png")
-    return folders
+    return write_pictures(tmp_path)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.commands.resume import resume_overrides
-from segbench.config.compose import CONFIG_NAME, check_sweep, compose_config
+from segbench.config.compose import CONFIG_NAME, check_sweep, compose_config, spelled_out
 from segbench.config.paths import conf_dir
 from segbench.config.resolvers import register
 from segbench.core.errors import ConfigError, Interrupted, SegbenchError
@@ -31,7 +31,7 @@ def launch(words: list[str]) -> None:
     Raises:
         SegbenchError: for the first mistake, before anything is written.
     """
-    words = _expand_resume(words)
+    words = _expand_resume(spelled_out(words))
     flags = [word for word in words if word.startswith("-")]
     settings = [word for word in words if word not in flags]
     folder = Path.cwd()

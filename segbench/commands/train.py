@@ -20,7 +20,7 @@ from segbench.runs.folder import RunFolder
 
 
 def run_training(config: DictConfig, before: frozenset[Path]) -> float:
-    """Train a composed configuration in the folder that Hydra chose; return the best val mean IoU, for sweepers.
+    """Train a composed configuration in the folder that Hydra chose; return its best val score, for sweepers.
 
     Args:
         config: As composed by Hydra.
@@ -39,7 +39,7 @@ def run_training(config: DictConfig, before: frozenset[Path]) -> float:
     finally:
         _remove_empty(folder, before)
         _close(logger)
-    return float(results["metrics"]["val/mean_iou"]["best"])
+    return float(results["metrics"][results["monitor"]]["best"])
 
 
 @dataclass(frozen=True)

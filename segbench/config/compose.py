@@ -49,6 +49,24 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     return config
 
 
+def spelled_out(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line with this project's two short forms as Hydra wants them.
+
+    `loss.depth=l1` chooses an option of the group `loss/depth`. `resolution=64,128` is one list of phases, unless -m
+    makes it a sweep.
+    """
+    sweep = "-m" in words or "--multirun" in words
+    found = []
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == "loss.depth":
+            word = f"loss/depth={value}"
+        if name == "resolution" and "," in value and not value.startswith(("[", "'", '"')) and not sweep:
+            word = f"resolution=[{value}]"
+        found.append(word)
+    return found
+
+
 def check_sweep(overrides: Sequence[str]) -> None:
     """Check a multirun before its first job: the first combination, and every further value of every swept key."""
     for combination in _one_at_a_time(parse(overrides)):
@@ -117,12 +135,19 @@ def _first_line(error: Exception) -> str:
 
 @cache
 def groups() -> dict[str, list[str]]:
-    """Return every group and its options, found by listing the configuration folder."""
+    """Return every group and its options, found by listing the configuration folder.
+
+    A folder within a group is a group of its own (`loss/depth`), but experiments are only sorted into folders: one is
+    chosen as `experiment=seed/camvid_unet`.
+    """
     root = conf_dir()
     found: dict[str, list[str]] = {}
     for file in sorted(root.rglob("*.yaml")):
-        if file.parent != root:
-            found.setdefault(file.parent.relative_to(root).as_posix(), []).append(file.stem)
+        group, *inner = file.relative_to(root).with_suffix("").parts
+        if not inner:
+            continue
+        group = group if group in OPTIONAL else "/".join([group, *inner[:-1]])
+        found.setdefault(group, []).append("/".join(inner) if group in OPTIONAL else inner[-1])
     return found
 
 

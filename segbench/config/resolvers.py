@@ -19,8 +19,17 @@ def _heads(task: str, names: Sequence[str]) -> DictConfig:
     return OmegaConf.create(classes.heads(task, list(names)))
 
 
+def _loss_name(task: str, mask: str, depth: str) -> str:
+    names = {"mask": mask, "depth": depth}
+    return "_".join(names[head] for head in classes.TASKS.get(task, ("mask",)))
+
+
 def register() -> None:
-    """Make `${heads:task,classes}`, `${in_channels:inputs}`, `${padded:number}` and `${stamp:}` known."""
+    """Make the resolvers known: `${heads:task,classes}`, `${in_channels:inputs}` and those that make up names.
+
+    These are `${loss_name:task,mask loss,depth loss}`, `${padded:number}` and `${stamp:}`.
+    """
+    OmegaConf.register_new_resolver("loss_name", _loss_name, replace=True)
     OmegaConf.register_new_resolver("heads", _heads, replace=True)
     OmegaConf.register_new_resolver("in_channels", classes.in_channels, replace=True)
     OmegaConf.register_new_resolver("padded", "{:03d}".format, replace=True)

@@ -43,7 +43,8 @@ class SegmentationScores(Metric):
 
     Args:
         classes: Names of the classes.
-        per_image: Also keep the counts of every image.
+        per_image: Also keep the counts of every image, and give `image_mean_iou`: the mean over images of each image's
+            mean IoU, which is another number than the data set's `mean_iou`.
     """
 
     full_state_update = False
@@ -65,11 +66,12 @@ class SegmentationScores(Metric):
     def names(self) -> list[str]:
         """The keys of `compute`."""
         each = [f"{kind}/{name}" for name in self.classes for kind in ("iou", "dice", "accuracy")]
-        return ["mean_iou", "mean_dice", "accuracy", "mean_accuracy", *each]
+        per_image = ["image_mean_iou"] if self.per_image else []
+        return ["mean_iou", "mean_dice", "accuracy", "mean_accuracy", *per_image, *each]
 
-    def update(self, logits: Tensor, mask: Tensor, index: Tensor | None = None) -> None:
-        """Add a batch: logits `[B,K,H,W]`, ids `[B,H,W]`, and the images' numbers `[B]`."""
-        counts = confusion_counts(predicted_ids(logits), mask, len(self.classes))
+    def update(self, predicted: Tensor, mask: Tensor, index: Tensor | None = None) -> None:
+        """Add a batch: predicted and true ids `[B,H,W]`, and the images' numbers `[B]`."""
+        counts = confusion_counts(predicted, mask, len(self.classes))
         self.counts += counts.sum(dim=0)
         wrong = (mask != IGNORE_INDEX) & ((mask < 0) | (mask >= len(self.classes)))
         self.out_of_range += wrong.sum()
@@ -90,6 +92,8 @@ class SegmentationScores(Metric):
         }
         for number, name in enumerate(self.classes):
             scores |= {f"iou/{name}": iou[number], f"dice/{name}": dice[number], f"accuracy/{name}": accuracy[number]}
+        if self.per_image:
+            scores["image_mean_iou"] = torch.from_numpy(self.per_image_table()["iou"]).nanmean()
         return scores
 
     def per_image_table(self) -> dict[str, np.ndarray]:

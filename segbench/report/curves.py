@@ -11,13 +11,17 @@ from segbench.runs.metrics_log import read_metrics
 
 
 def draw_curves(metrics: Path, folder: Path) -> None:
-    """Write `loss.png` and `iou.png` of a run from its metrics.csv."""
+    """Write `loss.png`, and `iou.png` and `depth.png` as far as the task has them, from a run's metrics.csv."""
     rows = [row for row in read_metrics(metrics) if row["split"] == "epoch"]
     if not rows:
         return
-    classes = [name for name in rows[-1] if str(name).startswith("val/iou/")]
+    names = sorted({str(name) for row in rows for name in row})
+    classes = [name for name in names if name.startswith("val/iou/")]
     _lines(rows, ["train/loss", "val/loss"], "loss", folder / "loss.png")
-    _lines(rows, ["val/mean_iou", *classes], "IoU", folder / "iou.png", top=1.0)
+    if "val/mean_iou" in names:
+        _lines(rows, ["val/mean_iou", *classes], "IoU", folder / "iou.png", top=1.0)
+    if "val/depth/rmse" in names:
+        _lines(rows, ["val/depth/rmse", "val/depth/mae"], "depth", folder / "depth.png")
 
 
 def _lines(rows: Sequence[dict], names: Sequence[str], label: str, path: Path, top: float | None = None) -> None:
@@ -52,7 +56,7 @@ def draw_confusion(counts: np.ndarray, classes: Sequence[str], path: Path) -> No
     from matplotlib.figure import Figure
 
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.2 + 0.55 * len(classes)
+    side = 3.5 + 0.55 * len(classes)  # room for the names
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -16,9 +16,11 @@ from segbench.core.rng import torch_seed
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.losses.base import Loss
 from segbench.losses.external import as_loss
+from segbench.losses.weighted_sum import WeightedSum
 from segbench.models.base import Network
 from segbench.models.external import as_network
-from segbench.training.module import MakeOptimizer
+from segbench.training.module import MakeOptimizer, SegmentationModule
+from segbench.training.resolution import Resolution
 from segbench.training.schedules import Schedule
 
 
@@ -26,11 +28,13 @@ from segbench.training.schedules import Schedule
 class Experiment:
     """The parts that a configuration names, built but not yet fed."""
 
+    config: Mapping[str, Any]
     data: SegmentationData
     network: nn.Module
     loss: Loss
     make_optimizer: MakeOptimizer
     schedule: Schedule
+    resolution: Resolution | None
 
     @property
     def mean(self) -> Sequence[float]:
@@ -41,6 +45,21 @@ class Experiment:
     def std(self) -> Sequence[float]:
         """Standard deviation likewise."""
         return getattr(self.network, "std", None) or self.data.std
+
+    def read_data(self) -> None:
+        """Read and check the data, and tell the loss what it wants to know about it; raises DataError."""
+        self.data.order_seed = self.config["seed"]
+        self.data.prepare()
+        if self.loss.wants_class_weights:
+            self.loss.set_class_weights(torch.from_numpy(self.data.class_weights()).float())
+
+    def module(self, total_steps: int = 1) -> SegmentationModule:
+        """Return the LightningModule of the parts; `total_steps` is what the schedule is spread over."""
+        return SegmentationModule(
+            self.network, self.loss, self.make_optimizer, self.schedule, total_steps, self.config["task"],
+            self.data.classes, self.mean, self.std, self.config["inputs"], self.config["seed"],
+            self.config["trainer"]["channels_last"], self.resolution,
+        )  # fmt: skip
 
 
 def build_experiment(config: Mapping[str, Any]) -> Experiment:
@@ -58,19 +77,39 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
     torch.manual_seed(torch_seed("weights", config["seed"]))
     sizes = heads(config["task"], data.classes)
     network = as_network(build(config["model"], plugins=plugins, where="model"), sizes)
-    loss = as_loss(build(config["loss"], plugins=plugins, where="loss"))
+    loss = _loss(config, plugins)
     loss.check(data.classes)
-    for head in TASKS[config["task"]]:
-        if head != loss.head:
-            raise ConfigError(
-                f"task={config['task']} has a {head} head, but the loss works on {loss.head} alone;"
-                f" use task={loss.head}"
-            )
+    resolution = None if config["resolution"] is None else Resolution(_sides(config["resolution"]), data.size)
     if isinstance(network, Network):
-        network.check_size(*data.size)
+        network.check_size(*(data.size if resolution is None else resolution.smallest()))
     make_optimizer = _optimizer(config["optimizer"], plugins)
     schedule = build(config["scheduler"], plugins=plugins, where="scheduler")
-    return Experiment(data, network, loss, make_optimizer, schedule)
+    return Experiment(config, data, network, loss, make_optimizer, schedule, resolution)
+
+
+def _loss(config: Mapping[str, Any], plugins: list[str]) -> Loss:
+    """Return the loss of the task: the mask's, the depth's, or their weighted sum."""
+    mask = {name: value for name, value in config["loss"].items() if name != "depth"}
+    nodes = {"mask": (mask, "loss"), "depth": (config["loss"].get("depth"), "loss.depth")}
+    parts: dict[str, Loss] = {}
+    for head in TASKS[config["task"]]:
+        node, where = nodes[head]
+        parts[head] = as_loss(build(node, plugins=plugins, where=where))
+        if parts[head].heads != (head,):
+            raise ConfigError(
+                f"{where} works on {' and '.join(parts[head].heads)}, but is used for the {head} head; choose one of"
+                f" conf/{where.replace('.', '/')}"
+            )
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    return WeightedSum(parts, {"mask": 1.0, "depth": config["depth_weight"]})
+
+
+def _sides(resolution: Any) -> list[int]:
+    sides = resolution if isinstance(resolution, list) else [resolution]
+    if not all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
+        raise ConfigError(f"resolution must be sizes in pixels such as 64,128,192, got {resolution!r}")
+    return sides
 
 
 def _check_inputs(config: Mapping[str, Any], data: SegmentationData) -> None:
@@ -81,7 +120,10 @@ def _check_inputs(config: Mapping[str, Any], data: SegmentationData) -> None:
     for setting, names in needed.items():
         for name in names:
             if name not in data.entries:
-                raise ConfigError(f"{setting} needs a {name} with every image, which this data set does not have")
+                raise ConfigError(
+                    f"{setting} needs a {name} with every image, which this data set does not have; use task=mask"
+                    " inputs=image, or data=fgbg or data=synthetic"
+                )
 
 
 def _optimizer(node: Mapping[str, Any], plugins: list[str]) -> MakeOptimizer:

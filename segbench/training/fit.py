@@ -16,6 +16,8 @@ from rich.console import Console
 
 from segbench.config.instantiate import build
 from segbench.core.errors import CheckpointError, Interrupted
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.metrics.split_scores import SplitScores
 from segbench.report.curves import draw_confusion, draw_curves
 from segbench.report.summary import duration, print_summary
 from segbench.runs.environment import machine, versions
@@ -53,10 +55,9 @@ def train(
     settings = TrainerSettings(**config["trainer"])
     settings.prepare_torch()
     experiment = build_experiment(config)
-    experiment.data.order_seed = config["seed"]
     loggers = {name: build(node, plugins=config["plugins"], where=f"logger.{name}", save_dir=str(run.path))
                for name, node in (config["logger"] or {}).items()}  # fmt: skip
-    experiment.data.prepare()
+    experiment.read_data()
     resumed = run.exists()
     if resumed and (finished := _finished(run, settings, experiment)):
         log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
@@ -108,17 +109,13 @@ class _Training:
         self.total_steps = settings.total_steps(batches)
         if settings.compile:
             experiment.network.compile()
-        self.module = SegmentationModule(
-            experiment.network, experiment.loss, experiment.make_optimizer, experiment.schedule, self.total_steps,
-            self.data.classes, experiment.mean, experiment.std, config["inputs"], config["seed"],
-            settings.channels_last,
-        )  # fmt: skip
+        self.module = experiment.module(self.total_steps)
         columns = ["lr", "train/loss", *(f"train/{term}" for term in experiment.loss.terms), "val/loss",
                    *(f"val/{name}" for name in self.module.scores["val_split"].names)]  # fmt: skip
-        self.recorder = Recorder(MetricsLog(run.metrics, columns), settings.log_every)
+        self.recorder = Recorder(MetricsLog(run.metrics, columns), self.module.monitor, settings.log_every)
         self.checkpointer = Checkpointer(run.checkpoints, self.recorder, signals, settings.checkpoint_every)
         self.progress = ProgressReport(console, self.recorder)
-        panels = SamplePanels(run, self.data.classes, settings.panels_every)
+        panels = SamplePanels(run, self.data.classes, self.module.fed, settings.panels_every)
         # the checkpointer comes last: its checkpoint holds what the others have noted
         limits = Limits(self.total_steps, settings.val_every)
         callbacks = [limits, self.recorder, panels, self.progress, self.checkpointer]
@@ -153,12 +150,12 @@ class _Training:
             raise CheckpointError("training ended without a validation, so there is no best checkpoint to test")
         self.module.load_state_dict(load_safely(best, self.module.device)["state_dict"])
         scores = {}
-        for split, evaluate in (("val", self.trainer.validate), ("test", self.trainer.test)):
-            evaluate(self.module, datamodule=self.data, verbose=False)
-            scores[split], metric = self.module.finish_split(split)
+        for split in ("val", "test"):
+            scores[split], metric = score_split(self.trainer, self.module, self.data, split)
             write_per_image(self.run.per_image(split), metric, self.data.classes)
-            if split == "test":
-                draw_confusion(metric.counts.cpu().numpy(), self.data.classes, self.run.plots / "confusion.png")
+            if split == "test" and metric.masks is not None:
+                counts = metric.masks.counts.cpu().numpy()
+                draw_confusion(counts, self.data.classes, self.run.plots / "confusion.png")
         return scores
 
     def _header(self, resumed: bool) -> None:
@@ -178,6 +175,15 @@ class _Training:
             "speed unknown" if speed is None or math.isnan(speed) else f"{speed:.0f} images/s trained",
             f"{results['images_trained']:,} images", duration(results["seconds"]), f"run folder {self.run.path}",
         )  # fmt: skip
+
+
+def score_split(
+    trainer: pl.Trainer, module: SegmentationModule, data: SegmentationData, split: str
+) -> tuple[dict[str, float], SplitScores]:
+    """Return the scores of `val` or `test` with the module's weights, and the metrics that hold the counts."""
+    evaluate = trainer.validate if split == "val" else trainer.test
+    evaluate(module, datamodule=data, verbose=False)
+    return module.finish_split(split)
 
 
 def _environment_text(trainer: pl.Trainer, config: Mapping[str, Any], data: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ from segbench.core.classes import input_names
 from segbench.core.errors import DataError
 from segbench.core.rng import torch_seed
 from segbench.losses.base import Loss
-from segbench.metrics.confusion import SegmentationScores
+from segbench.metrics.split_scores import SplitScores
+from segbench.training.monitor import Monitor
+from segbench.training.resolution import Resolution
 from segbench.training.schedules import Schedule
 
 Batch = dict[str, Tensor]
@@ -29,12 +32,14 @@ class SegmentationModule(pl.LightningModule):
         make_optimizer: Makes the optimizer of the parameters that are trained.
         schedule: Factor of the learning rate by step.
         total_steps: Optimizer steps of the whole training, which the schedule is spread over.
+        task: `mask`, `depth` or `mask_depth`: what is scored.
         classes: Names of the classes.
         mean: Mean of red, green and blue in 0..1, subtracted from what is fed.
         std: Standard deviation that it is then divided by.
         inputs: `image` or `image+background`.
         seed: Key of everything random in a step, such as dropout.
         channels_last: Memory layout of images and weights.
+        resolution: Sizes that training images are shrunk to, by epoch; None for none.
     """
 
     mean: Tensor
@@ -47,23 +52,25 @@ class SegmentationModule(pl.LightningModule):
         make_optimizer: MakeOptimizer,
         schedule: Schedule,
         total_steps: int,
+        task: str,
         classes: Sequence[str],
         mean: Sequence[float],
         std: Sequence[float],
         inputs: str = "image",
         seed: int = 0,
         channels_last: bool = True,
+        resolution: Resolution | None = None,
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
         self.loss, self.make_optimizer, self.schedule, self.total_steps = loss, make_optimizer, schedule, total_steps
         self.fed, self.seed = input_names(inputs), seed
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
-        self.scores = nn.ModuleDict(
-            {split: SegmentationScores(classes, per_image=True) for split in ("val_split", "test_split")}
-        )
+        # part of the checkpoint, so that a run does not need the pretrained weights again to know its normalisation
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255)
+        self.resolution, self.monitor = resolution, Monitor.of(task)
+        self.scores = nn.ModuleDict({split: SplitScores(task, classes) for split in ("val_split", "test_split")})
         self.eval_loss: dict[str, list[Tensor]] = {}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -85,6 +92,8 @@ class SegmentationModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the loss, and its terms for the log."""
+        if self.resolution is not None:
+            batch = self.resolution.shrink(batch, self.current_epoch, self.trainer.max_epochs or 1)
         loss, terms = self.loss(self(batch), widen(batch))
         return {"loss": loss, "terms": terms}
 
@@ -103,22 +112,21 @@ class SegmentationModule(pl.LightningModule):
         self.eval_loss.setdefault(split, []).append(
             torch.stack([loss.detach().float() * images, loss.new_tensor(images, dtype=torch.float32)])
         )
-        self.scores[f"{split}_split"].update(prediction["mask"], batch["mask"], batch["index"])
+        self.scores[f"{split}_split"].update(prediction, batch)
         return prediction
 
-    def finish_split(self, split: str) -> tuple[dict[str, float], SegmentationScores]:
-        """Return the scores of a split that was just run, and the metric that still holds its counts.
+    def finish_split(self, split: str) -> tuple[dict[str, float], SplitScores]:
+        """Return the scores of a split that was just run, and the metrics that still hold its counts.
 
         Raises:
-            DataError: if masks held ids that are neither a class nor 255, or no labelled pixel at all.
+            DataError: if masks held ids that are neither a class nor 255, or nothing labelled at all.
         """
         metric = self.scores[f"{split}_split"]
-        scores = {name: float(value) for name, value in metric.compute().items()}
-        outside = int(metric.out_of_range)
+        scores, outside = metric.compute(), metric.out_of_range()
         if outside:
             raise DataError(f"the masks of {split} hold {outside:,} pixels whose id is neither a class nor 255")
         total, images = torch.stack(self.eval_loss.pop(split)).sum(0).tolist()
-        if scores["mean_iou"] != scores["mean_iou"]:
+        if math.isnan(scores[self.monitor.name]):
             raise DataError(f"the {split} split has no labelled pixel, so there is nothing to score")
         return {"loss": total / images, **scores}, metric
 

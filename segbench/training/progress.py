@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segbench.training.module import Batch
-from segbench.training.recorder import MONITOR, Recorder
+from segbench.training.recorder import Recorder
 
 log = logging.getLogger("segbench")
 REFRESH = 0.25
@@ -52,19 +52,20 @@ class ProgressReport(pl.Callback):
                 self._task,
                 completed=trainer.global_step,
                 description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-                numbers=f"loss {float(outputs['loss']):.4f}{self._iou()}",
+                numbers=f"loss {float(outputs['loss']):.4f}{self._score()}",
             )
 
-    def _iou(self) -> str:
-        value = self.recorder.last.get(MONITOR)
-        return "" if value is None else f"  val IoU {value:.4f}"
+    def _score(self) -> str:
+        monitor = self.recorder.monitor
+        value = self.recorder.last.get(monitor.key)
+        return "" if value is None else f"  val {monitor.label} {value:.4f}"
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say one line: losses, val IoU, whether it is the best, seconds."""
         last = self.recorder.last
         parts = [f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}", f"loss {last['train/loss']:.4f}"]
-        if MONITOR in last:
-            parts += [f"val loss {last['val/loss']:.4f}", f"val IoU {last[MONITOR]:.4f}"]
+        if "val/loss" in last:
+            parts.append(f"val loss {last['val/loss']:.4f}{self._score()}")
         parts.append(f"{time.perf_counter() - self._began:.0f} s")
         if self.recorder.improved:
             parts.append("best")

@@ -15,8 +15,7 @@ from segbench.core.errors import NonFiniteError
 from segbench.runs.metrics_log import MetricsLog
 from segbench.training.limits import ends_epoch
 from segbench.training.module import Batch, SegmentationModule
-
-MONITOR = "val/mean_iou"
+from segbench.training.monitor import Monitor
 
 
 def in_training(trainer: pl.Trainer) -> bool:
@@ -32,11 +31,12 @@ class Recorder(pl.Callback):
 
     Args:
         table: The metrics table.
+        monitor: The score that decides what the best epoch is.
         log_every: Steps between rows of the training loss.
     """
 
-    def __init__(self, table: MetricsLog, log_every: int) -> None:
-        self.table, self.log_every = table, log_every
+    def __init__(self, table: MetricsLog, monitor: Monitor, log_every: int) -> None:
+        self.table, self.monitor, self.log_every = table, monitor, log_every
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
         self.best_epoch = -1
@@ -107,13 +107,13 @@ class Recorder(pl.Callback):
             return
         scores, _ = pl_module.finish_split("val")
         self._val = {f"val/{name}": value for name, value in scores.items()}
-        pl_module.schedule.observe(scores["mean_iou"])
+        pl_module.schedule.observe(self.monitor.merit(self._val))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's row and decide whether it is the best one."""
         values = {"train/loss": self.loss_sum / max(1, self.loss_count), **self._val}
         self.last.update(values)
-        self.improved = MONITOR in self._val and self._val[MONITOR] > self.best.get(MONITOR, -math.inf)
+        self.improved = self.monitor.merit(self._val) > self.monitor.merit(self.best)
         if self.improved:
             self.best, self.best_epoch = dict(values), trainer.current_epoch
         self._val = {}

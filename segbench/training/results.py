@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segbench.core.files import write_atomic
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.metrics.confusion import SegmentationScores
+from segbench.metrics.split_scores import SplitScores
 from segbench.training.module import SegmentationModule
 from segbench.training.recorder import Recorder
 
@@ -42,6 +42,7 @@ def collect_results(
     parameters = list(module.network.parameters())
     return {
         "metrics": metrics,
+        "monitor": recorder.monitor.key,
         "best_epoch": recorder.best_epoch,
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
@@ -75,17 +76,24 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def write_per_image(path: Path, metric: SegmentationScores, classes: Sequence[str]) -> None:
-    """Write one row an image: its number, its mean IoU and the true positive, false positive and false negative pixels.
+def write_per_image(path: Path, metric: SplitScores, classes: Sequence[str]) -> None:
+    """Write one row an image: its number, and its scores as far as the task has them.
 
-    `compare` pairs runs by these rows; the counts allow the data set's score of any choice of images.
+    For masks the mean IoU and the true positive, false positive and false negative pixels of each class; for depth the
+    sum of squared errors and the number of known pixels. `compare` pairs runs by these rows; the counts allow the data
+    set's score of any choice of images.
     """
     table = metric.per_image_table()
+    columns: dict[str, Any] = {"index": table["index"].tolist()}
+    if "iou" in table:
+        columns["mean_iou"] = [f"{iou:.6f}" if iou == iou else "" for iou in table["iou"].tolist()]
+        for number, name in enumerate(classes):
+            columns |= {f"{kind}/{name}": table[kind][:, number].tolist() for kind in ("tp", "fp", "fn")}
+    if "pixels" in table:
+        columns["depth/squared_error"] = [f"{error:.9g}" for error in table["squared_error"].tolist()]
+        columns["depth/pixels"] = table["pixels"].tolist()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["index", "mean_iou", *(f"{kind}/{name}" for name in classes for kind in ("tp", "fp", "fn"))])
-    for place, index in enumerate(table["index"].tolist()):
-        counts = [int(table[kind][place][number]) for number in range(len(classes)) for kind in ("tp", "fp", "fn")]
-        iou = float(table["iou"][place])
-        writer.writerow([index, f"{iou:.6f}" if iou == iou else "", *counts])
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
     write_atomic(path, text.getvalue())

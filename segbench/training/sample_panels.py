@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,13 @@ class SamplePanels(pl.Callback):
     Args:
         run: The run folder.
         classes: Names of the classes.
+        fed: The pictures that the network is given: `image`, perhaps `background`.
         every: Epochs between panels; 0 writes none but the test's.
         count: Samples in a panel: the first ones of the split.
     """
 
-    def __init__(self, run: RunFolder, classes: list[str], every: int, count: int = 6) -> None:
-        self.run, self.classes, self.every, self.count = run, classes, every, count
+    def __init__(self, run: RunFolder, classes: list[str], fed: Sequence[str], every: int, count: int = 6) -> None:
+        self.run, self.classes, self.fed, self.every, self.count = run, classes, fed, every, count
         self._rows: list[dict[str, np.ndarray]] = []
 
     def on_validation_batch_end(
@@ -60,7 +62,8 @@ class SamplePanels(pl.Callback):
     def _collect(self, prediction: dict[str, torch.Tensor], batch: Batch) -> None:
         missing = self.count - len(self._rows)
         for place in range(min(missing, batch["image"].shape[0])):
-            arrays = {"image": _picture(batch["image"][place]), "mask": batch["mask"][place].cpu().numpy()}
+            pictures = {name: _picture(batch[name][place]) for name in self.fed}
+            arrays = {**pictures, "mask": batch["mask"][place].cpu().numpy()}
             if "mask" in prediction:
                 arrays["prediction"] = predicted_ids(prediction["mask"][place : place + 1])[0].cpu().numpy()
             if "depth" in prediction:

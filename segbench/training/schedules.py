@@ -36,7 +36,7 @@ class Schedule:
         return 1.0
 
     def observe(self, score: float) -> None:
-        """Take note of a validation's mean IoU."""
+        """Take note of a validation's score, of which more is better: the mean IoU, or minus the RMSE of depth."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `observe` has changed."""
@@ -108,13 +108,13 @@ class OneCycle(Schedule):
 
 
 class Plateau(Schedule):
-    """Multiplies the rate by `gamma` when the validation's mean IoU has not risen for more than `patience` epochs.
+    """Multiplies the rate by `gamma` when the validation's score has not risen for more than `patience` epochs.
 
     Args:
         warmup: Share of all steps in which the rate rises linearly.
         patience: Validations without a rise that are accepted.
         gamma: The factor.
-        threshold: The least rise of the mean IoU that counts.
+        threshold: The least rise of the score that counts.
         least: Least factor of the base learning rate.
     """
 
@@ -135,7 +135,7 @@ class Plateau(Schedule):
         return self.current
 
     def observe(self, score: float) -> None:
-        """Take note of a validation's mean IoU."""
+        """Take note of a validation's score, of which more is better: the mean IoU, or minus the RMSE of depth."""
         if score > self.best + self.threshold:
             self.best, self.waited = score, 0
             return

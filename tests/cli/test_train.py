@@ -279,6 +279,6 @@ def test_preview_writes_a_grid(command, tiny):
 
 
 def test_an_experiment_is_an_overlay(command, tiny):
-    assert command("experiment=fgbg_six_channels", *tiny).code == 0
+    assert command("experiment=better/fgbg_unet", *tiny).code == 0
     (run,) = runs()
     assert "inputs: image+background" in (run / "config.yaml").read_text()

@@ -11,7 +11,8 @@ from segbench.metrics.confusion import SegmentationScores, confusion_counts, pre
 def run(classes, logits, mask, pieces=1, **options):
     scores = SegmentationScores([f"c{i}" for i in range(classes)], **options)
     for part in range(pieces):
-        scores.update(logits[part::pieces], mask[part::pieces], torch.arange(len(mask))[part::pieces])
+        ids = predicted_ids(logits[part::pieces])
+        scores.update(ids, mask[part::pieces], torch.arange(len(mask))[part::pieces])
     return scores
 
 
@@ -103,5 +104,6 @@ def test_per_image_counts_add_up_to_the_whole():
     assert table["fn"].sum(0).tolist() == (scores.counts.sum(1) - hits).tolist()
     one = run(3, logits[2:3], mask[2:3]).compute()["mean_iou"].item()
     assert table["iou"][2] == pytest.approx(one)
+    assert scores.compute()["image_mean_iou"].item() == pytest.approx(table["iou"].mean())
     scores.reset()
     assert scores.indices == []

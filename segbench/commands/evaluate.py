@@ -1,0 +1,54 @@
+"""`evaluate`: the scores of a run again, from its folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from segbench.core.errors import ConfigError, nearest
+from segbench.core.files import write_json
+from segbench.report.summary import print_summary
+
+
+def evaluate_run(
+    run: str, split: str, changes: Sequence[str], plugins: Sequence[str], out: Path | None, console: Console
+) -> None:
+    """Score a run's best checkpoint on a split, print the table, and say whether results.json has the same numbers.
+
+    Args:
+        run: The run folder.
+        split: `val` or `test`.
+        changes: Settings as `key=value`.
+        plugins: The person's own packages that the run may name.
+        out: JSON file for the scores; None for none.
+        console: Where the table goes.
+    """
+    if split not in ("val", "test"):
+        raise ConfigError(f"there is no split '{split}' to evaluate{nearest(split, ('val', 'test'))}")
+    from segbench.inference.evaluation import evaluate  # torch
+    from segbench.inference.load import load_trained
+
+    report = evaluate(load_trained(run, changes, plugins), split)
+    metrics = {name: {"best": value} for name, value in report["scores"].items()}
+    print_summary(console, {"metrics": metrics}, report["classes"], f"{report['images']:,} images of {split}")
+    if out is not None:
+        write_json(out, report)
+    console.print(_verdict(report, split), highlight=False, soft_wrap=True)
+
+
+def _verdict(report: dict, split: str) -> str:
+    if not report["recorded"]:
+        return "the run has no results.json to compare with: it has not finished"
+    if not report["same_data"]:
+        return "this is not the data of the training (another fingerprint), so the recorded scores do not compare"
+    differing = [name for name, value in report["recorded"].items()
+                 if value is not None and abs(report["scores"].get(name, value) - value) > 1e-6]  # fmt: skip
+    if not differing:
+        return f"the same as the run's own {split} scores in results.json"
+    name = max(differing, key=lambda key: abs(report["scores"][key] - report["recorded"][key]))
+    return (
+        f"{len(differing)} of {len(report['recorded'])} scores differ from results.json, the most in {name}:"
+        f" {report['recorded'][name]:.6f} there, {report['scores'][name]:.6f} now (other device or versions)"
+    )

@@ -1,0 +1,136 @@
+"""`predict`: masks, overlays and depth maps of any pictures, from a run folder."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from segbench.core.errors import ConfigError, DataError
+from segbench.report.palette import colour, palette
+from segbench.report.panels import grey
+
+if TYPE_CHECKING:
+    from segbench.inference.prediction import Predictor
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def predict_images(
+    run: str,
+    images: Sequence[str],
+    out: Path,
+    backgrounds: Path | None = None,
+    side: int | None = None,
+    device: str = "auto",
+    plugins: Sequence[str] = (),
+) -> str:
+    """Write the predictions for every picture into `out` and return a closing sentence.
+
+    For `<name>.jpg`: `<name>_mask.png` (palette PNG of class ids, at the picture's own size), `<name>_overlay.png`, and
+    for a depth head `<name>_depth.npy` (float32) with `<name>_depth.png` to look at.
+
+    Raises:
+        DataError: where nothing was found, or at the end, listing every file that could not be used.
+    """
+    files = find_pictures(images)
+    from segbench.inference.load import load_trained  # torch
+    from segbench.inference.prediction import Predictor
+
+    trained = load_trained(run, plugins=plugins)
+    if ("background" in trained.module.fed) != (backgrounds is not None):
+        need = "also needs the scene without foreground" if backgrounds is None else "is given the image alone"
+        raise ConfigError(
+            f"this run {need}: {'give' if backgrounds is None else 'leave out'} --backgrounds DIR, a folder with a"
+            " picture of the same name and size for each image"
+        )
+    data = trained.experiment.data
+    predictor = Predictor(trained.module, data.size, side, _device(device))
+    out.mkdir(parents=True, exist_ok=True)
+    offenders = []
+    for name, file in _named(files).items():
+        try:
+            _predict_one(predictor, file, name, out, backgrounds, data.classes)
+        except DataError as error:
+            offenders.append(f"{file}: {error}")
+    done = f"{len(files) - len(offenders)} of {len(files)} pictures predicted: {out.absolute()}"
+    if offenders:
+        raise DataError(f"{done}; {len(offenders)} could not be used: {'; '.join(offenders)}")
+    return done
+
+
+def find_pictures(words: Sequence[str]) -> list[Path]:
+    """Return the files that files, folders (their pictures) and patterns name; a DataError says what is not there."""
+    files: list[Path] = []
+    for word in words:
+        path = Path(word).expanduser()
+        if path.is_dir():
+            found = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES)
+        elif path.exists():
+            found = [path]
+        else:
+            found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 (any root)
+        if not found:
+            raise DataError(f"{word}: there is no such picture, folder with pictures or pattern that fits any")
+        files += [file for file in found if file not in files]
+    return files
+
+
+def _named(files: Sequence[Path]) -> dict[str, Path]:
+    """Return output names: the stem, with its folder's name or a number before it where several files share it."""
+    named: dict[str, Path] = {}
+    for file in files:
+        choices = [
+            file.stem,
+            f"{file.parent.name}_{file.stem}",
+            *(f"{file.stem}_{n}" for n in range(2, len(files) + 2)),
+        ]
+        named[next(choice for choice in choices if choice not in named)] = file
+    return named
+
+
+def _predict_one(
+    predictor: Predictor, file: Path, name: str, out: Path, backgrounds: Path | None, classes: Sequence[str]
+) -> None:
+    from segbench.data.pictures import read_rgb
+
+    image = np.array(read_rgb(file))
+    background = None if backgrounds is None else np.array(read_rgb(_same_name(backgrounds, file)))
+    if background is not None and background.shape != image.shape:
+        raise DataError(f"its background has another size ({background.shape[:2]} instead of {image.shape[:2]})")
+    found = predictor(image, background)
+    if "mask" in found:
+        mask = Image.fromarray(found["mask"])
+        mask.putpalette(palette(len(classes)).tobytes())
+        mask.save(out / f"{name}_mask.png")
+        Image.fromarray(overlay(image, found["mask"], len(classes))).save(out / f"{name}_overlay.png")
+    if "depth" in found:
+        np.save(out / f"{name}_depth.npy", found["depth"])
+        Image.fromarray(grey(found["depth"], float(max(found["depth"].max(), 1e-6)))).save(out / f"{name}_depth.png")
+
+
+def _same_name(folder: Path, file: Path) -> Path:
+    found = sorted(item for item in folder.glob("*") if item.stem == file.stem)
+    if not found:
+        raise DataError(f"{folder} holds no background called {file.stem}")
+    return found[0]
+
+
+def overlay(image: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
+    """Return the picture uint8 `[H,W,3]` with each class but the first laid over it in its colour, half transparent."""
+    mixed = ((image.astype(np.uint16) + colour(mask, classes)) // 2).astype(np.uint8)
+    return np.where((mask == 0)[..., None], image, mixed)
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise ConfigError(f"there is no device '{name}'; choose from auto, cpu, cuda, mps")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("torch sees no GPU here; use --device cpu")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

@@ -1,0 +1,37 @@
+"""Scoring a trained run again: the same code, and so the same numbers, as at the end of its training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segbench.inference.load import TrainedRun
+from segbench.runs.folder import read_json
+from segbench.training.checkpoint_io import AtomicCheckpointIO
+from segbench.training.fit import score_split
+from segbench.training.settings import TrainerSettings, make_trainer
+
+
+def evaluate(trained: TrainedRun, split: str) -> dict[str, Any]:
+    """Return the scores of `val` or `test` by name (`test/mean_iou`), and what the run recorded of the same.
+
+    Returns:
+        `scores`: the numbers now. `recorded`: those in results.json, empty for a run that has not finished.
+        `same_data`: whether the samples are those of the run, by fingerprint.
+    """
+    settings = TrainerSettings(**trained.config["trainer"])
+    settings.prepare_torch()
+    trained.experiment.read_data()
+    data = trained.experiment.data
+    trainer = make_trainer(settings, 1, trained.run.path, [], [], AtomicCheckpointIO())
+    scores, _ = score_split(trainer, trained.module, data, split)
+    results = read_json(trained.run.results) if trained.run.results.is_file() else {}
+    recorded = {name: value.get("best") for name, value in results.get("metrics", {}).items()}
+    fingerprint = data.fingerprint(split)
+    return {
+        "scores": {f"{split}/{name}": value for name, value in scores.items()},
+        "recorded": {name: value for name, value in recorded.items() if name.startswith(f"{split}/")},
+        "data_fingerprint": fingerprint,
+        "same_data": results.get("data_fingerprint", {}).get(split, fingerprint) == fingerprint,
+        "classes": data.classes,
+        "images": data.num_samples(split),
+    }

@@ -1,0 +1,59 @@
+"""A trained run from its folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segbench.config.saved import read_saved_config, with_changes
+from segbench.core.errors import CheckpointError
+from segbench.runs.folder import RunFolder, open_run
+from segbench.training.checkpoint_io import load_safely
+from segbench.training.checkpointer import BEST
+from segbench.training.experiment import Experiment, build_experiment
+from segbench.training.module import SegmentationModule
+
+
+@dataclass
+class TrainedRun:
+    """A run, its parts, and the module with the weights of its best epoch."""
+
+    run: RunFolder
+    config: dict[str, Any]
+    experiment: Experiment
+    module: SegmentationModule
+
+
+def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequence[str] = ()) -> TrainedRun:
+    """Return the run at `path` with the weights of best.ckpt.
+
+    Args:
+        path: The run folder, or a file in it.
+        changes: Settings as `key=value`, such as `data.root=DIR` where the data was moved.
+        plugins: Packages of the person's own whose classes the run may name; never taken from the folder.
+
+    Raises:
+        ConfigError: if there is no run, or its configuration cannot be built.
+        CheckpointError: if there is no best checkpoint, or it does not fit the network.
+    """
+    run = open_run(path)
+    config = with_changes(read_saved_config(run.config), changes)
+    config["plugins"] = list(plugins)
+    if "weights" in config["model"]:
+        config["model"] = {**config["model"], "weights": None}  # the checkpoint has them; their file may be gone
+    best = run.checkpoints / BEST
+    if not best.is_file():
+        raise CheckpointError(
+            f"{run.path} has no checkpoints/{BEST} yet: the run has not finished an epoch with a validation"
+        )
+    experiment = build_experiment(config)
+    module = experiment.module()
+    try:
+        module.load_state_dict(load_safely(best)["state_dict"])
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{best} does not fit the network that {run.config} describes: {reason}") from None
+    module.eval()
+    return TrainedRun(run, config, experiment, module)

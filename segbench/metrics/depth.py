@@ -1,0 +1,88 @@
+"""Depth scores of a whole split, from sums over all known pixels: never a mean of batch means."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+LEAST_DEPTH = 1e-6
+"""Predictions are raised to this before ratios are taken, so that a depth of zero or less counts as wrong."""
+
+NAMES = ("depth/rmse", "depth/mae", "depth/abs_rel", "depth/delta1", "depth/ssim")
+
+
+class DepthScores(Metric):
+    """RMSE, MAE, mean relative error, delta < 1.25 and SSIM of depth, over all pixels whose depth is known.
+
+    With p predicted and t true: rmse = sqrt(mean (p-t)^2), mae = mean |p-t|, abs_rel = mean |p-t| / t, delta1 = share
+    of pixels with max(p/t, t/p) < 1.25 (Eigen et al., 2014). SSIM (Wang et al., 2004; 11 x 11 Gaussian window) is a
+    mean over images, each scaled by the range of its true depth. A split without any known depth has no score (NaN).
+    """
+
+    full_state_update = False
+    sums: Tensor
+    pixels: Tensor
+    similarity: Tensor
+    indices: list[Tensor]
+    images: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("sums", torch.zeros(4, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("pixels", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("similarity", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("indices", [], dist_reduce_fx="cat")
+        self.add_state("images", [], dist_reduce_fx="cat")
+
+    @property
+    def names(self) -> list[str]:
+        """The keys of `compute`."""
+        return list(NAMES)
+
+    def update(self, predicted: Tensor, depth: Tensor, index: Tensor) -> None:
+        """Add a batch: predicted and true depth `[B,1,H,W]` (NaN = unknown), and the images' numbers `[B]`."""
+        known = ~depth.isnan()
+        truth = depth.double().where(known, 1.0)
+        guess = predicted.double().where(known, 1.0)
+        difference = (guess - truth).abs()
+        near = guess.clamp(min=LEAST_DEPTH)
+        hits = (torch.maximum(near / truth, truth / near) < 1.25) & known
+        per_pixel = torch.stack([difference**2, difference, difference / truth, hits.double()])
+        sums = (per_pixel * known).sum(dim=(2, 3, 4))
+        pixels = known.sum(dim=(1, 2, 3))
+        self.sums += sums.sum(dim=1)
+        self.pixels += pixels.sum()
+        self.similarity += self._similarity(predicted.float(), depth.float(), known)
+        self.indices.append(index)
+        self.images.append(torch.stack([sums[0], pixels.double()], dim=1))
+
+    @staticmethod
+    def _similarity(predicted: Tensor, depth: Tensor, known: Tensor) -> Tensor:
+        truth = depth.where(known, 0.0)
+        guess = predicted.where(known, 0.0)  # equal where the truth is unknown, so it neither helps nor hurts much
+        high = depth.where(known, -torch.inf).amax((1, 2, 3), keepdim=True)
+        low = depth.where(known, torch.inf).amin((1, 2, 3), keepdim=True)
+        seen = known.any(dim=3).any(dim=2)[:, 0]
+        extent = (high - low).clamp(min=1e-3).where(seen[:, None, None, None], 1.0)
+        each = structural_similarity_index_measure(guess / extent, truth / extent, data_range=1.0, reduction="none")
+        assert isinstance(each, Tensor)
+        return torch.stack([(each.reshape(-1).double() * seen).sum(), seen.sum().double()])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the scores by name; see `names`."""
+        if not int(self.pixels):
+            return dict.fromkeys(NAMES, torch.tensor(torch.nan))
+        squared, absolute, relative, hits = (self.sums.cpu() / self.pixels.cpu()).unbind()
+        total, images = self.similarity.cpu().unbind()
+        return dict(zip(NAMES, (squared.sqrt(), absolute, relative, hits, total / images), strict=True))
+
+    def per_image_table(self) -> dict[str, np.ndarray]:
+        """Return the images' `index` `[N]`, `squared_error` (sum) `[N]` and `pixels` (known ones) `[N]`."""
+        index = torch.cat(list(self.indices))
+        order = index.argsort()
+        squared, pixels = torch.cat(list(self.images))[order].cpu().unbind(dim=1)
+        table = {"index": index[order].cpu(), "squared_error": squared, "pixels": pixels.long()}
+        return {name: value.numpy() for name, value in table.items()}

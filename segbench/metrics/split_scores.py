@@ -1,0 +1,65 @@
+"""All scores of one split for a task: those of masks and those of depth, as far as it has the heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor, nn
+
+from segbench.core.classes import TASKS
+from segbench.metrics.boundary import BoundaryScores
+from segbench.metrics.confusion import SegmentationScores, predicted_ids
+from segbench.metrics.depth import DepthScores
+
+
+class SplitScores(nn.Module):
+    """The metrics of a task's heads, updated together.
+
+    Args:
+        task: `mask`, `depth` or `mask_depth`.
+        classes: Names of the classes.
+    """
+
+    def __init__(self, task: str, classes: Sequence[str]) -> None:
+        super().__init__()
+        heads = TASKS[task]
+        self.masks = SegmentationScores(classes, per_image=True) if "mask" in heads else None
+        self.outlines = BoundaryScores(classes) if "mask" in heads else None
+        self.depths = DepthScores() if "depth" in heads else None
+
+    @property
+    def _parts(self) -> list[SegmentationScores | BoundaryScores | DepthScores]:
+        return [part for part in (self.masks, self.outlines, self.depths) if part is not None]
+
+    @property
+    def names(self) -> list[str]:
+        """The keys of `compute`."""
+        return [name for part in self._parts for name in part.names]
+
+    def update(self, prediction: dict[str, Tensor], batch: dict[str, Tensor]) -> None:
+        """Add a batch and its predictions."""
+        if self.masks is not None and self.outlines is not None:
+            predicted = predicted_ids(prediction["mask"])
+            self.masks.update(predicted, batch["mask"], batch["index"])
+            self.outlines.update(predicted, batch["mask"])
+        if self.depths is not None:
+            self.depths.update(prediction["depth"], batch["depth"], batch["index"])
+
+    def compute(self) -> dict[str, float]:
+        """Return every score by name; NaN where there was nothing to score."""
+        return {name: float(value) for part in self._parts for name, value in part.compute().items()}
+
+    def reset(self) -> None:
+        """Forget all counts."""
+        for part in self._parts:
+            part.reset()
+
+    def out_of_range(self) -> int:
+        """Return how many pixels of the masks had an id that is neither a class nor 255."""
+        return 0 if self.masks is None else int(self.masks.out_of_range)
+
+    def per_image_table(self) -> dict[str, np.ndarray]:
+        """Return the columns of both metrics' tables, by image number."""
+        tables = [part.per_image_table() for part in (self.masks, self.depths) if part is not None]
+        return {name: column for table in tables for name, column in table.items()}

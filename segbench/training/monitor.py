@@ -1,0 +1,37 @@
+"""Which score decides what the best epoch is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from segbench.core.classes import TASKS
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """A score by its name without the split, a few letters to show it by, and whether more of it is better."""
+
+    name: str
+    label: str
+    higher: bool
+
+    @classmethod
+    def of(cls, task: str) -> Monitor:
+        """Return the mean IoU for a task with a mask, else the RMSE of the depth."""
+        if "mask" in TASKS[task]:
+            return cls("mean_iou", "IoU", True)
+        return cls("depth/rmse", "RMSE", False)
+
+    @property
+    def key(self) -> str:
+        """The name of the validation's score in metrics.csv and results.json."""
+        return f"val/{self.name}"
+
+    def merit(self, scores: Mapping[str, float]) -> float:
+        """Return the validation's score turned so that more is better; minus infinity where there is none."""
+        value = scores.get(self.key, math.nan)
+        if math.isnan(value):
+            return -math.inf
+        return value if self.higher else -value

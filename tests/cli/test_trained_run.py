@@ -1,0 +1,216 @@
+"""`segbench evaluate` and `segbench predict`: a trained run at work, from its folder alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segbench import cli
+
+
+@pytest.fixture
+def segbench(command):
+    return lambda *words: command(*map(str, words), entry=cli.main)
+
+
+@pytest.fixture
+def run(command, tiny):
+    assert command(*tiny, "hydra.run.dir=run").code == 0
+    return Path("run")
+
+
+def photo(path, height=70, width=50, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (height, width, 3)).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_evaluate_gives_the_numbers_of_the_training(segbench, run, split):
+    recorded = json.loads((run / "results.json").read_text())["metrics"]
+    moved = run.rename("moved")
+    outcome = segbench("evaluate", moved, "--split", split, "--out", "scores.json")
+    assert outcome.code == 0, outcome.err
+    assert f"the same as the run's own {split} scores" in outcome.out
+    scores = json.loads(Path("scores.json").read_text())["scores"]
+    for name, value in recorded.items():
+        if name.startswith(f"{split}/") and name != f"{split}/loss":
+            assert scores[name] == value["best"], name
+
+
+def test_evaluate_says_when_the_data_is_another(segbench, run):
+    outcome = segbench("evaluate", run, "data.seed=5")
+    assert outcome.code == 0, outcome.err
+    assert "not the data of the training" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["nowhere"], 2, "there is no run folder"),
+        (["run", "--split", "tests"], 2, "did you mean 'test'"),
+        (["run", "data.seeed=5"], 2, "did you mean 'seed'"),
+        (["run", "data.seed.x=5"], 2, "there is no setting"),
+    ],
+)
+def test_evaluate_refuses(segbench, run, words, code, message):
+    before = sorted(Path().rglob("*"))
+    outcome = segbench("evaluate", *words)
+    assert outcome.code == code
+    assert message in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_run_without_its_best_checkpoint_or_with_another_network(segbench, run):
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("width: 4", "width: 8"))
+    outcome = segbench("evaluate", run)
+    assert outcome.code == 4
+    assert "does not fit the network" in outcome.err
+    (run / "config.yaml").write_text(text)
+    (run / "checkpoints/best.ckpt").unlink()
+    outcome = segbench("evaluate", run)
+    assert outcome.code == 4
+    assert "has no checkpoints/best.ckpt yet" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &a [1]\nb: *a\n", "it uses aliases"),
+        ("model:\n  _target_: !!python/name:os.system\n", "is not a configuration"),
+        ("seed: 1\n", "is not the configuration of a run"),
+        ("x" * 1_000_001, "larger than any configuration"),
+    ],
+)
+def test_a_hostile_configuration_is_refused(segbench, run, text, message):
+    (run / "config.yaml").write_text(text)
+    outcome = segbench("evaluate", run)
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+def test_a_configuration_cannot_read_the_environment_or_name_any_class(segbench, run, monkeypatch):
+    monkeypatch.setenv("SECRET", "1234567")
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("name: unet-dice-fgbg", "name: ${oc.env:SECRET}"))
+    outcome = segbench("evaluate", run)
+    assert outcome.code == 2
+    assert "1234567" not in outcome.err + outcome.out
+    (run / "config.yaml").write_text(text.replace("segbench.models.unet.UNet", "os.system"))
+    outcome = segbench("evaluate", run)
+    assert outcome.code == 2
+    assert "is not in a package" in outcome.err
+
+
+def test_predict_writes_masks_at_the_original_size(segbench, run):
+    photo(Path("in/one.png"))
+    photo(Path("in/two.jpg"), 33, 90, 1)
+    photo(Path("more/one.png"), 40, 40, 2)
+    outcome = segbench("predict", run, "in", "more/*.png", "--out", "out")
+    assert outcome.code == 0, outcome.err
+    assert "3 of 3 pictures predicted" in outcome.out
+    sizes = {"one": (50, 70), "two": (90, 33), "more_one": (40, 40)}
+    assert {path.name for path in Path("out").iterdir()} == {
+        f"{name}_{kind}.png" for name in sizes for kind in ("mask", "overlay")
+    }
+    for name, size in sizes.items():
+        mask = Image.open(f"out/{name}_mask.png")
+        assert mask.size == size
+        assert mask.mode == "P"
+        assert set(np.unique(np.array(mask))) <= {0, 1}
+        assert Image.open(f"out/{name}_overlay.png").size == size
+
+
+def test_a_picture_of_the_training_size_gets_the_prediction_of_the_training(segbench, run):
+    import torch
+
+    from segbench.inference.load import load_trained
+
+    path = photo(Path("one.png"), 32, 32)
+    assert segbench("predict", run, path, "--out", "out").code == 0
+    module = load_trained(run).module
+    image = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        expected = (module({"image": image})["mask"][0, 0] > 0).numpy()
+    assert np.array_equal(np.array(Image.open("out/one_mask.png")) == 1, expected)
+
+
+def test_broken_pictures_are_listed_at_the_end_and_the_rest_is_done(segbench, run):
+    photo(Path("in/good.png"))
+    Path("in/broken.png").write_bytes(b"rubbish")
+    half = photo(Path("in/half.png"), seed=3)
+    half.write_bytes(half.read_bytes()[:200])
+    outcome = segbench("predict", run, "in", "--out", "out")
+    assert outcome.code == 3
+    for text in ("1 of 3 pictures predicted", "broken.png: not a PNG", "half.png:"):
+        assert text in outcome.err
+    assert Path("out/good_mask.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["missing.png"], 3, "there is no such picture"),
+        (["x*.png"], 3, "there is no such picture"),
+        (["one.png", "--side", "0"], 2, "--side must be at least 1"),
+        (["one.png", "--device", "tpu"], 2, "there is no device"),
+        (["one.png", "--backgrounds", "."], 2, "is given the image alone"),
+    ],
+)
+def test_predict_refuses(segbench, run, words, code, message):
+    photo(Path("one.png"))
+    outcome = segbench("predict", run, *words, "--out", "out")
+    assert outcome.code == code
+    assert message in outcome.err
+
+
+def test_depth_and_background(segbench, command, tiny):
+    assert command(*tiny, "task=mask_depth", "inputs=image+background", "hydra.run.dir=run").code == 0
+    photo(Path("in/one.png"), 40, 60)
+    photo(Path("bg/one.png"), 40, 60, 1)
+    assert "also needs the scene" in segbench("predict", "run", "in", "--out", "out").err
+    outcome = segbench("predict", "run", "in", "--backgrounds", "bg", "--out", "out")
+    assert outcome.code == 0, outcome.err
+    depth = np.load("out/one_depth.npy")
+    assert depth.shape == (40, 60)
+    assert depth.dtype == np.float32
+    assert Image.open("out/one_mask.png").size == Image.open("out/one_depth.png").size == (60, 40)
+    photo(Path("bg/one.png"), 40, 61, 1)
+    assert "another size" in segbench("predict", "run", "in", "--backgrounds", "bg", "--out", "out").err
+
+
+def test_results_and_tables_of_depth(command, tiny):
+    assert command(*tiny, "task=depth", "loss.depth=l1", "hydra.run.dir=run").code == 0
+    results = json.loads(Path("run/results.json").read_text())
+    assert results["monitor"] == "val/depth/rmse"
+    for name in ("rmse", "mae", "abs_rel", "delta1", "ssim"):
+        assert np.isfinite(results["metrics"][f"test/depth/{name}"]["best"]), name
+    assert "test/mean_iou" not in results["metrics"]
+    header, first = Path("run/test_images.csv").read_text().splitlines()[:2]
+    assert header == "index,depth/squared_error,depth/pixels"
+    assert first.split(",")[2] == str(32 * 32)
+    rows = [row for row in Path("run/metrics.csv").read_text().splitlines() if row.startswith("epoch")]
+    assert len(rows) == 2
+
+
+def test_progressive_resolution_trains_small_and_validates_at_full_size(command, tiny, monkeypatch):
+    from segbench.training.module import SegmentationModule
+
+    sizes = []
+    original = SegmentationModule.forward
+
+    def forward(self, batch):
+        sizes.append((self.training, tuple(batch["image"].shape[-2:])))
+        return original(self, batch)
+
+    monkeypatch.setattr(SegmentationModule, "forward", forward)
+    assert command(*tiny, "resolution=16,32").code == 0
+    assert [size for training, size in sizes if training] == [(16, 16)] * 2 + [(32, 32)] * 2
+    assert {size for training, size in sizes if not training} == {(32, 32)}
+    outcome = command(*tiny, "resolution=[16,64]")
+    assert outcome.code == 2
+    assert "data's shorter side, 32" in outcome.err

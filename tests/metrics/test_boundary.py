@@ -1,0 +1,72 @@
+"""The boundary F-score by hand, and its outlines against scikit-image where that is installed."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from segbench.metrics.boundary import BoundaryScores, grown, outlines
+
+
+def square(top, left, side=20, size=40):
+    mask = torch.zeros(1, size, size, dtype=torch.long)
+    mask[:, top : top + side, left : left + side] = 1
+    return mask
+
+
+def scores(predicted, mask, classes=2):
+    metric = BoundaryScores([f"c{i}" for i in range(classes)])
+    metric.update(predicted, mask)
+    return {name: value.item() for name, value in metric.compute().items()}
+
+
+def test_outline_of_a_square():
+    edge = outlines(square(10, 10) == 1, torch.ones(1, 40, 40, dtype=torch.bool))
+    assert edge.sum() == 4 * 19
+    assert not edge[0, 12:28, 12:28].any()
+
+
+def test_outlines_are_those_of_scikit_image():
+    segmentation = pytest.importorskip("skimage.segmentation")
+    regions = torch.rand(1, 30, 25, generator=torch.Generator().manual_seed(0)) > 0.4
+    ours = outlines(regions, torch.ones_like(regions))[0].numpy()
+    theirs = segmentation.find_boundaries(regions[0].numpy().astype(int), connectivity=1, mode="inner")
+    assert np.array_equal(ours, theirs)
+
+
+def test_growing_is_a_square():
+    dot = torch.zeros(1, 9, 9, dtype=torch.bool)
+    dot[0, 4, 4] = True
+    assert grown(dot, 2)[0].nonzero().tolist() == [[y, x] for y in range(2, 7) for x in range(2, 7)]
+
+
+def test_right_shifted_and_far():
+    mask = square(10, 10)
+    assert scores(mask, mask)["mean_boundary_f1"] == 1
+    assert scores(square(11, 10), mask)["boundary_f1/c1"] == 1  # within the tolerance of one pixel
+    # three pixels down: of 76 outline pixels the two sides stay right in rows 13 to 30 (the last by the tolerance), and
+    # so do the two pixels of the top row that lie beside the sides
+    assert scores(square(13, 10), mask)["boundary_f1/c1"] == pytest.approx((2 * 18 + 2) / 76)
+    assert scores(torch.zeros_like(mask), mask)["boundary_f1/c1"] == 0
+
+
+def test_ignored_pixels_make_no_outline_and_absent_classes_no_score():
+    mask = square(10, 10)
+    mask[:, :, 25:] = 255
+    guess = square(10, 10)
+    guess[:, :, 25:] = 0
+    values = scores(guess, mask, classes=3)
+    assert values["boundary_f1/c1"] == 1
+    assert math.isnan(values["boundary_f1/c2"])
+    assert values["mean_boundary_f1"] == 1
+
+
+def test_counts_add_up_over_batches():
+    draw = torch.Generator().manual_seed(1)
+    predicted, mask = (torch.randint(0, 3, (4, 20, 20), generator=draw) for _ in range(2))
+    whole, parts = BoundaryScores(list("abc")), BoundaryScores(list("abc"))
+    whole.update(predicted, mask)
+    for part in (slice(0, 1), slice(1, 4)):
+        parts.update(predicted[part], mask[part])
+    assert torch.equal(whole.counts, parts.counts)

@@ -1,0 +1,75 @@
+"""Depth scores by hand and against torchmetrics."""
+
+import math
+
+import pytest
+import torch
+from torchmetrics import MeanAbsoluteError, MeanSquaredError
+from torchmetrics.image import StructuralSimilarityIndexMeasure
+
+from segbench.metrics.depth import DepthScores
+
+
+def scores(predicted, depth, pieces=1):
+    metric = DepthScores()
+    for part in range(pieces):
+        rows = torch.arange(len(depth))[part::pieces]
+        metric.update(predicted[rows], depth[rows], rows)
+    return metric
+
+
+def test_by_hand():
+    depth = torch.tensor([1.0, 2.0, 4.0, math.nan]).view(1, 1, 2, 2).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    guess = torch.tensor([1.0, 3.0, 3.0, 99.0]).view(1, 1, 2, 2).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    values = scores(guess, depth).compute()
+    assert values["depth/rmse"].item() == pytest.approx(math.sqrt(2 / 3))
+    assert values["depth/mae"].item() == pytest.approx(2 / 3)
+    assert values["depth/abs_rel"].item() == pytest.approx((0 + 0.5 + 0.25) / 3)
+    assert values["depth/delta1"].item() == pytest.approx(1 / 3)
+
+
+def test_against_torchmetrics_over_pieces():
+    draw = torch.Generator().manual_seed(0)
+    depth = 1 + 9 * torch.rand(7, 1, 24, 20, generator=draw)
+    guess = depth + torch.randn(depth.shape, generator=draw)
+    values = scores(guess, depth, pieces=3).compute()
+    assert values["depth/rmse"].item() == pytest.approx(MeanSquaredError(squared=False)(guess, depth).item(), rel=1e-5)
+    assert values["depth/mae"].item() == pytest.approx(MeanAbsoluteError()(guess, depth).item(), rel=1e-5)
+    each = []
+    for number in range(7):
+        extent = (depth[number].max() - depth[number].min()).item()
+        pair = guess[number : number + 1], depth[number : number + 1]
+        each.append(StructuralSimilarityIndexMeasure(data_range=extent)(*pair).item())
+    assert values["depth/ssim"].item() == pytest.approx(sum(each) / 7, abs=1e-4)
+    ratio = torch.maximum(guess.clamp(min=1e-6) / depth, depth / guess.clamp(min=1e-6))
+    assert values["depth/delta1"].item() == pytest.approx((ratio < 1.25).float().mean().item(), abs=1e-6)
+
+
+def test_perfect_and_negative():
+    depth = 1 + torch.rand(2, 1, 16, 16)
+    perfect = scores(depth, depth).compute()
+    assert perfect["depth/rmse"] == 0
+    assert perfect["depth/delta1"] == 1
+    assert perfect["depth/ssim"].item() == pytest.approx(1)
+    assert scores(-depth, depth).compute()["depth/delta1"] == 0
+
+
+def test_unknown_depth_has_no_score():
+    unknown = torch.full((2, 1, 16, 16), torch.nan)
+    assert all(math.isnan(value) for value in scores(torch.rand(2, 1, 16, 16), unknown).compute().values())
+    half = torch.cat([unknown[:1], torch.ones(1, 1, 16, 16)])
+    values = scores(torch.ones(2, 1, 16, 16), half).compute()
+    assert values["depth/rmse"] == 0
+    assert math.isfinite(values["depth/ssim"])
+
+
+def test_per_image_sums_add_up():
+    draw = torch.Generator().manual_seed(1)
+    depth, guess = torch.rand(5, 1, 16, 16, generator=draw) + 1, torch.rand(5, 1, 16, 16, generator=draw)
+    depth[2, :, :4] = torch.nan
+    metric = scores(guess, depth, pieces=2)
+    table = metric.per_image_table()
+    assert table["index"].tolist() == [0, 1, 2, 3, 4]
+    assert table["pixels"].tolist() == [256, 256, 192, 256, 256]
+    total = table["squared_error"].sum() / table["pixels"].sum()
+    assert math.sqrt(total) == pytest.approx(metric.compute()["depth/rmse"].item())
