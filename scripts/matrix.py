@@ -1,0 +1,206 @@
+"""Runs combinations of data x model x loss x optimizer x scheduler x task, tiny, and prints a table of what happened.
+
+    python scripts/matrix.py                      the full product (tens of thousands: hours)
+    python scripts/matrix.py --pairs              a set in which every two options meet (minutes)
+    python scripts/matrix.py model=unet,fcn       the full product of what is named, all else at its default
+
+Each combination is composed, built, trained for one step and evaluated on one batch, on small data made by the script.
+It works where it should, and is refused with one sentence, before any data is read, where it cannot; anything else is
+a failure, exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import functools
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import torch  # noqa: E402  (the path comes first)
+from tiny_sources import tiny_words  # noqa: E402
+
+from segbench.config.compose import compose_config, groups, plain_config  # noqa: E402
+from segbench.config.instantiate import find_class  # noqa: E402
+from segbench.core.errors import ConfigError  # noqa: E402
+from segbench.data.loading.datamodule import SegmentationData  # noqa: E402
+from segbench.training.experiment import build_experiment  # noqa: E402
+from segbench.training.module import widen  # noqa: E402
+
+SETTINGS = ("data", "model", "loss", "loss/depth", "optimizer", "scheduler")
+Combination = dict[str, str]
+Item = tuple[str, str]
+TWO_CLASSES = ("bce", "bce_dice")
+TWO_PICTURES = ("two_stem",)
+FIVE_HALVINGS = ("smp_unet", "fc_densenet")
+"""Networks whose smallest features would be one pixel on the script's pictures."""
+
+
+def choices() -> dict[str, list[str]]:
+    """Return every setting of the matrix and its options, found by listing conf/."""
+    return {**{name: groups()[name] for name in SETTINGS}, "task": ["mask", "depth", "mask_depth"],
+            "inputs": ["image", "image+background"]}  # fmt: skip
+
+
+def product(options: Mapping[str, Sequence[str]]) -> Iterator[Combination]:
+    """Yield every combination."""
+    for values in itertools.product(*options.values()):
+        yield dict(zip(options, values, strict=True))
+
+
+def pairs(options: Mapping[str, Sequence[str]]) -> Iterator[Combination]:
+    """Yield combinations until every two options of different settings have met: greedy, in a fixed order.
+
+    Pairs that can work meet in a combination that works; those that cannot, each in one of its own.
+    """
+    names = list(options)
+    unmet = {((a, x), (b, y)) for a, b in itertools.combinations(names, 2) for x in options[a] for y in options[b]}
+    for good in (True, False):
+        while left := sorted(pair for pair in unmet if fits(*pair) == good):
+            chosen = dict(left[0])
+            for name in sorted(set(names) - set(chosen), key=lambda name: len(options[name])):
+                possible = [x for x in options[name] if all(fits((name, x), item) for item in chosen.items())]
+                chosen[name] = max(possible or options[name], key=lambda x, n=name: (_met(unmet, chosen, n, x), x))
+            combination = {name: chosen[name] for name in names}
+            met = set(itertools.combinations(combination.items(), 2)) if expected(combination) else {left[0]}
+            unmet -= met
+            yield combination
+
+
+def _met(unmet: set, chosen: Combination, name: str, option: str) -> int:
+    new = (name, option)
+    return sum((new, item) in unmet or (item, new) in unmet for item in chosen.items())
+
+
+@functools.cache
+def facts(option: str) -> tuple[int, tuple[str, ...]]:
+    """Return the number of classes of a data set and the arrays that its samples have."""
+    node = plain_config(compose_config([f"data={option}"]))["data"]
+    return len(node["classes"]), find_class(node["_target_"]).entries  # type: ignore[attr-defined]
+
+
+def fits(one: Item, other: Item) -> bool:
+    """Return whether two options can ever work together: the rules that the documentation states."""
+    pair = {one[0]: one[1], other[0]: other[1]}
+    classes, entries = facts(pair["data"]) if "data" in pair else (2, ("image", "mask", "depth", "background"))
+    refused = (
+        (pair.get("loss") in TWO_CLASSES and classes > 2)
+        or (pair.get("task", "mask") != "mask" and "depth" not in entries)
+        or (pair.get("inputs") == "image+background" and "background" not in entries)
+        or (pair.get("model") in TWO_PICTURES and pair.get("inputs") == "image")
+        or (pair.get("model") in TWO_PICTURES and "background" not in entries)
+    )
+    return not refused
+
+
+def expected(combination: Combination) -> bool:
+    """Return whether a combination should work. The loss on the mask does not matter to task=depth."""
+    pairs_ = itertools.combinations(combination.items(), 2)
+    return all(fits(*pair) or (combination["task"] == "depth" and _is_loss(pair)) for pair in pairs_)
+
+
+def _is_loss(pair: tuple[Item, Item]) -> bool:
+    return {pair[0][0], pair[1][0]} == {"data", "loss"}
+
+
+def refusal(combination: Combination, words: Sequence[str]) -> str | None:
+    """Build a combination and run it for a step; return the sentence that refuses it, or None where it works.
+
+    Raises:
+        AssertionError: if data was read before it was refused, or the numbers are not finite.
+    """
+    overrides = [f"{name}={value}" for name, value in combination.items()]
+    larger = ["data.size=[48,48]"] if combination["model"].startswith(FIVE_HALVINGS) else []
+    try:
+        config = plain_config(compose_config([*overrides, *words, *larger]))
+        experiment = build_experiment(config)
+    except ConfigError as error:
+        return str(error)
+    run_a_step(config, experiment)
+    return None
+
+
+def run_a_step(config: dict[str, Any], experiment: Any) -> None:
+    """Train one step and evaluate one batch of a built experiment."""
+    experiment.read_data()
+    data: SegmentationData = experiment.data
+    module = experiment.module(total_steps=2)
+    optimizer = module.configure_optimizers()
+    for group in optimizer.param_groups:
+        group["lr"] *= experiment.schedule.factor(0, 2)
+    module.train()
+    batch = next(iter(data.train_dataloader()))
+    loss, _ = module.loss(module(batch), widen(batch))
+    loss.backward()
+    optimizer.step()
+    assert torch.isfinite(loss), f"the loss is {loss.item()}"
+    module.eval()
+    scores = module.scores["val_split"]
+    with torch.no_grad():
+        batch = widen(next(iter(data.val_dataloader())))
+        scores.update(module(batch), batch)
+    assert len(scores.compute()) >= 5
+    assert all(torch.isfinite(parameter).all() for parameter in module.network.parameters()), "a weight is not finite"
+
+
+def run(combinations: Iterable[Combination], folder: Path) -> list[tuple[Combination, str, str]]:
+    """Return each combination with `works`, `refused` or `FAILED`, and the sentence."""
+    done = []
+    for combination in combinations:
+        try:
+            sentence = refusal(combination, tiny_words(combination["data"], folder))
+            outcome = ("works", "") if sentence is None else ("refused", sentence)
+            if (outcome[0] == "works") != expected(combination):
+                outcome = ("FAILED", f"unexpectedly {outcome[0]}: {sentence}")
+                print("FAILED", combination, outcome[1], flush=True)
+        except Exception as error:  # the table shows it; the script goes on
+            outcome = ("FAILED", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            print("FAILED", combination, outcome[1], flush=True)
+        done.append((combination, *outcome))
+    return done
+
+
+def table(done: Sequence[tuple[Combination, str, str]]) -> str:
+    """Return how many combinations of each option worked, were refused and failed, as Markdown."""
+    counts: dict[tuple[str, str], collections.Counter] = collections.defaultdict(collections.Counter)
+    for combination, outcome, _ in done:
+        for item in combination.items():
+            counts[item][outcome] += 1
+    lines = ["| setting | option | works | refused | failed |", "|---|---|---|---|---|"]
+    for (name, option), found in counts.items():
+        lines.append(f"| {name} | {option} | {found['works']} | {found['refused']} | {found['FAILED']} |")
+    reasons = collections.Counter(sentence for _, outcome, sentence in done if outcome == "refused")
+    lines += ["", *(f"- {count} refused: {sentence}" for sentence, count in reasons.most_common(20))]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parse the arguments, run, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", action="store_true", help="every two options meet, instead of the full product")
+    parser.add_argument("named", nargs="*", help="settings with their options, such as model=unet,fcn")
+    arguments = parser.parse_args()
+    options = choices()
+    if arguments.named:
+        named = dict(word.split("=", 1) for word in arguments.named)
+        options = {"data": ["fgbg"], **{name: values.split(",") for name, values in named.items()}}
+    torch.set_num_threads(1)
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        done = run(pairs(options) if arguments.pairs else product(options), Path(folder))
+    print(table(done))
+    failed = sum(outcome == "FAILED" for _, outcome, _ in done)
+    print(f"\n{len(done)} combinations in {time.perf_counter() - began:.0f} s, {failed} failed")
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
