@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import torch  # noqa: E402  (the path comes first)
-from tiny_sources import tiny_words  # noqa: E402
+from tiny_sources import SMALL, tiny_words  # noqa: E402
 
 from segbench.config.compose import compose_config, groups, plain_config  # noqa: E402
 from segbench.config.instantiate import find_class  # noqa: E402

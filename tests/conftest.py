@@ -88,8 +88,10 @@ def process(tmp_path):
 @pytest.fixture(autouse=True)
 def _torch_switches_back():
     """Undo what a run sets globally, so that tests do not depend on their order."""
+    threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
     yield
     if (torch := sys.modules.get("torch")) is not None:
         torch.use_deterministic_algorithms(False)
-        with contextlib.suppress(RuntimeError):
-            torch.set_num_threads(os.cpu_count() or 1)
+        if threads is not None:
+            with contextlib.suppress(RuntimeError):
+                torch.set_num_threads(threads)

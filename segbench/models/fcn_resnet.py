@@ -53,9 +53,9 @@ class FCNResNet(Network):
         heads: Channels of each prediction.
         encoder: One of `ENCODERS`.
         head: `fcn` (one 3 x 3 convolution) or `deeplabv3` (atrous pyramid pooling).
-        weights: None, `torchvision` (a download) or a local file: see `load_weights`.
-        freeze: None, `backbone`, or `all_but_head` (only the last 1 x 1 convolutions learn). Frozen parts also stay in
-            evaluation mode: their batch normalisation keeps its statistics.
+        weights: None or `none`, `torchvision` (a download) or a local file: see `load_weights`.
+        freeze: None or `none`, `backbone`, or `all_but_head`: only the last 1 x 1 convolutions learn. Frozen parts
+            also stay in evaluation mode: their batch normalisation keeps its statistics.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class FCNResNet(Network):
         freeze: str | None = None,
     ) -> None:
         super().__init__()
+        weights, freeze = (None if value == "none" else value for value in (weights, freeze))
         check_name("encoder", encoder, ENCODERS)
         check_name("head", head, HEADS)
         if freeze is not None:

@@ -23,9 +23,9 @@ class SMPUnet(Network):
         in_channels: Channels of the image: 3, or 6 for an image and its background.
         heads: Channels of each prediction.
         encoder: A name of the library, or `tu-` and a name of timm.
-        weights: None, or a local file with a state dict of the encoder; ImageNet's mean and standard deviation are then
-            used, even where timm declares others for the encoder (0.5 for tf_efficientnet_lite0). What such a file has
-            behind the last features, such as a classifier, may be absent or is ignored.
+        weights: None or `none`, or a local file with a state dict of the encoder; ImageNet's mean and standard
+            deviation are then used, or those that timm declares for its encoder (0.5 for tf_efficientnet_lite0).
+            What such a file has behind the last features, such as a classifier, may be absent or is ignored.
         decoder_channels: Channels after each of the 3 to 5 enlargings; the encoder halves the picture as often.
     """
 
@@ -49,7 +49,7 @@ class SMPUnet(Network):
         self.heads = nn.ModuleDict(
             {name: nn.Conv2d(decoder_channels[-1], channels, 3, padding=1) for name, channels in heads.items()}
         )
-        if weights is not None:
+        if weights not in (None, "none"):
             self.load_weights(weights, encoder)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -69,7 +69,15 @@ class SMPUnet(Network):
             if name in own or not name.removeprefix("model.").startswith(BEHIND_FEATURES)
         }
         load_fitting(self.encoder, fitting, f"model.weights={weights}", f"model.encoder={encoder}")
-        self.mean, self.std = IMAGENET_MEAN, IMAGENET_STD
+        self.mean, self.std = _statistics(encoder)
+
+
+def _statistics(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation that an encoder's weights were trained with."""
+    import timm
+
+    declared = timm.get_pretrained_cfg(encoder[3:]) if encoder.startswith("tu-") else None
+    return (IMAGENET_MEAN, IMAGENET_STD) if declared is None else (tuple(declared.mean), tuple(declared.std))
 
 
 def make_unet(encoder: str, in_channels: int, decoder_channels: Sequence[int]) -> tuple[nn.Module, nn.Module]:

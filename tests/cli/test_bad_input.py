@@ -9,8 +9,9 @@ CONFIG = [
     "model=unett", "los=dice", "optimizer.lrr=1", "+trainer.max_epoch=5", "optimizer.lr=abc", "trainer.max_epochs=1.5",
     "seed=", "data.flip=perhaps", "data.scale=[0.5,1.5]", "data.split=by_sourc", "data.position=gird",
     "trainer.precision=bf16", "trainer.accelerator=gpux", "trainer.max_epochs=0", "data.batch_size=0",
-    "+optimizer.amsgard=true", "model.width=0", "data.size=[8,8]", "loss.smooth=0.0", "task=masks", "task=depth",
-    "task=mask_depth",
+    "+optimizer.amsgard=true", "model.width=0", "data.size=[8,8]", "loss.smooth=0.0", "task=masks", "loss.depth=l2",
+    "resolution=0", "resolution=64,1000", "resolution=small", "depth_weight=much", "data=camvidd",
+    "experiment=seed/camvid", "model=two_stem", "+model.freeze=backbone", "loss.depth.weights.l1=-1",
     "optimizer.lr=-1.0", "scheduler.rise=2.0", "data.classes=[a,b,c]", "+model.frozen=true", "resume=",
     "resume=/nowhere",
     "model._target_=os.system", "loss._target_=torch.load", "optimizer._target_=torch.optim.Adamm", "nonsense",
@@ -27,10 +28,51 @@ def check(outcome, code, before):
     assert sorted(Path().rglob("*")) == before
 
 
+TOGETHER = {
+    "data.classes=[a,b,c]": ["loss=bce"],
+    "loss.depth.weights.l1=-1": ["task=depth"],
+}
+"""Mistakes that only show beside another setting."""
+
+
 @pytest.mark.parametrize("word", CONFIG)
 def test_config_mistakes(command, word):
-    words = ["loss=bce", word] if word.startswith("data.classes") else [word]
-    check(command(*words), 2, [])
+    check(command(*TOGETHER.get(word, []), word), 2, [])
+
+
+COMBINATIONS = [
+    (["data=mnist_cifar", "task=depth"], "needs a depth with every image"),
+    (["data=camvid", "inputs=image+background"], "needs a background with every image"),
+    (["data=camvid", "loss=bce_dice"], "works on two classes, but the data has 11"),
+    (["model=fcn_resnet", "model.weights=/nowhere/w.pth"], "/nowhere/w.pth"),
+    (["model=fcn_resnet", "model.encoder=resnet51"], "did you mean 'resnet50'"),
+    (["model=unet", "model.lean=true", "model.transposed=true"], "model.transposed=false"),
+    (["loss=ce_dice", "loss.weights.dice=-1"], "at least 0"),
+    (["loss=cross_entropy", "loss.class_weights=median"], "median_frequency"),
+    (["data=coco", "data.mode=many"], "mode"),
+    (["data=camvid", "data.fit=squeeze"], "fit"),
+    (["data=synthetic", "data.background=flatt"], "did you mean 'flat'"),
+    (["data=mnist_cifar", "data.blend=mix"], "blend"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), COMBINATIONS)
+def test_combinations_that_cannot_work(command, words, message):
+    outcome = command(*words)
+    check(outcome, 2, [])
+    assert message in outcome.err
+
+
+@pytest.mark.parametrize("option", ["camvid", "camvid_32", "coco", "folder", "mnist_cifar", "mnist_cifar_11"])
+def test_data_that_the_person_has_to_bring(command, option):
+    """One sentence that says which setting names the place."""
+    outcome = command(f"data={option}", "loss=cross_entropy")
+    assert outcome.code in (2, 3)
+    check(outcome, outcome.code, [])
+    assert "data.root" in outcome.err
+    missing = command(f"data={option}", "loss=cross_entropy", "data.root=/nowhere")
+    check(missing, 3, [])
+    assert "/nowhere" in missing.err
 
 
 def break_text(folders):

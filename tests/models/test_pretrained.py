@@ -122,6 +122,12 @@ def test_what_is_frozen_keeps_its_weights_and_statistics(freeze, learning):
     assert changed == {name for name in before if name.startswith(learning)}
 
 
+def test_none_is_a_word_for_nothing():
+    network = small(weights="none", freeze="none")
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert network.mean is None
+
+
 def test_without_freezing_everything_learns():
     network = small()
     assert all(parameter.requires_grad for parameter in network.parameters())
@@ -312,6 +318,9 @@ class TestSMPUnet:
             found = network.encoder(image)[-1]
             expected = oracle.blocks(oracle.bn1(oracle.conv_stem(image)))
         assert torch.allclose(found, expected, atol=1e-5)
+
+    def test_none_is_a_word_for_nothing(self):
+        assert self.make(weights="none").mean is None
 
     def test_wrong_settings_and_files_are_refused(self, tmp_path):
         torch.save(resnet34(weights=None).state_dict(), tmp_path / "resnet34.pth")

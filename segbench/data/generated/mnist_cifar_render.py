@@ -1,7 +1,9 @@
 """Both renderers of `mnist_cifar`: numpy for one scene, torch for a batch, the same whole numbers.
 
-add:    digit = every (28 / box)-th value, 0 where it is not above the threshold;  out = min(255, photo + gain * digit)
-alpha:  digit = bilinear, the opacity;                 out = (colour * digit + photo * (255 - digit)) / 255, rounded
+add:    digit = every (28 / box)-th value;  out = min(255, photo + gain * digit)
+alpha:  digit = bilinear, the opacity;      out = (colour * digit + photo * (255 - digit)) / 255, rounded
+
+In both the digit is 0 where it is not above the threshold, so that exactly the mask's pixels differ from the photo.
 
 At 32 x 32 the photo is shown as it is; at other sizes it is resized bilinearly with 8-bit weights.
 """
@@ -33,10 +35,10 @@ def bilinear(pictures: Array, vertical: Sequence[Array], horizontal: Sequence[Ar
 
 def blend(layout: DigitLayout, photo: Array, digit: Array, colour: Array) -> Array:
     """Return the image, 0..255: photo `[..., 3]`, digit `[..., 1]` (0 outside its box) and colour broadcast."""
+    kept = digit * (digit >= layout.least)
     if layout.blend == "add":
-        kept = digit * (digit >= layout.least)
         return (photo + (kept * layout.gain + 127) // 255).clip(0, 255)
-    return (colour * digit + photo * (255 - digit) + 127) // 255
+    return (colour * kept + photo * (255 - kept) + 127) // 255
 
 
 class DigitTaps:

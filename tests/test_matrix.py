@@ -1,0 +1,62 @@
+"""Every two options of data, model, loss, optimizer, scheduler, task and inputs meet in a run, or are refused together."""
+
+import importlib.util
+import itertools
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "matrix.py"
+
+
+def load():
+    spec = importlib.util.spec_from_file_location("matrix", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+matrix = load()
+OPTIONS = matrix.choices()
+COMBINATIONS = list(matrix.pairs(OPTIONS))
+
+
+def shown(combination):
+    return "-".join(combination.values()).replace("/", "_")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("sources")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    matrix.torch.set_num_threads(1)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=shown)
+def test_it_works_or_is_refused_in_one_sentence(combination, folder):
+    if combination["model"].startswith("smp"):
+        pytest.importorskip("segmentation_models_pytorch", reason="an extra: pip install -e '.[smp]'")
+    sentence = matrix.refusal(combination, matrix.tiny_words(combination["data"], folder))
+    assert (sentence is None) == matrix.expected(combination), sentence
+    if sentence is not None:
+        assert "\n" not in sentence
+        assert "; " in sentence or " needs " in sentence  # what would work
+
+
+def test_every_two_options_that_can_meet_do_meet_in_a_run():
+    met = {pair for c in COMBINATIONS if matrix.expected(c) for pair in itertools.combinations(c.items(), 2)}
+    for one, other in itertools.combinations(OPTIONS, 2):
+        for pair in itertools.product([(one, x) for x in OPTIONS[one]], [(other, x) for x in OPTIONS[other]]):
+            assert pair in met or not matrix.fits(*pair), pair
+
+
+def test_refusing_reads_no_data():
+    """The data set is not even asked to look for its files: they do not exist."""
+    refused = [c for c in COMBINATIONS if not matrix.expected(c)]
+    assert len(refused) > 10
+    for combination in refused:
+        assert matrix.refusal(combination, list(matrix.SMALL)) is not None
