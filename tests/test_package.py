@@ -53,7 +53,7 @@ def test_every_command_in_the_readme_is_accepted(line):
     import shlex
 
     from segbench import cli
-    from segbench.config.compose import check_sweep, compose_config
+    from segbench.config.compose import check_sweep, compose_config, spelled_out
 
     words = shlex.split(line)
     if words[0] == "segbench":
@@ -63,7 +63,7 @@ def test_every_command_in_the_readme_is_accepted(line):
         }
         assert verb in known | {"data", "--help"}, line
         return
-    settings = [word for word in words[2:] if "=" in word and not re.search(r"[A-Z]{3}", word)]
+    settings = [word for word in spelled_out(words[2:]) if "=" in word and not re.search(r"[A-Z]{3}", word)]
     if "-m" in words:
         check_sweep(settings)
     else:
