@@ -44,7 +44,7 @@ class Recorder(pl.Callback):
         self.loss_sum, self.loss_count = 0.0, 0
         self._pending: list[Tensor] = []
         self._val: dict[str, float] = {}
-        self.images, self.train_seconds, self._began = 0, 0.0, 0.0
+        self.images, self.train_seconds, self._began, self._warm = 0, 0.0, 0.0, False
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the sums of a new epoch; one that is continued in its middle keeps its sums."""
@@ -61,10 +61,10 @@ class Recorder(pl.Callback):
     ) -> None:
         """Take note of the loss, and write a row every `log_every` steps."""
         self._pending.append(outputs["loss"].detach().float())
-        if self.loss_count + len(self._pending) > 1:  # the first step of a process also compiles and allocates
+        if self._warm:
             self.images += batch["image"].shape[0]
         else:
-            self._began = 0.0
+            self._warm, self._began = True, 0.0  # the first step of a process also compiles and allocates
         if trainer.global_step % self.log_every == 0 or ends_epoch(trainer):
             loss = self._fetch(trainer)
             terms = {f"train/{name}": float(value) for name, value in outputs.get("terms", {}).items()}
