@@ -1,6 +1,6 @@
 """Runs combinations of data x model x loss x optimizer x scheduler x task, tiny, and prints a table of what happened.
 
-    python scripts/matrix.py                      the full product (tens of thousands: hours)
+    python scripts/matrix.py                      the full product (more than half a million: weeks)
     python scripts/matrix.py --pairs              a set in which every two options meet (minutes)
     python scripts/matrix.py model=unet,fcn       the full product of what is named, all else at its default
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import torch  # noqa: E402  (the path comes first)
-from tiny_sources import SMALL, tiny_words  # noqa: E402
+from tiny_sources import SMALL, tiny_words  # noqa: E402, F401 (SMALL is for the tests)
 
 from segbench.config.compose import compose_config, groups, plain_config  # noqa: E402
 from segbench.config.instantiate import find_class  # noqa: E402
@@ -38,6 +38,9 @@ from segbench.training.module import widen  # noqa: E402
 SETTINGS = ("data", "model", "loss", "loss/depth", "optimizer", "scheduler")
 Combination = dict[str, str]
 Item = tuple[str, str]
+DEFAULTS = {"data": "fgbg", "model": "unet", "task": "mask", "inputs": "image"}
+UNUSED = {"mask": "loss/depth", "depth": "loss"}
+"""The loss that a task does not use."""
 TWO_CLASSES = ("bce", "bce_dice")
 TWO_PICTURES = ("two_stem",)
 FIVE_HALVINGS = ("smp_unet", "fc_densenet")
@@ -51,28 +54,41 @@ def choices() -> dict[str, list[str]]:
 
 
 def product(options: Mapping[str, Sequence[str]]) -> Iterator[Combination]:
-    """Yield every combination."""
+    """Yield every combination; a loss that its task does not use is not varied."""
     for values in itertools.product(*options.values()):
-        yield dict(zip(options, values, strict=True))
+        combination = dict(zip(options, values, strict=True))
+        unused = UNUSED.get(combination.get("task", "mask"), "")
+        if unused not in options or combination[unused] == options[unused][0]:
+            yield {name: value for name, value in combination.items() if name != unused}
 
 
 def pairs(options: Mapping[str, Sequence[str]]) -> Iterator[Combination]:
     """Yield combinations until every two options of different settings have met: greedy, in a fixed order.
 
-    Pairs that can work meet in a combination that works; those that cannot, each in one of its own.
+    Pairs that can work meet in a combination that works; those that cannot, each in one of its own. A loss only meets
+    what a task uses it with.
     """
     names = list(options)
     unmet = {((a, x), (b, y)) for a, b in itertools.combinations(names, 2) for x in options[a] for y in options[b]}
+    unmet = {pair for pair in unmet if not _useless(dict(pair))}
     for good in (True, False):
         while left := sorted(pair for pair in unmet if fits(*pair) == good):
             chosen = dict(left[0])
-            for name in sorted(set(names) - set(chosen), key=lambda name: len(options[name])):
-                possible = [x for x in options[name] if all(fits((name, x), item) for item in chosen.items())]
-                chosen[name] = max(possible or options[name], key=lambda x, n=name: (_met(unmet, chosen, n, x), x))
-            combination = {name: chosen[name] for name in names}
+            # the task first: it decides which losses there are
+            for name in sorted(set(names) - set(chosen), key=lambda name: (name != "task", len(options[name]), name)):
+                free = [x for x in options[name] if not _useless({**chosen, name: x})]
+                possible = [x for x in free if all(fits((name, x), item) for item in chosen.items())] or free
+                if possible:
+                    chosen[name] = max(possible, key=lambda x, n=name: (_met(unmet, chosen, n, x), x))
+            combination = {name: chosen[name] for name in names if name in chosen}
             met = set(itertools.combinations(combination.items(), 2)) if expected(combination) else {left[0]}
             unmet -= met
             yield combination
+
+
+def _useless(chosen: Combination) -> bool:
+    """Whether a loss is chosen that the task does not use."""
+    return UNUSED.get(chosen.get("task", "mask_depth")) in chosen
 
 
 def _met(unmet: set, chosen: Combination, name: str, option: str) -> int:
@@ -94,6 +110,7 @@ def fits(one: Item, other: Item) -> bool:
     refused = (
         (pair.get("loss") in TWO_CLASSES and classes > 2)
         or (pair.get("task", "mask") != "mask" and "depth" not in entries)
+        or ("loss/depth" in pair and "depth" not in entries)
         or (pair.get("inputs") == "image+background" and "background" not in entries)
         or (pair.get("model") in TWO_PICTURES and pair.get("inputs") == "image")
         or (pair.get("model") in TWO_PICTURES and "background" not in entries)
@@ -102,23 +119,21 @@ def fits(one: Item, other: Item) -> bool:
 
 
 def expected(combination: Combination) -> bool:
-    """Return whether a combination should work. The loss on the mask does not matter to task=depth."""
-    pairs_ = itertools.combinations(combination.items(), 2)
-    return all(fits(*pair) or (combination["task"] == "depth" and _is_loss(pair)) for pair in pairs_)
-
-
-def _is_loss(pair: tuple[Item, Item]) -> bool:
-    return {pair[0][0], pair[1][0]} == {"data", "loss"}
+    """Return whether a combination should work; what it does not name is at its default."""
+    return all(fits(*pair) for pair in itertools.combinations({**DEFAULTS, **combination}.items(), 2))
 
 
 def refusal(combination: Combination, words: Sequence[str]) -> str | None:
     """Build a combination and run it for a step; return the sentence that refuses it, or None where it works.
 
+    Only building can refuse; data is read after it.
+
     Raises:
-        AssertionError: if data was read before it was refused, or the numbers are not finite.
+        AssertionError: if the numbers are not finite.
     """
     overrides = [f"{name}={value}" for name, value in combination.items()]
-    larger = ["data.size=[48,48]"] if combination["model"].startswith(FIVE_HALVINGS) else []
+    model = combination.get("model", DEFAULTS["model"])
+    larger = ["data.size=[48,48]"] if model.startswith(FIVE_HALVINGS) else []
     try:
         config = plain_config(compose_config([*overrides, *words, *larger]))
         experiment = build_experiment(config)
@@ -156,7 +171,7 @@ def run(combinations: Iterable[Combination], folder: Path) -> list[tuple[Combina
     done = []
     for combination in combinations:
         try:
-            sentence = refusal(combination, tiny_words(combination["data"], folder))
+            sentence = refusal(combination, tiny_words(combination.get("data", DEFAULTS["data"]), folder))
             outcome = ("works", "") if sentence is None else ("refused", sentence)
             if (outcome[0] == "works") != expected(combination):
                 outcome = ("FAILED", f"unexpectedly {outcome[0]}: {sentence}")
@@ -190,8 +205,11 @@ def main() -> None:
     arguments = parser.parse_args()
     options = choices()
     if arguments.named:
-        named = dict(word.split("=", 1) for word in arguments.named)
-        options = {"data": ["fgbg"], **{name: values.split(",") for name, values in named.items()}}
+        named = {name: values.split(",") for name, _, values in (word.partition("=") for word in arguments.named)}
+        for name, values in named.items():
+            if name not in options or not set(values) <= set(options[name]):
+                parser.error(f"{name}={','.join(values)}: choose from {options.get(name, list(options))}")
+        options = named
     torch.set_num_threads(1)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -80,6 +80,12 @@ def _settings(words: list[str] | None) -> dict[str, Any]:
     return plain_config(compose_config(spelled_out(words or [])))
 
 
+def _with_out(words: list[str] | None) -> tuple[list[str], Path | None]:
+    """Return the settings without `out=PATH`, and that path."""
+    given = [word.removeprefix("out=") for word in words or [] if word.startswith("out=")]
+    return [word for word in words or [] if not word.startswith("out=")], Path(given[-1]) if given else None
+
+
 @data_app.command(context_settings=SETTINGS)
 def preview(
     overrides: Overrides = None,
@@ -97,15 +103,16 @@ def preview(
 @data_app.command(context_settings=SETTINGS)
 def check(
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="The JSON to write beside the table.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The JSON beside the table; data-check.json by default.")] = None,
 ) -> None:
     """Look for what is wrong with a data set: pairs, ids, sizes, duplicates; shares of classes, mean and std."""
     from rich.console import Console
 
-    config = _settings(overrides)
+    words, folder = _with_out(overrides)
+    config = _settings(words)
     from segbench.commands.data_check import check_data
 
-    check_data(config, out, Console())
+    check_data(config, out or folder or Path("data-check.json"), Console())
 
 
 @data_app.command(context_settings=SETTINGS)
@@ -125,9 +132,8 @@ def export(
 
     from segbench.core.errors import ConfigError
 
-    words = [word for word in overrides or [] if not word.startswith("out=")]
-    folders = [Path(word.removeprefix("out=")) for word in overrides or [] if word.startswith("out=")]
-    folder = out or (folders[-1] if folders else None)
+    words, folder = _with_out(overrides)
+    folder = out or folder
     if folder is None:
         raise ConfigError("data export needs a folder to write to: give out=DIR")
     config = _settings(words)

@@ -11,7 +11,7 @@ from rich.console import Console
 from segbench.config.instantiate import build
 from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import DataError
-from segbench.core.files import write_json
+from segbench.core.files import make_folder, write_json
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS
 from segbench.data.pictures import listed
@@ -35,6 +35,8 @@ def check_data(config: dict[str, Any], out: Path | None, console: Console) -> in
     Raises:
         DataError: listing every problem, the first 20 by name; the JSON has them all.
     """
+    if out is not None:
+        make_folder(out.absolute().parent)
     data: SegmentationData = build(config["data"], plugins=config.get("plugins", ()), where="data")
     problems, usable = _prepare(data)
     limit = None if hasattr(data, "problems") else MAX_GENERATED
@@ -45,6 +47,8 @@ def check_data(config: dict[str, Any], out: Path | None, console: Console) -> in
         print_data_table(console, report)
     if out is not None:
         write_json(out, report)
+        if splits:
+            console.print(f"all of it as JSON: {out.absolute()}", highlight=False, soft_wrap=True)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise DataError(f"{count} in the data: {listed(problems)}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from segbench.core.errors import ConfigError, nearest
-from segbench.core.files import write_json
+from segbench.core.files import make_folder, write_json
 from segbench.report.summary import print_summary
 
 
@@ -27,6 +28,8 @@ def evaluate_run(
     """
     if split not in ("val", "test"):
         raise ConfigError(f"there is no split '{split}' to evaluate{nearest(split, ('val', 'test'))}")
+    if out is not None:
+        make_folder(out.absolute().parent)
     from segbench.inference.evaluation import evaluate  # torch
     from segbench.inference.load import load_trained
 
@@ -43,12 +46,16 @@ def _verdict(report: dict, split: str) -> str:
         return "the run has no results.json to compare with: it has not finished"
     if not report["same_data"]:
         return "this is not the data of the training (another fingerprint), so the recorded scores do not compare"
-    differing = [name for name, value in report["recorded"].items()
-                 if value is not None and abs(report["scores"].get(name, value) - value) > 1e-6]  # fmt: skip
+    distance = {
+        name: abs(report["scores"].get(name, math.inf) - value)
+        for name, value in report["recorded"].items()
+        if value is not None
+    }
+    differing = [name for name, off in distance.items() if not off <= 1e-6]
     if not differing:
         return f"the same as the run's own {split} scores in results.json"
-    name = max(differing, key=lambda key: abs(report["scores"][key] - report["recorded"][key]))
+    name = max(differing, key=lambda key: math.inf if math.isnan(distance[key]) else distance[key])
     return (
-        f"{len(differing)} of {len(report['recorded'])} scores differ from results.json, the most in {name}:"
-        f" {report['recorded'][name]:.6f} there, {report['scores'][name]:.6f} now (other device or versions)"
+        f"{len(differing)} of {len(report['recorded'])} scores differ from results.json, most {name}:"
+        f" {report['recorded'][name]:.6f} there, {report['scores'].get(name, math.nan):.6f} now (another device?)"
     )

@@ -11,13 +11,12 @@ import numpy as np
 from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError
+from segbench.core.files import make_folder
 from segbench.report.palette import colour, palette
 from segbench.report.panels import grey
 
 if TYPE_CHECKING:
     from segbench.inference.prediction import Predictor
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def predict_images(
@@ -37,7 +36,10 @@ def predict_images(
     Raises:
         DataError: where nothing was found, or at the end, listing every file that could not be used.
     """
-    files = find_pictures(images)
+    files, offenders = find_pictures(images)
+    if not files:
+        raise DataError("; ".join(offenders))
+    make_folder(out)
     from segbench.inference.load import load_trained  # torch
     from segbench.inference.prediction import Predictor
 
@@ -50,22 +52,27 @@ def predict_images(
         )
     data = trained.experiment.data
     predictor = Predictor(trained.module, data.size, side, _device(device))
-    out.mkdir(parents=True, exist_ok=True)
-    offenders = []
+    unusable = 0
     for name, file in _named(files).items():
         try:
             _predict_one(predictor, file, name, out, backgrounds, data.classes)
         except DataError as error:
+            unusable += 1
             offenders.append(f"{file}: {error}")
-    done = f"{len(files) - len(offenders)} of {len(files)} pictures predicted: {out.absolute()}"
+        except OSError as error:
+            raise DataError(f"the prediction of {file} cannot be written into {out}: {error.strerror}") from None
+    done = f"{len(files) - unusable} of {len(files)} pictures predicted: {out.absolute()}"
     if offenders:
-        raise DataError(f"{done}; {len(offenders)} could not be used: {'; '.join(offenders)}")
+        raise DataError(f"{done}; not used: {'; '.join(offenders)}")
     return done
 
 
-def find_pictures(words: Sequence[str]) -> list[Path]:
-    """Return the files that files, folders (their pictures) and patterns name; a DataError says what is not there."""
+def find_pictures(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Return the files that files, folders (their pictures) and patterns name, and a sentence for each without."""
+    from segbench.data.pictures import SUFFIXES
+
     files: list[Path] = []
+    missing: list[str] = []
     for word in words:
         path = Path(word).expanduser()
         if path.is_dir():
@@ -75,9 +82,9 @@ def find_pictures(words: Sequence[str]) -> list[Path]:
         else:
             found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 (any root)
         if not found:
-            raise DataError(f"{word}: there is no such picture, folder with pictures or pattern that fits any")
+            missing.append(f"{word}: there is no such picture, folder with pictures or pattern that fits any")
         files += [file for file in found if file not in files]
-    return files
+    return files, missing
 
 
 def _named(files: Sequence[Path]) -> dict[str, Path]:
@@ -131,6 +138,7 @@ def _device(name: str) -> str:
 
     if name not in ("auto", "cpu", "cuda", "mps"):
         raise ConfigError(f"there is no device '{name}'; choose from auto, cpu, cuda, mps")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("torch sees no GPU here; use --device cpu")
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(name, True):
+        raise ConfigError(f"torch sees no {name} device here; use --device cpu")
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

@@ -8,10 +8,11 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from segbench.config.compose import parse
+from segbench.config.saved import read_saved_config
 from segbench.core.errors import ConfigError
 from segbench.runs.folder import RunFolder, open_run
 
-FREE = ("trainer.", "data.num_workers", "data.pin_memory", "logger.", "name", "about")
+FREE = ("trainer.", "data.num_workers", "data.pin_memory", "logger", "name", "about", "plugins")
 """Settings that may change at a resume; all others decide what is trained, and must stay."""
 
 
@@ -40,10 +41,12 @@ def quoted(value: str) -> str:
 
 def check_same_experiment(run: RunFolder, config: dict[str, Any]) -> None:
     """Raise a ConfigError that names the settings in which `config` differs from what the run was started with."""
-    saved = OmegaConf.to_container(OmegaConf.load(run.config))
-    before, now = flatten(saved), flatten(config)
+    before, now = flatten(read_saved_config(run.config)), flatten(config)
+    if config["task"] == "mask":  # what concerns depth is not used, and runs of earlier versions do not have it
+        before, now = ({k: v for k, v in part.items() if not k.startswith("loss.depth")} for part in (before, now))
+    length = tuple(f"trainer.{name}" for name in ("max_epochs", "max_steps") if config["resolution"] is not None)
     differing = [key for key in sorted({*before, *now})
-                 if not key.startswith(FREE) and before.get(key) != now.get(key)]  # fmt: skip
+                 if (key in length or not key.startswith(FREE)) and before.get(key) != now.get(key)]  # fmt: skip
     if differing:
         shown = ", ".join(f"{key} ({before.get(key)} -> {now.get(key)})" for key in differing[:5])
         raise ConfigError(f"{run.path} was started with other settings: {shown}; a resume cannot change them")

@@ -39,7 +39,7 @@ def run_training(config: DictConfig, before: frozenset[Path]) -> float:
     finally:
         _remove_empty(folder, before)
         _close(logger)
-    return float(results["metrics"][results["monitor"]]["best"])
+    return float(results["metrics"][results.get("monitor", "val/mean_iou")]["best"])
 
 
 @dataclass(frozen=True)

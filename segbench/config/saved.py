@@ -12,7 +12,10 @@ from segbench.config.compose import parse
 from segbench.core.errors import ConfigError, nearest
 
 MAX_BYTES = 1_000_000
-NEEDED = ("data", "model", "loss", "optimizer", "scheduler", "trainer", "seed", "task", "inputs")
+PARTS = ("data", "model", "loss", "optimizer", "scheduler")
+NEEDED = (*PARTS, "trainer", "seed", "task", "inputs")
+LATER = {"resolution": None, "depth_weight": 1.0, "logger": None}
+"""Settings that came later, with what runs without them did."""
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -43,8 +46,10 @@ def read_saved_config(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not the configuration of a run: it must hold {', '.join(NEEDED)}")
     if "${" in text:
         raise ConfigError(f"{path} holds ${{...}}; the configuration of a run has been resolved when it was written")
-    # what later versions added; null and one are what runs without these settings did
-    return {"resolution": None, "depth_weight": 1.0, "logger": None, **loaded, "plugins": []}
+    for name in (*PARTS, "trainer"):
+        if not isinstance(loaded[name], dict) or (name in PARTS and "_target_" not in loaded[name]):
+            raise ConfigError(f"{path} is not the configuration of a run: '{name}' must describe a part")
+    return {**LATER, **loaded, "plugins": []}
 
 
 def with_changes(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
@@ -64,5 +69,12 @@ def with_changes(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, A
             node = node[name]
         if leaf not in node:
             raise ConfigError(f"there is no setting '{override.key_or_group}'{nearest(leaf, node)}")
+        if isinstance(node[leaf], dict):
+            raise ConfigError(
+                f"'{override.key_or_group}' is a group: of a trained run single settings can be changed, such as"
+                f" {override.key_or_group}.{next(iter(node[leaf]), 'name')}=..."
+            )
+        if override.is_sweep_override():
+            raise ConfigError(f"'{override.key_or_group}' takes one value here, got several")
         node[leaf] = override.value()
     return changed

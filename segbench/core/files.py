@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from segbench.core.errors import DataError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -29,6 +31,16 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Replace `path` by `content` in one step."""
     with replacing(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that a person asked to write into; a DataError says why it cannot be, before any work is done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path} cannot be made a folder to write into: {error.strerror}") from None
+    if not os.access(path, os.W_OK):
+        raise DataError(f"{path} cannot be written into")
 
 
 def sync_folder(folder: Path) -> None:

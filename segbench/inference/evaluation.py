@@ -18,13 +18,14 @@ def evaluate(trained: TrainedRun, split: str) -> dict[str, Any]:
         `scores`: the numbers now. `recorded`: those in results.json, empty for a run that has not finished.
         `same_data`: whether the samples are those of the run, by fingerprint.
     """
-    settings = TrainerSettings(**trained.config["trainer"])
+    settings = TrainerSettings.of(trained.config)
     settings.prepare_torch()
     trained.experiment.read_data()
     data = trained.experiment.data
     trainer = make_trainer(settings, 1, trained.run.path, [], [], AtomicCheckpointIO())
     scores, _ = score_split(trainer, trained.module, data, split)
-    results = read_json(trained.run.results) if trained.run.results.is_file() else {}
+    finished = trained.run.read_status()["state"] == "completed" and trained.run.results.is_file()
+    results = read_json(trained.run.results) if finished else {}
     recorded = {name: value.get("best") for name, value in results.get("metrics", {}).items()}
     fingerprint = data.fingerprint(split)
     return {

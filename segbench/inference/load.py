@@ -13,7 +13,7 @@ from segbench.runs.folder import RunFolder, open_run
 from segbench.training.checkpoint_io import load_safely
 from segbench.training.checkpointer import BEST
 from segbench.training.experiment import Experiment, build_experiment
-from segbench.training.module import SegmentationModule
+from segbench.training.module import SegmentationModule, with_statistics
 
 
 @dataclass
@@ -51,7 +51,7 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequenc
     experiment = build_experiment(config)
     module = experiment.module()
     try:
-        module.load_state_dict(load_safely(best)["state_dict"])
+        module.load_state_dict(with_statistics(load_safely(best)["state_dict"], module))
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{best} does not fit the network that {run.config} describes: {reason}") from None

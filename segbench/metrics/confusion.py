@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
 
 from segbench.core.classes import IGNORE_INDEX
 
@@ -98,10 +99,11 @@ class SegmentationScores(Metric):
 
     def per_image_table(self) -> dict[str, np.ndarray]:
         """Return the images' `index` `[N]`, `iou` `[N]` (mean over occurring classes) and `tp`, `fp`, `fn` `[N,C]`."""
-        order = torch.cat(list(self.indices)).argsort()
-        hits, wrong, missed = torch.cat(list(self.images))[order].cpu().unbind(dim=1)
+        index = dim_zero_cat(self.indices)  # a list here, one tensor while several processes are joined
+        order = index.argsort()
+        hits, wrong, missed = dim_zero_cat(self.images)[order].cpu().unbind(dim=1)
         iou = _ratio(hits.double(), (hits + wrong + missed).double()).nanmean(dim=1)
-        table = {"index": torch.cat(list(self.indices))[order].cpu(), "iou": iou, "tp": hits, "fp": wrong, "fn": missed}
+        table = {"index": index[order].cpu(), "iou": iou, "tp": hits, "fp": wrong, "fn": missed}
         return {name: value.numpy() for name, value in table.items()}
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional.image import structural_similarity_index_measure
+from torchmetrics.utilities.data import dim_zero_cat
 
 LEAST_DEPTH = 1e-6
 """Predictions are raised to this before ratios are taken, so that a depth of zero or less counts as wrong."""
@@ -67,7 +68,8 @@ class DepthScores(Metric):
         low = depth.where(known, torch.inf).amin((1, 2, 3), keepdim=True)
         seen = known.any(dim=3).any(dim=2)[:, 0]
         extent = (high - low).clamp(min=1e-3).where(seen[:, None, None, None], 1.0)
-        each = structural_similarity_index_measure(guess / extent, truth / extent, data_range=1.0, reduction="none")
+        with torch.autocast(predicted.device.type, enabled=False):  # variances cancel in half precision
+            each = structural_similarity_index_measure(guess / extent, truth / extent, data_range=1.0, reduction="none")
         assert isinstance(each, Tensor)
         return torch.stack([(each.reshape(-1).double() * seen).sum(), seen.sum().double()])
 
@@ -81,8 +83,8 @@ class DepthScores(Metric):
 
     def per_image_table(self) -> dict[str, np.ndarray]:
         """Return the images' `index` `[N]`, `squared_error` (sum) `[N]` and `pixels` (known ones) `[N]`."""
-        index = torch.cat(list(self.indices))
+        index = dim_zero_cat(self.indices)  # a list here, one tensor while several processes are joined
         order = index.argsort()
-        squared, pixels = torch.cat(list(self.images))[order].cpu().unbind(dim=1)
+        squared, pixels = dim_zero_cat(self.images)[order].cpu().unbind(dim=1)
         table = {"index": index[order].cpu(), "squared_error": squared, "pixels": pixels.long()}
         return {name: value.numpy() for name, value in table.items()}

@@ -58,7 +58,7 @@ class Experiment:
         return SegmentationModule(
             self.network, self.loss, self.make_optimizer, self.schedule, total_steps, self.config["task"],
             self.data.classes, self.mean, self.std, self.config["inputs"], self.config["seed"],
-            self.config["trainer"]["channels_last"], self.resolution,
+            self.config["trainer"].get("channels_last", True), self.resolution,
         )  # fmt: skip
 
 
@@ -97,11 +97,13 @@ def _loss(config: Mapping[str, Any], plugins: list[str]) -> Loss:
         parts[head] = as_loss(build(node, plugins=plugins, where=where))
         if parts[head].heads != (head,):
             raise ConfigError(
-                f"{where} works on {' and '.join(parts[head].heads)}, but is used for the {head} head; choose one of"
-                f" conf/{where.replace('.', '/')}"
+                f"{where} works on {' and '.join(parts[head].heads)}, but has to work on the {head} head: choose one"
+                f" of conf/{where.replace('.', '/')}, with {where}.head={head} where it has that setting"
             )
     if len(parts) == 1:
         return next(iter(parts.values()))
+    if not 0 < config["depth_weight"] < float("inf"):
+        raise ConfigError(f"depth_weight must be a number above 0, got {config['depth_weight']}; else use task=mask")
     return WeightedSum(parts, {"mask": 1.0, "depth": config["depth_weight"]})
 
 

@@ -27,7 +27,7 @@ from segbench.training.checkpoint_io import AtomicCheckpointIO, load_safely, new
 from segbench.training.checkpointer import BEST, Checkpointer, restore_best
 from segbench.training.experiment import Experiment, build_experiment
 from segbench.training.limits import Limits
-from segbench.training.module import SegmentationModule
+from segbench.training.module import SegmentationModule, with_statistics
 from segbench.training.progress import ProgressReport
 from segbench.training.recorder import Recorder
 from segbench.training.results import collect_results, write_per_image
@@ -52,7 +52,7 @@ def train(
     Raises:
         SegbenchError: for everything the person can mend, with its exit code.
     """
-    settings = TrainerSettings(**config["trainer"])
+    settings = TrainerSettings.of(config)
     settings.prepare_torch()
     experiment = build_experiment(config)
     loggers = {name: build(node, plugins=config["plugins"], where=f"logger.{name}", save_dir=str(run.path))
@@ -148,7 +148,7 @@ class _Training:
         best = self.run.checkpoints / BEST
         if not best.is_file():
             raise CheckpointError("training ended without a validation, so there is no best checkpoint to test")
-        self.module.load_state_dict(load_safely(best, self.module.device)["state_dict"])
+        self.module.load_state_dict(with_statistics(load_safely(best, self.module.device)["state_dict"], self.module))
         scores = {}
         for split in ("val", "test"):
             scores[split], metric = score_split(self.trainer, self.module, self.data, split)

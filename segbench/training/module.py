@@ -153,12 +153,20 @@ class SegmentationModule(pl.LightningModule):
 
         Lightning would end that epoch a second time and count it twice.
         """
+        with_statistics(checkpoint["state_dict"], self)
         self.schedule.load_state_dict(checkpoint["schedule"])
         if checkpoint["epoch_is_over"]:
             progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
             epochs = progress["current"]["processed"]
             for counts in (progress["current"], progress["total"]):
                 counts.update(dict.fromkeys(counts, epochs))
+
+
+def with_statistics(state: dict[str, Tensor], module: SegmentationModule) -> dict[str, Tensor]:
+    """Return a state dict, with the module's mean and std where it is of a version that did not keep them."""
+    for name in ("mean", "std"):
+        state.setdefault(name, getattr(module, name))
+    return state
 
 
 def widen(batch: Batch) -> Batch:

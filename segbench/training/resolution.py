@@ -13,8 +13,8 @@ from segbench.core.errors import ConfigError
 class Resolution:
     """Shrinks training batches to the size of their phase; the epochs are shared equally among the phases.
 
-    A pure function of the epoch, so that a resumed run is at the size it would have been at. Validation and test are
-    always at `data.size`.
+    A pure function of the epoch, so that a resumed run is at the size it would have been at; a resume cannot change the
+    number of epochs, which would move the phases. Validation and test are always at `data.size`.
 
     Args:
         sides: The shorter side in each phase, in pixels, such as [64, 128, 192].

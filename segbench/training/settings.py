@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,14 @@ class TrainerSettings:
     checkpoint_every: int
     panels_every: int
     threads: int | None
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> TrainerSettings:
+        """Return the settings of a configuration; raises ConfigError where its `trainer` has others than these."""
+        try:
+            return cls(**config["trainer"])
+        except TypeError as error:
+            raise ConfigError(f"trainer does not hold the settings that it should: {error}") from None
 
     def __post_init__(self) -> None:
         for name, valid in (("precision", PRECISIONS), ("accelerator", ACCELERATORS)):

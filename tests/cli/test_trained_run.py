@@ -53,6 +53,9 @@ def test_evaluate_says_when_the_data_is_another(segbench, run):
         (["run", "--split", "tests"], 2, "did you mean 'test'"),
         (["run", "data.seeed=5"], 2, "did you mean 'seed'"),
         (["run", "data.seed.x=5"], 2, "there is no setting"),
+        (["run", "trainer=gpu"], 2, "'trainer' is a group"),
+        (["run", "data.seed=1,2"], 2, "takes one value"),
+        (["run", "--out", "/proc/none/x.json"], 3, "cannot be made a folder"),
     ],
 )
 def test_evaluate_refuses(segbench, run, words, code, message):
@@ -83,6 +86,10 @@ def test_a_run_without_its_best_checkpoint_or_with_another_network(segbench, run
         ("a: &a [1]\nb: *a\n", "it uses aliases"),
         ("model:\n  _target_: !!python/name:os.system\n", "is not a configuration"),
         ("seed: 1\n", "is not the configuration of a run"),
+        (
+            "{data: 1, model: 5, loss: 1, optimizer: 1, scheduler: 1, trainer: {}, seed: 0, task: mask, inputs: image}",
+            "must describe a part",
+        ),
         ("x" * 1_000_001, "larger than any configuration"),
     ],
 )
@@ -91,6 +98,32 @@ def test_a_hostile_configuration_is_refused(segbench, run, text, message):
     outcome = segbench("evaluate", run)
     assert outcome.code == 2
     assert message in outcome.err
+
+
+def test_settings_of_the_trainer_that_are_missing_or_foreign(segbench, run):
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("  val_every:", "  val_evry:"))
+    outcome = segbench("evaluate", run)
+    assert outcome.code == 2
+    assert "trainer does not hold the settings" in outcome.err
+
+
+def test_a_run_of_an_earlier_version(segbench, command, run):
+    """Without what came later: settings on depth and resolution, mean and std in the checkpoint, the monitor."""
+    import torch
+
+    lines = (run / "config.yaml").read_text().splitlines()
+    text = "\n".join(line for line in lines if not line.startswith(("resolution:", "depth_weight:")))
+    (run / "config.yaml").write_text(text)
+    for path in run.glob("checkpoints/*.ckpt"):
+        checkpoint = torch.load(path, weights_only=True)
+        for name in ("mean", "std"):
+            checkpoint["state_dict"].pop(name, None)  # best.ckpt is a second name of one of the others
+        torch.save(checkpoint, path)
+    (run / "checkpoints/latest.json").unlink()
+    assert "the same as" in segbench("evaluate", run).out
+    outcome = command("resume=run", "trainer.max_epochs=3")
+    assert outcome.code == 0, outcome.err
 
 
 def test_a_configuration_cannot_read_the_environment_or_name_any_class(segbench, run, monkeypatch):

@@ -43,9 +43,7 @@ def test_no_scene_is_in_two_splits(pictures):
             train_size=40, val_size=40, test_size=40, split=split,
         )  # fmt: skip
         data.prepare()
-        images = {
-            name: {data.sample(name, 0, index)["image"].tobytes() for index in range(40)} for name in SPLITS
-        }
+        images = {name: {data.sample(name, 0, index)["image"].tobytes() for index in range(40)} for name in SPLITS}
         assert not images["train"] & images["val"]
         assert not images["train"] & images["test"]
         assert not images["val"] & images["test"]

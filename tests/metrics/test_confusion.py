@@ -105,5 +105,9 @@ def test_per_image_counts_add_up_to_the_whole():
     one = run(3, logits[2:3], mask[2:3]).compute()["mean_iou"].item()
     assert table["iou"][2] == pytest.approx(one)
     assert scores.compute()["image_mean_iou"].item() == pytest.approx(table["iou"].mean())
+    values = scores.compute()
+    scores.indices, scores.images = torch.cat(scores.indices), torch.cat(scores.images)  # as joined processes do
+    scores._computed = None
+    assert scores.compute() == values
     scores.reset()
     assert scores.indices == []

@@ -63,6 +63,24 @@ def test_unknown_depth_has_no_score():
     assert math.isfinite(values["depth/ssim"])
 
 
+def test_mixed_precision_does_not_change_the_scores():
+    draw = torch.Generator().manual_seed(2)
+    depth = 1 + 9 * torch.rand(2, 1, 24, 24, generator=draw)
+    guess = depth + 0.1 * torch.randn(depth.shape, generator=draw)
+    plain = scores(guess, depth).compute()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = scores(guess, depth).compute()
+    assert mixed == plain
+
+
+def test_processes_that_are_joined_hold_tensors_instead_of_lists():
+    depth = torch.rand(3, 1, 16, 16) + 1
+    metric = scores(depth + 0.5, depth, pieces=3)
+    expected = metric.per_image_table()
+    metric.indices, metric.images = torch.cat(metric.indices), torch.cat(metric.images)
+    assert all((metric.per_image_table()[name] == expected[name]).all() for name in expected)
+
+
 def test_per_image_sums_add_up():
     draw = torch.Generator().manual_seed(1)
     depth, guess = torch.rand(5, 1, 16, 16, generator=draw) + 1, torch.rand(5, 1, 16, 16, generator=draw)
