@@ -133,6 +133,13 @@ def true_class_log_probability(logits: Tensor, target: Tensor) -> Tensor:
     return logits.log_softmax(dim=1).gather(1, target[:, None])[:, 0]
 
 
+def log_probabilities(logits: Tensor) -> Tensor:
+    """Return log p of every class, `[B,K,H,W]`; of background and foreground, `[B,2,H,W]`, for one logit."""
+    if logits.shape[1] == 1:
+        return nn.functional.logsigmoid(torch.cat([-logits, logits], dim=1))
+    return logits.log_softmax(dim=1)
+
+
 def probabilities(logits: Tensor) -> Tensor:
     """Return foreground probabilities `[B,1,H,W]` of one logit, or class probabilities `[B,K,H,W]`."""
     return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
@@ -140,6 +147,6 @@ def probabilities(logits: Tensor) -> Tensor:
 
 def one_hot(target: Tensor, channels: int) -> Tensor:
     """Return float32 `[B,K,H,W]` of ids `[B,H,W]`: the foreground for one channel, else one channel for each class."""
-    if channels == 1:
-        return (target == 1)[:, None].float()
-    return nn.functional.one_hot(target.clamp(max=channels - 1), channels).movedim(-1, 1).float()
+    ids = torch.ones(1, device=target.device) if channels == 1 else torch.arange(channels, device=target.device)
+    # compared, since torch's one_hot makes int64 and a copy of it in another order
+    return (target[:, None] == ids.view(1, -1, 1, 1)).float()

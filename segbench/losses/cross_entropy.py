@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,9 +10,13 @@ from torch import Tensor
 
 from segbench.core.classes import mask_channels
 from segbench.core.errors import ConfigError
-from segbench.losses.base import BinaryMaskLoss, MaskLoss, true_class_log_probability, valid_mean
+from segbench.losses.base import BinaryMaskLoss, MaskLoss, log_probabilities, true_class_log_probability, valid_mean
 
 MEDIAN_FREQUENCY = "median_frequency"
+_REFUSAL = (
+    f"loss.class_weights must be null, {MEDIAN_FREQUENCY} or a number for each class, of at least 0 and not all 0,"
+    " got {}"
+)
 
 
 class CrossEntropy(MaskLoss):
@@ -30,16 +35,13 @@ class CrossEntropy(MaskLoss):
     def __init__(self, class_weights: Sequence[float] | str | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__()
         if isinstance(class_weights, str) and class_weights != MEDIAN_FREQUENCY:
-            raise ConfigError(
-                f"loss.class_weights must be null, {MEDIAN_FREQUENCY} or a number for each class, got '{class_weights}'"
-            )
-        self.wants_class_weights = class_weights == MEDIAN_FREQUENCY
+            raise ConfigError(_REFUSAL.format(f"'{class_weights}'"))
+        self.wants_class_weights = isinstance(class_weights, str)
         if not 0 <= label_smoothing < 1:
             raise ConfigError(f"loss.label_smoothing must be in [0, 1), got {label_smoothing}")
         self.label_smoothing = label_smoothing
-        given = None if self.wants_class_weights else class_weights
-        weights = None if given is None else torch.tensor(list(given), dtype=torch.float32)
-        self.register_buffer("class_weights", weights, persistent=False)
+        given = None if class_weights is None or isinstance(class_weights, str) else _weights(class_weights)
+        self.register_buffer("class_weights", given, persistent=False)
 
     def set_class_weights(self, weights: Tensor) -> None:
         """Take the weights of the training data, float32 `[C]`."""
@@ -62,11 +64,20 @@ class CrossEntropy(MaskLoss):
         return loss.sum() / weight.sum().clamp(min=1e-8)
 
     def _uniform(self, logits: Tensor, valid: Tensor) -> Tensor:
-        classes = max(2, logits.shape[1])
-        weights = logits.new_ones(classes) if self.class_weights is None else self.class_weights
-        ids = [torch.full_like(valid, number, dtype=torch.long) for number in range(classes)]
-        each = [-weights[i] * true_class_log_probability(logits, ids[i]) for i in range(classes)]
-        return torch.stack(each).mean(dim=0) * valid
+        """Return the weighted mean of -log p over all classes, `[B,H,W]`; 0 where ignored."""
+        each = -log_probabilities(logits)
+        if self.class_weights is not None:
+            each = each * self.class_weights.view(1, -1, 1, 1)
+        return each.mean(dim=1) * valid
+
+
+def _weights(given: Sequence[float]) -> Tensor:
+    """Return the weights of a configuration, float32 `[C]`, or raise a ConfigError."""
+    values = list(given) if isinstance(given, Sequence) else []
+    numbers = [value for value in values if isinstance(value, int | float) and 0 <= value < math.inf]
+    if len(numbers) < len(values) or not any(numbers):
+        raise ConfigError(_REFUSAL.format(given))
+    return torch.tensor(numbers, dtype=torch.float32)
 
 
 class BCE(BinaryMaskLoss):
@@ -80,8 +91,8 @@ class BCE(BinaryMaskLoss):
 
     def __init__(self, pos_weight: float = 1.0) -> None:
         super().__init__()
-        if pos_weight <= 0:
-            raise ConfigError(f"loss.pos_weight must be above 0, got {pos_weight}")
+        if not 0 < pos_weight < math.inf:
+            raise ConfigError(f"loss.pos_weight must be a number above 0, got {pos_weight}")
         self.pos_weight = pos_weight
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -102,7 +113,7 @@ class Focal(MaskLoss):
 
     def __init__(self, gamma: float = 2.0, alpha: float | None = None) -> None:
         super().__init__()
-        if gamma < 0 or (alpha is not None and not 0 < alpha < 1):
+        if not 0 <= gamma < math.inf or (alpha is not None and not 0 < alpha < 1):
             raise ConfigError(f"loss.gamma must be at least 0 and loss.alpha in (0, 1), got {gamma} and {alpha}")
         self.gamma, self.alpha = gamma, alpha
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
+from segbench.core.errors import ConfigError
 from segbench.losses.base import Loss, Tensors
 
 
@@ -21,10 +23,13 @@ class External(Loss):
 
     def forward(self, prediction: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
         """Return the module's value, under the name `external`."""
-        value = self.module(prediction["mask"].float(), batch["mask"])
+        with torch.autocast(prediction["mask"].device.type, enabled=False):
+            value = self.module(prediction["mask"].float(), batch["mask"])
         return value, {"external": value.detach()}
 
 
-def as_loss(module: nn.Module) -> Loss:
-    """Return a `Loss` as it is, and any other module wrapped."""
+def as_loss(module: object, where: str = "loss") -> Loss:
+    """Return a `Loss` as it is, and any other module wrapped; anything else, found at `where`, is a ConfigError."""
+    if not isinstance(module, nn.Module):
+        raise ConfigError(f"{where} must be a loss, a mapping with _target_, got {module!r}")
     return module if isinstance(module, Loss) else External(module)

@@ -13,8 +13,8 @@ class Lovasz(MaskLoss):
 
     Errors of all labelled pixels are sorted, largest first, and weighted by how much each adds to 1 - IoU. Only classes
     that occur in the truth count, as in the paper; an empty mask of two classes has the hinge of its largest error.
-    The sort and sum are made for all classes at once; CUDA has no deterministic sum of this kind (`cumsum`), so that
-    trainer.deterministic=true refuses it there.
+    All classes are sorted and counted at once, in integers: CUDA has no deterministic `cumsum` of floats, and floats
+    count no further than 2^24.
 
     Args:
         per_image: One IoU for each image instead of for the batch.
@@ -51,10 +51,8 @@ def _weights(errors: Tensor, truth: Tensor) -> Tensor:
     Pixels that do not count have no error and no truth: they come last and add nothing to what is before them.
     """
     order = errors.argsort(dim=1, descending=True, stable=True)
-    sorted_truth = truth.gather(1, order)
-    total = sorted_truth.sum(dim=1, keepdim=True)
-    intersection = total - sorted_truth.cumsum(dim=1)
-    union = total + (1 - sorted_truth).cumsum(dim=1)
-    jaccard = 1 - intersection / union.clamp(min=1)
+    found = truth.bool().gather(1, order).cumsum(dim=1)
+    total, place = found[:, -1:], torch.arange(1, errors.shape[1] + 1, device=errors.device)
+    jaccard = 1 - (total - found) / (total + place - found)
     steps = torch.cat([jaccard[:, :1], jaccard[:, 1:] - jaccard[:, :-1]], dim=1)
     return torch.zeros_like(errors).scatter(1, order, steps)

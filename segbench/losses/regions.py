@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 from torch import Tensor
@@ -20,7 +21,7 @@ class RegionLoss(MaskLoss):
 
     def __init__(self, smooth: float = 1.0, per_image: bool = False) -> None:
         super().__init__()
-        if smooth <= 0:
+        if not 0 < smooth < math.inf:
             raise ConfigError(f"loss.smooth must be above 0, so that an empty mask is defined, got {smooth}")
         self.smooth, self.per_image = smooth, per_image
 

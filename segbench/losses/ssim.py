@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError
@@ -29,7 +33,8 @@ class SSIM(MapLoss):
 
     def __init__(self, head: str = "mask", data_range: float = 1.0, window: int = 11, sigma: float = 1.5) -> None:
         super().__init__(head)
-        if data_range <= 0 or sigma <= 0 or window < 3 or window % 2 == 0:
+        odd = isinstance(window, int) and window >= 3 and window % 2 == 1
+        if not (odd and 0 < data_range < math.inf and 0 < sigma < math.inf):
             raise ConfigError(
                 f"loss needs data_range and sigma above 0 and an odd window of at least 3, got {data_range}, {sigma}"
                 f" and {window}"
@@ -40,8 +45,9 @@ class SSIM(MapLoss):
         """Return 1 minus the mean similarity over whole windows."""
         height, width = predicted.shape[-2:]
         side = min(self.window, (min(height, width) - 1) // 2 * 2 + 1)
-        x, y = (part.reshape(-1, 1, height, width) / self.data_range for part in (predicted, truth))
-        mean_x, mean_y, xx, yy, xy = self._blur(torch.cat([x, y, x * x, y * y, x * y]), side).chunk(5)
+        x, y = (part.flatten(0, 1) / self.data_range for part in (predicted, truth))
+        blurred = _Blur.apply(torch.cat([x, y, x * x, y * y, x * y]), self._weights(side))
+        mean_x, mean_y, xx, yy, xy = blurred.chunk(5)
         variance_x, variance_y, covariance = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
         c1, c2 = K1**2, K2**2
         similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
@@ -50,8 +56,36 @@ class SSIM(MapLoss):
         whole = F.max_pool2d((~valid).float(), side, stride=1) == 0
         return valid_mean(1 - similarity.reshape(*predicted.shape[:2], *similarity.shape[-2:]), whole)
 
-    def _blur(self, maps: Tensor, side: int) -> Tensor:
-        place = torch.arange(side, device=maps.device, dtype=maps.dtype) - side // 2
-        weights = torch.exp(-(place**2) / (2 * self.sigma**2))
-        weights = weights / weights.sum()
-        return F.conv2d(F.conv2d(maps, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))
+    def _weights(self, side: int) -> tuple[float, ...]:
+        """Return the Gaussian over `side` pixels, with a sum of 1."""
+        weights = [math.exp(-((place - side // 2) ** 2) / (2 * self.sigma**2)) for place in range(side)]
+        return tuple(weight / sum(weights) for weight in weights)
+
+
+class _Blur(torch.autograd.Function):
+    """A symmetric filter along both sides of `[N,H,W]`, where the window is inside as a whole; its own adjoint.
+
+    Sums of shifted maps: convolutions of one channel are many times slower on a CPU, and on a GPU they round to TF32,
+    too coarse for a variance that is a difference of nearly equal numbers (the loss of near maps became negative).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, weights: tuple[float, ...]) -> Tensor:
+        ctx.weights = weights
+        return _filtered(maps, weights)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        border = len(ctx.weights) - 1
+        return _filtered(F.pad(gradient, (border, border, border, border)), ctx.weights), None
+
+
+def _filtered(maps: Tensor, weights: tuple[float, ...]) -> Tensor:
+    for side in (-1, -2):
+        length = maps.shape[side] - len(weights) + 1
+        total = maps.narrow(side, 0, length) * weights[0]
+        for shift, weight in enumerate(weights[1:], start=1):
+            total.add_(maps.narrow(side, shift, length), alpha=weight)
+        maps = total
+    return maps

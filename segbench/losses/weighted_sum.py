@@ -22,8 +22,10 @@ class WeightedSum(Loss):
 
     def __init__(self, losses: Mapping[str, nn.Module], weights: Mapping[str, float]) -> None:
         super().__init__()
-        if not losses:
+        if not isinstance(losses, Mapping) or not losses:
             raise ConfigError("loss.losses must name at least one loss")
+        if not isinstance(weights, Mapping):
+            raise ConfigError(f"loss.weights must have a number for each of {', '.join(losses)}, got {weights}")
         for name in weights:
             if name not in losses:
                 raise ConfigError(f"loss.weights has no loss called '{name}'{nearest(name, losses)}")
@@ -33,7 +35,9 @@ class WeightedSum(Loss):
                 raise ConfigError(f"loss.weights.{name} must be a number of at least 0, got {weight}")
         if not any(weights.values()):
             raise ConfigError("loss.weights are all 0, so there is nothing to learn from")
-        self.parts = nn.ModuleDict({name: as_loss(loss) for name, loss in losses.items()})
+        # a list, since names of a module dictionary must not be those of its methods
+        self._names = list(losses)
+        self.parts = nn.ModuleList([as_loss(loss, f"loss.losses.{name}") for name, loss in losses.items()])
         self.weights = dict(weights)
         used = {head for loss in self._losses.values() for head in loss.heads}
         self.heads = tuple(head for head in ("mask", "depth") if head in used)
@@ -43,7 +47,7 @@ class WeightedSum(Loss):
 
     @property
     def _losses(self) -> dict[str, Loss]:
-        return {name: loss for name, loss in self.parts.items() if isinstance(loss, Loss)}
+        return {name: loss for name, loss in zip(self._names, self.parts, strict=True) if isinstance(loss, Loss)}
 
     def _name(self, part: str, term: str) -> str:
         return f"{part}_{term}" if term in self._shared else term

@@ -94,7 +94,7 @@ def _loss(config: Mapping[str, Any], plugins: list[str]) -> Loss:
     parts: dict[str, Loss] = {}
     for head in TASKS[config["task"]]:
         node, where = nodes[head]
-        parts[head] = as_loss(build(node, plugins=plugins, where=where))
+        parts[head] = as_loss(build(node, plugins=plugins, where=where), where)
         if parts[head].heads != (head,):
             raise ConfigError(
                 f"{where} works on {' and '.join(parts[head].heads)}, but has to work on the {head} head: choose one"

@@ -173,8 +173,9 @@ def test_focal_is_per_pixel():
 
 def test_losses_run_under_deterministic_algorithms(deterministic):
     for name in LOSSES:
-        logits, mask = batch(1)
-        value(make(name), logits.requires_grad_(), mask).backward()
+        for channels in (1,) if name in BINARY_ONLY else (1, 4):
+            logits, mask = batch(channels)
+            value(make(name), logits.requires_grad_(), mask).backward()
 
 
 def test_impossible_combinations_are_refused():
@@ -190,6 +191,15 @@ def test_impossible_combinations_are_refused():
     for make_it in (lambda: Focal(-1), lambda: Dice(0.0), lambda: BCE(0.0), lambda: CrossEntropy(label_smoothing=1.0)):
         with pytest.raises(ConfigError):
             make_it()
+    for make_it in (lambda: BCE(math.nan), lambda: BCE(math.inf), lambda: Focal(math.nan), lambda: Focal(2.0, 1.0)):
+        with pytest.raises(ConfigError):
+            make_it()
+
+
+@pytest.mark.parametrize("given", [[-1.0, 1.0], [math.nan, 1.0], [math.inf, 1.0], [0.0, 0.0], [], ["a", "b"], 3.0])
+def test_class_weights_that_make_no_sense_are_refused(given):
+    with pytest.raises(ConfigError, match=r"loss\.class_weights must be null, .*not all 0, got "):
+        CrossEntropy(given)
 
 
 def test_a_loss_of_torch_is_wrapped():
@@ -197,3 +207,21 @@ def test_a_loss_of_torch_is_wrapped():
     mask[0] = 255
     wrapped = as_loss(torch.nn.CrossEntropyLoss(ignore_index=255))
     assert value(wrapped, logits, mask).item() == pytest.approx(value(CrossEntropy(), logits, mask).item(), rel=1e-5)
+
+
+def test_a_wrapped_loss_is_computed_in_single_precision():
+    class Product(torch.nn.Module):
+        def forward(self, logits, mask):
+            return (logits.flatten(1) @ logits.flatten(1).T).mean()
+
+    logits, mask = batch(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = value(as_loss(Product()), logits.bfloat16(), mask)
+    assert low.dtype == torch.float32
+    assert torch.equal(low, value(as_loss(Product()), logits.bfloat16().float(), mask))
+
+
+@pytest.mark.parametrize("other", [None, 3, {"weight": 1.0}])
+def test_what_is_not_a_loss_is_refused(other):
+    with pytest.raises(ConfigError, match=r"loss must be a loss, a mapping with _target_, got"):
+        as_loss(other)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from segbench.losses.lovasz import Lovasz
 
@@ -134,3 +135,26 @@ def test_gradient_is_that_of_finite_differences(channels):
         less[place] -= step
         slope = (oracle(more, mask) - oracle(less, mask)) / (2 * step)
         assert logits.grad[place].item() == pytest.approx(slope, abs=1e-6, rel=1e-3)
+
+
+class Sums(TorchDispatchMode):
+    """Takes note of the types of all cumulative sums."""
+
+    def __init__(self):
+        super().__init__()
+        self.types = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if "cumsum" in str(func):
+            self.types.add(result.dtype)
+        return result
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_counts_in_integers(channels):
+    """CUDA refuses a cumsum of floats under deterministic algorithms, and floats count no further than 2^24."""
+    logits, mask = batch(channels)
+    with Sums() as sums:
+        value(logits.requires_grad_(), mask).backward()
+    assert sums.types == {torch.int64}

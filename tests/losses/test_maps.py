@@ -142,6 +142,26 @@ def test_ssim_is_scikit_images_over_whole_windows(window, sigma):
     assert of_depth(loss, predicted, holed) == pytest.approx(by_skimage, rel=1e-4)
 
 
+def test_ssim_of_near_maps_keeps_its_precision():
+    """The variances are differences of nearly equal numbers: half of float32's digits would make the loss negative."""
+    coarse = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    truth = F.interpolate(coarse, size=(40, 40), mode="bilinear")
+    predicted = truth + 1e-3 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    exact = SSIM("depth").compute(predicted, truth, torch.ones(2, 1, 40, 40, dtype=torch.bool)).item()
+    assert 0 < exact < 1e-3
+    assert of_depth(SSIM("depth"), predicted, truth) == pytest.approx(exact, rel=5e-3)
+
+
+@pytest.mark.parametrize("loss", [MSE(), RMSE(), L1(), Edge(), SSIM(window=5), SSIM(data_range=RANGE, window=7)])
+def test_gradient_is_that_of_finite_differences(loss):
+    """In float64, which `forward` does not have; the filter of SSIM has a backward of its own."""
+    predicted, truth = (maps[..., :9, :11].double() for maps in depths())
+    valid = torch.ones(2, 1, 9, 11, dtype=torch.bool)
+    valid[1, :, 6:, 8:] = False  # leaves whole windows of 7 in both pictures
+    predicted.requires_grad_()
+    assert torch.autograd.gradcheck(lambda maps: loss.compute(maps, truth, valid), (predicted,))
+
+
 def test_ssim_of_a_small_picture_uses_the_largest_window_that_fits():
     predicted, truth = depths((8, 30))
     full, fits = SSIM("depth", RANGE), SSIM("depth", RANGE, window=7)
@@ -161,7 +181,9 @@ def test_a_head_that_is_none_is_refused(kind):
         kind("dept")
 
 
-@pytest.mark.parametrize("wrong", [{"data_range": 0.0}, {"sigma": -1.0}, {"window": 10}, {"window": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"data_range": 0.0}, {"sigma": -1.0}, {"window": 10}, {"window": 1}, {"window": 7.0}, {"sigma": np.nan}]
+)
 def test_an_ssim_that_is_not_defined_is_refused(wrong):
     with pytest.raises(ConfigError, match="odd window of at least 3"):
         SSIM("depth", **wrong)

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from segbench.core.errors import ConfigError
-from segbench.losses.dice import Dice, Jaccard, Tversky
+from segbench.losses.dice import Dice
+from segbench.losses.jaccard import Jaccard
+from segbench.losses.tversky import Tversky
 
 # probabilities and truth of a 2 x 2 picture: overlap 1.4, 0.3 found wrongly, 0.6 missed
 PROBABILITIES, TRUTH = [[0.8, 0.1], [0.6, 0.2]], [[1, 0], [1, 0]]
@@ -68,6 +70,15 @@ def test_tversky_holds_dice_and_jaccard(channels, smooth):
     assert value(Tversky(0.5, 0.5, smooth=smooth), *drawn).item() == pytest.approx(dice.item(), rel=1e-5)
     assert value(Tversky(1.0, 1.0, smooth=smooth), *drawn).item() == pytest.approx(jaccard.item(), rel=1e-5)
     assert jaccard > dice
+
+
+@pytest.mark.parametrize("smooth", [0.1, 1.0])
+def test_jaccard_is_a_function_of_dice(smooth):
+    """Of the overlaps, J = D / (2 - D); of the losses, 1 - J = 2 (1 - D) / (1 + (1 - D)), smoothed alike."""
+    drawn = batch(1)
+    dice, jaccard = value(Dice(2 * smooth), *drawn).item(), value(Jaccard(smooth), *drawn).item()
+    assert 1 - jaccard == pytest.approx((1 - dice) / (2 - (1 - dice)), rel=1e-5)
+    assert jaccard == pytest.approx(2 * dice / (1 + dice), rel=1e-5)
 
 
 @pytest.mark.parametrize("gamma", [4 / 3, 2.0])
@@ -152,6 +163,9 @@ def test_absent_and_not_predicted_costs_nothing(kind):
         lambda: Tversky(alpha=-0.1),
         lambda: Tversky(alpha=0.0, beta=0.0),
         lambda: Tversky(gamma=0.5),
+        lambda: Dice(math.nan),
+        lambda: Tversky(gamma=math.nan),
+        lambda: Tversky(beta=math.inf),
     ],
 )
 def test_what_is_not_defined_is_refused(make_it):

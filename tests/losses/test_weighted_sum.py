@@ -109,6 +109,9 @@ def test_every_part_is_checked():
         ({"bce": math.nan, "dice": 1.0}, r"loss\.weights\.bce must be a number of at least 0, got nan"),
         ({"bce": "much", "dice": 1.0}, r"loss\.weights\.bce must be a number of at least 0, got much"),
         ({"bce": 0.0, "dice": 0.0}, "nothing to learn from"),
+        ({"bce": math.inf, "dice": 1.0}, r"loss\.weights\.bce must be a number of at least 0, got inf"),
+        (None, r"loss\.weights must have a number for each of bce, dice, got None"),
+        ([1.0, 1.0], r"loss\.weights must have a number for each of bce, dice, got"),
         ({"bce": 1.0, "dice": 1.0, "dise": 1.0}, r"no loss called 'dise'.*dice"),
     ],
 )
@@ -120,6 +123,16 @@ def test_weights_that_make_no_sense_are_refused(weights, message):
 def test_a_sum_of_nothing_is_refused():
     with pytest.raises(ConfigError, match="at least one loss"):
         WeightedSum({}, {})
+    with pytest.raises(ConfigError, match=r"loss\.losses\.dice must be a loss, .*got None"):
+        WeightedSum({"bce": BCE(), "dice": None}, {"bce": 1.0, "dice": 1.0})
+
+
+def test_a_part_may_have_any_name():
+    """Also that of a method of torch's module containers."""
+    prediction, batch = drawn()
+    parts = {"type": Dice(), "keys": L1("depth"), "a.b": MSE()}
+    total, terms = WeightedSum(parts, dict.fromkeys(parts, 1.0))(prediction, batch)
+    assert total.item() == pytest.approx(sum(term.item() for term in terms.values()), rel=1e-6)
 
 
 def torchs(prediction, batch, smoothing=0.0):
