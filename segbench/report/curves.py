@@ -28,7 +28,7 @@ def _lines(rows: Sequence[dict], names: Sequence[str], label: str, path: Path, t
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, max(4, 0.3 * len(names))), layout="constrained")  # room for the legend
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for name in names:

@@ -105,9 +105,13 @@ def test_per_image_counts_add_up_to_the_whole():
     one = run(3, logits[2:3], mask[2:3]).compute()["mean_iou"].item()
     assert table["iou"][2] == pytest.approx(one)
     assert scores.compute()["image_mean_iou"].item() == pytest.approx(table["iou"].mean())
-    values = scores.compute()
-    scores.indices, scores.images = torch.cat(scores.indices), torch.cat(scores.images)  # as joined processes do
-    scores._computed = None
-    assert scores.compute() == values
     scores.reset()
     assert scores.indices == []
+
+
+def test_processes_that_are_joined_hold_tensors_instead_of_lists():
+    draw = torch.Generator().manual_seed(5)
+    logits, mask = torch.randn(4, 3, 8, 8, generator=draw), torch.randint(0, 3, (4, 8, 8), generator=draw)
+    apart, joined = (run(3, logits, mask, pieces=2, per_image=True) for _ in range(2))
+    joined.indices, joined.images = torch.cat(joined.indices), torch.cat(joined.images)
+    assert joined.compute() == apart.compute()
