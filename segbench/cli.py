@@ -58,6 +58,20 @@ def evaluate(
     evaluate_run(run, split, changes or [], plugins or [], out, Console())
 
 
+@app.command(context_settings=SETTINGS)
+def verify(
+    run: Annotated[str, typer.Argument(help="The run folder.")],
+    changes: Overrides = None,
+    plugins: Plugins = None,
+) -> None:
+    """Train a run again in a temporary folder and say whether every bit is the same, or from which step on not."""
+    from rich.console import Console
+
+    from segbench.commands.verify import verify_run
+
+    verify_run(run, changes or [], plugins or [], Console())
+
+
 @app.command()
 def predict(
     run: Annotated[str, typer.Argument(help="The run folder.")],

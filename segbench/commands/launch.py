@@ -12,6 +12,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from segbench.commands.requeue import requeue_job
 from segbench.commands.resume import resume_overrides
 from segbench.config.compose import CONFIG_NAME, check_sweep, compose_config, spelled_out
 from segbench.config.paths import conf_dir
@@ -89,6 +90,8 @@ class _Jobs:
             return run_training(config, self.before)
         except Interrupted as error:
             _say(str(error))
+            if error.requeue and (said := requeue_job()):
+                _say(said)
             raise SystemExit(error.exit_code) from None  # ends a sweep as well
         except SegbenchError as error:
             if self.started > 1 or self.failed:
@@ -125,4 +128,6 @@ def guarded(run: Callable[[], Any]) -> NoReturn:
 
 
 def _say(message: str) -> None:
-    print(f"segbench: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    # names from somebody else's folder may hold control characters, which a terminal would obey
+    text = "".join(sign if sign.isprintable() else "?" for sign in " ".join(message.split()))
+    print(f"segbench: {text}", file=sys.stderr, flush=True)

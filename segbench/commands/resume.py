@@ -2,61 +2,123 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from hydra.core.override_parser.types import Override
 
-from segbench.config.compose import parse
-from segbench.config.saved import read_saved_config
+from segbench.config.compose import groups, parse
+from segbench.config.saved import is_cache, looks_up, read_plain_yaml, read_saved_config
 from segbench.core.errors import ConfigError
 from segbench.runs.folder import RunFolder, open_run
 
-FREE = ("trainer.", "data.num_workers", "data.pin_memory", "logger", "name", "about", "plugins")
-"""Settings that may change at a resume; all others decide what is trained, and must stay."""
+NEVER = ("hydra", "plugins", "resume")
+"""What a run folder cannot decide: where and how Hydra runs, and whose code is trusted."""
+
+MAX_OVERRIDES = 16_000
+"""The largest list of overrides in bytes; the time of Hydra's parser grows with the square of a list's length."""
+
+_NAME = re.compile("(?!(?i:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z0-9_-]*")
+
+log = logging.getLogger("segbench")
 
 
 def resume_overrides(path: str, new: Sequence[str]) -> list[str]:
     """Return the overrides of the run at `path`, then the new ones, then the run's folder.
 
+    The run may be somebody else's: its overrides choose what is trained, but not where is written, what is looked up
+    in the environment, whose code runs, or which server is asked.
+
     Raises:
-        ConfigError: if there is no run, or it was started by another version with other files.
+        ConfigError: if there is no run, or its files are not what a run has.
     """
     run = open_run(path)
+    if "${" in str(run.path):
+        raise ConfigError(f"{run.path} has ${{ in its path, which Hydra would take for a setting; rename the folder")
+    run.check_writable_inside()
     recorded = run.hydra / "overrides.yaml"
     if not recorded.is_file():
         raise ConfigError(f"{run.path} has no .hydra/overrides.yaml, so its experiment is not known")
-    loaded = OmegaConf.to_container(OmegaConf.create(recorded.read_text()))
+    words = [word for item in _recorded(recorded) if (word := _taken_over(item, run)) is not None]
+    return [*words, *new, f"hydra.run.dir={rendered(str(run.path))}"]
+
+
+def _recorded(path: Path) -> list[Override]:
+    loaded = read_plain_yaml(path, MAX_OVERRIDES)
     if not isinstance(loaded, list) or not all(isinstance(item, str) for item in loaded):
-        raise ConfigError(f"{recorded} must be a list of overrides")
-    trusted = [item for item in parse(loaded) if not item.key_or_group.startswith(("hydra", "plugins"))]
-    return [*(item.input_line or "" for item in trusted), *new, f"hydra.run.dir={quoted(str(run.path))}"]
+        raise ConfigError(f"{path} must be a list of overrides")
+    try:
+        return parse(loaded)
+    except (ConfigError, RecursionError):
+        raise ConfigError(f"{path} holds what cannot be read as settings, which are given as key=value") from None
 
 
-def quoted(value: str) -> str:
-    """Return a value in the quotes that Hydra's grammar needs for any path."""
-    escaped = value.replace("\\", "\\\\") if value.endswith("\\") else value
-    return "'" + escaped.replace("'", "\\'") + "'"
+def _taken_over(item: Override, run: RunFolder) -> str | None:
+    """Return a recorded override as it is given to Hydra again, or None if the person has to give it."""
+    word, key, room = item.input_line or "", item.key_or_group, _root(item.key_or_group)
+    if item.package is not None and _root(item.package) in NEVER:
+        raise ConfigError(f"{run.path} was started with {key}@{item.package}, which a resume does not take over")
+    if item.is_sweep_override():
+        raise ConfigError(f"{run.path} was started with several values of {key}, but a run has one")
+    if room in NEVER:
+        return None
+    value = item.value()
+    if (
+        ("logger" in (room, item.package and _root(item.package)) and not _is_shipped_logger(item))
+        or (key == "data.download" and value not in (False, None))
+        or (key == "data.cache" and value is not None and not is_cache(value))
+    ):
+        log.warning("%s was started with %s, which reaches beyond the run folder and is not taken over;"
+                    " give it again if it is to hold", run.path, key)  # fmt: skip
+        return None
+    return _resolved(item, run) if "${" in word or looks_up(value) else word
 
 
-def check_same_experiment(run: RunFolder, config: dict[str, Any]) -> None:
-    """Raise a ConfigError that names the settings in which `config` differs from what the run was started with."""
-    before, now = flatten(read_saved_config(run.config)), flatten(config)
-    if config["task"] == "mask":  # what concerns depth is not used, and runs of earlier versions do not have it
-        before, now = ({k: v for k, v in part.items() if not k.startswith("loss.depth")} for part in (before, now))
-    length = tuple(f"trainer.{name}" for name in ("max_epochs", "max_steps") if config["resolution"] is not None)
-    differing = [key for key in sorted({*before, *now})
-                 if (key in length or not key.startswith(FREE)) and before.get(key) != now.get(key)]  # fmt: skip
-    if differing:
-        shown = ", ".join(f"{key} ({before.get(key)} -> {now.get(key)})" for key in differing[:5])
-        raise ConfigError(f"{run.path} was started with other settings: {shown}; a resume cannot change them")
+def _root(key: str) -> str:
+    return re.split("[./]", key.lstrip("/"))[0]
 
 
-def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with dotted keys."""
-    if not isinstance(node, dict):
-        return {prefix: node}
-    found: dict[str, Any] = {}
-    for name, value in node.items():
-        found.update(flatten(value, f"{prefix}.{name}" if prefix else str(name)))
-    return found
+def _is_shipped_logger(item: Override) -> bool:
+    return item.key_or_group == "logger" and item.package is None and item.value() in [*groups()["logger"], None]
+
+
+def _resolved(item: Override, run: RunFolder) -> str:
+    """Return the override with the value that the run had, so that nothing is looked up a second time."""
+    config = read_saved_config(run.config)
+    key = item.key_or_group
+    node: Any = config
+    names = ["about", "choices", key] if key in groups() else key.split(".")
+    for name in names:
+        if item.package is not None or not isinstance(node, dict) or name not in node:
+            raise ConfigError(
+                f"{run.path} was started with ${{...}} for {key}, and its config.yaml does not say what that was"
+            )
+        node = node[name]
+    sign = "+" if item.is_add() else "++" if item.is_force_add() else ""
+    return f"{sign}{key}={rendered(node)}"
+
+
+def rendered(value: Any) -> str:
+    """Return a plain value in the grammar of Hydra's overrides, which reads the same value from it.
+
+    Args:
+        value: A string, number, bool, None, or a list or dict of these; the keys of a dict are names.
+
+    Raises:
+        ConfigError: for anything else.
+    """
+    if isinstance(value, str):
+        slashes = re.sub(r"(\\+)(?='|\Z)", r"\1\1", value)  # only before a quote does a backslash need another
+        return "'" + slashes.replace("'", "\\'") + "'"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list):
+        return "[" + ",".join(map(rendered, value)) + "]"
+    if isinstance(value, dict) and all(isinstance(key, str) and _NAME.fullmatch(key) for key in value):
+        return "{" + ",".join(f"{key}:{rendered(item)}" for key, item in value.items()) + "}"
+    raise ConfigError(f"{type(value).__name__} {str(value)[:80]!r} cannot be given as a setting")

@@ -12,11 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from segbench.commands.resume import check_same_experiment
 from segbench.config.compose import chosen_options, plain_config
 from segbench.core.errors import ConfigError
 from segbench.runs.environment import git_commit, versions
 from segbench.runs.folder import RunFolder
+from segbench.runs.lock import LOCK
 
 
 def run_training(config: DictConfig, before: frozenset[Path]) -> float:
@@ -53,11 +53,11 @@ class Begin:
     plain: dict[str, Any]
 
     def __call__(self, run: RunFolder) -> None:
-        """Make the folder, or check that it can be continued; then write configuration, command line and log."""
-        if run.path.is_dir() and any(run.path.iterdir()) and not run.exists():
+        """Make the folder, then write configuration, command line and log."""
+        if any(path.name != LOCK for path in run.path.iterdir()) and not run.exists():
             raise ConfigError(f"{run.path} is not empty and holds no run; give a new folder as hydra.run.dir")
         if run.exists():
-            check_same_experiment(run, self.plain)
+            run.check_writable_inside()
         run.create()
         hydra = HydraConfig.get()
         about = {
@@ -95,7 +95,8 @@ class _ConsoleHandler(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+        text = "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in self.format(record))
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _close(logger: logging.Logger) -> None:

@@ -8,10 +8,15 @@ from typing import Any
 
 import yaml
 
+from segbench.config.check import check_numbers, check_type, shown
 from segbench.config.compose import parse
+from segbench.core.classes import INPUTS, TASKS
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.files import read_text_file
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 300_000
+"""The largest configuration that is read; those that segbench writes have some thousand bytes."""
+
 PARTS = ("data", "model", "loss", "optimizer", "scheduler")
 NEEDED = (*PARTS, "trainer", "seed", "task", "inputs")
 LATER = {"resolution": None, "depth_weight": 1.0, "logger": None}
@@ -19,37 +24,72 @@ LATER = {"resolution": None, "depth_weight": 1.0, "logger": None}
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Refuses aliases, which let a file of a few bytes unfold to gigabytes."""
+    """Refuses aliases, which let a file of a few bytes unfold to gigabytes, and tags."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("it uses aliases")
+        if getattr(self.peek_event(), "tag", None) is not None:
+            raise yaml.YAMLError("it uses tags")
         return super().compose_node(parent, index)
+
+
+def read_plain_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
+    """Return what a YAML file of at most `limit` bytes holds: mappings, lists and scalars without aliases and tags.
+
+    Raises:
+        ConfigError: if it cannot be read; what it holds is not quoted, as a link may lead to a file of secrets.
+    """
+    text = read_text_file(path, limit)
+    try:
+        return yaml.load(text, Loader=_PlainLoader)  # a SafeLoader: no code
+    except yaml.MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path} is not a configuration: it is no plain YAML{line}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise ConfigError(f"{path} is not a configuration: {reason or 'it is no plain YAML'}") from None
+
+
+def looks_up(value: Any) -> bool:
+    """Whether `${` occurs in a value or anywhere within it, so that Hydra would replace it by something else."""
+    if isinstance(value, Mapping):
+        return any(looks_up(item) for pair in value.items() for item in pair)
+    if isinstance(value, list | tuple):
+        return any(looks_up(item) for item in value)
+    return isinstance(value, str) and "${" in value
+
+
+def is_cache(path: Any) -> bool:
+    """Whether `path` is a folder in which decoded pictures are cached, so that one more may be."""
+    try:
+        return isinstance(path, str) and any(Path(path).expanduser().glob("*/images.npy"))
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def read_saved_config(path: Path) -> dict[str, Any]:
     """Return the resolved configuration in a run's `config.yaml`.
 
+    What would fetch data or make a folder of cached pictures is switched off: the run may be somebody else's.
+
     Raises:
         ConfigError: if it is missing, no plain YAML mapping, too large, or asks for something to be looked up.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path} is larger than any configuration that segbench writes")
-        text = path.read_text()
-        loaded = yaml.load(text, Loader=_PlainLoader)  # a SafeLoader: no tags, no code
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not a configuration: {' '.join(str(error).split())[:200]}") from None
+    loaded = read_plain_yaml(path)
     if not isinstance(loaded, dict) or any(name not in loaded for name in NEEDED):
         raise ConfigError(f"{path} is not the configuration of a run: it must hold {', '.join(NEEDED)}")
-    if "${" in text:
+    if looks_up(loaded):
         raise ConfigError(f"{path} holds ${{...}}; the configuration of a run has been resolved when it was written")
     for name in (*PARTS, "trainer"):
         if not isinstance(loaded[name], dict) or (name in PARTS and "_target_" not in loaded[name]):
             raise ConfigError(f"{path} is not the configuration of a run: '{name}' must describe a part")
-    return {**LATER, **loaded, "plugins": []}
+    data = dict(loaded["data"])
+    if "download" in data:
+        data["download"] = False
+    if "cache" in data and not is_cache(data["cache"]):
+        data["cache"] = None
+    return {**LATER, **loaded, "data": data, "plugins": []}
 
 
 def with_changes(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
@@ -64,11 +104,11 @@ def with_changes(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, A
         node = changed
         for name in parents:
             if not isinstance(node.get(name), dict):
-                raise ConfigError(f"there is no setting '{override.key_or_group}'{nearest(name, node)}")
+                raise ConfigError(f"there is no setting '{override.key_or_group}'{nearest(name, map(str, node))}")
             node[name] = dict(node[name])
             node = node[name]
         if leaf not in node:
-            raise ConfigError(f"there is no setting '{override.key_or_group}'{nearest(leaf, node)}")
+            raise ConfigError(f"there is no setting '{override.key_or_group}'{nearest(leaf, map(str, node))}")
         if isinstance(node[leaf], dict):
             raise ConfigError(
                 f"'{override.key_or_group}' is a group: of a trained run single settings can be changed, such as"
@@ -76,5 +116,36 @@ def with_changes(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, A
             )
         if override.is_sweep_override():
             raise ConfigError(f"'{override.key_or_group}' takes one value here, got several")
-        node[leaf] = override.value()
+        node[leaf] = _checked(override.key_or_group, override.value(), node[leaf])
+    _check_network(config, changed)
     return changed
+
+
+def _check_network(before: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+    """Refuse what the trained network was not made for."""
+    for name, valid in (("task", TASKS), ("inputs", INPUTS)):
+        if changed[name] not in list(valid):
+            raise ConfigError(f"there is no {name} {shown(changed[name])}{nearest(str(changed[name]), valid)}")
+        if changed[name] != before[name]:
+            raise ConfigError(f"{name}={before[name]} is what the network was trained for, and stays")
+    heads = changed["model"].get("heads")
+    if isinstance(heads, Mapping) and not set(TASKS[changed["task"]]) <= set(heads):
+        raise ConfigError(f"model.heads must have {' and '.join(TASKS[changed['task']])}, got {shown(dict(heads))}")
+    old, new = (config["data"].get("classes") for config in (before, changed))
+    if isinstance(old, list) and isinstance(new, list) and len(old) != len(new):
+        raise ConfigError(f"data.classes must be {len(old)} names, as the network was trained for, got {len(new)}")
+
+
+def _checked(key: str, value: Any, before: Any) -> Any:
+    """Return a value for a setting if it is of the kind that the run had; whole numbers count as numbers."""
+    if looks_up(value):
+        raise ConfigError(f"{key} takes a value here; ${{...}} is not looked up for a trained run")
+    check_numbers(value, key)
+    check_type(key, value, _as_numbers(before))
+    return value
+
+
+def _as_numbers(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_numbers(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

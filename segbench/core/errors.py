@@ -36,12 +36,21 @@ class NonFiniteError(SegbenchError):
     exit_code = 5
 
 
-class Interrupted(SegbenchError):
-    """Stopped by a signal after writing a checkpoint; the run can be resumed."""
+class OutOfMemoryError(SegbenchError):
+    """The device or the machine has too little memory for the batch."""
 
-    def __init__(self, message: str, exit_code: int = 130) -> None:
+    exit_code = 6
+
+
+class Interrupted(SegbenchError):
+    """Stopped by a signal after writing a checkpoint; the run can be resumed.
+
+    requeue: whether a scheduler gave notice (SIGUSR1 or SIGUSR2) that the time is up, rather than a person.
+    """
+
+    def __init__(self, message: str, exit_code: int = 130, requeue: bool = False) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code, self.requeue = exit_code, requeue
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from segbench.inference.load import TrainedRun
-from segbench.runs.folder import read_json
 from segbench.training.checkpoint_io import AtomicCheckpointIO
-from segbench.training.fit import score_split
+from segbench.training.session import score_split
 from segbench.training.settings import TrainerSettings, make_trainer
 
 
@@ -18,14 +18,14 @@ def evaluate(trained: TrainedRun, split: str) -> dict[str, Any]:
         `scores`: the numbers now. `recorded`: those in results.json, empty for a run that has not finished.
         `same_data`: whether the samples are those of the run, by fingerprint.
     """
-    settings = TrainerSettings.of(trained.config)
+    settings = replace(TrainerSettings.of(trained.config), devices=1)
     settings.prepare_torch()
     trained.experiment.read_data()
     data = trained.experiment.data
     trainer = make_trainer(settings, 1, trained.run.path, [], [], AtomicCheckpointIO())
     scores, _ = score_split(trainer, trained.module, data, split)
     finished = trained.run.read_status()["state"] == "completed" and trained.run.results.is_file()
-    results = read_json(trained.run.results) if finished else {}
+    results = trained.run.read_results() if finished else {}
     recorded = {name: value.get("best") for name, value in results.get("metrics", {}).items()}
     fingerprint = data.fingerprint(split)
     return {

@@ -12,7 +12,7 @@ from segbench.core.errors import CheckpointError
 from segbench.runs.folder import RunFolder, open_run
 from segbench.training.checkpoint_io import load_safely
 from segbench.training.checkpointer import BEST
-from segbench.training.experiment import Experiment, build_experiment
+from segbench.training.experiment import Experiment, build_experiment, without_pretrained
 from segbench.training.module import SegmentationModule, with_statistics
 
 
@@ -41,14 +41,12 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequenc
     run = open_run(path)
     config = with_changes(read_saved_config(run.config), changes)
     config["plugins"] = list(plugins)
-    if "weights" in config["model"]:
-        config["model"] = {**config["model"], "weights": None}  # the checkpoint has them; their file may be gone
     best = run.checkpoints / BEST
     if not best.is_file():
         raise CheckpointError(
             f"{run.path} has no checkpoints/{BEST} yet: the run has not finished an epoch with a validation"
         )
-    experiment = build_experiment(config)
+    experiment = build_experiment(without_pretrained(config))
     module = experiment.module()
     try:
         module.load_state_dict(with_statistics(load_safely(best)["state_dict"], module))

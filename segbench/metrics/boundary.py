@@ -50,7 +50,7 @@ class BoundaryScores(Metric):
     counts: Tensor
 
     def __init__(self, classes: Sequence[str]) -> None:
-        super().__init__()
+        super().__init__(sync_on_compute=False)  # SplitScores.gather joins processes, for the tables as well
         self.classes = list(classes)
         self.add_state("counts", torch.zeros((len(self.classes), 4), dtype=torch.long), dist_reduce_fx="sum")
 

@@ -55,7 +55,7 @@ class SegmentationScores(Metric):
     images: list[Tensor]
 
     def __init__(self, classes: Sequence[str], per_image: bool = False) -> None:
-        super().__init__()
+        super().__init__(sync_on_compute=False)  # SplitScores.gather joins processes, for the tables as well
         self.classes, self.per_image = list(classes), per_image
         size = len(self.classes)
         self.add_state("counts", torch.zeros((size, size), dtype=torch.long), dist_reduce_fx="sum")

@@ -31,7 +31,7 @@ class DepthScores(Metric):
     images: list[Tensor]
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(sync_on_compute=False)  # SplitScores.gather joins processes, for the tables as well
         self.add_state("sums", torch.zeros(4, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("pixels", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("similarity", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")

@@ -46,6 +46,12 @@ class SplitScores(nn.Module):
         if self.depths is not None:
             self.depths.update(prediction["depth"], batch["depth"], batch["index"])
 
+    def gather(self) -> None:
+        """Join the counts of all processes once a split has ended: before scores and tables, until the next reset."""
+        for part in self._parts:
+            part._should_unsync = False  # else compute would take the others' counts away again, before the tables
+            part.sync()
+
     def compute(self) -> dict[str, float]:
         """Return every score by name; NaN where there was nothing to score."""
         return {name: float(value) for part in self._parts for name, value in part.compute().items()}
@@ -53,6 +59,8 @@ class SplitScores(nn.Module):
     def reset(self) -> None:
         """Forget all counts."""
         for part in self._parts:
+            if part._is_synced:
+                part.unsync()
             part.reset()
 
     def out_of_range(self) -> int:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from segbench.core.errors import ConfigError
-from segbench.core.files import write_atomic, write_json
+from segbench.core.files import read_text_file, write_atomic, write_json
+
+MAX_JSON = 50_000_000
+"""The largest JSON file in bytes that is read: a thousand classes, each with all its scores, need less than one."""
+
+ROOMS = ("samples", "plots", ".hydra", "tensorboard")
+"""Folders whose files are written in place; those in checkpoints are replaced, which never follows a link."""
+
+FILES = ("config.yaml", "command.txt", "environment.json", "status.json", "metrics.csv", "results.json",
+         "digests.csv", "val_images.csv", "test_images.csv", "run.log", ".lock")  # fmt: skip
+"""Files that a resume writes or appends to."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,11 @@ class RunFolder:
     def metrics(self) -> Path:
         """The append-only table of logged steps and epochs."""
         return self.path / "metrics.csv"
+
+    @property
+    def digests(self) -> Path:
+        """The digest of the weights at every checkpoint, by step."""
+        return self.path / "digests.csv"
 
     @property
     def results(self) -> Path:
@@ -97,8 +114,42 @@ class RunFolder:
         write_json(self.status, {"state": state, **details})
 
     def read_status(self) -> dict[str, Any]:
-        """Return the status, or `{"state": "absent"}` where the run never started."""
-        return read_json(self.status) if self.status.is_file() else {"state": "absent"}
+        """Return the status, or `{"state": "absent"}` where the run never started; raises ConfigError."""
+        status = read_json(self.status) if self.status.is_file() else {"state": "absent"}
+        if not isinstance(status.get("state"), str):
+            raise ConfigError(f"{self.status} is not the status of a run: it has no state")
+        return status
+
+    def read_results(self) -> dict[str, Any]:
+        """Return the results of a run that ended; a ConfigError says that the file holds something else."""
+        results = read_json(self.results)
+        metrics = results.get("metrics")
+        if not isinstance(metrics, dict) or not all(isinstance(value, dict) for value in metrics.values()):
+            raise ConfigError(f"{self.results} is not the results of a run: its metrics must have a best and a last")
+        if not isinstance(results.get("steps"), int) or "best" not in metrics.get(str(results.get("monitor")), {}):
+            raise ConfigError(f"{self.results} is not the results of a run: it needs steps and a monitor")
+        return results
+
+    def check_writable_inside(self) -> None:
+        """Raise a ConfigError if a resume would write through a link, or into something that is no file or folder.
+
+        The run folder itself may be reached through a link; what is in it has to be in it.
+        """
+        files = [*(self.path / name for name in FILES), *self.path.glob("process-*.log")]
+        places = [(self.checkpoints, stat.S_ISDIR), *((file, stat.S_ISREG) for file in files)]
+        for room in (self.path / name for name in ROOMS):
+            places.append((room, stat.S_ISDIR))
+            places.extend((place, _is_file_or_folder) for place in _below(room))
+        for place, is_right in places:
+            try:
+                mode = place.lstat().st_mode
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise ConfigError(f"{place} cannot be looked at: {error.strerror}") from None
+            if not is_right(mode):
+                kind = "a symbolic link" if stat.S_ISLNK(mode) else "not what a run has there"
+                raise ConfigError(f"{place} is {kind}, but a resume writes only inside the run folder; remove it")
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Replace the results."""
@@ -112,12 +163,22 @@ class RunFolder:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in `path`; a ConfigError names a file that holds something else."""
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        value = json.loads(read_text_file(path, MAX_JSON))
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{path} holds no JSON object")
     return value
+
+
+def _is_file_or_folder(mode: int) -> bool:
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    if not folder.is_symlink():
+        for root, folders, files in os.walk(folder):  # lists links to folders, but does not enter them
+            yield from (Path(root) / name for name in (*folders, *files))
 
 
 def open_run(path: str | Path) -> RunFolder:

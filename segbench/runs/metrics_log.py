@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import errno
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from segbench.core.errors import ConfigError
+from segbench.core.files import read_text_file
+
+MAX_BYTES = 500_000_000
+"""The largest table that is read; a row has some hundred bytes."""
 
 KEYS = ("split", "epoch", "step")
 
@@ -19,15 +27,18 @@ class MetricsLog:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
         self.columns = [*KEYS, *columns]
-        if path.is_file():
-            with path.open(newline="") as file:
-                self.columns = next(csv.reader(file), self.columns)
+        if path.is_file() and path.stat().st_size:
+            self.columns = next(_rows(path), [])
+            if self.columns[: len(KEYS)] != [*KEYS]:
+                raise ConfigError(f"{path} is not the table of a run: its columns do not begin with {', '.join(KEYS)}")
         else:
             self._append(self.columns)
         self._end_torn_line()
 
     def add(self, split: str, epoch: int, step: int, values: Mapping[str, float]) -> None:
-        """Append one row; values without a column are left out."""
+        """Append one row; values without a column are left out. A table that has vanished is an OSError."""
+        if not self.path.is_file():
+            raise FileNotFoundError(errno.ENOENT, "it has vanished", str(self.path))
         row: dict[str, str | int | float] = {"split": split, "epoch": epoch, "step": step, **values}
         self._append([_text(row.get(column, "")) for column in self.columns])
 
@@ -53,18 +64,28 @@ def read_metrics(path: Path, up_to_step: int | None = None) -> list[dict[str, st
     Args:
         path: The `metrics.csv` of a run.
         up_to_step: Leave out rows beyond this step, as a resume from there must.
+
+    Raises:
+        ConfigError: if the file is missing or no such table.
     """
+    table = _rows(path)
+    names = next(table, [])
     rows: dict[tuple[str, int, int], dict[str, str | int | float]] = {}
-    with path.open(newline="") as file:
-        for record in csv.DictReader(file):
-            try:
-                key = (record["split"], int(record["epoch"]), int(record["step"]))
-                row: dict[str, str | int | float] = {"split": key[0], "epoch": key[1], "step": key[2]}
-                for name, cell in record.items():
-                    if name not in KEYS and name is not None and cell:
-                        row[name] = float(cell)
-            except (TypeError, ValueError, KeyError):
-                continue  # half a row, left by a kill
-            rows[key] = row
+    for cells in table:
+        record = dict(zip(names, cells, strict=False))
+        try:
+            key = (record["split"], int(record["epoch"]), int(record["step"]))
+            row: dict[str, str | int | float] = {"split": key[0], "epoch": key[1], "step": key[2]}
+            row.update({name: float(cell) for name, cell in record.items() if name not in KEYS and cell})
+        except (ValueError, KeyError):
+            continue  # half a row, left by a kill
+        rows[key] = row
     kept = [row for key, row in rows.items() if up_to_step is None or key[2] <= up_to_step]
     return sorted(kept, key=lambda row: (row["step"], row["split"] == "epoch"))
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(read_text_file(path, MAX_BYTES), newline=""))
+    except csv.Error as error:
+        raise ConfigError(f"{path} cannot be read as a table: {error}") from None

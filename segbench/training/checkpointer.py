@@ -4,41 +4,63 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
-from segbench.core.errors import Interrupted
+from segbench.core.errors import CheckpointError, NonFiniteError
 from segbench.core.files import sync_folder
-from segbench.training.checkpoint_io import load_safely, point_to, step_checkpoints
-from segbench.training.limits import ends_epoch
+from segbench.training.checkpoint_io import load_safely, point_to, prune
+from segbench.training.digests import DigestLog
+from segbench.training.finite import all_finite
 from segbench.training.module import Batch
+from segbench.training.phase import ends_epoch, in_training
 from segbench.training.recorder import Recorder
 from segbench.training.signals import StopSignals
 
 BEST = "best.ckpt"
+AGREE_EVERY = 10
+"""Steps after which several processes ask one another whether to write a checkpoint or to stop."""
 
 
 class Checkpointer(pl.Callback):
-    """Writes a step-numbered checkpoint after every epoch, every `every` steps, and on a signal.
+    """Writes a step-numbered checkpoint after every epoch, every `every` steps or `minutes`, and on a signal.
 
     None is written at the last step of an epoch before its validation: one from there would skip the validation when
-    it is resumed. The epoch's checkpoint comes after validation and holds its outcome.
+    it is resumed. The epoch's checkpoint comes after validation and holds its outcome. When a checkpoint is written
+    changes nothing about the training, so a clock may decide it.
 
     Args:
         folder: The run's checkpoint folder.
         recorder: Knows whether the epoch was the best; its state travels in the checkpoint.
         signals: Tells whether the person or the scheduler wants the run to stop.
+        digests: Takes the digest of the weights of each checkpoint.
         every: Steps between checkpoints within an epoch; 0 for none.
+        minutes: Minutes without a checkpoint after which one is written; 0 for never.
         keep: How many step-numbered checkpoints are kept, beside the best.
     """
 
-    def __init__(self, folder: Path, recorder: Recorder, signals: StopSignals, every: int = 0, keep: int = 2) -> None:
-        self.folder, self.recorder, self.signals, self.every, self.keep = folder, recorder, signals, every, keep
+    def __init__(
+        self, folder: Path, recorder: Recorder, signals: StopSignals, digests: DigestLog, every: int = 0,
+        minutes: float = 0, keep: int = 2,
+    ) -> None:  # fmt: skip
+        self.folder, self.recorder, self.signals, self.digests = folder, recorder, signals, digests
+        self.every, self.seconds, self.keep = every, minutes * 60, keep
+        self._written = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals over again from Lightning, which would end with exit status 0."""
+        """Take the signals over again from Lightning, which would end with exit status 0, or wait for ever."""
+        self.signals.install()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals over again."""
+        self.signals.install()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals over again."""
         self.signals.install()
 
     def on_train_batch_end(
@@ -47,38 +69,78 @@ class Checkpointer(pl.Callback):
         """Write a checkpoint if one is due, and stop if a signal came; only between two optimizer steps."""
         if ends_epoch(trainer) or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        due = self.every and trainer.global_step % self.every == 0
-        if due or self.signals.received:
-            self._save(trainer)
-        self._stop_if_asked(trainer)
+        late, code = self._agree(trainer)
+        if late or code or (self.every and trainer.global_step % self.every == 0):
+            self._save(trainer, pl_module)
+        self._stop(trainer, code)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's checkpoint; the best one so far is also kept as best.ckpt."""
-        path = self._save(trainer)
+        path = self._save(trainer, pl_module)
         if self.recorder.improved and trainer.is_global_zero:
             _replace_by_link(path, self.folder / BEST)
-        self._stop_if_asked(trainer)
+        self._stop(trainer, self._agree(trainer, always=True)[1])
 
-    def _save(self, trainer: pl.Trainer) -> Path:
+    def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+        """Stop the final test at a signal: every checkpoint has been written."""
+        self._stop_evaluation(trainer)
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+        """Stop the final validation at a signal; one within the training is finished first, to lose no step."""
+        if not in_training(trainer):
+            self._stop_evaluation(trainer)
+
+    def _stop_evaluation(self, trainer: pl.Trainer) -> None:
+        if self.signals.received and trainer.world_size == 1:
+            said = "stopped while the best epoch was scored; the training is complete"
+            raise self.signals.interrupted(said, self.signals.exit_code)
+
+    def _agree(self, trainer: pl.Trainer, always: bool = False) -> tuple[bool, int]:
+        """Return whether a checkpoint is late and the exit status that a signal asks for, the same in all processes."""
+        late = bool(self.seconds) and time.monotonic() - self._written > self.seconds
+        code = self.signals.exit_code
+        if trainer.world_size == 1:
+            return late, code
+        if not always and trainer.global_step % AGREE_EVERY:
+            return False, 0
+        wishes = torch.tensor([int(late), code], device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(wishes, torch.distributed.ReduceOp.MAX)
+        late, code = wishes.tolist()
+        return bool(late), code
+
+    def _save(self, trainer: pl.Trainer, module: pl.LightningModule) -> Path:
         self.recorder.flush(trainer)
+        if not all_finite(module):
+            raise NonFiniteError(
+                f"the weights are not finite any more at step {trainer.global_step}, so no checkpoint was written"
+            )
         path = self.folder / f"step-{trainer.global_step:08d}.ckpt"
         trainer.save_checkpoint(path)
+        self._written = time.monotonic()
         if trainer.is_global_zero:
             point_to(path, trainer.global_step)
-            for old in step_checkpoints(self.folder)[: -self.keep]:
-                old.unlink(missing_ok=True)
+            self.digests.add(trainer.global_step, module)
+            prune(self.folder, self.keep)
         return path
 
-    def _stop_if_asked(self, trainer: pl.Trainer) -> None:
-        if self.signals.received:
-            raise Interrupted(f"stopped at step {trainer.global_step} with a checkpoint", self.signals.exit_code)
+    def _stop(self, trainer: pl.Trainer, code: int) -> None:
+        if code:
+            raise self.signals.interrupted(f"stopped at step {trainer.global_step} with a checkpoint", code)
 
 
 def restore_best(path: Path) -> None:
-    """Make best.ckpt of a checkpoint that knows it is the best: a kill may have come before the link was made."""
+    """Make best.ckpt of a checkpoint that knows it is the best: a kill may have come before the link was made.
+
+    Raises:
+        CheckpointError: if it does not say so much as where the training stood.
+    """
     checkpoint = load_safely(path)
-    recorded = checkpoint["callbacks"][Recorder.__qualname__]
-    if checkpoint["epoch_is_over"] and recorded["best_epoch"] == checkpoint["epoch"]:
+    try:
+        recorded = checkpoint["callbacks"][Recorder.__qualname__]
+        is_best = checkpoint["epoch_is_over"] and recorded["best_epoch"] == checkpoint["epoch"]
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{path} is not a checkpoint of a training: it does not say where it stood") from None
+    if is_best:
         _replace_by_link(path, path.parent / BEST)
 
 
@@ -90,4 +152,5 @@ def _replace_by_link(source: Path, target: Path) -> None:
     except OSError:  # a file system without hard links
         shutil.copyfile(source, temporary)
     temporary.replace(target)
+    temporary.unlink(missing_ok=True)  # a rename between two links of one file does nothing
     sync_folder(target.parent)

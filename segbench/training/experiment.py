@@ -55,10 +55,11 @@ class Experiment:
 
     def module(self, total_steps: int = 1) -> SegmentationModule:
         """Return the LightningModule of the parts; `total_steps` is what the schedule is spread over."""
+        trainer = self.config["trainer"]
         return SegmentationModule(
             self.network, self.loss, self.make_optimizer, self.schedule, total_steps, self.config["task"],
             self.data.classes, self.mean, self.std, self.config["inputs"], self.config["seed"],
-            self.config["trainer"].get("channels_last", True), self.resolution,
+            trainer.get("channels_last", True), self.resolution, trainer.get("ema"), trainer.get("non_finite", "raise"),
         )  # fmt: skip
 
 
@@ -85,6 +86,16 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
     make_optimizer = _optimizer(config["optimizer"], plugins)
     schedule = build(config["scheduler"], plugins=plugins, where="scheduler")
     return Experiment(config, data, network, loss, make_optimizer, schedule, resolution)
+
+
+def without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration for a run that has a checkpoint: its weights need no file and no server any more."""
+    model = dict(config["model"])
+    if "weights" in model:
+        model["weights"] = None
+    if str(model["_target_"]).startswith("segmentation_models_pytorch"):
+        model["encoder_weights"] = None  # its own default asks a server
+    return {**config, "model": model}
 
 
 def _loss(config: Mapping[str, Any], plugins: list[str]) -> Loss:

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
+import os
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-import torch
 from rich.console import Console
 
 from segbench.config.instantiate import build
-from segbench.core.errors import CheckpointError, Interrupted
-from segbench.data.loading.datamodule import SegmentationData
-from segbench.metrics.split_scores import SplitScores
-from segbench.report.curves import draw_confusion, draw_curves
+from segbench.core.errors import Interrupted, NonFiniteError
+from segbench.core.files import write_json
+from segbench.report.curves import draw_curves
 from segbench.report.summary import duration, print_summary
-from segbench.runs.environment import machine, versions
-from segbench.runs.folder import RunFolder, read_json
-from segbench.runs.metrics_log import MetricsLog
-from segbench.training.checkpoint_io import AtomicCheckpointIO, load_safely, newest_good
-from segbench.training.checkpointer import BEST, Checkpointer, restore_best
-from segbench.training.experiment import Experiment, build_experiment
-from segbench.training.limits import Limits
-from segbench.training.module import SegmentationModule, with_statistics
-from segbench.training.progress import ProgressReport
-from segbench.training.recorder import Recorder
-from segbench.training.results import collect_results, write_per_image
-from segbench.training.sample_panels import SamplePanels
-from segbench.training.settings import TrainerSettings, make_trainer
+from segbench.runs.folder import RunFolder
+from segbench.runs.lock import locked
+from segbench.training.checkpoint_io import newest_good, step_checkpoints, sweep_temporary
+from segbench.training.checkpointer import restore_best
+from segbench.training.conditions import conditions
+from segbench.training.experiment import Experiment, build_experiment, without_pretrained
+from segbench.training.faults import in_one_sentence
+from segbench.training.peers import Peers, check_shares
+from segbench.training.results import collect_results
+from segbench.training.resumption import Resumption, finished_results, pin_threads
+from segbench.training.session import Session
+from segbench.training.settings import TrainerSettings
 from segbench.training.signals import StopSignals
 
 log = logging.getLogger("segbench")
+MOST_ROLLBACKS = 3
+"""How often `trainer.non_finite=rollback` goes back in a run."""
 
 
 def train(
@@ -54,44 +54,44 @@ def train(
     """
     settings = TrainerSettings.of(config)
     settings.prepare_torch()
-    experiment = build_experiment(config)
-    loggers = {name: build(node, plugins=config["plugins"], where=f"logger.{name}", save_dir=str(run.path))
-               for name, node in (config["logger"] or {}).items()}  # fmt: skip
-    experiment.read_data()
-    resumed = run.exists()
-    if resumed and (finished := _finished(run, settings, experiment)):
-        log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
-        return finished
-    begin(run)
-    with StopSignals() as signals, _true_status(run):
-        return _Training(config, settings, experiment, run, list(loggers.values()), signals, console).run_all(resumed)
-
-
-def _finished(run: RunFolder, settings: TrainerSettings, experiment: Experiment) -> dict[str, Any] | None:
-    if run.read_status()["state"] != "completed" or not run.results.is_file():
-        return None
-    results = read_json(run.results)
-    batches = experiment.data.num_samples("train") // experiment.data.batch_size
-    return results if results["steps"] >= settings.total_steps(batches) else None
+    experiment = build_experiment(without_pretrained(config) if run.exists() else config)
+    loggers = [build(node, plugins=config["plugins"], where=f"logger.{name}", save_dir=str(run.path))
+               for name, node in (config["logger"] or {}).items()]  # fmt: skip
+    run.path.mkdir(parents=True, exist_ok=True)
+    with locked(run.path), in_one_sentence(run, settings, experiment.data):
+        experiment.read_data()
+        check_shares(settings.devices, experiment.data)
+        resumption = None
+        if run.exists():
+            pin_threads(run, settings)
+            resumption = Resumption.of(run, config, conditions(settings, config["seed"], experiment.data))
+            if finished := finished_results(run, settings, experiment.data):
+                log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
+                return finished
+        begin(run)
+        with StopSignals() as signals, _true_status(run):
+            return _Run(config, settings, experiment, run, loggers, signals, console, resumption).work()
 
 
 @contextmanager
 def _true_status(run: RunFolder) -> Iterator[None]:
-    """Keep status.json true whatever happens inside."""
-    run.write_status("running", started=time.time())
+    """Keep status.json true whatever happens inside; where it cannot be written any more, the error itself is told."""
+    run.write_status("running", started=time.time(), process=os.getpid(), machine=platform.node())
     try:
         yield
     except (Interrupted, KeyboardInterrupt) as error:
-        run.write_status("interrupted", error=str(error))
+        with suppress(OSError):
+            run.write_status("interrupted", error=str(error))
         raise
     except BaseException as error:
-        run.write_status("failed", error=f"{type(error).__name__}: {error}")
+        with suppress(OSError):
+            run.write_status("failed", error=f"{type(error).__name__}: {error}")
         raise
     run.write_status("completed", finished=time.time())
 
 
-class _Training:
-    """The steps of one run, with the objects they share."""
+class _Run:
+    """The sessions of one call: one, and a further one after each rollback."""
 
     def __init__(
         self,
@@ -102,104 +102,70 @@ class _Training:
         loggers: list[Any],
         signals: StopSignals,
         console: Console,
+        resumption: Resumption | None,
     ) -> None:
-        self.config, self.settings, self.run, self.console = config, settings, run, console
-        self.experiment, self.data = experiment, experiment.data
-        batches = self.data.num_samples("train") // self.data.batch_size
-        self.total_steps = settings.total_steps(batches)
-        if settings.compile:
-            experiment.network.compile()
-        self.module = experiment.module(self.total_steps)
-        columns = ["lr", "train/loss", *(f"train/{term}" for term in experiment.loss.terms), "val/loss",
-                   *(f"val/{name}" for name in self.module.scores["val_split"].names)]  # fmt: skip
-        self.recorder = Recorder(MetricsLog(run.metrics, columns), self.module.monitor, settings.log_every)
-        self.checkpointer = Checkpointer(run.checkpoints, self.recorder, signals, settings.checkpoint_every)
-        self.progress = ProgressReport(console, self.recorder)
-        panels = SamplePanels(run, self.data.classes, self.module.fed, settings.panels_every)
-        # the checkpointer comes last: its checkpoint holds what the others have noted
-        limits = Limits(self.total_steps, settings.val_every)
-        callbacks = [limits, self.recorder, panels, self.progress, self.checkpointer]
-        self.trainer = make_trainer(settings, batches, run.path, callbacks, loggers, AtomicCheckpointIO())
-        self.data.position = self._position
+        self.config, self.settings, self.experiment, self.run = config, settings, experiment, run
+        self.loggers, self.signals, self.console, self.resumption = loggers, signals, console, resumption
 
-    def _position(self) -> tuple[int, int]:
-        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-
-    def run_all(self, resumed: bool) -> dict[str, Any]:
+    def work(self) -> dict[str, Any]:
         """Train, test, and write results, plots and tables."""
-        self._header(resumed)
-        began = time.perf_counter()
-        self.run.write_text(self.run.environment, _environment_text(self.trainer, self.config, self.data))
-        checkpoint = newest_good(self.run.checkpoints) if resumed else None
+        for folder in (self.run.path, self.run.hydra, self.run.checkpoints):
+            sweep_temporary(folder)
+        checkpoint = newest_good(self.run.checkpoints) if self.resumption else None
         if checkpoint is not None:
             restore_best(checkpoint)
-        self.trainer.fit(self.module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
-        self.progress.close()
-        scores = self._evaluate_best()
-        results = collect_results(self.recorder, scores, self.module, self.trainer, self.data)
-        results["seconds"] = time.perf_counter() - began
+        facts = conditions(self.settings, self.config["seed"], self.experiment.data)
+        resumes = self.resumption.recorded(checkpoint) if self.resumption else []
+        write_json(self.run.environment, {**facts, "resumes": resumes})
+        with Peers(self.config, self.run, self.settings.devices, checkpoint):
+            session = self._fitted(checkpoint)
+            scores = session.evaluate_best()
+        results = collect_results(session.recorder, scores, session.module, session.trainer, session.data)
+        results |= {"seconds": session.recorder.seconds, "resumes": resumes, "rollbacks": session.module.rollbacks,
+                    "stopped_early": session.patience.over}  # fmt: skip
         self.run.write_results(results)
         draw_curves(self.run.metrics, self.run.plots)
         self._say_results(results)
         return results
 
-    def _evaluate_best(self) -> dict[str, dict[str, float]]:
-        """Return the val and test scores of the best epoch's weights; the test is run once, here."""
-        best = self.run.checkpoints / BEST
-        if not best.is_file():
-            raise CheckpointError("training ended without a validation, so there is no best checkpoint to test")
-        self.module.load_state_dict(with_statistics(load_safely(best, self.module.device)["state_dict"], self.module))
-        scores = {}
-        for split in ("val", "test"):
-            scores[split], metric = score_split(self.trainer, self.module, self.data, split)
-            write_per_image(self.run.per_image(split), metric, self.data.classes)
-            if split == "test" and metric.masks is not None:
-                counts = metric.masks.counts.cpu().numpy()
-                draw_confusion(counts, self.data.classes, self.run.plots / "confusion.png")
-        return scores
+    def _fitted(self, checkpoint: Path | None) -> Session:
+        """Return the session that has trained to the end, after as many rollbacks as it took."""
+        rollbacks = 0
+        while True:
+            session = Session(self.config, self.settings, self.experiment, self.run, self.signals, self.console,
+                              self.loggers, rollbacks=rollbacks)  # fmt: skip
+            if not rollbacks:
+                self._header(session)
+            try:
+                session.fit(checkpoint)
+                return session
+            except NonFiniteError as error:
+                if self.settings.non_finite != "rollback":
+                    raise
+                rollbacks = session.module.rollbacks + 1
+                if rollbacks > MOST_ROLLBACKS:
+                    raise NonFiniteError(f"{error}; the run went back {MOST_ROLLBACKS} times before") from None
+                log.warning("%s; going back to it with half the learning rate (%d)", error, rollbacks)
+            checkpoint = newest_good(self.run.checkpoints) if step_checkpoints(self.run.checkpoints) else None
+            self.experiment = build_experiment(self.config)
+            self.experiment.read_data()
 
-    def _header(self, resumed: bool) -> None:
-        parameters = sum(parameter.numel() for parameter in self.module.network.parameters())
-        chosen = self.config["name"]
-        log.info("%s %s: %s parameters, %s", "resuming" if resumed else "training", chosen, f"{parameters:,}",
-                 self.settings.where(self.trainer))  # fmt: skip
+    def _header(self, session: Session) -> None:
+        parameters = sum(parameter.numel() for parameter in session.module.network.parameters())
+        log.info("%s %s: %s parameters, %s", "resuming" if self.resumption else "training", self.config["name"],
+                 f"{parameters:,}", self.settings.where())  # fmt: skip
+        if self.resumption:
+            self.resumption.say()
         for split in ("train", "val", "test"):
-            log.info("  %-5s %s", split, self.data.describe(split))
-        log.info("  %s steps of %d images, run folder %s", f"{self.total_steps:,}", self.data.batch_size, self.run.path)
+            log.info("  %-5s %s", split, session.data.describe(split))
+        log.info("  %s steps of %d images, run folder %s", f"{session.total_steps:,}", session.data.batch_size,
+                 self.run.path)  # fmt: skip
 
     def _say_results(self, results: Mapping[str, Any]) -> None:
-        print_summary(self.console, results, self.data.classes)
+        print_summary(self.console, results, self.experiment.data.classes)
         speed = results["images_per_second"]
         log.info(
             "best epoch %d; %s; %s in %s; %s", results["best_epoch"] + 1,
             "speed unknown" if speed is None or math.isnan(speed) else f"{speed:.0f} images/s trained",
             f"{results['images_trained']:,} images", duration(results["seconds"]), f"run folder {self.run.path}",
         )  # fmt: skip
-
-
-def score_split(
-    trainer: pl.Trainer, module: SegmentationModule, data: SegmentationData, split: str
-) -> tuple[dict[str, float], SplitScores]:
-    """Return the scores of `val` or `test` with the module's weights, and the metrics that hold the counts."""
-    evaluate = trainer.validate if split == "val" else trainer.test
-    evaluate(module, datamodule=data, verbose=False)
-    return module.finish_split(split)
-
-
-def _environment_text(trainer: pl.Trainer, config: Mapping[str, Any], data: Any) -> str:
-    device = trainer.strategy.root_device
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    content = {
-        **machine(),
-        "versions": versions(),
-        "device": str(device),
-        "gpu": gpu,
-        "cuda": torch.version.cuda if gpu else None,
-        "cudnn": torch.backends.cudnn.version() if gpu else None,
-        "threads": torch.get_num_threads(),
-        "world_size": trainer.world_size,
-        "precision": str(trainer.precision),
-        "seed": config["seed"],
-        "data_fingerprint": {split: data.fingerprint(split) for split in ("train", "val", "test")},
-    }
-    return json.dumps(content, indent=2) + "\n"

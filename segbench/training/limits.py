@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from segbench.training.module import Batch
+from segbench.training.recorder import Recorder
 
 
 class Limits(pl.Callback):
@@ -35,6 +36,28 @@ class Limits(pl.Callback):
             trainer.should_stop = True
 
 
-def ends_epoch(trainer: pl.Trainer) -> bool:
-    """Whether the validation comes next: the step was the last one of the epoch, or of the training."""
-    return trainer.is_last_batch or trainer.should_stop
+class Patience(pl.Callback):
+    """Ends training when the best epoch is too long ago (Prechelt, "Early stopping, but when?", 1998).
+
+    It has no state of its own, so a resume cannot get it wrong.
+
+    Args:
+        recorder: Counts the validations since the best one; it comes before this one among the callbacks.
+        patience: Validations without a better score after which training ends; None for never.
+    """
+
+    def __init__(self, recorder: Recorder, patience: int | None) -> None:
+        self.recorder, self.patience = recorder, patience
+
+    @property
+    def over(self) -> bool:
+        """Whether training has ended for this reason."""
+        return self.patience is not None and self.recorder.waited >= self.patience
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Do not go on with a run that was stopped between its last checkpoint and its results."""
+        trainer.should_stop = self.over
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Ask for the end."""
+        trainer.should_stop = trainer.should_stop or self.over

@@ -15,6 +15,8 @@ from segbench.core.errors import DataError
 from segbench.core.rng import torch_seed
 from segbench.losses.base import Loss
 from segbench.metrics.split_scores import SplitScores
+from segbench.training.average import AveragedNetwork
+from segbench.training.finite import FiniteCheck
 from segbench.training.monitor import Monitor
 from segbench.training.resolution import Resolution
 from segbench.training.schedules import Schedule
@@ -40,6 +42,8 @@ class SegmentationModule(pl.LightningModule):
         seed: Key of everything random in a step, such as dropout.
         channels_last: Memory layout of images and weights.
         resolution: Sizes that training images are shrunk to, by epoch; None for none.
+        ema: Decay of a moving average of the weights, which is then what is validated, tested and used; None for none.
+        non_finite: What a NaN or infinite training loss does, see `FiniteCheck`.
     """
 
     mean: Tensor
@@ -60,10 +64,14 @@ class SegmentationModule(pl.LightningModule):
         seed: int = 0,
         channels_last: bool = True,
         resolution: Resolution | None = None,
+        ema: float | None = None,
+        non_finite: str = "raise",
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
+        self.average = None if ema is None else AveragedNetwork(self.network, ema)
+        self.finite, self.rollbacks = FiniteCheck(non_finite), 0
         self.loss, self.make_optimizer, self.schedule, self.total_steps = loss, make_optimizer, schedule, total_steps
         self.fed, self.seed = input_names(inputs), seed
         # part of the checkpoint, so that a run does not need the pretrained weights again to know its normalisation
@@ -81,12 +89,13 @@ class SegmentationModule(pl.LightningModule):
         """Return the predictions of a batch whose pictures are uint8 or float in 0..255, `[B,3,H,W]`."""
         pictures = [(batch[name].float() - self.mean) / self.std for name in self.fed]
         image = torch.cat(pictures, dim=1) if len(pictures) > 1 else pictures[0]
-        return self.network(image.contiguous(memory_format=self.memory_format))
+        network = self.network if self.training or self.average is None else self.average
+        return network(image.contiguous(memory_format=self.memory_format))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step from its position and set its learning rate: both are functions of where training is."""
         torch.manual_seed(torch_seed("step", self.seed, self.current_epoch, batch_idx, self.global_rank))
-        factor = self.schedule.factor(self.global_step, self.total_steps)
+        factor = self.schedule.factor(self.global_step, self.total_steps) / 2**self.rollbacks
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = group.setdefault("base_lr", group["lr"]) * factor
 
@@ -94,8 +103,26 @@ class SegmentationModule(pl.LightningModule):
         """Return the loss, and its terms for the log."""
         if self.resolution is not None:
             batch = self.resolution.shrink(batch, self.current_epoch, self.trainer.max_epochs or 1)
+        self.finite.before_forward(self.network)
         loss, terms = self.loss(self(batch), widen(batch))
+        self.finite.note(loss, batch["index"])
         return {"loss": loss, "terms": terms}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Do not let a loss that is not finite reach the weights."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.finite.before_step(
+            f"in epoch {self.current_epoch} at step {self.global_step + 1}",
+            self.network,
+            lambda index: data.describe_sample("train", index),
+            self._any,
+        )
+
+    def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
+        """Step, then move the average."""
+        super().optimizer_step(*arguments, **settings)
+        if self.average is not None:
+            self.average.update(self.network, self.global_step)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Score a batch of the validation split and return the predictions."""
@@ -125,10 +152,20 @@ class SegmentationModule(pl.LightningModule):
         scores, outside = metric.compute(), metric.out_of_range()
         if outside:
             raise DataError(f"the masks of {split} hold {outside:,} pixels whose id is neither a class nor 255")
-        total, images = torch.stack(self.eval_loss.pop(split)).sum(0).tolist()
+        total, images = self.eval_loss.pop(split)[0].tolist()
         if math.isnan(scores[self.monitor.name]):
             raise DataError(f"the {split} split has no labelled pixel, so there is nothing to score")
         return {"loss": total / images, **scores}, metric
+
+    def _sum(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes."""
+        return self.trainer.strategy.reduce(values, reduce_op="sum")  # type: ignore[return-value]
+
+    def _any(self, value: bool) -> bool:
+        """Whether `value` is true in any process."""
+        if self.trainer.world_size == 1:
+            return value
+        return self._sum(torch.tensor([float(value)], device=self.device)).item() > 0
 
     def on_validation_epoch_start(self) -> None:
         """Forget the counts of the epoch before."""
@@ -138,7 +175,23 @@ class SegmentationModule(pl.LightningModule):
         """Forget the counts of an earlier test."""
         self._reset("test")
 
+    def on_validation_epoch_end(self) -> None:
+        """Join what all processes have counted."""
+        self._join("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Join what all processes have counted."""
+        self._join("test")
+
+    def _join(self, split: str) -> None:
+        self.scores[f"{split}_split"].gather()
+        self.eval_loss[split] = [self._sum(torch.stack(self.eval_loss[split]).sum(0))]
+
     def _reset(self, split: str) -> None:
+        # several processes each have statistics of their own, which training does not use: the first one's count
+        if self.trainer.world_size > 1:
+            for buffer in [*self.network.buffers(), *(self.average.buffers() if self.average else ())]:
+                torch.distributed.broadcast(buffer, 0)
         self.scores[f"{split}_split"].reset()
         self.eval_loss.pop(split, None)
 
@@ -146,6 +199,7 @@ class SegmentationModule(pl.LightningModule):
         """Add the schedule's state, and whether the epoch is over."""
         progress = self.trainer.fit_loop.epoch_progress.current
         checkpoint["schedule"] = self.schedule.state_dict()
+        checkpoint["non_finite"] = {"skipped": self.finite.skipped, "rollbacks": self.rollbacks}
         checkpoint["epoch_is_over"] = progress.processed > progress.completed
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -155,6 +209,8 @@ class SegmentationModule(pl.LightningModule):
         """
         with_statistics(checkpoint["state_dict"], self)
         self.schedule.load_state_dict(checkpoint["schedule"])
+        met = checkpoint.get("non_finite", {"skipped": 0, "rollbacks": 0})
+        self.finite.skipped, self.rollbacks = met["skipped"], max(self.rollbacks, met["rollbacks"])
         if checkpoint["epoch_is_over"]:
             progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
             epochs = progress["current"]["processed"]

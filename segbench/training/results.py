@@ -40,12 +40,14 @@ def collect_results(
     for name, value in scores["test"].items():
         metrics[f"test/{name}"] = {"best": value, "last": value, "best_epoch": recorder.best_epoch}
     parameters = list(module.network.parameters())
+    masks = module.scores["test_split"].masks
     return {
         "metrics": metrics,
         "monitor": recorder.monitor.key,
         "best_epoch": recorder.best_epoch,
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
+        "validations_since_best": recorder.waited,
         "images_trained": trainer.global_step * data.batch_size * trainer.accumulate_grad_batches,
         "parameters": sum(parameter.numel() for parameter in parameters),
         "trained_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
@@ -53,6 +55,7 @@ def collect_results(
         "images_per_second": recorder.images_per_second * trainer.world_size,
         "peak_memory_bytes": peak_memory(module.device),
         "classes": data.classes,
+        "confusion": {} if masks is None else {"test": masks.counts.tolist()},
         "data_fingerprint": {split: data.fingerprint(split) for split in ("train", "val", "test")},
     }
 

@@ -14,7 +14,7 @@ from segbench.metrics.confusion import predicted_ids
 from segbench.report.panels import draw_panel, sample_row
 from segbench.runs.folder import RunFolder
 from segbench.training.module import Batch
-from segbench.training.recorder import in_training
+from segbench.training.phase import in_training
 
 
 class SamplePanels(pl.Callback):

@@ -7,13 +7,15 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.plugins.io import CheckpointIO
+from pytorch_lightning.strategies import DDPStrategy
 
 from segbench.core.errors import ConfigError, nearest
 
@@ -21,10 +23,17 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true")
 SETTLED = (
     ".*smaller than the logging interval.*",  # metrics.csv has a row at the end of every epoch in any case
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own call into torch
+    ".*broadcast_buffers. is deprecated.*",  # its successor is not in every torch that is supported
 )
 """Warnings of Lightning about what is a choice of this project, or not for its users to mend."""
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+STRATEGIES = ("auto", "ddp")
+NON_FINITE = ("raise", "skip", "rollback")
+THREADS = torch.get_num_threads()
+"""What torch takes by itself: the number of cores."""
+PEER_TIMEOUT = timedelta(minutes=10)
+"""How long a process of several waits for the others before it gives up."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,10 @@ class TrainerSettings:
     checkpoint_every: int
     panels_every: int
     threads: int | None
+    checkpoint_minutes: float = 0
+    ema: float | None = None
+    patience: int | None = None
+    non_finite: str = "raise"
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> TrainerSettings:
@@ -57,18 +70,31 @@ class TrainerSettings:
             raise ConfigError(f"trainer does not hold the settings that it should: {error}") from None
 
     def __post_init__(self) -> None:
-        for name, valid in (("precision", PRECISIONS), ("accelerator", ACCELERATORS)):
+        choices = {
+            "precision": PRECISIONS,
+            "accelerator": ACCELERATORS,
+            "strategy": STRATEGIES,
+            "non_finite": NON_FINITE,
+        }
+        for name, valid in choices.items():
             value = getattr(self, name)
             if value not in valid:
                 raise ConfigError(f"there is no trainer.{name} '{value}'{nearest(value, valid)}")
-        for name in ("max_epochs", "max_steps", "devices", "accumulate", "val_every", "log_every", "threads"):
+        whole = ("max_epochs", "max_steps", "devices", "accumulate", "val_every", "log_every", "threads", "patience")
+        for name in (*whole, "checkpoint_every", "panels_every"):
+            value, least = getattr(self, name), int(name in whole)
+            if value is not None and not (_is_number(value, int) and value >= least):
+                raise ConfigError(f"trainer.{name} must be a whole number of at least {least}, got {value}")
+        for name in ("checkpoint_minutes", "gradient_clip"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"trainer.{name} must be at least 1, got {value}")
-        for name in ("checkpoint_every", "panels_every", "gradient_clip"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise ConfigError(f"trainer.{name} must not be negative, got {value}")
+            if value is not None and not (_is_number(value, int | float) and 0 <= value < float("inf")):
+                raise ConfigError(f"trainer.{name} must be a number of at least 0, got {value}")
+        if self.ema is not None and not (_is_number(self.ema, float) and 0 < self.ema < 1):
+            raise ConfigError(f"trainer.ema is the decay of an average in (0, 1), such as 0.999, got {self.ema}")
+        if self.non_finite == "rollback" and self.devices > 1:
+            raise ConfigError(
+                "trainer.non_finite=rollback works with one process; use skip with trainer.devices above 1"
+            )
         if self.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
             raise ConfigError(
                 f"trainer.accelerator={self.accelerator}, but torch sees no GPU here; use trainer=default"
@@ -81,8 +107,17 @@ class TrainerSettings:
         torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it did not write
         torch.backends.cudnn.benchmark = not self.deterministic
         torch.set_float32_matmul_precision("highest" if self.deterministic else "high")
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
+        shared = self.devices if self.device == "cpu" else 1
+        torch.set_num_threads(self.threads or max(1, THREADS // shared))
+
+    @property
+    def device(self) -> str:
+        """The kind of device that the training runs on: cpu, cuda or mps."""
+        if self.accelerator in ("gpu", "cuda") or (self.accelerator == "auto" and torch.cuda.is_available()):
+            return "cuda"
+        if self.accelerator == "mps" or (self.accelerator == "auto" and torch.backends.mps.is_available()):
+            return "mps"
+        return "cpu"
 
     def total_steps(self, batches: int) -> int:
         """Return the optimizer steps of the whole training, with `batches` in an epoch."""
@@ -96,30 +131,33 @@ class TrainerSettings:
     def _steps(self, batches: int) -> int:
         return -(-batches // self.accumulate)
 
-    def where(self, trainer: pl.Trainer) -> str:
+    def where(self) -> str:
         """Return where and how the training runs, in a few words."""
-        device = trainer.strategy.root_device
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-        several = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
+        name = torch.cuda.get_device_name() if self.device == "cuda" else f"{torch.get_num_threads()} CPU threads"
+        several = f", {self.devices} processes" if self.devices > 1 else ""
         return f"{name}{several}, {self.precision}"
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def make_trainer(
     settings: TrainerSettings, batches: int, folder: Path, callbacks: list[Any], loggers: list[Any], io: CheckpointIO
 ) -> pl.Trainer:
     """Return a Trainer that only loops: files, progress, sampling and signals are this project's own."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     for message in SETTLED:
         warnings.filterwarnings("ignore", message=message)
-    plugins: list[Any] = [io]
-    if SLURMEnvironment.detect():
-        plugins.append(SLURMEnvironment(auto_requeue=False))
+    strategy: Any = "auto"
+    if settings.devices > 1:  # buffers are sent before an evaluation instead: see SegmentationModule
+        strategy = DDPStrategy(broadcast_buffers=False, timeout=PEER_TIMEOUT)
     return pl.Trainer(
         max_epochs=settings.epochs(batches),
         accelerator=settings.accelerator,
         devices=settings.devices,
-        strategy=settings.strategy,
+        strategy=strategy,
         precision=settings.precision,  # type: ignore[arg-type]
         deterministic=settings.deterministic,
         accumulate_grad_batches=settings.accumulate,
@@ -134,5 +172,5 @@ def make_trainer(
         default_root_dir=folder,
         callbacks=callbacks,
         logger=loggers or False,
-        plugins=plugins,
+        plugins=[io, LightningEnvironment()],  # not SLURM's: it would requeue from within a signal handler
     )

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a flag that training looks at between steps; the second one stops at once."""
+"""Ctrl-C, SIGTERM and a scheduler's notice: a flag that training looks at between steps; the second stops at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+from segbench.core.errors import Interrupted
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGUSR2: 143}
+"""Signals that stop a run, with the process's exit status."""
+
+NOTICES = (signal.SIGUSR1, signal.SIGUSR2)
+"""What schedulers send some time before they end a job: SLURM's `--signal=USR1@90`, submitit."""
 
 
 class StopSignals:
@@ -23,6 +29,10 @@ class StopSignals:
     def exit_code(self) -> int:
         """The exit status that tells the parent which signal stopped the run."""
         return EXIT_CODES[self.received] if self.received else 0
+
+    def interrupted(self, message: str, exit_code: int) -> Interrupted:
+        """Return the error that ends the run."""
+        return Interrupted(message, exit_code, requeue=self.received in NOTICES)
 
     def __enter__(self) -> StopSignals:
         if (
@@ -53,3 +63,12 @@ class StopSignals:
             os._exit(EXIT_CODES[signal.Signals(number)])
         self.received = signal.Signals(number)
         os.write(2, b"\nstopping after this step with a checkpoint; press again to stop at once\n")
+
+
+class Unheard(StopSignals):
+    """What the further processes of a run do about signals: nothing, they hear from the first one when to stop."""
+
+    def install(self) -> None:
+        """Ignore them, again where a library has set a handler."""
+        for number in EXIT_CODES:
+            signal.signal(number, signal.SIG_IGN)

@@ -282,3 +282,10 @@ def test_an_experiment_is_an_overlay(command, tiny):
     assert command("experiment=better/fgbg_unet", *tiny).code == 0
     (run,) = runs()
     assert "inputs: image+background" in (run / "config.yaml").read_text()
+
+
+def test_debug_does_everything_with_a_handful_of_steps(process, tiny):
+    outcome = process(*tiny, check=0)
+    (results,) = Path(process.folder).rglob("results.json")
+    assert json.loads(results.read_text())["steps"] == 4
+    assert "run folder" in outcome.out

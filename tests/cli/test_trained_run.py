@@ -90,7 +90,7 @@ def test_a_run_without_its_best_checkpoint_or_with_another_network(segbench, run
             "{data: 1, model: 5, loss: 1, optimizer: 1, scheduler: 1, trainer: {}, seed: 0, task: mask, inputs: image}",
             "must describe a part",
         ),
-        ("x" * 1_000_001, "larger than any configuration"),
+        ("x" * 1_000_001, "larger than the"),
     ],
 )
 def test_a_hostile_configuration_is_refused(segbench, run, text, message):

@@ -1,0 +1,109 @@
+"""`verify`: a run made again from its folder, and held against what it recorded, to the last bit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from segbench.config.saved import read_saved_config, with_changes
+from segbench.core.errors import ConfigError, SegbenchError
+from segbench.runs.folder import RunFolder, open_run, read_json
+from segbench.runs.metrics_log import read_metrics
+
+FREE = ("images_per_second", "peak_memory_bytes", "seconds", "resumes")
+"""Entries of results.json that are about the machine at that time."""
+
+
+class NotReproducedError(SegbenchError):
+    """The run was made again, and came out otherwise."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of it. steps: checkpoints whose weights were compared. other: where the first difference is."""
+
+    steps: int
+    rows: int
+    other: str | None
+
+
+def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], console: Console) -> None:
+    """Train a run again in a temporary folder, and say whether weights, metrics and results are the same bits.
+
+    Args:
+        path: The run folder; nothing in it is changed.
+        changes: Settings as `key=value`, such as `data.root=DIR` where the data was moved.
+        plugins: The person's own packages that the run may name.
+        console: Where to report.
+
+    Raises:
+        ConfigError: if there is no run with a finished epoch.
+        NotReproducedError: if anything differs, with the first step from which it does.
+    """
+    run = open_run(path)
+    config = with_changes(read_saved_config(run.config), changes)
+    config |= {"plugins": list(plugins), "logger": {}, "resume": {"force": False}}
+    if not run.digests.is_file():
+        raise ConfigError(f"{run.path} has no digests.csv: it has not finished an epoch, so there is nothing to verify")
+    before = read_json(run.environment) if run.environment.is_file() else {}
+    if config["trainer"].get("threads") is None and before.get("device") == "cpu":
+        config["trainer"] = {**config["trainer"], "threads": before.get("threads")}
+    with tempfile.TemporaryDirectory(prefix="segbench-verify-") as folder:
+        again = RunFolder(Path(folder) / "run")
+        from segbench.training.fit import train  # torch
+
+        train(config, again, lambda run: run.create(), Console(quiet=True))
+        verdict = compare_runs(run, again)
+        inexact = _conditions(before, read_json(again.environment))
+    _report(run, verdict, inexact, console)
+
+
+def _conditions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    from segbench.training.conditions import differences
+
+    past = [reason for resume in before.get("resumes", []) for reason in (*resume["forced"], *resume["inexact"])]
+    return [*differences(before, now), *(f"{reason} at a resume" for reason in past)]
+
+
+def compare_runs(run: RunFolder, again: RunFolder) -> Verdict:
+    """Return where two runs of one experiment first differ: weights, then the metrics table, then the results."""
+    from segbench.training.digests import read_digests
+
+    weights, mine = read_digests(run.digests), read_digests(again.digests)
+    common = sorted({*weights} & {*mine})
+    known = {(row["split"], row["epoch"], row["step"]): row for row in read_metrics(run.metrics)}
+    rows = [(known[key], row) for row in read_metrics(again.metrics)
+            if (key := (row["split"], row["epoch"], row["step"])) in known]  # fmt: skip
+    found = [(step, f"the weights at step {step}") for step in common if weights[step] != mine[step]]
+    for old, new in rows:
+        found += [(int(old["step"]), f"{name} at step {old['step']}: {old.get(name)} then, {new.get(name)} now")
+                  for name in sorted({*old, *new}) if old.get(name) != new.get(name)]  # fmt: skip
+    other = min(found)[1] if found else _other_results(run, again)
+    return Verdict(len(common), len(rows), other)
+
+
+def _other_results(run: RunFolder, again: RunFolder) -> str | None:
+    if not run.results.is_file():
+        return None
+    then, now = run.read_results(), again.read_results()
+    for name in ("data_fingerprint", *sorted({*then, *now})):
+        if name not in FREE and then.get(name) != now.get(name):
+            return f"'{name}' in results.json"
+    return None
+
+
+def _report(run: RunFolder, verdict: Verdict, inexact: list[str], console: Console) -> None:
+    reasons = f"; what is not as it was then: {', '.join(inexact)}" if inexact else ""
+    if not verdict.steps:
+        raise NotReproducedError(f"{run.path} and its repeat have no checkpoint of the same step to compare{reasons}")
+    if verdict.other is not None:
+        raise NotReproducedError(f"{run.path} is not reproduced: the first difference is {verdict.other}{reasons}")
+    console.print(
+        f"reproduced: the weights at {verdict.steps} checkpoints, {verdict.rows} rows of metrics.csv and the results"
+        f" are the same bits as in {run.path}{reasons}", markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip

@@ -1,0 +1,46 @@
+"""Whether two configurations are of the same experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+PLACES = ("root", "foregrounds", "backgrounds", "mnist", "cifar", "images", "annotations", "cache", "depth_folder")
+"""Where data lies, by its setting's name: it may have been moved, its fingerprint says whether it is the same."""
+
+FREE = ("data.num_workers", "data.pin_memory", "data.download", *(f"data.{name}" for name in PLACES),
+        "logger", "name", "about", "plugins", "resume")  # fmt: skip
+"""Settings that may change at a resume; all others but those of the trainer decide what is trained, and must stay."""
+
+TRAINED = ("precision", "accumulate", "gradient_clip", "val_every", "ema")
+"""Settings of the trainer that decide what is trained as well."""
+
+
+def differing_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the settings in which `now` is another experiment than `before`, such as `loss.smooth (1.0 -> 0.5)`.
+
+    Args:
+        before: The configuration that a run was started with, plain and resolved.
+        now: The one that it would be continued with.
+    """
+    old, new = flatten(before), flatten(now)
+    if now["task"] == "mask":  # what concerns depth is not used, and runs of earlier versions do not have it
+        old, new = ({k: v for k, v in part.items() if not k.startswith("loss.depth")} for part in (old, new))
+    trained = [f"trainer.{name}" for name in TRAINED]
+    if now["resolution"] is not None:  # its phases are shares of the length
+        trained += ["trainer.max_epochs", "trainer.max_steps"]
+    return [
+        f"{key} ({old.get(key)} -> {new.get(key)})"
+        for key in sorted({*old, *new})
+        if (key in trained or not key.startswith((*FREE, "trainer."))) and old.get(key) != new.get(key)
+    ]
+
+
+def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dotted keys."""
+    if not isinstance(node, dict):
+        return {prefix: node}
+    found: dict[str, Any] = {}
+    for name, value in node.items():
+        found.update(flatten(value, f"{prefix}.{name}" if prefix else str(name)))
+    return found

@@ -1,0 +1,103 @@
+"""What happens when the training loss is NaN or infinite: known before the optimizer's step, not after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from segbench.core.errors import NonFiniteError
+
+MOST_SKIPPED = 10
+"""Steps of a run that `trainer.non_finite=skip` leaves out before it gives up."""
+
+NAMED = 8
+"""Most samples that a message names."""
+
+
+class FiniteCheck:
+    """Looks at the loss of every batch before the optimizer uses its gradient.
+
+    On a GPU the answer travels to the host while the backward pass runs, so that looking at it hardly waits.
+
+    Args:
+        policy: `raise` stops the run; `skip` leaves the step out, `MOST_SKIPPED` times in a run; `rollback` stops as
+            well, and `fit.train` starts again from the last checkpoint with half the learning rate.
+    """
+
+    def __init__(self, policy: str = "raise") -> None:
+        self.policy, self.skipped = policy, 0
+        self._pending: list[tuple[Tensor, torch.cuda.Event | None, Tensor, Tensor]] = []
+        self._buffers: list[Tensor] = []
+
+    def before_forward(self, network: nn.Module) -> None:
+        """Keep the statistics of batch normalisation, which the forward pass changes, for a step that is left out."""
+        if self.policy == "skip" and not self._pending:
+            self._buffers = [buffer.clone() for buffer in network.buffers()]
+
+    def note(self, loss: Tensor, index: Tensor) -> None:
+        """Take note of a batch's loss and of the numbers `[B]` of its samples."""
+        loss = loss.detach()
+        if loss.device.type != "cuda":
+            self._pending.append((loss.isfinite(), None, loss, index))
+            return
+        answer = torch.empty((), dtype=torch.bool, pin_memory=True)
+        answer.copy_(loss.isfinite(), non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self._pending.append((answer, event, loss, index))
+
+    def before_step(
+        self,
+        where: str,
+        network: nn.Module,
+        describe: Callable[[int], str],
+        agree: Callable[[bool], bool] = bool,
+    ) -> None:
+        """Let the step pass, leave it out, or raise.
+
+        Args:
+            where: Epoch and step, for the message.
+            network: What the optimizer would change; without gradients it changes nothing.
+            describe: Returns what a training sample is.
+            agree: Whether any process has met one.
+
+        Raises:
+            NonFiniteError: naming the loss and the samples of the batch.
+        """
+        bad = [(loss, index) for answer, event, loss, index in self._pending if not _arrived(answer, event)]
+        self._pending.clear()
+        if self.policy != "skip":
+            if bad:
+                raise NonFiniteError(_message(*bad[0], where, describe))
+            return
+        if not agree(bool(bad)):
+            return
+        self.skipped += 1
+        if self.skipped > MOST_SKIPPED:
+            what = _message(*bad[0], where, describe) if bad else f"the training loss of another process broke {where}"
+            raise NonFiniteError(f"{what}; {MOST_SKIPPED} steps were left out before")
+        for parameter in network.parameters():
+            parameter.grad = None
+        for buffer, before in zip(network.buffers(), self._buffers, strict=False):
+            buffer.copy_(before)
+
+
+def _arrived(answer: Tensor, event: torch.cuda.Event | None) -> bool:
+    if event is not None:
+        event.synchronize()
+    return bool(answer)
+
+
+def _message(loss: Tensor, index: Tensor, where: str, describe: Callable[[int], str]) -> str:
+    numbers = index.tolist()
+    names = ", ".join(describe(number) for number in numbers[:NAMED])
+    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
+    return f"the training loss became {loss.item()} {where}, on the samples {names}{more}"
+
+
+def all_finite(module: nn.Module) -> bool:
+    """Whether every weight and buffer of a module is finite."""
+    floats = [tensor for tensor in module.state_dict().values() if torch.is_floating_point(tensor)]
+    return bool(torch.stack([tensor.isfinite().all() for tensor in floats]).all())

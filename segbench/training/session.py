@@ -1,0 +1,132 @@
+"""One session of a training in one process: fit, choose the best epoch, test it. Several make up a resumed run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from rich.console import Console
+
+from segbench.core.errors import CheckpointError, NonFiniteError
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.metrics.split_scores import SplitScores
+from segbench.report.curves import draw_confusion
+from segbench.runs.folder import RunFolder
+from segbench.runs.metrics_log import MetricsLog
+from segbench.training.checkpoint_io import AtomicCheckpointIO, load_safely, step_checkpoints
+from segbench.training.checkpointer import BEST, Checkpointer
+from segbench.training.digests import DigestLog
+from segbench.training.experiment import Experiment
+from segbench.training.limits import Limits, Patience
+from segbench.training.module import SegmentationModule, with_statistics
+from segbench.training.progress import ProgressReport
+from segbench.training.recorder import Recorder
+from segbench.training.results import write_per_image
+from segbench.training.sample_panels import SamplePanels
+from segbench.training.settings import TrainerSettings, make_trainer
+from segbench.training.signals import StopSignals
+
+
+class Session:
+    """The parts of an experiment put together with a trainer and its callbacks.
+
+    Args:
+        config: The configuration as plain data.
+        settings: Its trainer's settings.
+        experiment: The parts, with their data read.
+        run: The run folder; only the first of several processes writes into it.
+        signals: Tells when to stop.
+        console: Where progress goes; None for nowhere.
+        loggers: Lightning's loggers beside metrics.csv.
+        rank: The number of this process.
+        rollbacks: How often the run has gone back to a checkpoint; each time halves the learning rate.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        settings: TrainerSettings,
+        experiment: Experiment,
+        run: RunFolder,
+        signals: StopSignals,
+        console: Console | None = None,
+        loggers: list[Any] | None = None,
+        rank: int = 0,
+        rollbacks: int = 0,
+    ) -> None:
+        self.config, self.settings, self.run, self.rank = config, settings, run, rank
+        self.experiment, self.data = experiment, experiment.data
+        batches = self.data.num_samples("train") // self.data.batch_size
+        self.total_steps = settings.total_steps(batches)
+        if settings.compile:
+            experiment.network.compile()
+        self.module = experiment.module(self.total_steps)
+        self.module.rollbacks = rollbacks
+        self.recorder = Recorder(self._table(), self.module.monitor, settings.log_every)
+        self.patience = Patience(self.recorder, settings.patience)
+        self.trainer = make_trainer(
+            settings, batches, run.path, self._callbacks(signals, console), loggers or [], AtomicCheckpointIO()
+        )
+        self.data.position = self._position
+
+    def _table(self) -> MetricsLog | None:
+        columns = ["lr", "train/loss", *(f"train/{term}" for term in self.experiment.loss.terms), "val/loss",
+                   *(f"val/{name}" for name in self.module.scores["val_split"].names)]  # fmt: skip
+        return MetricsLog(self.run.metrics, columns) if self.rank == 0 else None
+
+    def _callbacks(self, signals: StopSignals, console: Console | None) -> list[pl.Callback]:
+        settings = self.settings
+        checkpointer = Checkpointer(
+            self.run.checkpoints, self.recorder, signals, DigestLog(self.run.digests), settings.checkpoint_every,
+            settings.checkpoint_minutes,
+        )  # fmt: skip
+        shown: list[pl.Callback] = []
+        if self.rank == 0:
+            shown.append(SamplePanels(self.run, self.data.classes, self.module.fed, settings.panels_every))
+        if console is not None:
+            shown.append(ProgressReport(console, self.recorder))
+        # the checkpointer comes last: its checkpoint holds what the others have noted
+        return [Limits(self.total_steps, settings.val_every), self.recorder, self.patience, *shown, checkpointer]
+
+    def _position(self) -> tuple[int, int]:
+        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+
+    def fit(self, checkpoint: Path | None) -> None:
+        """Train, from the beginning or from a checkpoint; raises NonFiniteError with the last good one."""
+        try:
+            self.trainer.fit(self.module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
+        except NonFiniteError as error:
+            kept = step_checkpoints(self.run.checkpoints)
+            last = kept[-1] if kept else "none yet"
+            help = "a lower optimizer.lr or trainer.gradient_clip=1.0 may help"
+            raise NonFiniteError(f"{error}; {help}; the last good checkpoint: {last}") from None
+
+    def evaluate_best(self) -> dict[str, dict[str, float]]:
+        """Return the val and test scores of the best epoch's weights; the test is run once, here."""
+        best = self.run.checkpoints / BEST
+        if not best.is_file():
+            raise CheckpointError("training ended without a validation, so there is no best checkpoint to test")
+        self.module.load_state_dict(with_statistics(load_safely(best, self.module.device)["state_dict"], self.module))
+        scores = {}
+        for split in ("val", "test"):
+            scores[split], metric = score_split(self.trainer, self.module, self.data, split)
+            if self.rank == 0:
+                self._write_details(split, metric)
+        return scores
+
+    def _write_details(self, split: str, metric: SplitScores) -> None:
+        write_per_image(self.run.per_image(split), metric, self.data.classes)
+        if split == "test" and metric.masks is not None:
+            counts = metric.masks.counts.cpu().numpy()
+            draw_confusion(counts, self.data.classes, self.run.plots / "confusion.png")
+
+
+def score_split(
+    trainer: pl.Trainer, module: SegmentationModule, data: SegmentationData, split: str
+) -> tuple[dict[str, float], SplitScores]:
+    """Return the scores of `val` or `test` with the module's weights, and the metrics that hold the counts."""
+    evaluate = trainer.validate if split == "val" else trainer.test
+    evaluate(module, datamodule=data, verbose=False)
+    return module.finish_split(split)
