@@ -1,27 +1,34 @@
 """MNIST and CIFAR-10 as arrays, from the forms that people have them in; official training and test pictures apart.
 
 Read are: idx files (plain or .gz), .npz, folders of PNG, and torchvision's own folder, into which it can download.
-The CIFAR-10 pickles are only ever opened by torchvision, and only after their checksums were found right.
+The CIFAR-10 pickles are only ever opened by torchvision, and only after their checksums were found right. Archives are
+read in memory, only the members that are needed, and never more of one than its header announces.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segbench.core.errors import DataError
-from segbench.data.pictures import open_picture, read_all, read_rgb
+from segbench.data.pictures import read_all, read_rgb, together
 
 DIGIT, PHOTO = (28, 28), (32, 32, 3)
+MAX_BYTES = 1 << 30
+"""The largest array that is read; the training photos of CIFAR-10 have 154 MB."""
+
+MAX_MEMBERS = 100
 IDX_FILES = {
     "x_train": "train-images-idx3-ubyte",
     "y_train": "train-labels-idx1-ubyte",
@@ -134,56 +141,93 @@ def _read_idx(folder: Path) -> dict[str, np.ndarray]:
 
 def _read_idx_file(file: Path) -> np.ndarray:
     # the format: two zero bytes, 8 for bytes, the number of axes, each axis as 4 bytes big-endian, then the values
+    axes = 3 if "idx3" in file.name else 1
+    start, named = 4 + 4 * axes, "3 axes" if axes == 3 else "1 axis"
     try:
-        raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            head = stream.read(start)
+            if len(head) < start or head[:4] != bytes((0, 0, 8, axes)):
+                raise DataError(f"data.mnist: {file} is no idx file of bytes with {named}")
+            shape = tuple(np.frombuffer(head[4:], dtype=">u4").astype(int).tolist())
+            size = math.prod(shape)
+            if size > MAX_BYTES:
+                raise DataError(f"data.mnist: {file} announces {list(shape)} bytes, but {MAX_BYTES:,} are the most")
+            raw = stream.read(size + 1)  # one more than there should be, however large it is when unpacked
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"data.mnist: {file} cannot be read: {error}") from None
-    axes = 3 if "idx3" in file.name else 1
-    start = 4 + 4 * axes
-    if len(raw) < start or raw[:4] != bytes((0, 0, 8, axes)):
-        raise DataError(f"data.mnist: {file} is no idx file of bytes with {axes} ax{'es' if axes > 1 else 'is'}")
-    shape = tuple(np.frombuffer(raw[4:start], dtype=">u4").astype(int).tolist())
-    if len(raw) - start != int(np.prod(shape, dtype=np.int64)):
-        raise DataError(f"data.mnist: {file} should hold {list(shape)} bytes, has {len(raw) - start:,}; fetch it again")
-    return np.frombuffer(raw[start:], dtype=np.uint8).reshape(shape)
+    if len(raw) != size:
+        has = "more" if len(raw) > size else f"{len(raw):,}"
+        raise DataError(f"data.mnist: {file} should hold {list(shape)} bytes, has {has}; fetch it again")
+    return np.frombuffer(raw, dtype=np.uint8).reshape(shape)
 
 
 def _read_npz(key: str, file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            missing = [name for name in names if name not in archive]
+        with zipfile.ZipFile(file) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()[: MAX_MEMBERS + 1]}
+            if len(members) > MAX_MEMBERS:
+                raise ValueError(f"it has more than {MAX_MEMBERS} members")
+            missing = [name for name in names if name not in members]
             if missing:
-                has = ", ".join(archive.files)
+                has = ", ".join(members)[:200]
                 raise DataError(f"{key}: {file} has no {', '.join(missing)}, only {has}; it takes {WANTED[key]}")
-            return {name: archive[name] for name in names}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            return {name: _read_member(archive, members[name]) for name in names}
+    except (OSError, ValueError, EOFError, TypeError, MemoryError, NotImplementedError, RuntimeError,
+            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
         raise DataError(f"{key}: {file} cannot be read as .npz: {error}; it takes {WANTED[key]}") from None
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """Return an array of an archive; a ValueError refuses one that is, or claims to be, larger than it should be."""
+    if info.file_size > MAX_BYTES:
+        raise ValueError(f"{info.filename} has {info.file_size:,} bytes, but {MAX_BYTES:,} are the most")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{info.filename} is compressed in another way than numpy does")
+    with archive.open(info) as stream:
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, kind = read_header.get(np.lib.format.read_magic(stream), _unknown)(stream)
+        if math.prod(shape) * kind.itemsize > info.file_size:
+            raise ValueError(f"{info.filename} announces {list(shape)} values, which it cannot hold")
+    with archive.open(info) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _unknown(stream: Any) -> Any:
+    raise ValueError("it was written by a version of numpy that is not known")
 
 
 def _read_digit_folders(root: Path) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
+    listed: dict[str, list[Path]] = {}
     for split in ("train", "test"):
         folders = sorted(item for item in (root / split).glob("*") if item.is_dir())
         strange = [item.name for item in folders if item.name not in "0123456789"]
         if strange:
             raise DataError(f"data.mnist: {root / split} must hold folders 0 to 9, not {', '.join(strange[:20])}")
         files = [file for folder in folders for file in sorted(folder.glob("*.png"))]
-        arrays[f"x_{split}"] = _stack("data.mnist", files, _read_grey, DIGIT)
+        listed[split] = files
         arrays[f"y_{split}"] = np.array([int(file.parent.name) for file in files], dtype=np.uint8)
-    return arrays
+    return {**arrays, **_stacks("data.mnist", listed, _read_grey, DIGIT)}
 
 
 def _read_photo_folders(root: Path) -> dict[str, np.ndarray]:
     files = {split: sorted((root / split).glob("*/*.png")) for split in ("train", "test")}
-    return {f"x_{split}": _stack("data.cifar", paths, _read_colour, PHOTO) for split, paths in files.items()}
+    return _stacks("data.cifar", files, _read_colour, PHOTO)
 
 
 def _read_grey(file: Path) -> np.ndarray:
-    return np.array(open_picture(file).convert("L"))
+    return np.array(read_rgb(file).convert("L"))  # grey stays as it is
 
 
 def _read_colour(file: Path) -> np.ndarray:
     return np.array(read_rgb(file))
+
+
+def _stacks(
+    key: str, files: dict[str, list[Path]], read: Callable[[Path], np.ndarray], shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    train, test = together(*(partial(_stack, key, files[split], read, shape) for split in ("train", "test")))
+    return {"x_train": train, "x_test": test}
 
 
 def _stack(key: str, files: list[Path], read: Callable[[Path], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:

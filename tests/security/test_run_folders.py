@@ -1,0 +1,343 @@
+"""Somebody else's run folder: used without executing, hanging, writing outside it, or telling what it should not."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from segbench.commands.resume import resume_overrides
+from segbench.config.compose import parse
+from segbench.config.saved import MAX_BYTES, read_saved_config
+from segbench.core.errors import ConfigError
+from segbench.core.files import read_text_file
+from segbench.runs.folder import MAX_JSON, RunFolder
+
+TRAIN = Path(__file__).parents[2] / "train.py"
+VERBS = ("evaluate", "predict", "resume")
+LEVELS = "\n".join(f"b{n}: &b{n} [{','.join([f'*b{n - 1}'] * 10)}]" for n in range(1, 12))
+BOMB = f"b0: &b0 [x]\n{LEVELS}\n"
+"""Two kilobytes that would unfold to 10^11 strings."""
+
+NOT_PLAIN = {
+    "bomb": (BOMB, "it uses aliases"),
+    "python": ("model:\n  _target_: !!python/object/apply:os.system ['touch outside/pwned']\n", "it uses tags"),
+    "tag": ("seed: !!binary aGFsbG8=\n", "it uses tags"),
+    "deep": ("[" * 100_000, "recursion"),
+    "long": ("seed: " + "9" * 5000, "limit"),
+    "no date": ("seed: 2001-99-99", "month"),
+    "broken": ("a: [1, 2\nb: 'secret words", "no plain YAML"),
+    "list": ("- a\n", "is not the configuration of a run"),
+    "escape": ("\x1b]0;title\x07", "special characters are not allowed"),
+}
+
+
+def change_config(run, change):
+    loaded = yaml.safe_load((run / "config.yaml").read_text())
+    change(loaded)
+    (run / "config.yaml").write_text(yaml.safe_dump(loaded))
+
+
+def add_overrides(run, *words):
+    path = run / ".hydra/overrides.yaml"
+    path.write_text(yaml.safe_dump([*yaml.safe_load(path.read_text()), *words]))
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind"), [*(("evaluate", kind) for kind in NOT_PLAIN), ("resume", "bomb"), ("resume", "python")]
+)
+def test_a_configuration_that_is_no_plain_yaml(refused, run, kind, verb):
+    text, message = NOT_PLAIN[kind]
+    (run / "config.yaml").write_text(text)
+    told = refused(verb)
+    assert message in told
+    assert "config.yaml" in told
+    assert "secret words" not in told
+    assert "\x1b" not in told
+
+
+@pytest.mark.parametrize("kind", NOT_PLAIN)
+def test_recorded_overrides_that_are_no_plain_yaml(refused, run, kind):
+    (run / ".hydra/overrides.yaml").write_text(NOT_PLAIN[kind][0])
+    told = refused("resume")
+    assert "overrides.yaml" in told or kind == "list"  # a list of one word without a value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name=[[[", "k=" + "[" * 7000, "--cfg=job", "~optimizer", "a", "-m", "=x", "optimizer.lr=1,2", "x=range(1,10)"],
+)
+def test_recorded_overrides_that_are_no_settings(refused, run, text):
+    add_overrides(run, text)
+    assert "setting" in refused("resume") or "," in text or "(" in text
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("value", ["name: ${oc.env:SECRET}", r'name: "\x24{oc.env:SECRET}"'])
+def test_a_configuration_cannot_read_the_environment(refused, run, verb, value):
+    text = (run / "config.yaml").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("name:"))
+    (run / "config.yaml").write_text(text.replace(line, value))
+    assert "${...}" in refused(verb)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["optimizer.lr=${oc.env:SECRET}", "optimizer.lr='${oc.env:SECRET}'", r"optimizer.lr=$\{oc.env\:SECRET\}",
+     "++optimizer.lr='${oc.decode:${oc.env:SECRET}}'"],
+)  # fmt: skip
+def test_an_override_that_was_looked_up_keeps_the_value_it_had(run, word):
+    words = resume_overrides("run", [])
+    add_overrides(run, word)
+    (kept,) = [item for item in resume_overrides("run", []) if item not in words]
+    rate = yaml.safe_load((run / "config.yaml").read_text())["optimizer"]["lr"]
+    assert (parse([kept])[0].key_or_group, parse([kept])[0].value()) == ("optimizer.lr", rate)
+    assert "${" not in kept
+    assert kept.startswith("++") == word.startswith("++")
+
+
+def test_a_resume_writes_nothing_of_the_environment(attempt, run):
+    add_overrides(run, r"optimizer.lr=$\{oc.env\:SECRET\}", "name='${oc.env:NAME,${oc.env:SECRET}}'")
+    before = yaml.safe_load((run / "config.yaml").read_text())
+    outcome = attempt("resume")
+    assert outcome.code == 0, outcome.err
+    after = yaml.safe_load((run / "config.yaml").read_text())
+    assert (after["optimizer"], after["name"]) == (before["optimizer"], before["name"])
+    files = [path.read_bytes() for path in Path().rglob("*") if path.is_file()]
+    told = [outcome.out.encode(), outcome.err.encode(), *files]
+    assert not any(os.environ["SECRET"].encode() in text for text in told)
+
+
+@pytest.mark.parametrize("word", ["+optimizer.more=${oc.env:SECRET}", "seed.x=${oc.env:SECRET}", "model@x=${oc.env:A}"])
+def test_an_override_that_was_looked_up_and_is_not_in_the_configuration(refused, run, word):
+    add_overrides(run, word)
+    assert "does not say what that was" in refused("resume")
+
+
+def test_a_chosen_option_that_was_looked_up(run):
+    add_overrides(run, "loss=${oc.env:LOSS}")
+    assert "loss='dice'" in resume_overrides("run", [])
+
+
+def test_settings_of_hydra_are_not_taken_over(attempt, run):
+    add_overrides(
+        run, "hydra.run.dir=outside/elsewhere", "hydra.sweep.dir=outside", "hydra/job_logging=default",
+        "hydra/launcher=basic", "hydra.job_logging.handlers.file.filename=outside/log.txt",
+        "hydra.output_subdir=outside", "+hydra.job.env_set.PATH=outside", "hydra.searchpath=[file://outside]",
+        "plugins=[outside]", "resume.force=true",
+    )  # fmt: skip
+    outside = {path for path in Path().rglob("*") if "run" not in path.parts[:1]}
+    path = os.environ["PATH"]
+    outcome = attempt("resume")
+    assert outcome.code == 0, outcome.err
+    assert {path for path in Path().rglob("*") if "run" not in path.parts[:1]} == outside
+    assert os.environ["PATH"] == path
+    recorded = (run / ".hydra/overrides.yaml").read_text()
+    assert "hydra" not in recorded
+    assert "outside" not in recorded
+
+
+@pytest.mark.parametrize("word", ["model@hydra.launcher=unet", "+loss@hydra=dice", "loss@plugins=dice"])
+def test_no_option_is_put_into_hydra(refused, run, word):
+    add_overrides(run, word)
+    assert "a resume does not take over" in refused("resume")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["+logger.wandb={_target_:pytorch_lightning.loggers.WandbLogger,project:x}", "logger.tensorboard.name=../../x",
+     "+data@logger.x=fgbg", "+logger@model.x=tensorboard", "logger=[tensorboard,none]", "++data.download=true",
+     "+data.cache=outside"],
+)  # fmt: skip
+def test_what_reaches_beyond_the_folder_is_not_taken_over(run, caplog, word):
+    words = resume_overrides("run", [])
+    add_overrides(run, word)
+    assert resume_overrides("run", []) == words
+    assert "give it again" in caplog.text
+
+
+def test_shipped_loggers_and_a_cache_that_is_one_are_taken_over(run):
+    Path("cache/123").mkdir(parents=True)
+    Path("cache/123/images.npy").touch()
+    add_overrides(run, "logger=tensorboard", "+data.cache=cache", "+data.download=false")
+    assert resume_overrides("run", [])[-4:-1] == ["logger=tensorboard", "+data.cache=cache", "+data.download=false"]
+
+
+def test_a_saved_configuration_fetches_nothing_and_makes_no_cache(run):
+    change_config(run, lambda config: config["data"].update(download=True, cache="outside"))
+    data = read_saved_config(run / "config.yaml")["data"]
+    assert (data["download"], data["cache"]) == (False, None)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_link_to_secrets_is_not_quoted(refused, run, verb):
+    for name in ("config.yaml", ".hydra/overrides.yaml"):
+        (run / name).unlink()
+    (run / ".hydra/overrides.yaml").write_text("[]")
+    (run / "config.yaml").symlink_to("/proc/self/environ")
+    assert "config.yaml" in refused(verb)
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "resume"])
+def test_files_of_a_gigabyte(refused, run, verb):
+    for name in ("config.yaml", ".hydra/overrides.yaml"):
+        os.truncate(run / name, 1 << 30)
+    assert "is larger than" in refused(verb)
+
+
+def test_sizes_are_bounded_where_the_file_says_that_it_is_empty(tmp_path):
+    (tmp_path / "x").write_bytes(b"\xff" * 10)
+    assert read_text_file(Path("/proc/self/cmdline"), 100_000)
+    for path, limit, message in [
+        ("/proc/self/cmdline", 1, "is larger than"),
+        ("/dev/zero", 9, "not a regular file"),
+        (tmp_path, 9, "not a regular file"),
+        (tmp_path / "no", 9, "No such file"),
+        (tmp_path / "x", 9, "is larger"),
+        (tmp_path / "x", 10, "UTF-8"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            read_text_file(Path(path), limit)
+
+
+READERS = """
+import sys
+from pathlib import Path
+from segbench import cli
+from segbench.commands.resume import resume_overrides
+from segbench.config.saved import read_saved_config
+from segbench.core.errors import SegbenchError
+from segbench.runs.folder import RunFolder, open_run
+from segbench.runs.metrics_log import read_metrics
+from segbench.training.checkpoint_io import load_safely, newest_good, sweep_temporary
+run = RunFolder(Path("run"))
+sweep_temporary(run.checkpoints)
+for read in (lambda: read_saved_config(run.config), lambda: read_metrics(run.metrics), run.read_results,
+             lambda: load_safely(run.checkpoints / "best.ckpt"), lambda: newest_good(run.checkpoints),
+             lambda: resume_overrides("run", []), run.check_writable_inside, lambda: open_run("run")):
+    try:
+        read()
+    except SegbenchError as error:
+        print(error)
+cli.main()
+"""
+
+
+def test_pipes_hold_nobody_up(run):
+    files = [path for path in run.rglob("*") if path.is_file()]
+    for path in files:
+        path.unlink()
+        os.mkfifo(path)
+    os.mkfifo(run / "checkpoints/.latest.json.99.tmp")
+    environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
+    ends = []
+    for words in (["-c", READERS, "evaluate", "run"], [str(TRAIN), "resume=run"]):
+        ends.append(subprocess.run(
+            [sys.executable, *words], capture_output=True, text=True, timeout=120, check=False, env=environment
+        ))  # fmt: skip
+        assert ends[-1].returncode == 2
+        assert "has no status.json" in ends[-1].stderr
+    told = ends[0].stdout.splitlines()
+    assert len(told) == 8, told
+    assert sum("not a regular file" in line for line in told) == 4
+    assert "has no status.json" in told[-1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["metrics.csv", "run.log", "command.txt", "results.json", "environment.json", "test_images.csv", "digests.csv",
+     ".lock", "process-1.log", "samples/epoch_0002.png", ".hydra/config.yaml",
+     "plots/confusion.png", "tensorboard/events"],
+)  # fmt: skip
+def test_a_resume_does_not_write_through_a_link_to_a_file(refused, run, name):
+    (run / name).parent.mkdir(exist_ok=True)
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(Path("outside/precious.txt").absolute())
+    told = refused("resume")
+    assert f"{name} is a symbolic link" in told
+    assert "only inside the run folder" in told
+    assert Path("outside/precious.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "samples", "plots", ".hydra", "tensorboard"])
+def test_a_resume_does_not_write_through_a_link_to_a_folder(refused, run, name):
+    if (run / name).is_dir():
+        shutil.move(run / name, "outside")
+    else:
+        Path("outside", name).mkdir()
+    (run / name).symlink_to(Path("outside", name).absolute())
+    assert f"{name} is a symbolic link" in refused("resume")
+
+
+def test_a_run_folder_may_be_reached_through_a_link(attempt, run):
+    run.rename("outside/moved")
+    Path("run").symlink_to("outside/moved")
+    assert attempt("resume").code == 0
+
+
+def test_a_name_that_hydra_would_look_up(attempt, run):
+    run.rename("${oc.env:SECRET}")
+    Path("run").symlink_to("${oc.env:SECRET}")
+    assert attempt("resume").code == 0
+    Path("run").unlink()
+    with pytest.raises(ConfigError, match="rename the folder"):
+        resume_overrides("${oc.env:SECRET}", [])
+
+
+def test_names_that_need_quotes(run):
+    for name in ("it's", "a\\", "a\\'b", "=1+2", "x,y [1] {2}", "<b>"):
+        run = run.rename(name)
+        word = parse(resume_overrides(str(run), [])[-1:])[0]
+        assert (word.key_or_group, word.value()) == ("hydra.run.dir", str(run.absolute()))
+
+
+TARGETS = [
+    {"_target_": "os.system", "command": "touch outside/pwned"},
+    {"_target_": "subprocess.Popen", "args": ["touch", "outside/pwned"]},
+    {"_target_": "torch.nn.Sequential", "x": {"_target_": "os.system", "command": "touch outside/pwned"}},
+    {"_target_": "segbench.models.unet.UNet", "width": {"_target_": "pathlib.Path.touch", "self": "outside/pwned"}},
+    {"_target_": "segbench.models.unet.UNet", "_partial_": True},
+    {"_target_": "segbench.models.unet.UNet", "_args_": ["x"]},
+    {"_target_": "segbench.config.instantiate.importlib.import_module", "name": "antigravity"},
+    {"_target_": "torch.nn.modules.module.os.system", "command": "touch outside/pwned"},
+    {"_target_": "torch.hub.load", "repo_or_dir": "outside", "source": "local", "model": "x"},
+    {"_target_": "torch.load", "f": "outside/precious.txt", "weights_only": False},
+    {"_target_": "hydra.utils.instantiate", "config": {}},
+    {"_target_": ["os", "system"]},
+    {"_target_": None},
+]
+
+
+@pytest.mark.parametrize(
+    ("part", "node"), [*(("model", node) for node in TARGETS), *(("augment", node) for node in TARGETS[:3])]
+)
+def test_only_parts_of_experiments_are_built(refused, run, part, node):
+    change_config(run, lambda config: config.update({part: node if part == "model" else {"first": node}}))
+    verb = "evaluate" if part == "model" else "resume"
+    assert "segbench: " in refused(verb)
+    assert not Path("outside/pwned").exists()
+
+
+@pytest.mark.parametrize("state", ["{}", "[]", "1", '{"state": []}', "{" * 100_000, '{"state": "completed"'])
+def test_a_status_that_is_none(refused, run, state):
+    (run / "status.json").write_text(state)
+    assert "status.json" in refused("resume")
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", '{"metrics": {"x": 1}}', '{"metrics": {}, "steps": 1}', '{"metrics": {}, "monitor": [], "steps": 1}']
+)
+def test_results_that_are_none(run, text):
+    (run / "results.json").write_text(text)
+    with pytest.raises(ConfigError, match="not the results of a run"):
+        RunFolder(run).read_results()
+    os.truncate(run / "results.json", MAX_JSON + 1)
+    with pytest.raises(ConfigError, match="is larger than"):
+        RunFolder(run).read_results()
+
+
+def test_the_limit_of_a_configuration_is_far_above_what_is_written(run):
+    assert (run / "config.yaml").stat().st_size * 50 < MAX_BYTES
