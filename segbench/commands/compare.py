@@ -1,0 +1,82 @@
+"""`compare`: which settings are best, at what cost, and whether the differences are real. No torch."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from segbench.core.errors import ConfigError, nearest
+from segbench.core.files import make_folder, write_atomic
+from segbench.report.compare.comparison import Comparison, compare_runs
+from segbench.report.compare.tables import to_csv, to_json, to_markdown
+from segbench.report.compare.terminal import print_comparison
+from segbench.report.compare.text import printable
+
+FORMATS = ("table", "csv", "json", "md", "html")
+WIDE = 200
+"""Columns of a table that goes to a file or another program."""
+_WRITERS = {"csv": to_csv, "json": to_json, "md": to_markdown}
+
+
+def compare(
+    folders: Sequence[str],
+    by: str | None = None,
+    metric: str | None = None,
+    baseline: str | None = None,
+    filters: Sequence[str] = (),
+    form: str = "table",
+    out: Path | None = None,
+) -> None:
+    """Compare the runs below folders and print the result, or write it to a file.
+
+    Args:
+        folders: Run folders or folders with runs below; `outputs` where empty.
+        by: Settings to group by, with commas; by default everything but the seed.
+        metric: Such as `val/mean_iou`.
+        baseline: A run that every group is judged against: its path or name.
+        filters: Conditions such as `data=fgbg` or `loss!=dice,focal`.
+        form: One of FORMATS.
+        out: File to write; by default the terminal, for html `compare.html`.
+
+    Raises:
+        ConfigError: for anything asked for that is not there.
+    """
+    if form not in FORMATS:
+        raise ConfigError(f"--format: there is no '{form}'{nearest(form, FORMATS)}")
+    if form == "html" and out is None:
+        out = Path("compare.html")  # a page is looked at with a browser, not in the terminal
+    if out is not None:
+        make_folder(out.absolute().parent)
+    names = [name.strip() for name in (by or "").split(",") if name.strip()]
+    try:
+        result = compare_runs(list(folders) or ["outputs"], names, metric, baseline, filters)
+    except ConfigError as error:  # it may name settings of anybody's run
+        raise ConfigError(printable(str(error), 2000)) from None
+    if out is None and form == "table":
+        console = Console()
+        print_comparison(console if console.is_terminal else Console(width=WIDE), result)
+        return
+    text = _text(form, result)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        write_atomic(out, text)
+        Console().print(f"{len(result.runs)} runs compared: {out.absolute()}", highlight=False, markup=False)
+
+
+def _text(form: str, result: Comparison) -> str:
+    if form == "html":
+        from segbench.report.html.report import to_html  # the template engine costs the other forms nothing
+
+        return to_html(result)
+    return _WRITERS[form](result) if form in _WRITERS else _plain_table(result)
+
+
+def _plain_table(result: Comparison) -> str:
+    text = io.StringIO()
+    print_comparison(Console(file=text, width=WIDE, color_system=None), result)
+    return text.getvalue()

@@ -1,0 +1,77 @@
+"""`--filter`: which runs are looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from segbench.core.errors import ConfigError, nearest
+from segbench.report.compare.runs import Run
+from segbench.report.compare.settings import same_value
+
+ALWAYS = ("state", "name")
+"""What can be asked of every run, of broken ones too."""
+_OUTSIDE_BRACKETS = re.compile(r",(?![^\[\]]*\])")
+_CONDITION = re.compile(r"([^=!,\[\]]+?)\s*(!?=)(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A setting is one of the values, or (not `equal`) none of them."""
+
+    name: str
+    equal: bool
+    values: tuple[str, ...]
+
+    def holds(self, run: Run) -> bool:
+        """Whether the run fulfils it; a run without the setting has none of the values."""
+        value = {"state": run.state, "name": run.name}.get(self.name, run.settings.get(self.name))
+        return self.equal == (value is not None and any(same_value(value, one) for one in self.values))
+
+
+def parse_filters(words: Sequence[str]) -> list[Condition]:
+    """Return the conditions in `key=value`, `key!=value`, `key=one,two` and `key=one,other!=two`.
+
+    A comma begins another condition where `key=` or `key!=` follows, else another value; commas in brackets are part of
+    the value. Raises ConfigError.
+    """
+    conditions: list[Condition] = []
+    for word in words:
+        fresh = True
+        for piece in _OUTSIDE_BRACKETS.split(word):
+            match = _CONDITION.fullmatch(piece.strip())
+            if match:
+                conditions.append(Condition(match[1].strip(), match[2] == "=", (match[3].strip(),)))
+            elif fresh:
+                raise ConfigError(f"--filter '{word}' is no condition; write key=value, key!=value or key=one,two")
+            else:
+                last = conditions.pop()
+                conditions.append(Condition(last.name, last.equal, (*last.values, piece.strip())))
+            fresh = False
+    return conditions
+
+
+def filter_runs(runs: Sequence[Run], words: Sequence[str]) -> list[Run]:
+    """Return the runs that fulfil all conditions; broken ones, whose settings nobody knows, are kept.
+
+    Raises:
+        ConfigError: for a word that is no condition, a key that no run has, or where nothing is left.
+    """
+    conditions = parse_filters(words)
+    names = known_names(runs)
+    for condition in conditions:
+        if condition.name not in names:
+            raise ConfigError(f"--filter: no run has a setting '{condition.name}'{nearest(condition.name, names)}")
+    kept = [
+        run for run in runs
+        if all(c.holds(run) for c in conditions if run.state != "broken" or c.name in ALWAYS)
+    ]  # fmt: skip
+    if conditions and all(run.state == "broken" for run in kept):
+        raise ConfigError(f"--filter '{','.join(words)}' leaves no readable run of {len(runs)}")
+    return kept
+
+
+def known_names(runs: Sequence[Run]) -> list[str]:
+    """Return what can be filtered and grouped by: all settings of all runs, and `state` and `name`."""
+    return [*ALWAYS, *dict.fromkeys(name for run in runs for name in run.settings if name not in ALWAYS)]

@@ -1,0 +1,123 @@
+"""Finding run folders and reading what `compare` wants of them. Broken ones are runs too, with the reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from segbench.core.errors import ConfigError
+from segbench.report.compare.files import Unusable, number, read_object
+from segbench.report.compare.settings import read_settings
+from segbench.runs.folder import RunFolder
+
+STATES = ("running", "completed", "failed", "interrupted")
+COSTS = ("parameters", "flops_per_image", "images_per_second", "peak_memory_bytes", "seconds")
+MAX_STATUS, MAX_RESULTS = 100_000, 4_000_000
+_ROOMS = {"checkpoints", "samples", "plots", ".hydra"}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run folder as it lies there.
+
+    path: the folder. name: what tells it apart below the given folder. state: running, completed, failed, interrupted
+    or broken; a running run whose process is gone looks the same as one that runs. error: why it failed or is broken.
+    settings: by dotted name, chosen options by group. metrics: the best of each metric that was measured; last: the
+    last. costs: those of COSTS that are known. fingerprints: of the data, by split. classes: their names. finished:
+    seconds since 1970.
+    """
+
+    path: Path
+    name: str
+    state: str
+    error: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    finished: float | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether its numbers may be compared: only those of completed runs are final."""
+        return self.state == "completed"
+
+
+def find_runs(folders: Sequence[str | Path]) -> list[Run]:
+    """Return every run at or below the folders, ordered by path; links to folders are not followed.
+
+    Raises:
+        ConfigError: if a folder is not there, or no run lies below any.
+    """
+    found: dict[Path, str] = {}
+    for given in folders:
+        root = Path(given).expanduser().absolute()
+        if not root.is_dir():
+            raise ConfigError(f"there is no folder {given}; give a run folder, or one with runs below it")
+        for path in _run_folders(root.resolve()):
+            below = os.path.relpath(path, root.resolve())
+            inside = path.name if below == "." else below
+            found.setdefault(path, inside if len(folders) == 1 or below == "." else str(Path(given) / inside))
+    if not found:
+        raise ConfigError(f"there are no runs below {', '.join(map(str, folders))}: no folder with a status.json")
+    return [read_run(path, found[path]) for path in sorted(found)]
+
+
+def _run_folders(root: Path) -> Iterator[Path]:
+    waiting = [str(root)]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                names = {entry.name: entry for entry in entries}
+        except OSError:
+            continue  # a folder that may not be listed shows no run
+        rooms: set[str] = _ROOMS if "status.json" in names else set()
+        if rooms:
+            yield Path(folder)
+        waiting += [e.path for name, e in names.items() if name not in rooms and e.is_dir(follow_symlinks=False)]
+
+
+def read_run(path: Path, name: str) -> Run:
+    """Return the run in a folder; one that cannot be read has the state `broken` and the reason as its error."""
+    folder = RunFolder(path)
+    try:
+        status = read_object(folder.status, MAX_STATUS)
+        state = status.get("state")
+        if not isinstance(state, str) or state not in STATES:
+            raise Unusable("status.json names no state that a run can have")
+        known: dict[str, Any] = {"settings": read_settings(folder.config), "finished": number(status.get("finished"))}
+        if state == "completed":
+            known |= _results(read_object(folder.results, MAX_RESULTS))
+        error = status.get("error")
+        return Run(path, name, state, error if isinstance(error, str) else "", **known)
+    except Unusable as unusable:
+        return Run(path, name, "broken", str(unusable))
+
+
+def _results(results: dict[str, Any]) -> dict[str, Any]:
+    metrics = results.get("metrics")
+    if not isinstance(metrics, dict) or not all(isinstance(entry, dict) for entry in metrics.values()):
+        raise Unusable("results.json holds no metrics")
+    prints, classes = results.get("data_fingerprint"), results.get("classes")
+    return {
+        "metrics": _numbers({name: entry.get("best") for name, entry in metrics.items()}),
+        "last": _numbers({name: entry.get("last") for name, entry in metrics.items()}),
+        "costs": _numbers({name: results.get(name) for name in COSTS}),
+        "fingerprints": _texts(prints) if isinstance(prints, dict) else {},
+        "classes": tuple(map(str, classes)) if isinstance(classes, list) else (),
+    }
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    found = {name: number(value) for name, value in values.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _texts(values: dict[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if isinstance(value, str)}

@@ -1,0 +1,67 @@
+"""The settings of runs as flat text, and which of them tell the runs apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from segbench.report.compare.files import Unusable, read_text
+from segbench.report.compare.plain_yaml import flat_yaml
+
+MAX_CONFIG = 40_000
+"""Bytes. A configuration has about 3,000. PyYAML may take most of a second for this many."""
+
+LABELS = ("name",)
+"""Settings that name a run and do nothing."""
+DERIVED = ("model.in_channels", "model.heads", "data.augment", "plugins")
+"""Settings that others decide, with all below them."""
+
+
+def read_settings(path: Path) -> dict[str, str]:
+    """Return a run's settings by dotted name, the chosen options (`model`, `loss/depth`) first; raises Unusable."""
+    try:
+        flat = flat_yaml(read_text(path, MAX_CONFIG))
+    except ValueError:
+        raise Unusable(f"{path.name} is no plain YAML") from None
+    about, start = {key: flat.pop(key) for key in list(flat) if key.startswith("about.")}, "about.choices."
+    choices = {key.removeprefix(start): value for key, value in about.items() if key.startswith(start)}
+    if not flat:
+        raise Unusable(f"{path.name} holds no settings")
+    return {**choices, **{key: value for key, value in flat.items() if key not in choices}}
+
+
+def same_value(first: str, second: str) -> bool:
+    """Whether two settings are equal as text or as numbers: `1e-3` is `0.001`."""
+    if first == second:
+        return True
+    try:
+        return float(first) == float(second)
+    except ValueError:
+        return False
+
+
+def differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the names of settings that tell runs apart, without `seed`, labels, and what a choice explains.
+
+    `model.width` is left out where it is the same in all runs with the same `model`: naming the model says it.
+    """
+    names = dict.fromkeys(name for one in settings for name in one)
+    return [
+        name
+        for name in names
+        if name not in (*LABELS, "seed")
+        and not any(name == derived or name.startswith(f"{derived}.") for derived in DERIVED)
+        and len({one.get(name) for one in settings}) > 1
+        and not _explained(name, settings)
+    ]
+
+
+def _explained(name: str, settings: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the chosen options that `name` lies in always come with the same value of it."""
+    parts = name.split(".")
+    inside = [parts[0]] + ["/".join(parts[:2])] * (len(parts) > 2)  # model.width: model; loss.depth.head: loss/depth
+    owners = [owner for owner in inside if len(parts) > 1 and any(owner in one for one in settings)]
+    seen: dict[tuple[str | None, ...], str | None] = {}
+    return bool(owners) and all(
+        seen.setdefault(tuple(one.get(owner) for owner in owners), one.get(name)) == one.get(name) for one in settings
+    )

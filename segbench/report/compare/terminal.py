@@ -1,0 +1,88 @@
+"""A comparison on the terminal. Everything that stems from run folders is shown as text, never as markup."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from segbench.report.compare.comparison import Comparison
+from segbench.report.compare.groups import Group
+from segbench.report.compare.tables import COST_HEADS, FRONT, FRONT_HEAD, INTERVAL, group_table, run_words, score_text
+from segbench.report.compare.text import printable
+
+STYLES = {"broken": "red", "failed": "red", "running": "cyan", "interrupted": "yellow"}
+MAX_OTHERS = 50
+"""Runs without final numbers that are listed one by one."""
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Print the table of groups, the runs without final numbers, the verdicts and the notes."""
+    if comparison.groups:
+        _print_groups(console, comparison)
+        for group in comparison.groups:
+            if group.best:
+                _say(console, _best(comparison, group))
+        _say(console, f"{INTERVAL}\n{FRONT}", style="dim")
+    else:
+        _say(console, "no completed runs")
+    if comparison.others:
+        console.print(_others(comparison))
+        if len(comparison.others) > MAX_OTHERS:
+            _say(console, f"and {len(comparison.others) - MAX_OTHERS} more; --format csv or json lists them all")
+    for verdict in comparison.verdicts:
+        _say(console, printable(verdict.sentence, 1000))
+    for note in comparison.notes:
+        _say(console, f"note: {printable(note, 1000)}", style="yellow")
+
+
+def _best(comparison: Comparison, group: Group) -> str:
+    run = group.runs[0]
+    score = score_text(run.metrics.get(comparison.metric))
+    return printable(f"* best: {group.label}; its best run is {run.name} ({score})", 1000)
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    console.print(Text(line, style=style), soft_wrap=True)
+
+
+def _print_groups(console: Console, comparison: Comparison) -> None:
+    """Print one table, or quality and costs below each other where they do not fit side by side."""
+    heads, rows = group_table(comparison)
+    rows = [[printable(cell, 60) for cell in cells] for cells in rows]
+    settings = range(1, 1 + len(comparison.columns))
+    folding = {*settings, len(heads) - 1, len(heads) - 2}
+    width = sum(max(len(cells[place]) for cells in (heads, *rows)) + 1 for place in range(len(heads)))
+    costs = [place for place, head in enumerate(heads) if head in (*COST_HEADS.values(), FRONT_HEAD)]
+    parts: list[list[int]] = [list(range(len(heads)))]
+    if width > console.width:
+        parts = [[place for place in parts[0] if place not in costs], [0, *settings, *costs]]
+    for places in parts:
+        table = _table([heads[place] for place in places], {k for k, place in enumerate(places) if place in folding})
+        for group, cells in zip(comparison.groups, rows, strict=True):
+            table.add_row(*(Text(cells[place]) for place in places), style="bold" if group.best else "")
+        console.print(table)
+
+
+def _others(comparison: Comparison) -> Table:
+    table = _table(["run", "state", "settings", "why"], {0, 1, 2, 3})
+    for run in comparison.others[:MAX_OTHERS]:
+        cells = [run.name, run.state, run_words(comparison, run), run.error]
+        texts = [Text(printable(cell, 200)) for cell in cells]
+        texts[1].stylize(STYLES.get(run.state, ""))
+        table.add_row(*texts)
+    return table
+
+
+def _table(heads: Sequence[str], folding: set[int]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for number, head in enumerate(heads):
+        text = Text(printable(head, 80))
+        if number in folding:
+            table.add_column(text, overflow="fold")
+        else:
+            table.add_column(text, justify="right", no_wrap=True)
+    return table
