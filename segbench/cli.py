@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+sweep_app = typer.Typer(help="Look at sweeps; they are started with train -m.", no_args_is_help=True)
+app.add_typer(sweep_app, name="sweep")
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 Overrides = Annotated[list[str] | None, typer.Argument(help="Settings as key=value, such as data=fgbg.")]
 
@@ -98,6 +100,32 @@ def _with_out(words: list[str] | None) -> tuple[list[str], Path | None]:
     """Return the settings without `out=PATH`, and that path."""
     given = [word.removeprefix("out=") for word in words or [] if word.startswith("out=")]
     return [word for word in words or [] if not word.startswith("out=")], Path(given[-1]) if given else None
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[str] | None, typer.Argument(help="Run folders, or folders with runs below.")] = None,
+    by: Annotated[str | None, typer.Option(help="Group by these settings alone, such as loss,optimizer.lr.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Such as val/mean_iou; default: test/mean_iou.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Judge every group against this run's: path or name.")] = None,
+    filters: Annotated[list[str] | None, typer.Option("--filter", help="Such as data=fgbg or loss!=dice.")] = None,
+    form: Annotated[str, typer.Option("--format", help="table, csv, json, md or html.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="File to write; default: the terminal.")] = None,
+) -> None:
+    """Say which settings are best, at what cost, and whether the differences are real; default folder: outputs."""
+    from segbench.commands.compare import compare as compare_folders
+
+    compare_folders(folders or [], by, metric, baseline, filters or [], form, out)
+
+
+@sweep_app.command()
+def status(folder: Annotated[Path, typer.Argument(help="The folder of a sweep.")]) -> None:
+    """Show where every job of a sweep stands."""
+    from rich.console import Console
+
+    from segbench.commands.sweep import sweep_status
+
+    sweep_status(folder, Console())
 
 
 @data_app.command(context_settings=SETTINGS)

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segbench.commands.requeue import requeue_job
 from segbench.commands.resume import resume_overrides
-from segbench.config.compose import CONFIG_NAME, check_sweep, compose_config, spelled_out
+from segbench.config.compose import CONFIG_NAME, SWEEPS, check_sweep, compose_config, spelled_out
 from segbench.config.paths import conf_dir
 from segbench.config.resolvers import register
 from segbench.core.errors import ConfigError, Interrupted, SegbenchError
@@ -32,19 +32,47 @@ def launch(words: list[str]) -> None:
     Raises:
         SegbenchError: for the first mistake, before anything is written.
     """
-    words = _expand_resume(spelled_out(words))
+    words = spelled_out(words)
+    if (sweep := _sweep_to_resume(words)) is not None:
+        from rich.console import Console
+
+        from segbench.commands.sweep import resume_sweep
+
+        return resume_sweep(sweep, [word for word in words if not _gives_resume(word)], Console())
+    words = _expand_resume(words)
     flags = [word for word in words if word.startswith("-")]
     settings = [word for word in words if word not in flags]
     folder = Path.cwd()
     if not flags:
         folder = Path(compose_config(settings).hydra.run.dir)
+        _check_no_sweep(settings)
     elif set(flags) <= {"-m", "--multirun"}:
-        check_sweep(settings)
+        from rich.console import Console
+
+        from segbench.commands.sweep import run_sweep
+
+        return run_sweep(settings, Console())
     try:
         _run_hydra(words, folder)
     except (HydraException, OmegaConfBaseException):
         check_sweep([word for word in settings if "=" in word])  # says it in one sentence, where it can
         raise
+
+
+def _gives_resume(word: str) -> bool:
+    return word.startswith(("resume=", "+resume="))
+
+
+def _sweep_to_resume(words: list[str]) -> Path | None:
+    given = [word.split("=", 1)[1].strip("'\"") for word in words if _gives_resume(word)]
+    path = Path(given[-1]).expanduser() if given and given[-1] else None
+    return path if path is not None and (path / "sweep.json").is_file() else None
+
+
+def _check_no_sweep(settings: list[str]) -> None:
+    for word in settings:
+        if word.split("=", 1)[0].split(".", 1)[0] in SWEEPS:
+            raise ConfigError(f"'{word}' is about a sweep: add -m")
 
 
 def _existing_folders(folder: Path) -> frozenset[Path]:
@@ -53,7 +81,7 @@ def _existing_folders(folder: Path) -> frozenset[Path]:
 
 
 def _expand_resume(words: list[str]) -> list[str]:
-    given = [word for word in words if word.startswith(("resume=", "+resume="))]
+    given = [word for word in words if _gives_resume(word)]
     if not given:
         return words
     path = given[-1].split("=", 1)[1].strip("'\"")
@@ -68,44 +96,23 @@ def _expand_resume(words: list[str]) -> list[str]:
 def _run_hydra(words: list[str], folder: Path) -> None:
     register()
     sys.argv = [sys.argv[0], *words]
-    jobs = _Jobs(_existing_folders(folder))
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(jobs.run)()
-    jobs.report()
+    before, failed = _existing_folders(folder), []
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(
+        lambda config: _run_job(config, before, failed)
+    )()
+    if failed:
+        raise failed[0]
 
 
-class _Jobs:
-    """Runs the jobs that Hydra starts and keeps their mistakes: a failing job does not stop the others of a sweep."""
+def _run_job(config: Any, before: frozenset[Path], failed: list[SegbenchError]) -> float:
+    """Run the job that Hydra starts; it is told about no mistake, since it would print it in its own way."""
+    from segbench.commands.train import run_training  # rich and more, which --help can do without
 
-    def __init__(self, before: frozenset[Path]) -> None:
-        self.before = before
-        self.started = 0
-        self.failed: list[SegbenchError] = []
-
-    def run(self, config: Any) -> float:
-        """Run one job and return its best val mean IoU, NaN where it failed."""
-        from segbench.commands.train import run_training  # rich and more, which --help can do without
-
-        self.started += 1
-        try:
-            return run_training(config, self.before)
-        except Interrupted as error:
-            _say(str(error))
-            if error.requeue and (said := requeue_job()):
-                _say(said)
-            raise SystemExit(error.exit_code) from None  # ends a sweep as well
-        except SegbenchError as error:
-            if self.started > 1 or self.failed:
-                _say(str(error))
-            self.failed.append(error)
-            return float("nan")
-
-    def report(self) -> None:
-        """Raise the first mistake, saying how many of the jobs failed where there were several."""
-        if self.failed and self.started == 1:
-            raise self.failed[0]
-        if self.failed:
-            _say(f"{len(self.failed)} of {self.started} jobs failed; the first: {self.failed[0]}")
-            raise SystemExit(self.failed[0].exit_code)
+    try:
+        return run_training(config, before)
+    except SegbenchError as error:
+        failed.append(error)
+        return float("nan")
 
 
 def guarded(run: Callable[[], Any]) -> NoReturn:
@@ -118,6 +125,8 @@ def guarded(run: Callable[[], Any]) -> NoReturn:
         if wanted:
             raise
         _say(str(error))
+        if isinstance(error, Interrupted) and error.requeue and (said := requeue_job()):
+            _say(said)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         _say("interrupted before the first step; nothing was lost")

@@ -11,6 +11,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 
 from segbench.config.compose import groups, parse
+from segbench.config.quoting import rendered
 from segbench.config.saved import is_cache, looks_up, read_plain_yaml, read_saved_config
 from segbench.core.errors import ConfigError
 from segbench.runs.folder import RunFolder, open_run
@@ -21,7 +22,6 @@ NEVER = ("hydra", "plugins", "resume")
 MAX_OVERRIDES = 16_000
 """The largest list of overrides in bytes; the time of Hydra's parser grows with the square of a list's length."""
 
-_NAME = re.compile("(?!(?i:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z0-9_-]*")
 
 log = logging.getLogger("segbench")
 
@@ -99,26 +99,3 @@ def _resolved(item: Override, run: RunFolder) -> str:
         node = node[name]
     sign = "+" if item.is_add() else "++" if item.is_force_add() else ""
     return f"{sign}{key}={rendered(node)}"
-
-
-def rendered(value: Any) -> str:
-    """Return a plain value in the grammar of Hydra's overrides, which reads the same value from it.
-
-    Args:
-        value: A string, number, bool, None, or a list or dict of these; the keys of a dict are names.
-
-    Raises:
-        ConfigError: for anything else.
-    """
-    if isinstance(value, str):
-        slashes = re.sub(r"(\\+)(?='|\Z)", r"\1\1", value)  # only before a quote does a backslash need another
-        return "'" + slashes.replace("'", "\\'") + "'"
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list):
-        return "[" + ",".join(map(rendered, value)) + "]"
-    if isinstance(value, dict) and all(isinstance(key, str) and _NAME.fullmatch(key) for key in value):
-        return "{" + ",".join(f"{key}:{rendered(item)}" for key, item in value.items()) + "}"
-    raise ConfigError(f"{type(value).__name__} {str(value)[:80]!r} cannot be given as a setting")

@@ -5,25 +5,32 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.config import resolvers
-from segbench.config.check import check_values
+from segbench.config.check import check_type, check_values
+from segbench.config.hydra_words import check_hydra, check_run_folder
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, nearest
 
 CONFIG_NAME = "train"
 OPTIONAL = ("experiment",)
+SWEEPS = ("sweep", "launcher")
+"""Groups that say how several runs are chosen and started, which is no matter of a single one."""
+SEARCH_PATH = "hydra.searchpath"
+MOST_VALUES = 100_000
+LONGEST_WORD = 4000
+"""Characters of a word of the command line; the time of Hydra's parser grows with the square of a list's length."""
 
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
@@ -36,16 +43,19 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
         ConfigError: for an unknown group, option, key or a value of the wrong type, naming the nearest valid one.
     """
     parsed = parse(overrides)
-    groups = [o.input_line or "" for o in parsed if _is_group(o)]
     for override in parsed:
+        _check_single(override)
         _check_option(override)
-    reference = _compose(groups)
+        check_hydra(override)
+    reference = _reference(tuple(word for o, word in zip(parsed, overrides, strict=True) if _decides_options(o)))
     for override in parsed:
         _check_key(override, reference)
     config = _compose(list(overrides))
-    written = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(written, dict)
-    check_values(_plain(config), _plain(reference), written)
+    written, defaults = _unresolved(config), _unresolved(reference)
+    for name in ("task", "inputs"):
+        check_type(name, written[name], defaults[name])  # before others are computed from them
+    check_values(_plain(config), _plain(reference), written, defaults)
+    check_run_folder(config)
     return config
 
 
@@ -76,21 +86,30 @@ def check_sweep(overrides: Sequence[str]) -> None:
 def parse(overrides: Sequence[str]) -> list[Override]:
     """Return the parsed overrides; a ConfigError quotes the one that cannot be read."""
     parser = OverridesParser.create()
-    parsed = []
-    for text in overrides:
-        if text.startswith("-"):
-            raise ConfigError(f"unknown option '{text}'; settings are given as key=value, see --help")
-        try:
-            override = parser.parse_override(text)
-            if override.is_delete() or "=" not in text:
-                raise OverrideParseException(text, "no value")
-            parsed.append(override)
-        except HydraException:
-            raise ConfigError(
-                f"cannot read '{text}': settings are given as key=value; a value with = , [ or spaces in it needs"
-                f" quotes inside quotes, as in \"key='a=b'\""
-            ) from None
-    return parsed
+    return [_parse_word(parser, text) for text in overrides]
+
+
+def _parse_word(parser: OverridesParser, text: str) -> Override:
+    short = text if len(text) <= 100 else f"{text[:80]}..."
+    if text.startswith("-"):
+        raise ConfigError(f"unknown option '{short}'; settings are given as key=value, see --help")
+    if text.startswith("~"):
+        raise ConfigError(f"cannot read '{short}': a setting cannot be taken away, only given another value")
+    if len(text) > LONGEST_WORD:
+        raise ConfigError(f"cannot read '{short}': it has {len(text):,} characters, the most are {LONGEST_WORD:,}")
+    if not text.isprintable():
+        raise ConfigError(f"cannot read {short!a}: it has characters that cannot be printed")
+    try:
+        override = parser.parse_override(text)
+        if "=" not in text:
+            raise OverrideParseException(text, "no value")
+        _ = override.value()
+    except (HydraException, ValueError, RecursionError):
+        raise ConfigError(
+            f"cannot read '{short}': settings are given as key=value; a value with = , [ or spaces in it needs"
+            f" quotes inside quotes, as in \"key='a=b'\""
+        ) from None
+    return override
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
@@ -98,10 +117,16 @@ def plain_config(config: DictConfig) -> dict[str, Any]:
     return _plain(config)
 
 
+def experiment_config(config: DictConfig) -> dict[str, Any]:
+    """Return the same without what concerns only a sweep: the settings that make up one experiment."""
+    return {name: value for name, value in plain_config(config).items() if name not in SWEEPS}
+
+
 def chosen_options(config: DictConfig) -> dict[str, str]:
     """Return the option chosen of each group, for example `{"model": "unet", "loss": "dice"}`."""
     choices = OmegaConf.select(config, "hydra.runtime.choices") or {}
-    return {str(k): str(v) for k, v in choices.items() if not str(k).startswith("hydra/") and v is not None}
+    return {str(k): str(v) for k, v in choices.items()
+            if not str(k).startswith("hydra/") and str(k) not in SWEEPS and v is not None}  # fmt: skip
 
 
 def _compose(overrides: list[str]) -> DictConfig:
@@ -110,8 +135,24 @@ def _compose(overrides: list[str]) -> DictConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="segbench"):
         try:
             return compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(_first_line(error)) from error
+        except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
+            raise ConfigError(first_line(error)) from error
+
+
+@lru_cache(maxsize=64)
+def _reference(words: tuple[str, ...]) -> DictConfig:
+    """Return the choices of options alone; many jobs of a sweep have the same."""
+    return _compose(list(words))
+
+
+def _decides_options(override: Override) -> bool:
+    return _is_group(override) or override.key_or_group == SEARCH_PATH
+
+
+def _unresolved(config: DictConfig) -> dict[str, Any]:
+    container = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
@@ -121,13 +162,18 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     try:
         container = OmegaConf.to_container(copy, resolve=True)
     except OmegaConfBaseException as error:
-        cause = error.__cause__ if isinstance(error.__cause__, ConfigError) else None
-        raise ConfigError(str(cause) if cause else _first_line(error)) from error
+        raise ConfigError(first_line(error)) from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what an error of Hydra or OmegaConf says, in one line; the ConfigError behind it where there is one."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, ConfigError):
+        inner = inner.__cause__
+    if inner is not None:
+        return str(inner)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = [line.strip() for line in str(error.__cause__ or "").splitlines() if line.strip()]
     return "; ".join([*lines[:2], *[line for line in cause[:1] if line not in lines[:2]]])
@@ -153,6 +199,14 @@ def groups() -> dict[str, list[str]]:
 
 def _is_group(override: Override) -> bool:
     return override.key_or_group in groups() or override.key_or_group.startswith("hydra/")
+
+
+def _check_single(override: Override) -> None:
+    word = override.input_line or ""
+    if override.is_sweep_override():
+        raise ConfigError(f"'{word}' has several values: sweep them with -m, or give a list as key=[a,b]")
+    if override.package is not None and not word.startswith("hydra"):
+        raise ConfigError(f"'{word}' puts options at another place; give {override.key_or_group}=... without the @")
 
 
 def _check_option(override: Override) -> None:
@@ -206,16 +260,45 @@ def _all_keys(config: DictConfig) -> list[str]:
     return found
 
 
+def swept_values(override: Override) -> list[str]:
+    """Return the values of an override as they are written: one, or those that a sweep goes through.
+
+    Raises:
+        ConfigError: for an interval, which only a search can go through.
+    """
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()]
+    return list(itertools.islice(_choices(override, own_sweeper=False), MOST_VALUES))
+
+
 def _one_at_a_time(parsed: list[Override]) -> Iterator[list[str]]:
-    swept: list[list[str]] = []
-    for override in parsed:
-        if override.is_sweep_override():
-            key = override.get_key_element()
-            swept.append([f"{key}={value}" for value in itertools.islice(override.sweep_string_iterator(), 1000)])
-        else:
-            swept.append([override.input_line or ""])
+    own_sweeper = any(override.key_or_group == "hydra/sweeper" for override in parsed)
+    swept = [
+        [f"{override.get_key_element()}={value}" for value in itertools.islice(_choices(override, own_sweeper), 1000)]
+        if override.is_sweep_override()
+        else [override.input_line or ""]
+        for override in parsed
+    ]
     first = [choices[0] for choices in swept]
     yield first
     for place, choices in enumerate(swept):
         for value in choices[1:]:
             yield [*first[:place], value, *first[place + 1 :]]
+
+
+def _choices(override: Override, own_sweeper: bool) -> Iterator[str]:
+    """Yield the values that a word sweeps over, as they are written; those of an interval are its ends."""
+    value, word = override.value(), override.input_line
+    if isinstance(value, Glob):
+        options = value.filter(groups().get(override.key_or_group, []))
+        if not options:
+            raise ConfigError(f"'{word}' fits no option of a group")
+        return iter(options)
+    if isinstance(value, IntervalSweep):
+        if not own_sweeper:
+            raise ConfigError(f"'{word}' is for a sweeper that searches (hydra/sweeper=...); give values as key=1,2")
+        return iter([str(value.start), str(value.end)])
+    try:
+        return override.sweep_string_iterator()
+    except HydraException as error:
+        raise ConfigError(f"cannot read '{word}': {first_line(error)}") from error

@@ -42,6 +42,10 @@ class OutOfMemoryError(SegbenchError):
     exit_code = 6
 
 
+class Pruned(SegbenchError):
+    """A search ended the run early, because others were better at the same epoch."""
+
+
 class Interrupted(SegbenchError):
     """Stopped by a signal after writing a checkpoint; the run can be resumed.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,7 @@ class Experiment:
     make_optimizer: MakeOptimizer
     schedule: Schedule
     resolution: Resolution | None
+    shared: dict[str, SegmentationData] | None = None
 
     @property
     def mean(self) -> Sequence[float]:
@@ -49,7 +51,11 @@ class Experiment:
     def read_data(self) -> None:
         """Read and check the data, and tell the loss what it wants to know about it; raises DataError."""
         self.data.order_seed = self.config["seed"]
-        self.data.prepare()
+        if self.shared is None or self.data not in self.shared.values():
+            self.data.prepare()
+        if self.shared is not None:
+            self.shared.clear()  # of one data set only: it may fill the memory
+            self.shared[_data_key(self.config)] = self.data
         if self.loss.wants_class_weights:
             self.loss.set_class_weights(torch.from_numpy(self.data.class_weights()).float())
 
@@ -63,17 +69,23 @@ class Experiment:
         )  # fmt: skip
 
 
-def build_experiment(config: Mapping[str, Any]) -> Experiment:
+def _data_key(config: Mapping[str, Any]) -> str:
+    return json.dumps([config["data"], config["plugins"]], sort_keys=True)
+
+
+def build_experiment(config: Mapping[str, Any], shared: dict[str, SegmentationData] | None = None) -> Experiment:
     """Build every part and refuse what cannot work, before any data is read.
 
     Args:
         config: The composed, checked and resolved configuration as plain data.
+        shared: Data that an earlier run of this process has read, by its settings: used where they are the same, and
+            replaced. None: none, every run reads its own.
 
     Raises:
         ConfigError: naming what does not fit, why, and what would work.
     """
     plugins = config["plugins"]
-    data = build(config["data"], plugins=plugins, where="data")
+    data = (shared or {}).get(_data_key(config)) or build(config["data"], plugins=plugins, where="data")
     _check_inputs(config, data)
     torch.manual_seed(torch_seed("weights", config["seed"]))
     sizes = heads(config["task"], data.classes)
@@ -85,7 +97,7 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
         network.check_size(*(data.size if resolution is None else resolution.smallest()))
     make_optimizer = _optimizer(config["optimizer"], plugins)
     schedule = build(config["scheduler"], plugins=plugins, where="scheduler")
-    return Experiment(config, data, network, loss, make_optimizer, schedule, resolution)
+    return Experiment(config, data, network, loss, make_optimizer, schedule, resolution, shared)
 
 
 def without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:

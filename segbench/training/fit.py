@@ -15,8 +15,9 @@ from typing import Any
 from rich.console import Console
 
 from segbench.config.instantiate import build
-from segbench.core.errors import Interrupted, NonFiniteError
+from segbench.core.errors import Interrupted, NonFiniteError, Pruned
 from segbench.core.files import write_json
+from segbench.data.loading.datamodule import SegmentationData
 from segbench.report.curves import draw_curves
 from segbench.report.summary import duration, print_summary
 from segbench.runs.folder import RunFolder
@@ -29,7 +30,7 @@ from segbench.training.faults import in_one_sentence
 from segbench.training.peers import Peers, check_shares
 from segbench.training.results import collect_results
 from segbench.training.resumption import Resumption, finished_results, pin_threads
-from segbench.training.session import Session
+from segbench.training.session import Session, Watch
 from segbench.training.settings import TrainerSettings
 from segbench.training.signals import StopSignals
 
@@ -39,7 +40,12 @@ MOST_ROLLBACKS = 3
 
 
 def train(
-    config: Mapping[str, Any], run: RunFolder, begin: Callable[[RunFolder], None], console: Console
+    config: Mapping[str, Any],
+    run: RunFolder,
+    begin: Callable[[RunFolder], None],
+    console: Console,
+    watch: Watch | None = None,
+    shared: dict[str, SegmentationData] | None = None,
 ) -> dict[str, Any]:
     """Train the experiment of `config` in `run` and return its results.
 
@@ -48,13 +54,16 @@ def train(
         run: The run folder; a stopped run in it is continued.
         begin: Makes the run folder; called once everything that can be refused has been checked.
         console: Where progress and the final table go.
+        watch: Called after every validated epoch with its number from 0 and the monitored score, of which more is
+            better; it may end the run with an error.
+        shared: Data that earlier runs of this process have read; see `build_experiment`.
 
     Raises:
         SegbenchError: for everything the person can mend, with its exit code.
     """
     settings = TrainerSettings.of(config)
     settings.prepare_torch()
-    experiment = build_experiment(without_pretrained(config) if run.exists() else config)
+    experiment = build_experiment(without_pretrained(config) if run.exists() else config, shared)
     loggers = [build(node, plugins=config["plugins"], where=f"logger.{name}", save_dir=str(run.path))
                for name, node in (config["logger"] or {}).items()]  # fmt: skip
     run.path.mkdir(parents=True, exist_ok=True)
@@ -70,7 +79,7 @@ def train(
                 return finished
         begin(run)
         with StopSignals() as signals, _true_status(run):
-            return _Run(config, settings, experiment, run, loggers, signals, console, resumption).work()
+            return _Run(config, settings, experiment, run, loggers, signals, console, resumption, watch).work()
 
 
 @contextmanager
@@ -82,6 +91,9 @@ def _true_status(run: RunFolder) -> Iterator[None]:
     except (Interrupted, KeyboardInterrupt) as error:
         with suppress(OSError):
             run.write_status("interrupted", error=str(error))
+        raise
+    except Pruned as error:
+        run.write_status("pruned", error=str(error))
         raise
     except BaseException as error:
         with suppress(OSError):
@@ -103,7 +115,9 @@ class _Run:
         signals: StopSignals,
         console: Console,
         resumption: Resumption | None,
+        watch: Watch | None,
     ) -> None:
+        self.watch = watch
         self.config, self.settings, self.experiment, self.run = config, settings, experiment, run
         self.loggers, self.signals, self.console, self.resumption = loggers, signals, console, resumption
 
@@ -133,7 +147,7 @@ class _Run:
         rollbacks = 0
         while True:
             session = Session(self.config, self.settings, self.experiment, self.run, self.signals, self.console,
-                              self.loggers, rollbacks=rollbacks)  # fmt: skip
+                              self.loggers, rollbacks=rollbacks, watch=self.watch)  # fmt: skip
             if not rollbacks:
                 self._header(session)
             try:

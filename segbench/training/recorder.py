@@ -33,7 +33,7 @@ class Recorder(pl.Callback):
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
         self.best_epoch = -1
-        self.improved, self.waited = False, 0
+        self.improved, self.waited, self.validated = False, 0, False
         self.loss_sum, self.loss_count = 0.0, 0
         self._pending: list[Tensor] = []
         self._val: dict[str, float] = {}
@@ -112,7 +112,7 @@ class Recorder(pl.Callback):
             self.best, self.best_epoch, self.waited = dict(values), trainer.current_epoch, 0
         elif self._val:
             self.waited += 1
-        self._val = {}
+        self.validated, self._val = bool(self._val), {}
         self._write(trainer, "epoch", values)
 
     @property

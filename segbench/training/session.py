@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from segbench.training.sample_panels import SamplePanels
 from segbench.training.settings import TrainerSettings, make_trainer
 from segbench.training.signals import StopSignals
 
+Watch = Callable[[int, float], None]
+
 
 class Session:
     """The parts of an experiment put together with a trainer and its callbacks.
@@ -42,6 +44,7 @@ class Session:
         loggers: Lightning's loggers beside metrics.csv.
         rank: The number of this process.
         rollbacks: How often the run has gone back to a checkpoint; each time halves the learning rate.
+        watch: Called after every validated epoch with its number and the monitored score; None for nobody.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Session:
         loggers: list[Any] | None = None,
         rank: int = 0,
         rollbacks: int = 0,
+        watch: Watch | None = None,
     ) -> None:
         self.config, self.settings, self.run, self.rank = config, settings, run, rank
         self.experiment, self.data = experiment, experiment.data
@@ -67,7 +71,7 @@ class Session:
         self.recorder = Recorder(self._table(), self.module.monitor, settings.log_every)
         self.patience = Patience(self.recorder, settings.patience)
         self.trainer = make_trainer(
-            settings, batches, run.path, self._callbacks(signals, console), loggers or [], AtomicCheckpointIO()
+            settings, batches, run.path, self._callbacks(signals, console, watch), loggers or [], AtomicCheckpointIO()
         )
         self.data.position = self._position
 
@@ -76,7 +80,7 @@ class Session:
                    *(f"val/{name}" for name in self.module.scores["val_split"].names)]  # fmt: skip
         return MetricsLog(self.run.metrics, columns) if self.rank == 0 else None
 
-    def _callbacks(self, signals: StopSignals, console: Console | None) -> list[pl.Callback]:
+    def _callbacks(self, signals: StopSignals, console: Console | None, watch: Watch | None) -> list[pl.Callback]:
         settings = self.settings
         checkpointer = Checkpointer(
             self.run.checkpoints, self.recorder, signals, DigestLog(self.run.digests), settings.checkpoint_every,
@@ -87,8 +91,10 @@ class Session:
             shown.append(SamplePanels(self.run, self.data.classes, self.module.fed, settings.panels_every))
         if console is not None:
             shown.append(ProgressReport(console, self.recorder))
-        # the checkpointer comes last: its checkpoint holds what the others have noted
-        return [Limits(self.total_steps, settings.val_every), self.recorder, self.patience, *shown, checkpointer]
+        # the checkpointer comes after those whose notes its checkpoint holds, before one that may end the run
+        watched = [] if watch is None else [_Watched(self.recorder, watch)]
+        limits = Limits(self.total_steps, settings.val_every)
+        return [limits, self.recorder, self.patience, *shown, checkpointer, *watched]
 
     def _position(self) -> tuple[int, int]:
         return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
@@ -121,6 +127,17 @@ class Session:
         if split == "test" and metric.masks is not None:
             counts = metric.masks.counts.cpu().numpy()
             draw_confusion(counts, self.data.classes, self.run.plots / "confusion.png")
+
+
+class _Watched(pl.Callback):
+    """Tells somebody else the score of every validated epoch."""
+
+    def __init__(self, recorder: Recorder, watch: Watch) -> None:
+        self.recorder, self.watch = recorder, watch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.recorder.validated:
+            self.watch(trainer.current_epoch, self.recorder.monitor.merit(self.recorder.last))
 
 
 def score_split(

@@ -1,0 +1,193 @@
+"""Sweeps: started with -m, continued after a kill, looked at."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from segbench.config.compose import check_sweep, compose_config, parse, plain_config
+from segbench.core.errors import ConfigError, Interrupted, SegbenchError
+from segbench.runs.lock import locked
+from segbench.sweeps.folder import JobState, SweepFolder, is_sweep
+from segbench.sweeps.launchers import launch_jobs
+from segbench.sweeps.overview import Overview, table
+from segbench.sweeps.plan import Job, plan_jobs
+from segbench.sweeps.summary import write_summary
+
+OWN = ("sweep", "launcher", "hydra")
+"""Where settings of the sweep itself begin; they are no part of its jobs."""
+FORBIDDEN = ("plugins", "resume")
+
+
+class SweepFailedError(SegbenchError):
+    """Some jobs failed; the exit status is that of the first."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def run_sweep(words: Sequence[str], console: Console) -> None:
+    """Run every combination of the values in `words`, or search them, in a new folder.
+
+    Raises:
+        ConfigError: for a mistake in any of the words, before anything is written.
+        SweepFailedError: at the end, if any job failed.
+        Interrupted: if a signal stopped it; it can be continued.
+    """
+    own = [word for word in words if _root(word) in OWN]
+    config = compose_config(own)
+    plain = plain_config(config)
+    shared = [word for word in words if _root(word) not in OWN]
+    given = {override.get_key_element() for override in parse(shared)}
+    presets = [f"{key}={value}" for key, value in plain["sweep"]["params"].items() if key not in given]
+    words = [*presets, *shared]
+    search = plain["sweep"]["search"]
+    check_sweep(words if search is None else _checkable(words))
+    jobs = [] if search is not None else plan_jobs(words)
+    sweep = SweepFolder(Path(config.hydra.sweep.dir).absolute())
+    if is_sweep(sweep.path):
+        raise ConfigError(f"{sweep.path} holds a sweep already: continue it with resume={sweep.path}")
+    _Work(sweep, own, words, jobs, plain, console).run()
+
+
+def resume_sweep(path: Path, words: Sequence[str], console: Console) -> None:
+    """Continue a sweep: completed jobs are left as they are, started ones go on exactly, the others run.
+
+    Args:
+        path: Its folder.
+        words: Only settings of `launcher` and `sweep.search.trials` may be given again.
+        console: Where the overview goes.
+
+    Raises:
+        ConfigError: if the folder's plan cannot be read, or other settings are given.
+        SweepFailedError, Interrupted: as `run_sweep`.
+    """
+    sweep = SweepFolder(path.absolute())
+    recorded, jobs = sweep.read()
+    _check_trusted([*recorded, *(word for job in jobs for word in job.words)], sweep)
+    other = [word for word in words if _root(word) not in OWN[:2]]
+    if other:
+        raise ConfigError(f"'{other[0]}' cannot be changed in a sweep that has begun; only launcher settings can")
+    own = [*(word for word in recorded if _root(word) in OWN[:2]), *words]
+    shared = [word for word in recorded if _root(word) not in OWN]
+    _Work(sweep, own, shared, jobs, plain_config(compose_config(own)), console).run()
+
+
+def sweep_status(path: Path, console: Console) -> None:
+    """Print where every job of a sweep stands."""
+    sweep = SweepFolder(path.absolute())
+    if not is_sweep(sweep.path):
+        raise ConfigError(f"{path} is not the folder of a sweep: it has no sweep.json")
+    _, jobs = sweep.read()
+    console.print(table(jobs, [sweep.state(job) for job in jobs]))
+
+
+class _Work:
+    """A sweep at work. own: the words about the sweep itself. words: those of its jobs."""
+
+    def __init__(
+        self, sweep: SweepFolder, own: Sequence[str], words: Sequence[str], jobs: list[Job], plain: dict[str, Any],
+        console: Console,
+    ) -> None:  # fmt: skip
+        self.sweep, self.own, self.words, self.jobs = sweep, list(own), list(words), jobs
+        self.search, self.launcher = plain["sweep"]["search"], plain["launcher"]
+        self.console = console
+
+    def run(self) -> None:
+        if self.search is not None and self.launcher["kind"] != "local":
+            raise ConfigError("a search chooses each trial by the ones before, so it runs with launcher=local")
+        self.sweep.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.sweep.path):
+            self._note(self.jobs)
+            self.console.print(f"sweep folder {self.sweep.path}", markup=False, highlight=False, soft_wrap=True)
+            try:
+                with Overview(self.sweep, self.console) as overview, _ended_by_signals():
+                    overview.jobs = self.jobs
+                    self._work(overview)
+            except (Interrupted, KeyboardInterrupt) as error:
+                write_summary(self.sweep, self.jobs)
+                code, requeue = (error.exit_code, error.requeue) if isinstance(error, Interrupted) else (130, False)
+                said = f"the sweep was stopped; continue it with resume={self.sweep.path}"
+                raise Interrupted(said, code, requeue) from None
+            self._report(write_summary(self.sweep, self.jobs))
+
+    def _note(self, jobs: list[Job]) -> None:
+        # where the folder is, it knows itself, and it must not decide anything else of Hydra
+        self.sweep.write([*(word for word in self.own if _root(word) != "hydra"), *self.words], jobs)
+
+    def _work(self, overview: Overview) -> None:
+        if self.search is not None:
+            from segbench.sweeps.search import Search
+
+            Search(self.sweep, self.words, self.search).run(self.jobs, self._note, overview.finished)
+            return
+        left = [job for job in self.jobs if self.sweep.state(job).state not in ("completed", "pruned")]
+        for job, state in launch_jobs(self.sweep, left, self.launcher):
+            if state == "interrupted":
+                raise Interrupted("a job was stopped", 143)
+            if state == "failed" and self.sweep.state(job).state != "failed":
+                self.sweep.write_failure(job, "its process ended before it could say why", 1)
+            overview.finished(job, state)
+
+    def _report(self, states: list[JobState]) -> None:
+        from segbench.commands.compare import compare
+
+        completed = [state for state in states if state.state == "completed"]
+        if completed:
+            compare([str(self.sweep.path)], None, None, None, [], "md", self.sweep.path / "compare.md")
+            compare([str(self.sweep.path)], None, None, None, [], "table", None)
+        self.console.print(f"summary {self.sweep.summary}", markup=False, highlight=False, soft_wrap=True)
+        failed = [(job, state) for job, state in zip(self.jobs, states, strict=True) if state.state == "failed"]
+        if failed:
+            job, state = failed[0]
+            raise SweepFailedError(
+                f"{len(failed)} of {len(states)} jobs failed; the first, {job.name}: {state.error}",
+                self.sweep.exit_code(job),
+            )
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and the notices of schedulers stop a sweep between and beside its jobs as Ctrl-C does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise Interrupted("stopped", 143, requeue=number != signal.SIGTERM)
+
+    owner = os.getpid()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _root(word: str) -> str:
+    return word.lstrip("+~").split("=", 1)[0].split(".", 1)[0].split("/", 1)[0].split("@", 1)[0]
+
+
+def _checkable(words: Sequence[str]) -> list[str]:
+    """Return words with each interval replaced by its ends, which a check can compose."""
+    from hydra.core.override_parser.types import IntervalSweep
+
+    found = []
+    for override in parse(words):
+        value = override.value()
+        ends = f"{value.start},{value.end}" if isinstance(value, IntervalSweep) else None
+        found.append(f"{override.get_key_element()}={ends}" if ends else override.input_line or "")
+    return found
+
+
+def _check_trusted(words: Sequence[str], sweep: SweepFolder) -> None:
+    for word in words:
+        if _root(word) in FORBIDDEN or word.lstrip("+").startswith(("hydra.", "hydra/")) or "${" in word:
+            raise ConfigError(f"{sweep.manifest} holds '{word[:80]}', which a sweep that is continued cannot decide")

@@ -1,0 +1,133 @@
+"""The folder of a sweep: what its jobs are, and where each stands. Read without torch; may be somebody else's."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segbench.core.errors import ConfigError
+from segbench.core.files import write_json
+from segbench.runs.folder import RunFolder, read_json
+from segbench.runs.metrics_log import read_metrics
+from segbench.sweeps.plan import Job
+
+NAME = re.compile(r"[0-9]{3,6}(_[A-Za-z0-9._=+-]+)?")
+MANIFEST = "sweep.json"
+
+
+@dataclass(frozen=True)
+class JobState:
+    """Where a job stands: queued, running, completed, failed, interrupted or pruned.
+
+    score: the monitored score of its best epoch so far. results: the content of results.json of a completed one.
+    """
+
+    state: str
+    error: str = ""
+    epoch: int | None = None
+    score: float = math.nan
+    results: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """The paths of a sweep."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        """The jobs and how they are run."""
+        return self.path / MANIFEST
+
+    @property
+    def summary(self) -> Path:
+        """One row a job, written at the end."""
+        return self.path / "summary.csv"
+
+    @property
+    def study(self) -> Path:
+        """What a search has learned, for Optuna."""
+        return self.path / "study.db"
+
+    def run(self, job: Job) -> RunFolder:
+        """The run folder of a job."""
+        return RunFolder(self.path / job.name)
+
+    def write(self, words: Sequence[str], jobs: Sequence[Job]) -> None:
+        """Write what the sweep consists of; `words` are those of its command line."""
+        rows = [{"name": job.name, "words": list(job.words), "varied": dict(job.varied)} for job in jobs]
+        write_json(self.manifest, {"words": list(words), "jobs": rows})
+
+    def read(self) -> tuple[list[str], list[Job]]:
+        """Return the words of the sweep and its jobs; raises ConfigError for a file that is not a sweep's."""
+        content = read_json(self.manifest)
+        try:
+            words = [_text(word) for word in content["words"]]
+            jobs = [Job(_name(row["name"]), tuple(_text(word) for word in row["words"]),
+                        {_text(key): _text(value) for key, value in row["varied"].items()})
+                    for row in content["jobs"]]  # fmt: skip
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise ConfigError(f"{self.manifest} is not the plan of a sweep") from None
+        return words, jobs
+
+    def _failure(self, job: Job) -> Path:
+        return self.path / "failures" / f"{job.name}.json"
+
+    def write_failure(self, job: Job, error: str, exit_code: int) -> None:
+        """Keep why a job failed; one that was refused has no run folder to say it."""
+        self._failure(job).parent.mkdir(parents=True, exist_ok=True)
+        write_json(self._failure(job), {"error": error, "exit_code": exit_code})
+
+    def exit_code(self, job: Job) -> int:
+        """Return the exit status of a job that failed."""
+        code = read_json(self._failure(job)).get("exit_code") if self._failure(job).is_file() else 1
+        return code if isinstance(code, int) and 0 < code < 256 else 1
+
+    def forget_failure(self, job: Job) -> None:
+        """Take the failure back: the job is tried again."""
+        self._failure(job).unlink(missing_ok=True)
+
+    def state(self, job: Job) -> JobState:
+        """Return where a job stands; what cannot be read is a failure that says so."""
+        run = self.run(job)
+        try:
+            if self._failure(job).is_file():
+                return JobState("failed", str(read_json(self._failure(job)).get("error", "")), *_progress(run))
+            if not run.exists():
+                return JobState("queued")
+            status = run.read_status()
+            results = run.read_results() if status["state"] == "completed" and run.results.is_file() else None
+            return JobState(str(status["state"]), str(status.get("error", "")), *_progress(run), results)
+        except (ConfigError, OSError) as error:
+            return JobState("failed", str(error))
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return (path / MANIFEST).is_file()
+
+
+def _progress(run: RunFolder) -> tuple[int | None, float]:
+    if not run.metrics.is_file():
+        return None, math.nan
+    rows = [row for row in read_metrics(run.metrics) if row["split"] == "epoch"]
+    scores = [float(row["val/mean_iou"]) for row in rows if "val/mean_iou" in row]
+    scores = scores or [-float(row["val/depth/rmse"]) for row in rows if "val/depth/rmse" in row]
+    return (int(rows[-1]["epoch"]) + 1 if rows else None), max(scores, default=math.nan)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError
+    return value
+
+
+def _name(value: Any) -> str:
+    if not NAME.fullmatch(_text(value)):
+        raise ValueError
+    return value

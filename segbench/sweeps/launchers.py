@@ -1,0 +1,116 @@
+"""Who runs the jobs of a sweep: this process, others beside it, SLURM, or Ray.
+
+Each launcher yields a job with its state as soon as it has one, in whatever order they come.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from segbench.core.errors import ConfigError, Interrupted, nearest
+from segbench.sweeps.folder import SweepFolder
+from segbench.sweeps.plan import Job
+
+Outcomes = Iterator[tuple[Job, str]]
+POLL = 0.5
+"""Seconds between two looks at what a queue has done."""
+
+
+def launch_jobs(sweep: SweepFolder, jobs: Sequence[Job], settings: Mapping[str, Any]) -> Outcomes:
+    """Run jobs as the settings of `conf/launcher` say, and yield each with its state.
+
+    Raises:
+        ConfigError: for a launcher that does not exist or is not installed.
+        Interrupted: if a signal stopped the job that runs in this process.
+    """
+    kinds: dict[str, Callable[..., Outcomes]] = {
+        "local": _local, "joblib": _joblib, "submitit": _submitit, "ray": _ray,
+    }  # fmt: skip
+    kind = settings["kind"]
+    if kind not in kinds:
+        raise ConfigError(f"there is no launcher.kind '{kind}'{nearest(str(kind), kinds)}")
+    return kinds[kind](str(sweep.path), jobs, settings)
+
+
+def _needed(name: str) -> Any:
+    try:
+        return __import__(name)
+    except ImportError:
+        raise ConfigError(f"launcher={name} needs a package that is not here: pip install 'segbench[{name}]'") from None
+
+
+def _local(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any]) -> Outcomes:
+    from segbench.sweeps.work import run_job
+
+    for job in jobs:
+        yield job, run_job(folder, job)
+
+
+def _in_turn(folder: str, job: Job, gpus: int | None) -> tuple[Job, str]:
+    """Run a job in a process that runs several, on the GPU that is its share."""
+    from segbench.sweeps.work import run_job
+
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(_place() % gpus)
+    try:
+        return job, run_job(folder, job)
+    except Interrupted:
+        return job, "interrupted"
+
+
+def _place() -> int:
+    """Return which of the parallel processes this is, counted from 0."""
+    from multiprocessing import current_process
+
+    return max(0, current_process()._identity[-1] - 1) if current_process()._identity else 0
+
+
+def _joblib(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any]) -> Outcomes:
+    joblib = _needed("joblib")
+    pool = joblib.Parallel(n_jobs=settings["jobs"], backend="loky", return_as="generator_unordered")
+    # one job at a time: a worker that takes two would keep the second from an idle one
+    yield from pool(joblib.delayed(_in_turn)(folder, job, settings["gpus"]) for job in jobs)
+
+
+def _submitit(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any]) -> Outcomes:
+    submitit = _needed("submitit")
+    executor = submitit.AutoExecutor(folder=f"{folder}/.submitit/%j", cluster=settings["cluster"])
+    slurm = {"slurm_partition": settings["partition"], "slurm_signal_delay_s": settings["signal_delay_s"]}
+    executor.update_parameters(
+        timeout_min=settings["timeout_min"], gpus_per_node=settings["gpus_per_node"],
+        cpus_per_task=settings["cpus_per_task"], mem_gb=settings["mem_gb"],
+        **(slurm if settings["cluster"] == "slurm" else {}),
+    )  # fmt: skip
+    with executor.batch():
+        waiting = [(job, executor.submit(_in_turn, folder, job, None)) for job in jobs]
+    while waiting:
+        ready = [pair for pair in waiting if pair[1].done()]
+        for job, handle in ready:
+            error = handle.exception()
+            yield (job, "failed" if error is not None else handle.result()[1])
+        waiting = [pair for pair in waiting if pair not in ready]
+        time.sleep(POLL if waiting else 0)
+
+
+def _ray(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any]) -> Outcomes:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to a server
+    ray = _needed("ray")
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(address=settings["address"], log_to_driver=False, include_dashboard=False)
+    try:
+        work = ray.remote(num_cpus=settings["cpus"], num_gpus=settings["gpus"])(_in_turn)
+        waiting = {work.remote(folder, job, None): job for job in jobs}
+        while waiting:
+            (ready, *_), _ = ray.wait(list(waiting), num_returns=1)
+            job = waiting.pop(ready)
+            try:
+                yield job, ray.get(ready)[1]
+            except ray.exceptions.RayError:
+                yield job, "failed"
+    finally:
+        if ours:
+            ray.shutdown()

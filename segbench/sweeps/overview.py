@@ -1,0 +1,103 @@
+"""Where the jobs of a sweep stand: a table that keeps itself up to date on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from segbench.sweeps.folder import JobState, SweepFolder
+from segbench.sweeps.plan import Job
+
+STYLES = {"completed": "green", "failed": "red", "interrupted": "yellow", "running": "bold", "pruned": "dim",
+          "queued": "dim"}  # fmt: skip
+ORDER = ("running", "failed", "interrupted", "completed", "pruned", "queued")
+
+
+class Overview:
+    """While entered, shows the jobs.
+
+    Args:
+        sweep: Its folder, which is all that is looked at.
+        console: Where; a table on a terminal, one line a finished job elsewhere.
+    """
+
+    def __init__(self, sweep: SweepFolder, console: Console) -> None:
+        self.sweep, self.console = sweep, console
+        self.jobs: Sequence[Job] = ()
+        self._settled: dict[str, JobState] = {}
+        self._live: Live | None = None
+
+    def __enter__(self) -> Overview:
+        if self.console.is_terminal:
+            self._live = Live(get_renderable=self.render, console=self.console, refresh_per_second=1, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def render(self) -> Table:
+        """Return the table of now, cut to what fits on the terminal."""
+        return table(self.jobs, [self._state(job) for job in self.jobs], self.console.height - 4)
+
+    def _state(self, job: Job) -> JobState:
+        if job.name not in self._settled:
+            state = self.sweep.state(job)
+            if state.state not in ("completed", "pruned"):
+                return state
+            self._settled[job.name] = state
+        return self._settled[job.name]
+
+    def finished(self, job: Job, state: str) -> None:
+        """Say what became of a job."""
+        now, number = self.sweep.state(job), list(self.jobs).index(job) + 1
+        parts = [f"job {number}/{len(self.jobs)}", job.name, state]
+        if now.score == now.score:
+            parts.append(f"best val {_score(now)}")
+        if now.error:
+            parts.append(now.error)
+        self.console.print(_printable("  ".join(parts)), markup=False, highlight=False, soft_wrap=True)
+
+
+def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = None) -> Table:
+    """Return a table of jobs with state, epoch, best score and error; those that run and failed come first."""
+    counts = Counter(state.state for state in states)
+    scores = [state.score for state in states if state.score == state.score]
+    best = f", best {max(scores):.4f}" if scores else ""
+    title = ", ".join(f"{counts[name]} {name}" for name in ORDER if counts[name]) + best
+    view = Table(title=Text(title), title_justify="left", box=None, padding=(0, 1))
+    for head in ("job", "state", "epoch", "best val", ""):
+        view.add_column(head, overflow="ellipsis", no_wrap=True)
+    order = sorted(zip(jobs, states, strict=True), key=lambda pair: ORDER.index(_known(pair[1].state)))
+    shown = order if rows is None else order[: max(1, rows)]
+    for job, state in shown:
+        top = bool(scores) and state.score == max(scores)
+        view.add_row(
+            Text(job.name), Text(state.state, STYLES.get(state.state, "")), str(state.epoch or ""),
+            Text(_score(state), "bold" if top else ""), Text(_printable(state.error)),
+        )  # fmt: skip
+    if len(shown) < len(order):
+        view.add_row(Text(f"and {len(order) - len(shown)} more", "dim"))
+    return view
+
+
+def _known(state: str) -> str:
+    return state if state in ORDER else "failed"
+
+
+def _score(state: JobState) -> str:
+    return "" if math.isnan(state.score) else f"{abs(state.score):.4f}"
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in text)

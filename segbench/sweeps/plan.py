@@ -1,0 +1,64 @@
+"""From the words of a sweep to its jobs: every combination of the values, each with a name that says what it varies."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from segbench.config.compose import groups, parse, swept_values
+from segbench.core.errors import ConfigError
+
+MOST_JOBS = 100_000
+LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep. name: of its folder. words: its settings. varied: those that differ between jobs."""
+
+    name: str
+    words: tuple[str, ...]
+    varied: Mapping[str, str]
+
+
+def plan_jobs(words: Sequence[str]) -> list[Job]:
+    """Return the jobs of a sweep, the last word varying fastest.
+
+    Args:
+        words: Settings as typed; where one is given twice, the last one holds.
+
+    Raises:
+        ConfigError: for a word that cannot be read, or more combinations than anybody can run.
+    """
+    values: dict[str, list[str]] = {}
+    for override in parse(words):
+        key = override.get_key_element()
+        values.pop(key, None)
+        values[key] = swept_values(override)
+    swept = [key for key, choices in values.items() if len(choices) > 1]
+    jobs = []
+    for number, combination in enumerate(itertools.product(*values.values())):
+        if number >= MOST_JOBS:
+            raise ConfigError(f"the sweep has more than {MOST_JOBS:,} jobs; sweep over fewer values")
+        chosen = dict(zip(values, combination, strict=True))
+        jobs.append(make_job(number, chosen, swept))
+    return jobs
+
+
+def make_job(number: int, chosen: Mapping[str, str], swept: Sequence[str]) -> Job:
+    """Return the job of some values, as the sweep's `number`-th from 0."""
+    varied = {key.lstrip("+"): chosen[key] for key in swept}
+    label = "-".join(_short(key, value) for key, value in varied.items())
+    name = f"{number:03d}_{label}"[:LONGEST_NAME] if label else f"{number:03d}"
+    return Job(name, tuple(f"{key}={value}" for key, value in chosen.items()), varied)
+
+
+def _short(key: str, value: str) -> str:
+    """Return a setting as a part of a folder's name: nothing in it that a shell would take for more than a word."""
+    with suppress(ValueError):
+        value = f"{float(value):.4g}" if not value.lstrip("-").isdigit() else value  # a search has many digits
+    word = value if key in groups() else f"{key.rsplit('.', 1)[-1]}={value}"
+    return re.sub(r"[^A-Za-z0-9._=+]+", "-", word).strip("-") or "none"

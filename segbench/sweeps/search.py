@@ -1,0 +1,126 @@
+"""A search through settings with Optuna: each trial is a job of the sweep, chosen by what the ones before have shown.
+
+What a trial gets depends on the earlier trials and its own number alone, so a search that was stopped and continued
+chooses as one that was not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.types import IntervalSweep, Override
+
+from segbench.config.compose import parse, swept_values
+from segbench.core.errors import ConfigError, Pruned
+from segbench.core.rng import key64
+from segbench.sweeps.folder import SweepFolder
+from segbench.sweeps.plan import Job, make_job
+from segbench.sweeps.work import run_job
+
+STUDY = "sweep"
+
+
+class Search:
+    """The trials of a sweep.
+
+    Args:
+        sweep: Its folder; the study is kept in it as `study.db`.
+        words: The settings that all trials share, and those that are searched: values as for a sweep, or intervals.
+        settings: `sweep.search` of the configuration.
+
+    Raises:
+        ConfigError: if Optuna is not installed or a space cannot be read.
+    """
+
+    def __init__(self, sweep: SweepFolder, words: Sequence[str], settings: Mapping[str, Any]) -> None:
+        try:
+            import optuna
+        except ImportError:
+            raise ConfigError("a search needs Optuna: pip install 'segbench[optuna]'") from None
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+        self.optuna, self.sweep, self.settings = optuna, sweep, settings
+        self.fixed: dict[str, str] = {}
+        self.space: dict[str, Any] = {}
+        given = {override.get_key_element(): override for override in parse(words)}
+        space = {key: parse([f"{key}={value}"])[0] for key, value in (settings["space"] or {}).items()}
+        for key, override in {**space, **given}.items():
+            if override.is_sweep_override():
+                self.space[key] = self._distribution(override)
+            else:
+                self.fixed[key] = override.get_value_element_as_str()
+        if not self.space:
+            raise ConfigError("the search has nothing to search: give optimizer.lr='tag(log,interval(1e-4,1e-2))'")
+
+    def _distribution(self, override: Override) -> Any:
+        kinds, value = self.optuna.distributions, override.value()
+        if isinstance(value, IntervalSweep):
+            if value.start is None or value.end is None or not value.start < value.end:
+                raise ConfigError(f"'{override.input_line}' must go from a smaller to a larger number")
+            whole = isinstance(value.start, int) and isinstance(value.end, int)
+            kind = kinds.IntDistribution if whole else kinds.FloatDistribution
+            return kind(value.start, value.end, log="log" in value.tags)
+        return kinds.CategoricalDistribution(swept_values(override))
+
+    def _open(self) -> Any:
+        storage = self.optuna.storages.RDBStorage(f"sqlite:///{self.sweep.study.absolute()}")
+        return self.optuna.create_study(
+            study_name=STUDY, storage=storage, direction="maximize", load_if_exists=True, pruner=self._pruner()
+        )
+
+    def _pruner(self) -> Any:
+        if not self.settings["prune"]:
+            return self.optuna.pruners.NopPruner()
+        return self.optuna.pruners.MedianPruner(n_startup_trials=self.settings["startup"])
+
+    def run(self, jobs: list[Job], note: Callable[[list[Job]], None], finished: Callable[[Job, str], None]) -> None:
+        """Run the trials that are left.
+
+        Args:
+            jobs: Those of earlier sessions; new ones are appended.
+            note: Called with all jobs before a new one is started.
+            finished: Called with each job and its state.
+
+        Raises:
+            Interrupted: if a signal stopped a job; the search can be continued.
+        """
+        study = self._open()
+        for number in range(self.settings["trials"]):
+            trial = self._trial(study, number)
+            if number == len(jobs):
+                chosen = {**self.fixed, **{key: str(value) for key, value in trial.params.items()}}
+                jobs.append(make_job(number, chosen, list(self.space)))
+                note(jobs)
+            if trial.storage.get_trial(trial._trial_id).state.is_finished():
+                continue
+            state = run_job(str(self.sweep.path), jobs[number], self._watch(trial))
+            self._tell(study, trial, jobs[number], state)
+            finished(jobs[number], state)
+
+    def _trial(self, study: Any, number: int) -> Any:
+        known = study.get_trials(deepcopy=False)
+        if number < len(known):
+            return self.optuna.trial.Trial(study, known[number]._trial_id)
+        seed = key64("search", self.settings["seed"], number) % 2**32
+        study.sampler = self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.settings["startup"])
+        return study.ask(self.space)
+
+    def _watch(self, trial: Any) -> Callable[[int, float], None]:
+        reported = trial.storage.get_trial(trial._trial_id).intermediate_values
+
+        def watch(epoch: int, score: float) -> None:
+            if epoch not in reported:
+                trial.report(score, epoch)
+            if trial.should_prune():
+                raise Pruned(f"ended after epoch {epoch + 1}: others had a better val score by then")
+
+        return watch
+
+    def _tell(self, study: Any, trial: Any, job: Job, state: str) -> None:
+        states = self.optuna.trial.TrialState
+        if state == "completed":
+            study.tell(trial.number, self.sweep.state(job).score)
+        else:
+            study.tell(trial.number, state=states.PRUNED if state == "pruned" else states.FAIL)

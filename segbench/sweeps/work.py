@@ -1,0 +1,67 @@
+"""One job of a sweep, wherever it runs: start or continue it, and let no mistake of it reach the others."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from segbench.config.compose import compose_config
+from segbench.config.quoting import rendered
+from segbench.core.errors import Interrupted, Pruned, SegbenchError
+from segbench.sweeps.folder import SweepFolder
+from segbench.sweeps.plan import Job
+from segbench.training.job import train_in
+
+_shared: dict[str, Any] = {}
+"""The data of the last job of this process, by its settings: the next job mostly has the same."""
+
+
+def run_job(folder: str, job: Job, watch: Callable[[int, float], None] | None = None) -> str:
+    """Run a job of the sweep in `folder` to its end and return its state; a failure is written down there.
+
+    Args:
+        folder: The sweep's folder.
+        job: What to run; nothing if it is completed.
+        watch: Called after every epoch with its number from 0 and the monitored score; may raise to end the run.
+
+    Raises:
+        Interrupted: if a signal stopped it; it can be continued.
+    """
+    sweep = SweepFolder(Path(folder))
+    state = sweep.state(job).state
+    if state in ("completed", "pruned"):
+        return state
+    sweep.forget_failure(job)
+    run = sweep.run(job)
+    if run.exists() and not any(run.checkpoints.glob("step-*.ckpt*")):
+        shutil.rmtree(run.path)  # stopped before its first checkpoint: nothing of it can be continued
+    try:
+        _train(sweep, job, watch)
+    except Interrupted:
+        raise
+    except Pruned:
+        return "pruned"
+    except SegbenchError as error:
+        sweep.write_failure(job, str(error), error.exit_code)
+        return "failed"
+    except Exception as error:
+        sweep.write_failure(job, f"{type(error).__name__}: {' '.join(str(error).split())}", 1)
+        (sweep.path / "failures" / f"{job.name}.txt").write_text(traceback.format_exc())
+        return "failed"
+    return "completed"
+
+
+def _train(sweep: SweepFolder, job: Job, watch: Callable[[int, float], None] | None) -> None:
+    folder = sweep.run(job).path
+    config = compose_config([*job.words, f"hydra.run.dir={rendered(str(folder))}"])
+    try:
+        train_in(folder, config, Console(file=io.StringIO()), watch=watch, shared=_shared)
+    finally:
+        if not sweep.run(job).exists() and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

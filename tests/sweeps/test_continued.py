@@ -1,0 +1,130 @@
+"""A sweep that is killed and continued ends as one that was not."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from segbench.core.rng import key64
+from segbench.sweeps.folder import SweepFolder
+
+ROOT = Path(__file__).parents[2]
+JOBS = ["loss=dice,bce,focal", "seed=1,2", "data.train_size=24", "trainer.checkpoint_every=2", "trainer.panels_every=0"]
+
+
+def start(*words):
+    return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words], stdout=subprocess.PIPE, text=True,
+                            stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
+
+
+def rows(folder):
+    return sum(len(path.read_text().splitlines()) for path in Path(folder).glob("*/metrics.csv"))
+
+
+def test_killed_at_three_random_moments(command, tiny):
+    """Six jobs; the moments are counted in rows of all the jobs' tables, from a fixed seed."""
+    assert command("-m", *tiny, *JOBS, "hydra.sweep.dir=whole").code == 0
+    total = rows("whole")
+    moments = sorted(random.Random(key64("sweep kills", 4)).sample(range(3, total - 6), 3))
+    words = ["-m", *tiny, *JOBS, "hydra.sweep.dir=parts"]
+    for moment in moments:
+        process = start(*words)
+        deadline = time.monotonic() + 120
+        while rows("parts") < moment and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert process.poll() is None, process.communicate()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert not Path("parts/summary.csv").exists()
+        words = ["resume=parts"]
+    outcome = command(*words)
+    assert outcome.code == 0, outcome.err
+    assert Path("parts/summary.csv").read_bytes() == Path("whole/summary.csv").read_bytes()
+    for path in Path("whole").glob("*/digests.csv"):
+        last = [Path(folder, path.parent.name, "digests.csv").read_text().splitlines()[-1] for folder in ("whole", "parts")]
+        assert last[0] == last[1]
+
+
+def test_ctrl_c_writes_the_summary_and_says_how_to_go_on(tiny, tmp_path, monkeypatch, command):
+    process = start("-m", *tiny, *JOBS, "data.train_size=800", "hydra.sweep.dir=sweep")
+    while rows("sweep") < 5 and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    assert f"continue it with resume={Path('sweep').absolute()}" in error
+    states = [line.split(",")[1] for line in Path("sweep/summary.csv").read_text().splitlines()[1:]]
+    assert states == ["interrupted"] + ["queued"] * 5
+
+
+def test_a_failed_job_is_tried_again(command, tiny, pictures):
+    words = ["-m", *tiny, "trainer.max_epochs=1", "loss=dice,bce", "hydra.sweep.dir=sweep"]
+    hidden = pictures["backgrounds"].rename(pictures["backgrounds"].with_name("away"))
+    assert command(*words).code == 3
+    assert json.loads(Path("sweep/failures/000_dice.json").read_text())["exit_code"] == 3
+    hidden.rename(pictures["backgrounds"])
+    assert command("resume=sweep").code == 0
+    assert [line.split(",")[1] for line in Path("sweep/summary.csv").read_text().splitlines()[1:]] == ["completed"] * 2
+    assert not list(Path("sweep/failures").iterdir())
+
+
+def test_a_second_process_is_locked_out(command, tiny):
+    from segbench.runs.lock import locked
+
+    assert command("-m", *tiny, "trainer.max_epochs=1", "loss=dice,bce", "hydra.sweep.dir=sweep").code == 0
+    code = "from pathlib import Path\nfrom segbench.runs.lock import locked\nimport time\n"
+    code += "with locked(Path('sweep')):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    outcome = command("resume=sweep")
+    holder.kill()
+    holder.communicate()
+    assert outcome.code == 2
+    assert "in use by process" in outcome.err
+    with locked(Path("sweep")):
+        pass
+
+
+@pytest.fixture
+def finished(command, tiny):
+    assert command("-m", *tiny, "trainer.max_epochs=1", "loss=dice,bce", "hydra.sweep.dir=sweep").code == 0
+    return Path("sweep")
+
+
+def test_a_finished_sweep_changes_nothing(command, finished):
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    assert command("resume=sweep").code == 0
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_settings_of_jobs_cannot_change(command, finished):
+    outcome = command("resume=sweep", "loss=focal")
+    assert outcome.code == 2
+    assert "'loss=focal' cannot be changed" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda plan: plan["jobs"][0].update(name="../../outside"), lambda plan: plan["jobs"][0].update(words=[["x"]]),
+     lambda plan: plan["words"].append("hydra.run.dir=/tmp/x"), lambda plan: plan["words"].append("plugins=[evil]"),
+     lambda plan: plan["jobs"][0]["words"].append("optimizer.lr=${oc.env:SECRET}"),
+     lambda plan: plan.update(jobs=7), lambda plan: plan["jobs"][0].update(name="000_\x1b[2J")],
+)  # fmt: skip
+def test_the_plan_of_somebody_else(command, finished, spoil):
+    plan = json.loads((finished / "sweep.json").read_text())
+    spoil(plan)
+    (finished / "sweep.json").write_text(json.dumps(plan))
+    shutil.rmtree(finished / "000_dice")
+    outcome = command("resume=sweep")
+    assert outcome.code == 2
+    assert len(outcome.err.strip().splitlines()) == 1
+    assert "\x1b" not in outcome.err
+    assert not (finished / "000_dice").exists()
+    assert SweepFolder(finished).manifest.is_file()

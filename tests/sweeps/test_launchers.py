@@ -1,0 +1,51 @@
+"""The same sweep by every launcher: the same summary."""
+
+from pathlib import Path
+
+import pytest
+
+from segbench.core.errors import ConfigError
+from segbench.sweeps import launchers
+from segbench.sweeps.folder import SweepFolder
+
+JOBS = ["loss=dice,bce", "trainer.max_epochs=1", "trainer.panels_every=0"]
+LAUNCHERS = {
+    "joblib": ["launcher.jobs=2"],
+    "submitit": ["launcher.cluster=local", "launcher.gpus_per_node=0", "launcher.cpus_per_task=1", "launcher.mem_gb=2"],
+    "ray": [],
+}
+
+
+@pytest.mark.parametrize("kind", LAUNCHERS)
+def test_a_launcher(command, tiny, kind):
+    pytest.importorskip(kind)
+    assert command("-m", *tiny, *JOBS, "hydra.sweep.dir=local").code == 0
+    outcome = command("-m", *tiny, *JOBS, f"launcher={kind}", *LAUNCHERS[kind], "hydra.sweep.dir=other")
+    assert outcome.code == 0, outcome.err
+    assert Path("other/summary.csv").read_bytes() == Path("local/summary.csv").read_bytes()
+    for name in ("000_dice", "001_bce"):
+        assert Path(f"other/{name}/digests.csv").read_text() == Path(f"local/{name}/digests.csv").read_text()
+
+
+def test_a_failure_elsewhere_is_told(command, tiny):
+    pytest.importorskip("joblib")
+    words = ["data.train_size=8,2", "trainer.max_epochs=1", "launcher=joblib", "hydra.sweep.dir=sweep"]
+    outcome = command("-m", *tiny, *words)
+    assert outcome.code == 3
+    assert "1 of 2 jobs failed; the first, 001_train_size=2" in outcome.err
+    assert "fewer than one batch" in Path("sweep/summary.csv").read_text()
+
+
+def test_parallel_jobs_are_spread_over_the_gpus():
+    joblib = pytest.importorskip("joblib")
+    places = joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(launchers._place)() for _ in range(8))
+    assert all(place >= 0 for place in places)
+    assert {place % 2 for place in places} <= {0, 1}
+
+
+def test_what_is_not_there(tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="did you mean 'joblib'"):
+        launchers.launch_jobs(SweepFolder(tmp_path), [], {"kind": "jobllib"})
+    monkeypatch.setitem(__import__("sys").modules, "joblib", None)
+    with pytest.raises(ConfigError, match=r"pip install 'segbench\[joblib\]'"):
+        list(launchers.launch_jobs(SweepFolder(tmp_path), [], {"kind": "joblib", "jobs": 2, "gpus": None}))
