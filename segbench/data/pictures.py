@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import struct
+import os
+import stat
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from segbench.core.errors import DataError, nearest
 
@@ -20,6 +22,17 @@ ORIENTATION = 0x0112
 """The EXIF tag that says how a picture is turned; 1 is upright."""
 MAX_PIXELS = 64_000_000
 """Pictures with more pixels are refused by their header, before they are decoded."""
+LOSSY_TIFF = ("jpeg", "tiff_jpeg", "old-jpeg", "webp", "jpeg2000")
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture of each EXIF orientation upright."""
 
 Result = TypeVar("Result")
 _headers = threading.Lock()
@@ -35,7 +48,8 @@ def list_pictures(folder: Path, key: str) -> list[Path]:
         siblings = [item.name for item in folder.parent.iterdir() if item.is_dir()] if folder.parent.is_dir() else []
         hint = nearest(folder.name, siblings) if siblings else ""
         raise DataError(f"{key}: there is no folder {folder}{hint if 'did you mean' in hint else ''}")
-    found = sorted(item for item in folder.iterdir() if item.suffix.lower() in SUFFIXES and item.is_file())
+    # a broken link is kept, to be refused by name
+    found = sorted(item for item in folder.iterdir() if item.suffix.lower() in SUFFIXES and not item.is_dir())
     if not found:
         raise DataError(f"{key}: {folder} holds no pictures; put {', '.join(SUFFIXES)} files directly into it")
     return found
@@ -44,15 +58,27 @@ def list_pictures(folder: Path, key: str) -> list[Path]:
 def read_all(paths: list[Path], read: Callable[[Path], Result], key: str) -> list[Result]:
     """Return `read(path)` of every path; a DataError lists every file that could not be used, with its reason."""
     results, offenders = [], []
+    place = Path(os.path.commonpath([path.parent for path in paths]))
     for path in paths:
         try:
             results.append(read(path))
         except DataError as error:
-            offenders.append(f"{path.name}: {error}")
+            offenders.append(f"{path.relative_to(place)}: {error}")
     if offenders:
-        raise DataError(
-            f"{key}: {len(offenders)} of {len(paths)} files in {paths[0].parent} cannot be used: {listed(offenders)}"
-        )
+        raise DataError(f"{key}: {len(offenders)} of {len(paths)} files in {place} cannot be used: {listed(offenders)}")
+    return results
+
+
+def together(*reads: Callable[[], Any]) -> list[Any]:
+    """Return what several readings return; a DataError says what all of those that failed say."""
+    results, texts = [], []
+    for read in reads:
+        try:
+            results.append(read())
+        except DataError as error:
+            texts.append(str(error))
+    if texts:
+        raise DataError("; ".join(texts))
     return results
 
 
@@ -62,39 +88,103 @@ def listed(texts: Sequence[str], limit: int = 20) -> str:
     return "; ".join(texts[:limit]) + rest
 
 
+def stamp(path: Path) -> tuple[int, int, int]:
+    """Return what tells that a file is still the same: its number on the disk, size and time of change."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def unchanged(paths: Sequence[Path], key: str) -> Iterator[None]:
+    """Raise a DataError if a file is replaced, changed or removed within, so that what was read is what is described.
+
+    Args:
+        paths: The files.
+        key: The setting that named them, for messages.
+    """
+    before = {path: _stamp_or_none(path) for path in paths}
+    yield
+    changed = [path.name for path in paths if _stamp_or_none(path) != before[path]]
+    if changed:
+        raise DataError(f"{key}: {listed(changed)} changed while {paths[0].parent} was read; start again")
+
+
+def _stamp_or_none(path: Path) -> tuple[int, int, int] | None:
+    try:
+        return stamp(path)
+    except OSError:
+        return None
+
+
 def open_picture(path: Path) -> Image.Image:
     """Return the fully decoded picture, turned upright by its EXIF orientation.
 
     Raises:
         DataError: if it is empty, truncated, animated, too large, or not a picture at all.
     """
-    return ImageOps.exif_transpose(load_picture(path))
+    return upright(load_picture(path))
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """Return a picture of `load_picture`, turned by its EXIF orientation."""
+    turn = None if picture.format == "TIFF" else TURNS.get(picture.info["orientation"])
+    return picture if turn is None else picture.transpose(turn)
 
 
 def load_picture(path: Path) -> Image.Image:
-    """Return the fully decoded picture as it is stored (a TIFF upright), `info["orientation"]` being its EXIF tag.
+    """Return the fully decoded picture as it is stored (a TIFF upright).
+
+    Its `info` has `orientation`, the EXIF tag; `stored`, Pillow's name of how the file holds its values (such as `L;4`
+    or `RGB;16B`); and `lossy`, whether they are only nearly those that were saved.
 
     Raises:
         DataError: if it is empty, truncated, animated, too large, or not a picture at all.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError("not a regular file")
         with _open_header(path) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise DataError(f"{picture.width} x {picture.height} pixels, more than {MAX_PIXELS:,} in all")
             # many cameras append a thumbnail to a JPEG, which then is an "MPO" of two frames; the first is the photo
             if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
                 raise DataError("an animation or several pages; export one frame")
-            orientation = picture.getexif().get(ORIENTATION, 1)
+            facts = {"stored": _stored(picture), "lossy": _is_lossy(picture, path)}
+            facts["orientation"] = picture.getexif().get(ORIENTATION, 1)  # looks for it behind the pixels as well
             picture.load()
-            picture.info["orientation"] = orientation
+            picture.info.update(facts)
             return picture
     except DataError:
         raise
     except Image.DecompressionBombError:
         raise DataError(f"more than {MAX_PIXELS:,} pixels") from None
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        reason = "not a PNG, JPEG, WebP, TIFF, BMP or GIF picture" if "cannot identify" in str(error) else str(error)
-        raise DataError(reason) from None
+    except FileNotFoundError:
+        raise DataError("the file is not there any more") from None
+    except Exception as error:  # decoders meet damaged files with anything from IndexError to TypeError
+        known = "cannot identify" not in str(error)
+        raise DataError(
+            f"damaged: {error or type(error).__name__}" if known else f"not a {', '.join(FORMATS[:-1])} or GIF picture"
+        ) from None
+
+
+def _stored(picture: Image.Image) -> str:
+    tiles = getattr(picture, "tile", None)
+    if not tiles:
+        return ""
+    arguments = tiles[0][3]
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def _is_lossy(picture: Image.Image, path: Path) -> bool:
+    if picture.format == "WEBP":
+        with path.open("rb") as file:
+            head = file.read(1 << 16)
+        place = 12
+        while head[place : place + 4] not in (b"VP8L", b"VP8 ", b""):  # chunks of other kinds come before the pixels
+            place += 8 + int.from_bytes(head[place + 4 : place + 8], "little") + 1 & ~1
+        return head[place : place + 4] != b"VP8L"
+    compression = picture.info.get("compression") if picture.format == "TIFF" else None
+    return picture.format in ("JPEG", "MPO") or compression in LOSSY_TIFF
 
 
 def _open_header(path: Path) -> Image.Image:
@@ -115,11 +205,12 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     Raises:
         DataError: for a mode whose values have no fixed range, such as 32-bit floats.
     """
-    if picture.mode.startswith("I"):
-        grey = np.asarray(picture).astype(np.int64)
-        picture = Image.fromarray(np.clip(grey >> 8, 0, 255).astype(np.uint8))
     if picture.mode == "F":
         raise DataError("a picture of floating-point values; save it with 8 or 16 bit")
+    if picture.mode == "I":
+        raise DataError("a picture of 32-bit values; save it with 8 or 16 bit")
+    if picture.mode.startswith("I;16"):
+        picture = _scaled(picture)
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
@@ -127,6 +218,15 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         return picture.convert("RGB")
     except ValueError:
         raise DataError(f"a picture in the colour mode {picture.mode}; save it as RGB") from None
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    grey = np.asarray(picture)
+    if 0 < grey.max() < 256:
+        raise DataError(
+            f"a 16-bit picture whose largest value is {grey.max()} of 65535, which would be black; save it with 8 bit"
+        )
+    return Image.fromarray((grey >> 8).astype(np.uint8))
 
 
 def read_cutout(path: Path) -> Image.Image:
@@ -138,6 +238,8 @@ def read_cutout(path: Path) -> Image.Image:
     picture = open_picture(path)
     if picture.mode not in ("RGBA", "LA", "PA") and "transparency" not in picture.info:
         raise DataError("no alpha channel, so its outline is unknown; save it as a transparent PNG or WebP")
+    if picture.mode.startswith(("I", "F")):
+        raise DataError(f"a cut-out in the mode {picture.mode}; save it as RGBA with 8 bit")
     rgba = picture.convert("RGBA")
     alpha = rgba.getchannel("A")
     low, high = alpha.getextrema()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import math
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -55,7 +56,9 @@ class MetricsLog:
 
 
 def _text(value: str | int | float) -> str:
-    return f"{value:.9g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.9g}"  # nothing was measured, such as the IoU of an absent class
+    return str(value)
 
 
 def read_metrics(path: Path, up_to_step: int | None = None) -> list[dict[str, str | int | float]]:

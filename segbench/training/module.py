@@ -114,7 +114,7 @@ class SegmentationModule(pl.LightningModule):
         self.finite.before_step(
             f"in epoch {self.current_epoch} at step {self.global_step + 1}",
             self.network,
-            lambda index: data.describe_sample("train", index),
+            lambda index: data.locate_sample("train", index),
             self._any,
         )
 

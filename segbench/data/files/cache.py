@@ -14,16 +14,31 @@ import numpy as np
 
 from segbench.core.errors import DataError
 from segbench.core.files import sync_folder
+from segbench.data.pictures import stamp
 
 Samples = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """All samples of a data set: images uint8 `[N,H,W,3]` and masks uint8 `[N,H,W]`."""
+    """All samples of a data set: images uint8 `[N,H,W,3]` and masks uint8 `[N,H,W]`.
+
+    `stamps` tells the state of the files that the arrays are mapped from; empty for arrays in memory.
+    """
 
     images: np.ndarray
     masks: np.ndarray
+    stamps: tuple[tuple[Path, tuple[int, int, int]], ...] = ()
+
+    def check(self) -> None:
+        """Raise a DataError if somebody writes into the mapped files; one that was removed or replaced stays mapped."""
+        for path, before in self.stamps:
+            try:
+                now = stamp(path)
+            except OSError:
+                continue
+            if now != before and now[0] == before[0]:
+                raise DataError(f"the cache {path} was changed while it was in use; remove its folder and start again")
 
 
 def in_memory(samples: Samples, count: int, size: tuple[int, int]) -> Decoded:
@@ -44,13 +59,14 @@ def in_memory(samples: Samples, count: int, size: tuple[int, int]) -> Decoded:
 
 def open_cache(folder: Path, key: str, count: int, size: tuple[int, int]) -> Decoded | None:
     """Return the arrays that were cached under `key`, mapped from their files, or None if they are not whole."""
+    paths = folder / key / "images.npy", folder / key / "masks.npy"
     try:
-        images = np.load(folder / key / "images.npy", mmap_mode="r")
-        masks = np.load(folder / key / "masks.npy", mmap_mode="r")
+        stamps = tuple((path, stamp(path)) for path in paths)
+        images, masks = (np.load(path, mmap_mode="r") for path in paths)
     except (OSError, ValueError, EOFError):
         return None
     whole = images.shape == (count, *size, 3) and masks.shape == (count, *size)
-    return Decoded(images, masks) if whole and images.dtype == masks.dtype == np.uint8 else None
+    return Decoded(images, masks, stamps) if whole and images.dtype == masks.dtype == np.uint8 else None
 
 
 def cached(folder: Path, key: str, samples: Callable[[], Samples], count: int, size: tuple[int, int]) -> Decoded:

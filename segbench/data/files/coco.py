@@ -143,6 +143,10 @@ class Coco(FileData):
             mask = draw(labels.annotations, class_of, labels.size, self.choice.min_area, self.overlap)
         return read_image(item.image, labels.size), mask
 
+    def files_of(self, item: Item) -> list[Path]:
+        """Return the picture and the panoptic PNG, if there is one; the annotations were read once."""
+        return [item.image, *([] if item.label.panoptic is None else [item.label.panoptic])]
+
     def label_bytes(self, item: Item) -> bytes:
         """Return the annotations that the mask is drawn from, and the content of the panoptic PNG."""
         labels = item.label

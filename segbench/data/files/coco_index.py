@@ -10,6 +10,9 @@ from typing import Any
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.coco_masks import counts
 from segbench.data.files.items import Item, Problems
+from segbench.data.pictures import MAX_PIXELS
+
+Kinds = dict[str, type | tuple[type, ...]]
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,16 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"data.{key}: {path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"data.{key}: {path} is no JSON: {error}") from None
     keys = content if isinstance(content, dict) else {}
     missing = [name for name in ("images", "annotations", "categories") if name not in keys]
     if missing:
         raise DataError(f"data.{key}: {path} is no COCO instances or panoptic file; it has no {', '.join(missing)}")
+    for name in ("images", "annotations", "categories"):
+        if not isinstance(content[name], list) or not all(isinstance(entry, dict) for entry in content[name]):
+            raise DataError(f"data.{key}: {path} is no COCO file; its {name} are no list of objects")
+    _require(content["categories"], {"id": int, "name": str}, "categories")
     return content
 
 
@@ -83,11 +90,7 @@ def read_items(
     Raises:
         DataError: if an entry lacks what COCO's format has.
     """
-    _require(content["images"], ("id", "file_name", "height", "width"), "images")
-    needed = ("image_id", "file_name", "segments_info") if panoptic is not None else ("id", "image_id", "category_id")
-    _require(
-        content["annotations"], (*needed, *(("area",) if choice.min_area and panoptic is None else ())), "annotations"
-    )
+    _check(content, choice, panoptic is not None)
     chosen = set(category_ids(content, choice.names).values())
     entries: dict[int, dict[str, Any]] = {}
     for entry in content["images"]:
@@ -114,10 +117,33 @@ def read_items(
     return items
 
 
-def _require(entries: list[dict[str, Any]], keys: tuple[str, ...], where: str) -> None:
+def _check(content: dict[str, Any], choice: Choice, panoptic: bool) -> None:
+    _require(content["images"], {"id": int, "file_name": str, "height": int, "width": int}, "images")
+    for place, entry in enumerate(content["images"]):
+        if min(entry["height"], entry["width"]) < 1 or entry["height"] * entry["width"] > MAX_PIXELS:
+            raise DataError(
+                f"the annotation file says that images[{place}] has {entry['height']} x {entry['width']} pixels, and"
+                f" {MAX_PIXELS:,} are the most"
+            )
+    area = {"area": (int, float)} if choice.min_area else {}
+    if not panoptic:
+        _require(content["annotations"], {"id": int, "image_id": int, "category_id": int, **area}, "annotations")
+        return
+    _require(content["annotations"], {"image_id": int, "file_name": str, "segments_info": list}, "annotations")
+    for place, annotation in enumerate(content["annotations"]):
+        where = f"annotations[{place}].segments_info"
+        _require(annotation["segments_info"], {"id": int, "category_id": int, **area}, where)
+
+
+def _require(entries: list[Any], kinds: Kinds, where: str) -> None:
     for place, entry in enumerate(entries):
-        if missing := [key for key in keys if key not in entry]:
+        if not isinstance(entry, dict):
+            raise DataError(f"the annotation file has no object in {where}[{place}]")
+        if missing := [key for key in kinds if key not in entry]:
             raise DataError(f"the annotation file has no {', '.join(missing)} in {where}[{place}]")
+        for key, kind in kinds.items():
+            if not isinstance(entry[key], kind) or isinstance(entry[key], bool):
+                raise DataError(f"the annotation file has {entry[key]!r:.50} as the {key} of {where}[{place}]")
 
 
 def _by_picture(

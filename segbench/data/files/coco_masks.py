@@ -11,7 +11,8 @@ from pycocotools import mask as rle_tools
 
 from segbench.core.classes import IGNORE_INDEX
 from segbench.data.files.items import LabelError
-from segbench.data.pictures import open_picture
+from segbench.data.files.masks import check_depth
+from segbench.data.pictures import load_picture, upright
 
 Annotation = Mapping[str, Any]
 
@@ -29,14 +30,44 @@ def decode(annotation: Annotation, height: int, width: int) -> np.ndarray:
         # two points are taken for a box by pycocotools
         if not outline or any(not isinstance(p, list) or len(p) < 6 or len(p) % 2 for p in outline):
             raise LabelError(f"{where} has no polygon of at least three points")
+        if not all(_is_near(p[0::2], width) and _is_near(p[1::2], height) for p in outline):
+            raise LabelError(f"{where} has a polygon far outside of the picture, or of something else than numbers")
         return rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects(outline, height, width))).astype(bool)
     if not isinstance(outline, Mapping) or list(outline.get("size", ())) != [height, width]:
         raise LabelError(f"{where} has no outline of the picture's {height} x {width} pixels")
-    if isinstance(outline["counts"], list):
-        if sum(outline["counts"]) != height * width:  # not checked by pycocotools, which would read beyond the end
-            raise LabelError(f"{where} has run lengths of {sum(outline['counts'])} pixels, not {height * width}")
-        outline = rle_tools.frPyObjects(dict(outline), height, width)
-    return rle_tools.decode(outline).astype(bool)
+    runs = outline.get("counts")
+    runs = _unpacked(runs.encode()) if isinstance(runs, str) else runs
+    if not isinstance(runs, list) or any(type(run) is not int or run < 0 for run in runs):
+        raise LabelError(f"{where} has no run lengths")
+    if sum(runs) != height * width:  # not checked by pycocotools, which would leave pixels as the memory was
+        raise LabelError(f"{where} has run lengths of {sum(runs)} pixels, not {height * width}")
+    return rle_tools.decode(rle_tools.frPyObjects({"size": [height, width], "counts": runs}, height, width)).astype(
+        bool
+    )
+
+
+def _is_near(coordinates: list[Any], side: int) -> bool:
+    # pycocotools walks along every edge, and crashes where there is no end to it
+    numbers = (isinstance(value, int | float) and not isinstance(value, bool) for value in coordinates)
+    return all(numbers) and all(-side <= value <= 2 * side for value in coordinates)
+
+
+def _unpacked(text: bytes) -> list[int] | None:
+    """Return the run lengths of COCO's compressed form: 5 bits a character, each run relative to the last but one."""
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = character - 48
+        if not 0 <= bits < 64 or shift > 30:
+            return None
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        value -= (1 << shift) if bits & 16 else 0
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    return None if shift else runs
 
 
 def draw(
@@ -84,7 +115,11 @@ def draw_panoptic(
     Raises:
         LabelError: if the PNG has another size, or segments that the JSON does not list.
     """
-    picture = open_picture(path)
+    picture = load_picture(path)
+    if picture.info["lossy"]:
+        raise LabelError(f"{path.name} does not keep its colours exactly; save it as PNG")
+    check_depth(picture)
+    picture = upright(picture)
     if picture.mode != "RGB" or (picture.height, picture.width) != size:
         raise LabelError(f"{path.name} is no RGB picture of {size[0]} x {size[1]} pixels")
     colours = np.asarray(picture).astype(np.int64)

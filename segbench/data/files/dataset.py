@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,12 +15,14 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.cache import Decoded, cached, in_memory
 from segbench.data.files.fitting import Fitting
 from segbench.data.files.items import Item, Problems, subset
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.pictures import stamp
 
 MISSING_TEST = ("refuse", "val")
 VERSION = 1
@@ -73,6 +76,7 @@ class FileData(SegmentationData):
         self.test_is_val = False
         self.decoded: Decoded | None = None
         self._failed: set[str] = set()
+        self._stamps: dict[str, list[tuple[int, int, int]]] = {}
 
     @abstractmethod
     def find(self, problems: Problems) -> Splits:
@@ -89,6 +93,10 @@ class FileData(SegmentationData):
     def label_bytes(self, item: Item) -> bytes:
         """Return the content that the mask is made from, for the fingerprint."""
         return Path(item.label).read_bytes()
+
+    def files_of(self, item: Item) -> list[Path]:
+        """Return the files that an item is read from."""
+        return [item.image, Path(item.label)]
 
     def check_ids(self, pixels: np.ndarray, problems: Problems) -> None:
         """Note what only shows in all masks together; `pixels` counts each id 0..255 over the data set."""
@@ -114,6 +122,9 @@ class FileData(SegmentationData):
             self.decoded = in_memory(samples(), len(items), self.size)
         self._rows = {item.name: row for row, item in enumerate(items)}
         self.check_splits()
+        for split in SPLITS:
+            if not any((self.decoded.masks[self._rows[item.name]] != IGNORE_INDEX).any() for item in self.items[split]):
+                raise DataError(f"{self.place()}: no mask of the {split} split has a labelled pixel, all are 255")
 
     def problems(self) -> list[str]:
         """Return all that is wrong, for `data check`; the samples that can be used are then served from their files."""
@@ -167,12 +178,16 @@ class FileData(SegmentationData):
         return [unique[name] for name in sorted(unique)]
 
     def _read_digests(self, problems: Problems) -> dict[str, str]:
-        def digest(item: Item) -> str | OSError:
+        def digest(item: Item) -> tuple[str, list[tuple[int, int, int]]] | OSError:
             try:
+                special = [path for path in self.files_of(item) if path.exists() and not path.is_file()]
+                if special:  # reading a pipe would wait for ever
+                    return OSError(errno.EINVAL, "not a regular file", str(special[0]))
+                stamps = [stamp(path) for path in self.files_of(item)]
                 image, label = item.image.read_bytes(), self.label_bytes(item)
             except OSError as error:
                 return error
-            return hashlib.blake2b(hashlib.blake2b(image).digest() + label, digest_size=16).hexdigest()
+            return hashlib.blake2b(hashlib.blake2b(image).digest() + label, digest_size=16).hexdigest(), stamps
 
         digests = {}
         for item, found in _in_threads(digest, self._unique()):
@@ -180,7 +195,7 @@ class FileData(SegmentationData):
                 problems.add("missing", f"{item.image.name}: {found.filename}: {found.strerror}")
                 self._failed.add(item.name)
             else:
-                digests[item.name] = found
+                digests[item.name], self._stamps[item.name] = found
         return digests
 
     def _examine(self, items: list[Item], problems: Problems) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -198,10 +213,22 @@ class FileData(SegmentationData):
 
     def _try_read(self, item: Item) -> tuple[np.ndarray, np.ndarray, np.ndarray] | DataError:
         try:
-            image, mask = self.read(item)
+            image, mask = self._read_as_indexed(item)
         except DataError as error:
             return error
         return self.fitting.image(image), self.fitting.mask(mask), np.bincount(mask.ravel(), minlength=256)
+
+    def _read_as_indexed(self, item: Item) -> tuple[Image.Image, np.ndarray]:
+        """Read an item; a DataError if its files are not those any more that the fingerprint was made from."""
+        self._check_stamps(item)
+        found = self.read(item)
+        self._check_stamps(item)
+        return found
+
+    def _check_stamps(self, item: Item) -> None:
+        for path, before in zip(self.files_of(item), self._stamps[item.name], strict=True):
+            if not path.exists() or stamp(path) != before:
+                raise DataError(f"{path} was changed or removed after segbench had looked at it; start again")
 
     def num_samples(self, split: str) -> int:
         """Return the number of pictures of a split."""
@@ -211,8 +238,12 @@ class FileData(SegmentationData):
         """Return image and mask of a picture, as copies that may be changed; the epoch plays no part."""
         item = self.items[split][index]
         if self.decoded is None:
-            image, mask = self.read(item)
+            try:
+                image, mask = self._read_as_indexed(item)
+            except DataError as error:
+                raise DataError(f"{item.image}: {error}") from None
             return {"image": self.fitting.image(image), "mask": self.fitting.mask(mask)}
+        self.decoded.check()
         row = self._rows[item.name]
         return {"image": np.array(self.decoded.images[row]), "mask": np.array(self.decoded.masks[row])}
 
@@ -224,6 +255,10 @@ class FileData(SegmentationData):
     def describe_sample(self, split: str, index: int) -> str:
         """Return the name of a picture's file."""
         return self.items[split][index].image.name
+
+    def locate_sample(self, split: str, index: int) -> str:
+        """Return the path of a picture's file."""
+        return str(self.items[split][index].image)
 
     def fingerprint(self, split: str) -> str:
         """Return a digest of the names and contents of the files of a split and of all settings that shape samples."""

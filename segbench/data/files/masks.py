@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.items import LabelError
-from segbench.data.pictures import load_picture
+from segbench.data.pictures import load_picture, upright
 
 MODES = ("auto", "index", "palette", "rgb", "binary")
 SINGLE = ("1", "L", "I", "I;16", "I;16B", "I;16L")
@@ -73,11 +73,12 @@ class MaskReader:
     def read(self, path: Path) -> np.ndarray:
         """Return the mask as uint8 `[H, W]`, upright; a DataError says which values or colours mean nothing."""
         stored = load_picture(path)
-        kind = self._kind(stored)
-        if stored.format in ("JPEG", "MPO") and (kind != "binary" or self.threshold is None):
+        if stored.info["lossy"] and (self.mode != "binary" or self.threshold is None):
             advice = "; data.masks=binary with data.threshold=128 can take it" if len(self.classes) == 2 else ""
-            raise DataError(f"a JPEG, which does not keep the values of a mask; save masks as PNG{advice}")
-        picture = ImageOps.exif_transpose(stored)
+            what = "JPEG" if stored.format in ("JPEG", "MPO") else f"lossy {stored.format}"
+            raise DataError(f"a {what}, which does not keep the values of a mask; save masks as PNG{advice}")
+        check_depth(stored)
+        picture, kind = upright(stored), self._kind(stored)
         if kind == "rgb":
             return self._read_colours(picture)
         if kind == "binary":
@@ -101,7 +102,7 @@ class MaskReader:
         if kind == "index" and picture.mode not in SINGLE:
             advice = "palette" if picture.mode == "P" else "rgb"
             raise DataError(f"no grey picture of ids (its mode is {picture.mode}); data.masks={advice} reads it")
-        values = np.asarray(picture).astype(np.int64)
+        values = np.asarray(picture).astype(np.int64) * _levels(picture) // 255
         ids = np.where((values >= 0) & (values < 256), self._ids[np.clip(values, 0, 255)], UNKNOWN).astype(np.uint8)
         if (ids == UNKNOWN).any():
             wrong, counts = np.unique(values[ids == UNKNOWN], return_counts=True)
@@ -138,6 +139,21 @@ class MaskReader:
             more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
             raise LabelError(f"colours {shown}{more} are not in {self.class_dict.name if self.class_dict else ''}")
         return ids
+
+
+def check_depth(picture: Image.Image) -> None:
+    """Raise a DataError for a mask of `load_picture` whose values Pillow does not hand out as they are stored."""
+    stored = picture.info["stored"]
+    if "16" in stored and picture.format in ("PNG", "TIFF") and picture.mode not in SINGLE:
+        raise DataError("16 bit a channel, of which only the upper 8 are read; save masks with 8 bit a channel")
+    if picture.format == "TIFF" and "I" in stored.partition(";")[2]:
+        raise DataError("a TIFF whose 0 is white; save masks as PNG")
+
+
+def _levels(picture: Image.Image) -> int:
+    # Pillow spreads grey values of 2 and 4 bit over 0..255
+    stored = picture.info["stored"]
+    return {"L;2": 3, "L;4": 15}.get(stored[:3], 255)
 
 
 def _id_table(classes: int, ignore: Sequence[int]) -> np.ndarray:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from segbench.core.errors import DataError
 from segbench.data.files.items import SizeMismatch
-from segbench.data.pictures import load_picture, to_rgb
+from segbench.data.pictures import load_picture, to_rgb, upright
 
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap height and width, so that the mask's shape tells whether it was turned as well."""
@@ -32,20 +32,20 @@ def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None)
     """
     stored = load_picture(path)
     orientation = stored.info["orientation"]
-    upright = ImageOps.exif_transpose(stored)
+    turned = upright(stored)
     wanted = (size[1], size[0])
-    if orientation in QUARTER_TURNS and stored.format != "TIFF" and stored.size == wanted != upright.size:
+    if orientation in QUARTER_TURNS and stored.format != "TIFF" and stored.size == wanted != turned.size:
         return to_rgb(stored)
-    if upright.size != wanted:
+    if turned.size != wanted:
         raise SizeMismatch(
-            f"the image has {upright.height} x {upright.width} pixels (height x width), the mask {size[0]} x {size[1]}"
+            f"the image has {turned.height} x {turned.width} pixels (height x width), the mask {size[0]} x {size[1]}"
         )
     unclear = orientation not in (0, 1) and (orientation not in QUARTER_TURNS or size[0] == size[1])
     if unclear and not (mask_file and _is_turned(mask_file)):
         raise DataError(
             f"its EXIF orientation {orientation} leaves open whether the mask is turned too; save it upright without it"
         )
-    return to_rgb(upright)
+    return to_rgb(turned)
 
 
 def _is_turned(path: Path) -> bool:

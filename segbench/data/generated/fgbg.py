@@ -18,6 +18,7 @@ from segbench.data.generated.sources import read_backgrounds, read_depth_maps, r
 from segbench.data.generated.textures import Texture, make_background, make_texture
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.pictures import together
 
 
 class FgBg(SegmentationData):
@@ -86,7 +87,9 @@ class FgBg(SegmentationData):
 
     def prepare(self) -> None:
         """Read and check the pictures, split them and set up the plans."""
-        foregrounds, backgrounds = read_foregrounds(self.folders[0]), read_backgrounds(self.folders[1])
+        foregrounds, backgrounds = together(
+            lambda: read_foregrounds(self.folders[0]), lambda: read_backgrounds(self.folders[1])
+        )
         height, width = self.size[0] + self.layout.margin[0], self.size[1] + self.layout.margin[1]
         # twice the largest box, so that even the largest copy of a cut-out is shrunk, never blown up
         longest = round(2 * self.layout.scale[1] * min(self.size))

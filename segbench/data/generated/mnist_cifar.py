@@ -15,6 +15,7 @@ from segbench.data.generated.mnist_cifar_plan import DigitLayout, DigitPlanner, 
 from segbench.data.generated.mnist_cifar_render import DigitTaps, render_digit
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.pictures import together
 
 
 class MnistCifar(SegmentationData):
@@ -85,8 +86,10 @@ class MnistCifar(SegmentationData):
             missing = [key for key, path in zip(WANTED, self.paths, strict=True) if path is None]
             wanted = "; ".join(f"{key}=PATH, {WANTED[key]}" for key in missing)
             raise DataError(f"{' and '.join(missing)} not set: give {wanted}; or {DOWNLOAD}")
-        digits = read_digits(self.paths[0], self.root, self.download)
-        photos = read_photos(self.paths[1], self.root, self.download)
+        digits, photos = together(
+            lambda: read_digits(self.paths[0], self.root, self.download),
+            lambda: read_photos(self.paths[1], self.root, self.download),
+        )
         pools = {"data.mnist": digits, "data.cifar": photos}
         parts = {}
         for key, pool in pools.items():

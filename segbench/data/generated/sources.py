@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from PIL import Image
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.core.rng import generator
 from segbench.data.loading.source import SPLITS
-from segbench.data.pictures import list_pictures, open_picture, read_all, read_cutout, read_rgb
+from segbench.data.pictures import list_pictures, open_picture, read_all, read_cutout, read_rgb, unchanged
 
 ASSETS = Path(__file__).parent / "assets"
 SPLIT_RULES = ("by_source", "random")
@@ -34,15 +34,20 @@ class Pictures:
 def read_foregrounds(folder: str | None) -> Pictures:
     """Read cut-outs with alpha from `folder`, or the shipped ones where it is None."""
     path = Path(folder).expanduser() if folder else ASSETS / "foregrounds"
-    files = list_pictures(path, "data.foregrounds")
-    return Pictures([f.stem for f in files], read_all(files, read_cutout, "data.foregrounds"), digest_files(files))
+    return _read(path, read_cutout, "data.foregrounds")
 
 
 def read_backgrounds(folder: str | None) -> Pictures:
     """Read photographs from `folder`, or the shipped ones where it is None."""
     path = Path(folder).expanduser() if folder else ASSETS / "backgrounds"
-    files = list_pictures(path, "data.backgrounds")
-    return Pictures([f.stem for f in files], read_all(files, read_rgb, "data.backgrounds"), digest_files(files))
+    return _read(path, read_rgb, "data.backgrounds")
+
+
+def _read(folder: Path, read: Callable[[Path], Image.Image], key: str) -> Pictures:
+    files = list_pictures(folder, key)
+    with unchanged(files, key):
+        images = read_all(files, read, key)
+        return Pictures([file.stem for file in files], images, digest_files(files))
 
 
 def digest_files(files: Sequence[Path]) -> str:
@@ -50,7 +55,10 @@ def digest_files(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name}:".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        try:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        except OSError as error:
+            raise DataError(f"{file} cannot be read any more: {error.strerror}") from None
     return digest.hexdigest()
 
 
@@ -85,19 +93,22 @@ def read_depth_maps(folder: str, names: Sequence[str], size: tuple[int, int], fa
 def _depth_map(path: Path, far: float) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         try:
-            depth = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise DataError(str(error)) from None
+            # mapped: a header may announce more than the file holds
+            depth = np.load(path, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # numpy meets damaged files with many kinds
+            raise DataError(f"no .npy file of numbers: {error}") from None
     else:
         picture = open_picture(path)
         if picture.mode not in ("L", "I", "I;16"):
             raise DataError(f"a depth map must be grey, its mode is {picture.mode}")
         raw = np.asarray(picture).astype(np.float32)
         depth = np.where(raw == 0, np.nan, raw / (255 if picture.mode == "L" else 65535) * far)
+    if not isinstance(depth, np.ndarray):
+        raise DataError("an archive of arrays; save one array with numpy.save")
     if depth.ndim != 2 or not np.issubdtype(depth.dtype, np.floating):
         raise DataError(f"a depth map must be a float array [height, width], got {depth.dtype} {list(depth.shape)}")
-    if np.nanmin(depth, initial=np.inf) <= 0:
-        raise DataError("depth must be positive")
+    if np.nanmin(depth, initial=np.inf) <= 0 or np.isinf(depth).any():
+        raise DataError("depth must be positive and finite, NaN where it is unknown")
     return depth.astype(np.float32)
 
 

@@ -19,6 +19,7 @@ from segbench.data.generated.synthetic_sources import read_species
 from segbench.data.generated.textures import Texture, make_background, make_texture
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.pictures import together
 
 FLAT_COLOURS = ((100, 100, 100), (120, 0, 0), (0, 120, 0), (0, 0, 120))
 
@@ -105,13 +106,14 @@ class Synthetic(SegmentationData):
     def prepare(self) -> None:
         """Read and check the pictures, split them class by class and set up the plans."""
         original = self.layout.placement == "original"
-        species = read_species(self.folders[0], self.classes, crop=not original)  # its boxes hold whole pictures
+        species, photos = together(  # its boxes hold whole pictures
+            lambda: read_species(self.folders[0], self.classes, crop=not original), self._read_photos
+        )
         images = species.pictures.images
         # twice the largest box, so that even the largest copy of a cut-out is shrunk, never blown up
         largest = max(self.size) if original else self.layout.scale[1] * min(self.size)
         self.textures: list[Texture] = [make_texture(image, round(2 * largest)) for image in images]
         self.labels, self.names = np.array(species.labels, dtype=np.uint8), species.pictures.names
-        photos = self._read_photos()
         self._digest = f"{species.pictures.digest}:{photos}:{species.labels}"
         sizes = [(image.height, image.width) for image in images]
         chosen: dict[str, dict[str, list[int]]] = {split: {} for split in SPLITS}

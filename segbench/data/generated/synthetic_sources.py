@@ -11,7 +11,7 @@ from PIL import Image
 
 from segbench.core.errors import DataError
 from segbench.data.generated.sources import ASSETS, Pictures, digest_files
-from segbench.data.pictures import SUFFIXES, list_pictures, open_picture, read_all, read_cutout
+from segbench.data.pictures import SUFFIXES, list_pictures, open_picture, read_all, read_cutout, unchanged
 
 KEY = "data.foregrounds"
 
@@ -58,11 +58,10 @@ def read_species(folder: str | None, classes: Sequence[str], crop: bool = True) 
         )
     kept = [(file, label) for file, label in zip(files, labels, strict=True) if label is not None]
     files = [file for file, _ in kept]
-    images = read_all(files, read_cutout if crop else _read_whole, KEY)
-    return Species(
-        Pictures([file.stem for file in files], images, digest_files(files)),
-        [label for _, label in kept],
-    )
+    with unchanged(files, KEY):
+        images = read_all(files, read_cutout if crop else _read_whole, KEY)
+        pictures = Pictures([file.stem for file in files], images, digest_files(files))
+    return Species(pictures, [label for _, label in kept])
 
 
 def _read_whole(path: Path) -> Image.Image:
@@ -75,7 +74,7 @@ def _list(root: Path) -> list[Path]:
     inside = [file for folder in folders for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES]
     if not inside:
         return list_pictures(root, KEY)
-    return sorted(file for file in root.iterdir() if file.is_file() and file.suffix.lower() in SUFFIXES) + inside
+    return sorted(file for file in root.iterdir() if not file.is_dir() and file.suffix.lower() in SUFFIXES) + inside
 
 
 def _label(file: Path, root: Path, classes: Sequence[str]) -> int | None:

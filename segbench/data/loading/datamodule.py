@@ -93,6 +93,10 @@ class SegmentationData(pl.LightningDataModule):
         """Return what a sample is, such as its file's name, for messages and tables."""
         return f"{split} {index}"
 
+    def locate_sample(self, split: str, index: int) -> str:
+        """Return where a sample comes from, such as its file with its folder, for errors."""
+        return self.describe_sample(split, index)
+
     def class_weights(self) -> np.ndarray:
         """Return the median-frequency weight of each class over the training split, float64 `[C]`.
 

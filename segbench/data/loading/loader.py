@@ -6,6 +6,7 @@ here by pure functions, so nothing has to be saved to continue an epoch in its m
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -14,14 +15,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from segbench.core.errors import DataError
 from segbench.core.rng import Bijection
-from segbench.data.loading.source import SplitDataset
+from segbench.data.loading.source import SplitDataset, in_words
+from segbench.data.loading.workers import NOTHING, Batches, Crew, Failure, deaths
 
 Position = Callable[[], tuple[int, int]]
 Batch = dict[str, Tensor]
 
 WORKER_TIMEOUT = 300.0
 """Seconds after which a worker that gives no batch is an error instead of a hang."""
+MOST_RESTARTS = 3
+"""Times that a loader replaces workers that were told to stop, in its life."""
+HINT = (
+    "the memory may have run out (that of /dev/shm, where the signal is SIGBUS): give a smaller data.num_workers or"
+    " data.batch_size; data.num_workers=0 shows the error itself"
+)
 
 
 class PlanSampler(Sampler[list[tuple[int, int]]]):
@@ -50,15 +59,25 @@ class PlanSampler(Sampler[list[tuple[int, int]]]):
         self.epoch, self.first_batch = 0, 0
 
     def __len__(self) -> int:
-        together = self.batch_size * self.world_size
-        return self.size // together if self.drop_last else -(-self.size // together)
+        whole, rest = divmod(self.size, self.batch_size * self.world_size)
+        return whole if self.drop_last else whole + (self.rank < rest)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        together = self.batch_size * self.world_size
-        place = Bijection(self.size, *self.order, self.epoch) if self.order else int
+        place = self._place()
         for batch in range(self.first_batch, len(self)):
-            positions = range(batch * together + self.rank, min((batch + 1) * together, self.size), self.world_size)
-            yield [(self.epoch, place(position)) for position in positions]
+            yield self._pairs(place, batch)
+
+    def indices(self, batch: int) -> list[int]:
+        """Return the samples of a batch of the current epoch."""
+        return [index for _, index in self._pairs(self._place(), batch)] if batch < len(self) else []
+
+    def _place(self) -> Callable[[int], int]:
+        return Bijection(self.size, *self.order, self.epoch) if self.order else int
+
+    def _pairs(self, place: Callable[[int], int], batch: int) -> list[tuple[int, int]]:
+        together = self.batch_size * self.world_size
+        positions = range(batch * together + self.rank, min((batch + 1) * together, self.size), self.world_size)
+        return [(self.epoch, place(position)) for position in positions]
 
 
 class EpochLoader:
@@ -82,16 +101,24 @@ class EpochLoader:
         pin_memory: bool = False,
         position: Position | None = None,
     ) -> None:
-        self.plan, self.position = sampler, position
+        self.plan, self.position, self.dataset, self.num_workers = sampler, position, dataset, num_workers
+        self.timeout = WORKER_TIMEOUT
+        self._split = Batches(dataset, num_workers)
+        self._pin_memory, self._restarts = pin_memory, 0
+        self._loader = self._make()
+        self._crew = Crew()
+
+    def _make(self) -> DataLoader[Any]:
         workers: dict[str, Any] = {}
-        if num_workers:
-            workers = {"persistent_workers": True, "prefetch_factor": 4, "timeout": WORKER_TIMEOUT}
-        self._loader = DataLoader(
-            dataset,
-            batch_sampler=sampler,
-            num_workers=num_workers,
-            pin_memory=pin_memory,
-            worker_init_fn=partial(_start_worker, dataset),
+        if self.num_workers:
+            workers = {"persistent_workers": True, "prefetch_factor": 4, "timeout": self.timeout}
+        return DataLoader(
+            self._split,
+            batch_sampler=self.plan,
+            num_workers=self.num_workers,
+            pin_memory=self._pin_memory,
+            collate_fn=self._split.collate,
+            worker_init_fn=partial(_start_worker, self.dataset),
             generator=torch.Generator(),  # its own: the global one must not depend on how data is read
             **workers,
         )
@@ -100,8 +127,84 @@ class EpochLoader:
         return len(self.plan)
 
     def __iter__(self) -> Iterator[Batch]:
+        """Yield batches; the workers are ended before an error leaves.
+
+        Raises:
+            DataError: for a sample that cannot be made, or workers that die or hang, naming the samples.
+        """
         self.plan.epoch, self.plan.first_batch = self.position() if self.position else (0, 0)
-        yield from self._loader
+        number = self.plan.first_batch
+        batches = self._begin(number)
+        while True:
+            since = time.monotonic()
+            try:
+                with deaths:
+                    self._crew.check()
+                    batch = next(batches)
+            except StopIteration:
+                return
+            except Exception as error:
+                if not self.num_workers:
+                    raise
+                batches = self._after(error, number, time.monotonic() - since)
+                continue
+            if isinstance(batch, Failure):
+                self._dismiss()
+                raise batch.error()
+            yield batch
+            number += 1
+
+    def _begin(self, number: int) -> Iterator[Batch | Failure]:
+        since = time.monotonic()
+        try:
+            with deaths:
+                self._crew.check()
+                batches = iter(self._loader)
+        except Exception as error:
+            if self._crew.workers:  # those of the last epoch
+                return self._after(error, number, time.monotonic() - since)
+            raise DataError(
+                f"data.num_workers={self.num_workers} loader workers cannot be started ({in_words(error)}); give fewer"
+            ) from error
+        self._crew = Crew(batches, self._split.desk)
+        deaths.take_over()
+        return batches
+
+    def _dismiss(self) -> None:
+        self._crew.dismiss()
+        self._crew = Crew()
+        self._split = Batches(self.dataset, self.num_workers)
+        self._loader = self._make()  # torch's own would go on with the workers that are no more
+
+    def _after(self, error: Exception, number: int, waited: float) -> Iterator[Batch | Failure]:
+        """Return new workers in place of those that were told to stop, for training to decide about stopping.
+
+        Raises:
+            DataError: for everything else that can have happened to workers.
+        """
+        dead = self._crew.dead()
+        told, text = self._crew.told_to_stop(dead), self._what_happened(error, number, waited, dead)
+        self._dismiss()
+        if not told or self._restarts >= MOST_RESTARTS:
+            raise DataError(text) from error
+        self._restarts += 1
+        self.plan.first_batch = number
+        return self._begin(number)
+
+    def _what_happened(self, error: Exception, number: int, waited: float, dead: list[int]) -> str:
+        indices, at = self.plan.indices(number), self._crew.at()
+        batch = f"the batch of {self.dataset.names(indices)} was waited for"
+        if dead:
+            making = f" while it made {self.dataset.names([at[dead[0]]])}" if at[dead[0]] != NOTHING else ""
+            return f"{self._crew.obituary(dead[0])}{making}; {batch}; {HINT}"
+        if waited >= self.timeout:
+            hanging = [index for index in indices if index in at]
+            where = f", of which {self.dataset.names(hanging)} is still being made" if hanging else ""
+            return (
+                f"no data loader worker gave a batch within {self.timeout:g} seconds; {batch}{where};"
+                " data.num_workers=0 shows where it hangs"
+            )
+        return f"the data loader workers failed ({in_words(error)}); {batch}; {HINT}"
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing: the position follows from the trainer's own counters."""

@@ -1,0 +1,186 @@
+"""Loader workers that fail, die or hang: what they were at, and how the training process gets to know."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate, get_worker_info
+
+from segbench.core.errors import DataError, SegbenchError
+from segbench.data.loading.source import SplitDataset, in_words
+
+Item = dict[str, Tensor]
+NOTHING = -1
+"""What a worker's place on the desk holds between two samples."""
+DYING = 1.0
+"""Seconds that a worker which has caused an error may take to end."""
+TOLD_TO_STOP = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+"""How a worker ends that got SIGTERM (0: from its parent) or Ctrl-C, which a batch system or a terminal sends to every
+process of a job: whether to stop is for training to decide."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error on its way to the training process, in place of a batch.
+
+    torch would send it as another exception of the same class, with the traceback in its message.
+    """
+
+    kind: type[SegbenchError]
+    message: str
+    exit_code: int
+    trace: str
+
+    @classmethod
+    def of(cls, error: SegbenchError) -> Failure:
+        """Return what can be sent of an error that is being handled."""
+        return cls(type(error), str(error), error.exit_code, traceback.format_exc())
+
+    def error(self) -> SegbenchError:
+        """Return the error again, its first traceback as a note."""
+        error = self.kind.__new__(self.kind, self.message)
+        error.exit_code = self.exit_code
+        error.__notes__ = [self.trace]
+        return error
+
+
+class Batches(Dataset[Item]):
+    """A split that is read by whole batches. Each worker notes on a shared desk which sample it is at.
+
+    Args:
+        dataset: The split.
+        num_workers: Number of worker processes; 0 for none.
+    """
+
+    def __init__(self, dataset: SplitDataset, num_workers: int) -> None:
+        self.dataset = dataset
+        self.desk = torch.full((num_workers,), NOTHING, dtype=torch.int64).share_memory_() if num_workers else None
+
+    def __getitems__(self, positions: list[tuple[int, int]]) -> list[Item] | Failure:
+        """Return the samples of a batch, or the error of the first one that cannot be made."""
+        items = []
+        try:
+            for position in positions:
+                self._note(position[1])
+                items.append(self.dataset[position])
+            self._note(NOTHING)
+        except SegbenchError as error:
+            self._note(NOTHING)
+            return Failure.of(error)
+        return items
+
+    def _note(self, index: int) -> None:
+        worker = get_worker_info()
+        if worker is not None and self.desk is not None:
+            self.desk[worker.id] = index
+
+    def collate(self, items: list[Item] | Failure) -> Item | Failure:
+        """Return the samples as one batch; a DataError says that they do not fit together."""
+        if isinstance(items, Failure):
+            return items
+        try:
+            return default_collate(items)
+        except Exception as error:
+            names = self.dataset.names([int(item["index"]) for item in items])
+            return Failure.of(DataError(f"{names} cannot be made one batch: {in_words(error)}"))
+
+
+class _Deaths:
+    """Lets torch tell of a dead worker only while a batch is waited for.
+
+    Its handler of SIGCHLD raises in whatever line runs when a worker dies: in a forward pass, or while a checkpoint is
+    written.
+    """
+
+    def __init__(self) -> None:
+        self.waiting, self.pending = False, False
+        self.tell: Callable[[int, FrameType | None], Any] | None = None
+
+    def take_over(self) -> None:
+        """Stand in for torch's handler, which is set with the first worker of a process."""
+        current = signal.getsignal(signal.SIGCHLD)
+        ours_to_set = threading.current_thread() is threading.main_thread()
+        if ours_to_set and callable(current) and current.__module__.startswith("torch."):
+            self.tell = current
+            signal.signal(signal.SIGCHLD, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.waiting and self.tell is not None:
+            self.tell(number, frame)
+        else:
+            self.pending = True
+
+    def __enter__(self) -> None:
+        self.waiting = True
+        if self.pending and self.tell is not None:
+            self.pending = False
+            self.tell(signal.SIGCHLD, None)
+
+    def __exit__(self, *error: object) -> None:
+        self.waiting = False
+
+
+deaths = _Deaths()
+
+
+class Crew:
+    """The worker processes of a DataLoader: none before the first epoch, and none where samples are made in-process.
+
+    Args:
+        iterator: torch's iterator.
+        desk: Where they note which sample they are at.
+    """
+
+    def __init__(self, iterator: Any = None, desk: Tensor | None = None) -> None:
+        self._iterator, self._desk = iterator, desk
+        self.workers: list[BaseProcess] = list(getattr(iterator, "_workers", ()))
+
+    def at(self) -> list[int]:
+        """Return the sample that each worker is at, `NOTHING` for one that is between two."""
+        return [] if self._desk is None else self._desk.tolist()
+
+    def check(self) -> None:
+        """Raise a RuntimeError if a worker has ended; torch does not notice one that somebody else has waited for."""
+        if not all(worker.is_alive() for worker in self.workers):
+            raise RuntimeError("a worker has ended")
+
+    def dead(self) -> list[int]:
+        """Return the numbers of the workers that have ended, or are about to.
+
+        What a worker sent is lost with it, and a broken connection can show before its end does.
+        """
+        wait([worker.sentinel for worker in self.workers], timeout=DYING)
+        return [number for number, worker in enumerate(self.workers) if not worker.is_alive()]
+
+    def told_to_stop(self, numbers: list[int]) -> bool:
+        """Return whether all of these workers, and there are any, have ended because they got SIGTERM."""
+        return bool(numbers) and all(self.workers[number].exitcode in TOLD_TO_STOP for number in numbers)
+
+    def obituary(self, number: int) -> str:
+        """Return how a worker ended."""
+        worker = self.workers[number]
+        code = worker.exitcode or 0
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+        return f"a data loader worker (pid {worker.pid}) {how}"
+
+    def dismiss(self) -> None:
+        """End all workers, also one that hangs in a decoder and answers to nothing."""
+        for worker, index in zip(self.workers, self.at(), strict=False):
+            if index != NOTHING:  # within a sample it holds no lock of torch's queues
+                worker.kill()
+        if hasattr(self._iterator, "_shutdown_workers"):
+            self._iterator._shutdown_workers()
+        for worker in self.workers:
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
