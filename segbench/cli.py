@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from segbench.commands.launch import guarded, launch
+from segbench.commands.usage import run_app
 
 app = typer.Typer(
     help="Train, resume, evaluate and look at semantic segmentation experiments.",
@@ -20,22 +21,21 @@ data_app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 sweep_app = typer.Typer(help="Look at sweeps; they are started with train -m.", no_args_is_help=True)
 app.add_typer(sweep_app, name="sweep")
-SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 Overrides = Annotated[list[str] | None, typer.Argument(help="Settings as key=value, such as data=fgbg.")]
 
 
 def main() -> None:
     """Run the `segbench` command."""
-    guarded(app)
+    guarded(lambda: run_app(app))
 
 
-@app.command(context_settings={**SETTINGS, "help_option_names": []})
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def train(context: typer.Context) -> None:
     """Train one run, or sweep many with -m; the same as train.py."""
     launch(context.args)
 
 
-@app.command(context_settings=SETTINGS)
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def resume(run: str, overrides: Overrides = None) -> None:
     """Continue a stopped run in its own folder."""
     launch([f"resume={run}", *(overrides or [])])
@@ -44,7 +44,7 @@ def resume(run: str, overrides: Overrides = None) -> None:
 Plugins = Annotated[list[str] | None, typer.Option(help="A package of your own that the run may use; trusted.")]
 
 
-@app.command(context_settings=SETTINGS)
+@app.command()
 def evaluate(
     run: Annotated[str, typer.Argument(help="The run folder.")],
     changes: Overrides = None,
@@ -60,7 +60,7 @@ def evaluate(
     evaluate_run(run, split, changes or [], plugins or [], out, Console())
 
 
-@app.command(context_settings=SETTINGS)
+@app.command()
 def verify(
     run: Annotated[str, typer.Argument(help="The run folder.")],
     changes: Overrides = None,
@@ -111,11 +111,21 @@ def compare(
     filters: Annotated[list[str] | None, typer.Option("--filter", help="Such as data=fgbg or loss!=dice.")] = None,
     form: Annotated[str, typer.Option("--format", help="table, csv, json, md or html.")] = "table",
     out: Annotated[Path | None, typer.Option(help="File to write; default: the terminal.")] = None,
+    watching: Annotated[bool, typer.Option("--watch", help="Show it again every few seconds, until Ctrl-C.")] = False,
 ) -> None:
     """Say which settings are best, at what cost, and whether the differences are real; default folder: outputs."""
-    from segbench.commands.compare import compare as compare_folders
+    from rich.console import Console
 
-    compare_folders(folders or [], by, metric, baseline, filters or [], form, out)
+    from segbench.commands.compare import compare as compare_folders
+    from segbench.commands.watch import watch
+
+    def show() -> None:
+        compare_folders(folders or [], by, metric, baseline, filters or [], form, out)
+
+    if watching:
+        watch(show, Console())
+    else:
+        show()
 
 
 @sweep_app.command()
@@ -128,7 +138,7 @@ def status(folder: Annotated[Path, typer.Argument(help="The folder of a sweep.")
     sweep_status(folder, Console())
 
 
-@data_app.command(context_settings=SETTINGS)
+@data_app.command()
 def preview(
     overrides: Overrides = None,
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("preview.png"),
@@ -142,7 +152,7 @@ def preview(
     print(preview_data(config, out, split, count))
 
 
-@data_app.command(context_settings=SETTINGS)
+@data_app.command()
 def check(
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="The JSON beside the table; data-check.json by default.")] = None,
@@ -157,7 +167,7 @@ def check(
     check_data(config, out or folder or Path("data-check.json"), Console())
 
 
-@data_app.command(context_settings=SETTINGS)
+@data_app.command()
 def export(
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="The folder to write; also as out=DIR.")] = None,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from segbench.commands.places import file_for
 from segbench.config.instantiate import build
 from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import DataError
-from segbench.core.files import make_folder, write_json
+from segbench.core.files import write_json
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS
 from segbench.data.pictures import listed
@@ -35,20 +37,19 @@ def check_data(config: dict[str, Any], out: Path | None, console: Console) -> in
     Raises:
         DataError: listing every problem, the first 20 by name; the JSON has them all.
     """
-    if out is not None:
-        make_folder(out.absolute().parent)
-    data: SegmentationData = build(config["data"], plugins=config.get("plugins", ()), where="data")
-    problems, usable = _prepare(data)
-    limit = None if hasattr(data, "problems") else MAX_GENERATED
-    splits = {split: measure(data, split, limit) for split in SPLITS} if usable else {}
-    problems += _found_in_samples(data, splits, problems)
-    report = _report(data, splits, problems)
-    if splits:
-        print_data_table(console, report)
-    if out is not None:
-        write_json(out, report)
+    with nullcontext() if out is None else file_for(out):
+        data: SegmentationData = build(config["data"], plugins=config.get("plugins", ()), where="data")
+        problems, usable = _prepare(data)
+        limit = None if hasattr(data, "problems") else MAX_GENERATED
+        splits = {split: measure(data, split, limit) for split in SPLITS} if usable else {}
+        problems += _found_in_samples(data, splits, problems)
+        report = _report(data, splits, problems)
         if splits:
-            console.print(f"all of it as JSON: {out.absolute()}", highlight=False, soft_wrap=True)
+            print_data_table(console, report)
+        if out is not None:
+            write_json(out, report)
+    if out is not None and splits:
+        console.print(f"all of it as JSON: {out.absolute()}", highlight=False, soft_wrap=True)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise DataError(f"{count} in the data: {listed(problems)}")

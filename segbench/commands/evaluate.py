@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 
+from segbench.commands.places import file_for
 from segbench.core.errors import ConfigError, nearest
-from segbench.core.files import make_folder, write_json
+from segbench.core.files import write_json
 from segbench.report.summary import print_summary
 
 
@@ -28,16 +30,15 @@ def evaluate_run(
     """
     if split not in ("val", "test"):
         raise ConfigError(f"there is no split '{split}' to evaluate{nearest(split, ('val', 'test'))}")
-    if out is not None:
-        make_folder(out.absolute().parent)
     from segbench.inference.evaluation import evaluate  # torch
     from segbench.inference.load import load_trained
 
-    report = evaluate(load_trained(run, changes, plugins), split)
-    metrics = {name: {"best": value} for name, value in report["scores"].items()}
-    print_summary(console, {"metrics": metrics}, report["classes"], f"{report['images']:,} images of {split}")
-    if out is not None:
-        write_json(out, report)
+    with nullcontext() if out is None else file_for(out):
+        report = evaluate(load_trained(run, changes, plugins), split)
+        metrics = {name: {"best": value} for name, value in report["scores"].items()}
+        print_summary(console, {"metrics": metrics}, report["classes"], f"{report['images']:,} images of {split}")
+        if out is not None:
+            write_json(out, report)
     console.print(_verdict(report, split), highlight=False, soft_wrap=True)
 
 

@@ -12,9 +12,11 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from segbench.commands.flags import read_flags
 from segbench.commands.requeue import requeue_job
 from segbench.commands.resume import resume_overrides
-from segbench.config.compose import CONFIG_NAME, SWEEPS, check_sweep, compose_config, spelled_out
+from segbench.config.check import shown
+from segbench.config.compose import CONFIG_NAME, SWEEPS, check_sweep, compose_config, first_line, spelled_out
 from segbench.config.paths import conf_dir
 from segbench.config.resolvers import register
 from segbench.core.errors import ConfigError, Interrupted, SegbenchError
@@ -39,24 +41,22 @@ def launch(words: list[str]) -> None:
         from segbench.commands.sweep import resume_sweep
 
         return resume_sweep(sweep, [word for word in words if not _gives_resume(word)], Console())
-    words = _expand_resume(words)
-    flags = [word for word in words if word.startswith("-")]
-    settings = [word for word in words if word not in flags]
-    folder = Path.cwd()
-    if not flags:
-        folder = Path(compose_config(settings).hydra.run.dir)
-        _check_no_sweep(settings)
-    elif set(flags) <= {"-m", "--multirun"}:
+    flags = read_flags(_expand_resume(words))
+    if flags.multirun and not flags.shows:
         from rich.console import Console
 
         from segbench.commands.sweep import run_sweep
 
-        return run_sweep(settings, Console())
+        return run_sweep(flags.overrides, Console())
+    _check_no_sweep(flags.overrides)
+    folder = Path.cwd()
+    if not flags.shows:
+        folder = Path(compose_config(flags.overrides).hydra.run.dir)
     try:
-        _run_hydra(words, folder)
-    except (HydraException, OmegaConfBaseException):
-        check_sweep([word for word in settings if "=" in word])  # says it in one sentence, where it can
-        raise
+        return _run_hydra(flags.words, folder)
+    except (HydraException, OmegaConfBaseException) as error:
+        check_sweep(flags.overrides)  # says it better, where it can
+        raise ConfigError(first_line(error)) from error
 
 
 def _gives_resume(word: str) -> bool:
@@ -65,8 +65,11 @@ def _gives_resume(word: str) -> bool:
 
 def _sweep_to_resume(words: list[str]) -> Path | None:
     given = [word.split("=", 1)[1].strip("'\"") for word in words if _gives_resume(word)]
-    path = Path(given[-1]).expanduser() if given and given[-1] else None
-    return path if path is not None and (path / "sweep.json").is_file() else None
+    try:
+        path = Path(given[-1]).expanduser() if given and given[-1] else None
+        return path if path is not None and (path / "sweep.json").is_file() else None
+    except (OSError, RuntimeError, ValueError):
+        return None  # no path at all, which is said where the run is opened
 
 
 def _check_no_sweep(settings: list[str]) -> None:
@@ -96,10 +99,17 @@ def _expand_resume(words: list[str]) -> list[str]:
 def _run_hydra(words: list[str], folder: Path) -> None:
     register()
     sys.argv = [sys.argv[0], *words]
-    before, failed = _existing_folders(folder), []
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(
-        lambda config: _run_job(config, before, failed)
-    )()
+    failed: list[SegbenchError] = []
+    try:
+        before = _existing_folders(folder)
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(
+            lambda config: _run_job(config, before, failed)
+        )()
+    except OSError as error:  # also Hydra's own for an option that is not there, which has no file name
+        place = folder.absolute()
+        if error.filename is None or Path(error.filename).absolute() not in (place, *place.parents):
+            raise
+        raise ConfigError(f"the folder of the run cannot be made: {error.strerror}: {shown(error.filename)}") from error
     if failed:
         raise failed[0]
 
@@ -117,12 +127,12 @@ def _run_job(config: Any, before: frozenset[Path], failed: list[SegbenchError]) 
 
 def guarded(run: Callable[[], Any]) -> NoReturn:
     """Run a command and end the process: one sentence for a mistake, a traceback only for a bug or on request."""
-    wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through instead of printing them its own way
     try:
         run()
     except SegbenchError as error:
-        if wanted:
+        if before == "1":
             raise
         _say(str(error))
         if isinstance(error, Interrupted) and error.requeue and (said := requeue_job()):
@@ -133,6 +143,10 @@ def guarded(run: Callable[[], Any]) -> NoReturn:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
     sys.exit(0)
 
 

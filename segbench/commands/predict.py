@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from segbench.commands.places import folder_for
 from segbench.core.errors import ConfigError, DataError
-from segbench.core.files import make_folder
 from segbench.report.palette import colour, palette
 from segbench.report.panels import grey
 
 if TYPE_CHECKING:
     from segbench.inference.prediction import Predictor
+
+MAX_SIDE = 8192
+"""Pixels of the shorter side that a network may see; pictures themselves have at most 64 million."""
 
 
 def predict_images(
@@ -39,8 +42,10 @@ def predict_images(
     files, offenders = find_pictures(images)
     if not files:
         raise DataError("; ".join(offenders))
-    make_folder(out)
-    from segbench.inference.load import load_trained  # torch
+    if side is not None and side > MAX_SIDE:
+        raise ConfigError(f"--side must be at most {MAX_SIDE:,} pixels, got {side:,}")
+    torch_device = _device(device)
+    from segbench.inference.load import load_trained
     from segbench.inference.prediction import Predictor
 
     trained = load_trained(run, plugins=plugins)
@@ -51,20 +56,33 @@ def predict_images(
             " picture of the same name and size for each image"
         )
     data = trained.experiment.data
-    predictor = Predictor(trained.module, data.size, side, _device(device))
+    predictor = Predictor(trained.module, data.size, side, torch_device)
+    with folder_for(out.absolute()):
+        done = _predict_all(predictor, _named(files), out, backgrounds, data.classes, offenders)
+        if offenders:
+            raise DataError(f"{done}; not used: {'; '.join(offenders)}")
+    return done
+
+
+def _predict_all(
+    predictor: Predictor,
+    files: Mapping[str, Path],
+    out: Path,
+    backgrounds: Path | None,
+    classes: Sequence[str],
+    offenders: list[str],
+) -> str:
+    """Write all predictions, add a sentence to `offenders` for each picture that cannot be used, and say how many."""
     unusable = 0
-    for name, file in _named(files).items():
+    for name, file in files.items():
         try:
-            _predict_one(predictor, file, name, out, backgrounds, data.classes)
+            _predict_one(predictor, file, name, out, backgrounds, classes)
         except DataError as error:
             unusable += 1
             offenders.append(f"{file}: {error}")
         except OSError as error:
             raise DataError(f"the prediction of {file} cannot be written into {out}: {error.strerror}") from None
-    done = f"{len(files) - unusable} of {len(files)} pictures predicted: {out.absolute()}"
-    if offenders:
-        raise DataError(f"{done}; not used: {'; '.join(offenders)}")
-    return done
+    return f"{len(files) - unusable} of {len(files)} pictures predicted: {out.absolute()}"
 
 
 def find_pictures(words: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -74,17 +92,24 @@ def find_pictures(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     files: list[Path] = []
     missing: list[str] = []
     for word in words:
-        path = Path(word).expanduser()
-        if path.is_dir():
-            found = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES)
-        elif path.exists():
-            found = [path]
-        else:
-            found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 (any root)
+        try:
+            found = _found(word, SUFFIXES) if word else []
+        except (OSError, RuntimeError, ValueError) as error:  # no such user, too long, a folder that is not mine
+            missing.append(f"{word[:80]}: {getattr(error, 'strerror', None) or error}")
+            continue
         if not found:
             missing.append(f"{word}: there is no such picture, folder with pictures or pattern that fits any")
         files += [file for file in found if file not in files]
     return files, missing
+
+
+def _found(word: str, suffixes: Container[str]) -> list[Path]:
+    path = Path(word).expanduser()
+    if path.is_dir():
+        return sorted(item for item in path.iterdir() if item.suffix.lower() in suffixes)
+    if path.exists():
+        return [path]
+    return sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 (any root)
 
 
 def _named(files: Sequence[Path]) -> dict[str, Path]:

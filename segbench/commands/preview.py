@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from segbench.commands.places import file_for
 from segbench.config.instantiate import build
 from segbench.core.errors import ConfigError, nearest
 from segbench.data.loading.source import SPLITS, SplitDataset
@@ -19,18 +23,24 @@ def preview_data(config: dict[str, Any], out: Path, split: str, count: int) -> s
         out: The PNG to write.
         split: `train` (augmented), `val` or `test`.
         count: Number of samples.
+
+    Raises:
+        ConfigError: for a split or a place that cannot be written.
+        DataError: if the data cannot be read, or the folder of the PNG cannot be written.
     """
     if split not in SPLITS:
         raise ConfigError(f"there is no split '{split}'{nearest(split, SPLITS)}")
-    data = build(config["data"], plugins=config["plugins"], where="data")
-    data.prepare()
-    dataset = SplitDataset(data, split, data.augment if split == "train" else None, config["seed"])
-    rows = []
-    for index in range(min(count, len(dataset))):
-        item = dataset[0, index]
-        arrays = {name: tensor.numpy() for name, tensor in item.items() if name != "index"}
-        pictures = {name: array.transpose(1, 2, 0) for name, array in arrays.items() if name in ("image", "background")}
-        depth = {"depth": arrays["depth"][0]} if "depth" in arrays else {}
-        rows.append(sample_row({**pictures, "mask": arrays["mask"], **depth}, data.classes))
-    draw_panel(rows, data.classes, out)
+    with file_for(out, ".png"):
+        data = build(config["data"], plugins=config["plugins"], where="data")
+        data.prepare()
+        dataset = SplitDataset(data, split, data.augment if split == "train" else None, config["seed"])
+        rows = [_row(dataset[0, index], data.classes) for index in range(min(count, len(dataset)))]
+        draw_panel(rows, data.classes, out)
     return f"{len(rows)} of {data.describe(split)} ({split}): {out.absolute()}"
+
+
+def _row(item: Mapping[str, Any], classes: Sequence[str]) -> dict[str, np.ndarray]:
+    arrays = {name: tensor.numpy() for name, tensor in item.items() if name != "index"}
+    pictures = {name: array.transpose(1, 2, 0) for name, array in arrays.items() if name in ("image", "background")}
+    depth = {"depth": arrays["depth"][0]} if "depth" in arrays else {}
+    return sample_row({**pictures, "mask": arrays["mask"], **depth}, classes)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from segbench.config.compose import check_sweep, compose_config, parse, plain_config
 from segbench.core.errors import ConfigError, Interrupted, SegbenchError
+from segbench.core.files import make_folder
 from segbench.runs.lock import locked
 from segbench.sweeps.folder import JobState, SweepFolder, is_sweep
 from segbench.sweeps.launchers import launch_jobs
@@ -104,7 +105,7 @@ class _Work:
     def run(self) -> None:
         if self.search is not None and self.launcher["kind"] != "local":
             raise ConfigError("a search chooses each trial by the ones before, so it runs with launcher=local")
-        self.sweep.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.sweep.path)
         with locked(self.sweep.path):
             self._note(self.jobs)
             self.console.print(f"sweep folder {self.sweep.path}", markup=False, highlight=False, soft_wrap=True)

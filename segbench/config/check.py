@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from segbench.core.errors import ConfigError, nearest
@@ -10,40 +12,107 @@ from segbench.core.errors import ConfigError, nearest
 OPEN_NODES = ("logger", "augment")
 """Groups whose content is a free collection of parts, checked when they are built."""
 
+COMPUTED = ("${heads:", "${in_channels:")
+"""Defaults that follow from task, inputs and classes, so that another value could only be wrong."""
+
+LARGEST = 2**63 - 1
+"""Whole numbers are held in 64 bits by everything that they are given to."""
+
+LONGEST_NAME = 150
+"""Characters of a run's name; most file systems take 255 bytes, and a number may come before it."""
+
 
 def check_values(
-    values: Mapping[str, Any], reference: Mapping[str, Any], written: Mapping[str, Any], path: str = ""
+    values: Mapping[str, Any], reference: Mapping[str, Any], written: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> None:
     """Raise a ConfigError for the first key that has no default, or value that is of another type than its default.
 
     Args:
         values: The composed configuration, plain and resolved.
         reference: The same group choices without any value override.
-        written: The composed configuration before resolving; what follows from other settings has no type of its own.
-        path: The key that all belong to, ending in a dot, for the message.
+        written: The composed configuration before resolving.
+        defaults: The reference before resolving; a default that is looked up elsewhere has no type of its own.
     """
+    _check_node(values, reference, written, defaults, "")
+    check_numbers(values)
+    _check_name(values["name"])
+    _check_plugins(values["plugins"])
+    for name, part in (values["logger"] or {}).items():
+        if not isinstance(part, Mapping) or "_target_" not in part:
+            raise ConfigError(f"logger.{name} must describe a logger, with its class as _target_, got {shown(part)}")
+
+
+def check_numbers(value: Any, key: str = "") -> None:
+    """Raise a ConfigError for a number that is not finite, or a whole number of more than 64 bits, at any depth."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            check_numbers(item, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            check_numbers(item, key)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key} must be a finite number, got {value}")
+    elif isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+        raise ConfigError(f"{key} must be a whole number of at most 64 bits, got {shown(value)}")
+
+
+def check_type(key: str, value: Any, default: Any) -> None:
+    """Raise a ConfigError if a value is of another type than its default; a default of null takes any."""
+    if default is not None and not _fits(value, default):
+        raise ConfigError(f"{key} must be {_wanted(default)}, got {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message: 'nothing' where it is empty, and never more than a line of it."""
+    if value is None or value == "":
+        return "nothing"
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:80]}... ({len(text):,} characters)"
+
+
+def _check_node(
+    values: Mapping[str, Any],
+    reference: Mapping[str, Any],
+    written: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    path: str,
+) -> None:
     for name, value in values.items():
         key = f"{path}{name}"
         if name not in reference:
             if "_target_" in reference or key in OPEN_NODES:
                 continue  # an argument of that class: its signature decides when it is built
             raise ConfigError(f"there is no setting '{key}'{nearest(name, reference)}")
-        default = reference[name]
-        if isinstance(written[name], str) and "${" in written[name]:
+        default, looked_up = reference[name], _looks_up(defaults[name])
+        if looked_up and written[name] == defaults[name]:
             continue
-        if isinstance(default, Mapping) and key not in OPEN_NODES:
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{key} is a group of settings and cannot be set to {value!r}")
-            check_values(value, default, written[name], f"{key}.")
+        if looked_up and defaults[name].startswith(COMPUTED):
+            raise ConfigError(f"{key} follows from task, inputs and data.classes, and is not set by itself")
+        if isinstance(default, Mapping) and isinstance(written[name], Mapping) and key not in OPEN_NODES:
+            inner = reference if looked_up else defaults
+            _check_node(value, default, written[name], inner[name], f"{key}.")
+        elif isinstance(default, Mapping) and not isinstance(value, Mapping):
+            raise ConfigError(f"{key} is a group of settings and cannot be set to {shown(value)}")
         else:
-            _check_type(key, value, default)
+            check_type(key, value, default)
 
 
-def _check_type(key: str, value: Any, default: Any) -> None:
-    if default is None or _fits(value, default):
-        return
-    shown = "nothing" if value is None or value == "" else repr(value)
-    raise ConfigError(f"{key} must be {_wanted(default)}, got {shown}")
+def _looks_up(default: Any) -> bool:
+    return isinstance(default, str) and "${" in default
+
+
+def _check_name(name: str) -> None:
+    path = PurePosixPath(name)
+    if not path.name or path.is_absolute() or ".." in path.parts or len(name) > LONGEST_NAME:
+        raise ConfigError(
+            f"name must be a folder's name of 1 to {LONGEST_NAME} characters, below outputs, got {shown(name)}"
+        )
+
+
+def _check_plugins(plugins: list[Any]) -> None:
+    for name in plugins:
+        if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+            raise ConfigError(f"plugins must be names of packages such as [mylab], got {shown(name)}")
 
 
 def _fits(value: Any, default: Any) -> bool:

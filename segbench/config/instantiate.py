@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segbench.config.annotations import check_types
 from segbench.core.errors import ConfigError, SegbenchError, nearest
 
 PACKAGES = (
@@ -39,6 +40,12 @@ KINDS = {
     "segbench.data.loading.augment": "Augment",
 }
 
+REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError,
+            ValueError)  # fmt: skip
+"""What a class raises at arguments that it cannot work with."""
+
+MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
 
 def build(node: Any, *arguments: Any, plugins: Sequence[str] = (), where: str = "", **extra: Any) -> Any:
     """Return the object that a configuration node describes; nested nodes are built first.
@@ -64,6 +71,7 @@ def build(node: Any, *arguments: Any, plugins: Sequence[str] = (), where: str = 
         target = find_class(node["_target_"], plugins, where)
         values.update(extra)
         _check_arguments(target, arguments, values, where)
+        check_types(target, values, where)
         return _call(target, arguments, values, where)
     if isinstance(node, list | tuple):
         return [build(item, plugins=plugins, where=f"{where}[{place}]") for place, item in enumerate(node)]
@@ -74,6 +82,8 @@ def find_class(target: Any, plugins: Sequence[str] = (), where: str = "") -> typ
     """Return the class called `target`, if its package, the class itself and its kind are allowed; else ConfigError."""
     name = str(target)
     prefix = f"{where}._target_".lstrip(".")
+    if not name:
+        raise ConfigError(f"{prefix} must be the name of a class, got nothing")
     if not _allowed(name, plugins):
         raise ConfigError(
             f"{prefix}={name} is not in a package that a configuration may name ({', '.join([*PACKAGES, *plugins])});"
@@ -82,8 +92,8 @@ def find_class(target: Any, plugins: Sequence[str] = (), where: str = "") -> typ
     module_name, _, attribute = name.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(f"{prefix}={name} cannot be imported: {error}") from None
+    except Exception as error:  # a person's own package may raise anything
+        raise ConfigError(f"{prefix}={name} cannot be imported: {_reason(error)}") from error
     found = getattr(module, attribute, None)
     if found is None:
         names = [n for n, value in vars(module).items() if inspect.isclass(value)]
@@ -125,5 +135,12 @@ def _call(target: type, arguments: Sequence[Any], values: Mapping[str, Any], whe
         return target(*arguments, **values)
     except SegbenchError:
         raise
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where} ({target.__name__}) cannot be built: {error}") from error
+    except REFUSALS as error:
+        raise ConfigError(f"{where} ({target.__name__}) cannot be built: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or any(words in text for words in MEMORY):
+        return "it needs more memory than there is"
+    return text[:200] or type(error).__name__

@@ -11,6 +11,9 @@ from torch.nn import functional as F
 from segbench.core.errors import ConfigError
 from segbench.models.base import Heads, Network, crop, enlarge, pad_to_multiple
 
+MAX_DEPTH = 8
+"""Channels double at each halving: at a depth of 8 and a width of 16 the network has half a billion parameters."""
+
 
 class UNet(Network):
     """An encoder that halves the picture `depth` times, and a decoder that joins each size again (Ronneberger, 2015).
@@ -47,6 +50,8 @@ class UNet(Network):
                 f"model.width and model.depth must be at least 1 and model.dropout in [0, 1), got {width}, {depth} and"
                 f" {dropout}"
             )
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"model.depth halves the picture so often, at most {MAX_DEPTH} times, got {depth}")
         if lean and transposed:
             raise ConfigError("model.lean=true keeps channels while enlarging, so it needs model.transposed=false")
         self.multiple = 2**depth

@@ -183,8 +183,12 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def open_run(path: str | Path) -> RunFolder:
     """Return the run at `path` (the folder, or any file directly in it or in its checkpoints); raises ConfigError."""
-    start = Path(path).expanduser().absolute()
-    if not start.exists():
+    try:
+        start = Path(path).expanduser().absolute()
+        there = start.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a user that does not exist, a zero in it
+        raise ConfigError(f"{str(path)[:80]!r} cannot be the path of a run folder: {error!s:.80}") from None
+    if not there:
         raise ConfigError(f"there is no run folder at {start}; give the path printed at the end of a run")
     for folder in (start, *list(start.parents)[:2]):
         if RunFolder(folder).exists():

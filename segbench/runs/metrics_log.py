@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import errno
-import math
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 

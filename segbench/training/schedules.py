@@ -51,6 +51,8 @@ class Cosine(Schedule):
 
     def __init__(self, warmup: float = 0.0, final: float = 0.0) -> None:
         super().__init__(warmup)
+        if not 0 <= final <= 1:
+            raise ConfigError(f"scheduler.final is a share of optimizer.lr in [0, 1], got {final}")
         self.final = final
 
     def shape(self, progress: float) -> float:
@@ -63,6 +65,8 @@ class Poly(Schedule):
 
     def __init__(self, warmup: float = 0.0, power: float = 0.9) -> None:
         super().__init__(warmup)
+        if power < 0:
+            raise ConfigError(f"scheduler.power must be at least 0, got {power}")
         self.power = power
 
     def shape(self, progress: float) -> float:
@@ -78,6 +82,8 @@ class Step(Schedule):
         self.milestones = [0.6, 0.85] if milestones is None else sorted(milestones)
         if not all(0 < milestone < 1 for milestone in self.milestones):
             raise ConfigError(f"scheduler.milestones are shares of the training in (0, 1), got {self.milestones}")
+        if gamma <= 0:
+            raise ConfigError(f"scheduler.gamma must be above 0, got {gamma}")
         self.gamma = gamma
 
     def shape(self, progress: float) -> float:
@@ -127,6 +133,11 @@ class Plateau(Schedule):
         least: float = 1e-3,
     ) -> None:
         super().__init__(warmup)
+        if patience < 0 or not 0 < gamma < 1 or threshold < 0 or not 0 <= least <= 1:
+            raise ConfigError(
+                f"scheduler needs patience >= 0, 0 < gamma < 1, threshold >= 0 and 0 <= least <= 1, got {patience},"
+                f" {gamma}, {threshold} and {least}"
+            )
         self.patience, self.gamma, self.threshold, self.least = patience, gamma, threshold, least
         self.current, self.best, self.waited = 1.0, -math.inf, 0
 

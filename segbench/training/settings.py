@@ -27,6 +27,9 @@ SETTLED = (
 )
 """Warnings of Lightning about what is a choice of this project, or not for its users to mend."""
 
+MOST_THREADS = 1024
+"""More threads or processes than any machine has cores: starting them would only fail later, and worse."""
+
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 STRATEGIES = ("auto", "ddp")
 NON_FINITE = ("raise", "skip", "rollback")
@@ -85,6 +88,9 @@ class TrainerSettings:
             value, least = getattr(self, name), int(name in whole)
             if value is not None and not (_is_number(value, int) and value >= least):
                 raise ConfigError(f"trainer.{name} must be a whole number of at least {least}, got {value}")
+        for name in ("threads", "devices"):
+            if (getattr(self, name) or 0) > MOST_THREADS:
+                raise ConfigError(f"trainer.{name} must be at most {MOST_THREADS:,}, got {getattr(self, name):,}")
         for name in ("checkpoint_minutes", "gradient_clip"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value, int | float) and 0 <= value < float("inf")):

@@ -48,7 +48,9 @@ def test_killed_at_three_random_moments(command, tiny):
     assert outcome.code == 0, outcome.err
     assert Path("parts/summary.csv").read_bytes() == Path("whole/summary.csv").read_bytes()
     for path in Path("whole").glob("*/digests.csv"):
-        last = [Path(folder, path.parent.name, "digests.csv").read_text().splitlines()[-1] for folder in ("whole", "parts")]
+        last = [
+            Path(folder, path.parent.name, "digests.csv").read_text().splitlines()[-1] for folder in ("whole", "parts")
+        ]
         assert last[0] == last[1]
 
 

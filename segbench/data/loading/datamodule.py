@@ -13,7 +13,10 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.loader import EpochLoader, PlanSampler, Position
 from segbench.data.loading.source import SPLITS, Arrays, SplitDataset
+from segbench.data.pictures import MAX_PIXELS
 from segbench.data.statistics import measure
+
+MAX_WORKERS = 512
 
 WEIGHED_SAMPLES = 5000
 """Most training samples that class weights are computed from."""
@@ -54,13 +57,16 @@ class SegmentationData(pl.LightningDataModule):
         super().__init__()
         if len(size) != 2 or min(size) < 1:
             raise ConfigError(f"data.size must be [height, width] in pixels, got {list(size)}")
-        if batch_size < 1 or num_workers < 0:
+        if size[0] * size[1] > MAX_PIXELS:
+            raise ConfigError(f"data.size={list(size)} are more than {MAX_PIXELS:,} pixels; give a smaller one")
+        if batch_size < 1 or not 0 <= num_workers <= MAX_WORKERS:
             raise ConfigError(
-                f"data.batch_size must be at least 1, data.num_workers at least 0, got {batch_size} and {num_workers}"
+                f"data.batch_size must be at least 1 and data.num_workers 0 to {MAX_WORKERS}, got {batch_size} and"
+                f" {num_workers}"
             )
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise ConfigError(f"data.mean and data.std must be three numbers each, std above 0, got {mean} and {std}")
-        if len(set(classes)) != len(classes) or not 2 <= len(classes) < IGNORE_INDEX:
+        if len(set(classes)) != len(classes) or not all(classes) or not 2 <= len(classes) < IGNORE_INDEX:
             raise ConfigError(f"data.classes must be 2 to {IGNORE_INDEX - 1} different names, got {list(classes)}")
         self.classes, self.size = list(classes), (int(size[0]), int(size[1]))
         self.mean, self.std = tuple(mean), tuple(std)

@@ -1,0 +1,66 @@
+"""The options of Hydra beside the settings, such as -m and --cfg, with mistakes in one sentence."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hydra._internal.utils import get_args_parser
+
+from segbench.config.quoting import rendered
+from segbench.core.errors import ConfigError, nearest
+
+REFUSED = {
+    "config_path": "--config-path: the configuration is segbench's own; add options of yours with --config-dir DIR",
+    "config_name": "--config-name: there is one configuration; put your settings into an experiment",
+    "experimental_rerun": "--experimental-rerun: it would unpickle a file; continue a run with resume=RUN",
+}
+"""Options that cannot be used, and what can."""
+
+SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
+"""Options with which nothing is run."""
+
+
+def read_flags(words: Sequence[str]) -> argparse.Namespace:
+    """Return Hydra's options; also all settings as `overrides`, whether nothing is run as `shows`, and Hydra's `words`.
+
+    A folder of `--config-dir` is among the overrides as `hydra.searchpath`, so that its options are checked as well.
+
+    Raises:
+        ConfigError: for an option that is unknown, incomplete, or cannot be used.
+    """
+    parser = get_args_parser()
+    parser.allow_abbrev = False
+    parser.error = _refuse  # type: ignore[method-assign]
+    flags, unknown = parser.parse_known_intermixed_args(list(words))
+    if unknown:
+        options = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+        name = unknown[0].split("=")[0]
+        hint = nearest(name, options) if name.startswith("--") else ""
+        hint = hint if "did you mean" in hint else "; settings are given as key=value, see --help"
+        raise ConfigError(f"there is no option '{name}'{hint}")
+    for name, reason in REFUSED.items():
+        if getattr(flags, name) is not None:
+            raise ConfigError(reason)
+    if flags.config_dir is not None:
+        if not Path(flags.config_dir).is_dir():
+            raise ConfigError(f"--config-dir: there is no folder {flags.config_dir}")
+        flags.overrides.append(f"hydra.searchpath=[{rendered(f'file://{Path(flags.config_dir).absolute()}')}]")
+    flags.words = [*_options(parser, flags), *flags.overrides]
+    flags.shows = any(getattr(flags, name) for name in SHOWING)
+    return flags
+
+
+def _options(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> list[str]:
+    words: list[str] = []
+    for action in parser._actions:
+        value = getattr(flags, action.dest, None)
+        if value and action.option_strings and action.dest != "config_dir":
+            words += [action.option_strings[0], *([] if value is True else [str(value)])]
+    return words
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; see --help")
