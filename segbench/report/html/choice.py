@@ -1,0 +1,27 @@
+"""Which of many runs the parts of the report that need much room show."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+from segbench.report.compare.comparison import Comparison
+from segbench.report.compare.runs import Run
+from segbench.report.compare.tables import run_words
+from segbench.report.compare.text import printable
+
+
+def best_of_groups(comparison: Comparison, most: int) -> list[Run]:
+    """Return the best run of each of the first `most` groups, best first."""
+    return [group.runs[0] for group in comparison.groups[:most]]
+
+
+def by_rank(comparison: Comparison) -> list[Run]:
+    """Return every group's best run, then every second best, and so on; runs without final numbers come last."""
+    rounds = zip_longest(*(group.runs for group in comparison.groups))
+    ranked = [run for one in rounds for run in one if run is not None]
+    return [*ranked, *(run for run in comparison.others if run.state != "broken")]
+
+
+def run_label(comparison: Comparison, run: Run) -> str:
+    """Return what tells a run apart, as one printable line."""
+    return printable(run_words(comparison, run) or run.name, 160)

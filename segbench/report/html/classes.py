@@ -1,0 +1,73 @@
+"""Scores by class: the heat map of groups, and the confusion matrices of the best runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from segbench.report.compare.comparison import Comparison
+from segbench.report.compare.files import Unusable, number, read_object
+from segbench.report.compare.runs import MAX_RESULTS, Run
+from segbench.report.compare.text import printable
+from segbench.report.html.choice import best_of_groups
+from segbench.runs.folder import RunFolder
+
+MAX_GROUPS, MAX_CLASSES, MAX_MATRICES = 60, 120, 12
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """IoU by class: `rows` of (label of the group, a value or None for each of `classes`); `left` groups not shown."""
+
+    metric: str
+    classes: list[str]
+    rows: list[tuple[str, list[float | None]]]
+    left: int
+
+
+def heat_map(comparison: Comparison) -> HeatMap | None:
+    """Return the mean IoU over each group's runs by class, or None where no group has any."""
+    kind = f"{comparison.metric.partition('/')[0]}/iou"
+    groups = comparison.groups[:MAX_GROUPS]
+    classes = list(dict.fromkeys(name for group in groups for run in group.runs[:1] for name in run.classes))
+    classes = classes[:MAX_CLASSES]
+    rows = []
+    for group in groups:
+        values = [_mean([run.metrics.get(f"{kind}/{name}") for run in group.runs]) for name in classes]
+        if any(value is not None for value in values):
+            rows.append((printable(group.label, 160), values))
+    names = [printable(name, 60) for name in classes]
+    return HeatMap(kind, names, rows, len(comparison.groups) - len(groups)) if rows else None
+
+
+def confusion_data(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return `run`, `classes` and `counts` (rows truth, columns prediction) of the best runs that have a matrix."""
+    split = comparison.metric.partition("/")[0]
+    numbers = {run: place for place, run in enumerate(comparison.runs)}
+    found = []
+    for run in best_of_groups(comparison, MAX_MATRICES):
+        if counts := _matrix(run, split):
+            names = [printable(name, 60) for name in run.classes]
+            found.append({"run": numbers[run], "classes": names, "counts": counts})
+    return found
+
+
+def _matrix(run: Run, split: str) -> list[list[float]] | None:
+    """Return the matrix in results.json if it is one: as many rows and columns as classes, numbers from 0."""
+    try:
+        confusion = read_object(RunFolder(run.path).results, MAX_RESULTS).get("confusion")
+    except Unusable:
+        return None
+    rows = confusion.get(split) if isinstance(confusion, dict) else None
+    size = len(run.classes)
+    if not isinstance(rows, list) or len(rows) != size or not 0 < size <= MAX_CLASSES:
+        return None
+    table = [[number(cell) for cell in row] if isinstance(row, list) else [] for row in rows]
+    if any(len(row) != size or any(cell is None or cell < 0 for cell in row) for row in table):
+        return None
+    return [[int(cell) for cell in row if cell is not None] for row in table]
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

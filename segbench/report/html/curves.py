@@ -1,0 +1,118 @@
+"""The curves of runs, read from metrics.csv and thinned."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from segbench.report.compare.comparison import Comparison
+from segbench.report.compare.files import Unusable, read_text
+from segbench.report.compare.runs import Run
+from segbench.report.compare.text import printable
+from segbench.report.html.choice import by_rank
+from segbench.runs.folder import RunFolder
+from segbench.runs.metrics_log import KEYS
+
+MAX_RUNS, MAX_METRICS, MAX_POINTS = 60, 14, 160
+MAX_TABLE = 16_000_000
+"""Bytes: a row every ten steps of a million makes about 5 million."""
+
+FIRST = ("train/loss", "val/loss", "val/mean_iou", "val/depth/rmse", "lr", "val/mean_dice", "val/accuracy",
+         "val/mean_accuracy", "val/mean_boundary_f1", "val/depth/mae", "val/depth/delta1")  # fmt: skip
+
+Points = list[tuple[float, float]]
+
+
+def curve_data(comparison: Comparison) -> dict[str, Any]:
+    """Return the curves of the first MAX_RUNS runs by rank, running and failed ones last.
+
+    `metrics` are names, `start` is the one shown first, `runs` have the number of the run and curves by number of the
+    metric, `left` is how many runs are left out. A curve is two lists, epochs from 1 and values with five digits, at
+    most MAX_POINTS long.
+    """
+    numbers = {run: number for number, run in enumerate(comparison.runs)}
+    wanted = by_rank(comparison)
+    found = {run: curves for run in wanted[:MAX_RUNS] if (curves := _curves_or_none(run))}
+    metrics = _choose_metrics(found.values())
+    runs = [
+        {"run": numbers[run], "curves": {k: _packed(curves[m]) for k, m in enumerate(metrics) if m in curves}}
+        for run, curves in found.items()
+    ]
+    named = f"val/{comparison.metric.partition('/')[2]}"
+    return {
+        "metrics": [printable(name, 80) for name in metrics],
+        "start": metrics.index(named) if named in metrics else 0,
+        "runs": runs,
+        "left": len(wanted) - len(runs),
+    }
+
+
+def read_curves(run: Run) -> dict[str, Points]:
+    """Return points (epoch from 1, value) by metric: the rows of epochs, and the last learning rate of each.
+
+    Of rows of the same epoch the last one counts; what is no finite number is left out.
+
+    Raises:
+        Unusable: if metrics.csv is missing or no such table.
+    """
+    path = RunFolder(run.path).metrics
+    rows: dict[str, dict[int, float]] = {}
+    try:
+        table = csv.reader(io.StringIO(read_text(path, MAX_TABLE), newline=""))
+        names = next(table, [])
+        if names[: len(KEYS)] != [*KEYS]:
+            raise Unusable(f"{path.name} is not the table of a run")
+        rate = [(names.index("lr"), "lr")] if "lr" in names else []
+        columns = {"epoch": list(enumerate(names))[len(KEYS) :], "train": rate}
+        for cells in table:
+            _keep(rows, cells, columns)
+    except csv.Error:
+        raise Unusable(f"{path.name} is no table") from None
+    return {name: [(epoch + 1.0, values[epoch]) for epoch in sorted(values)] for name, values in rows.items()}
+
+
+def _keep(
+    rows: dict[str, dict[int, float]], cells: Sequence[str], columns: Mapping[str, list[tuple[int, str]]]
+) -> None:
+    if len(cells) < len(KEYS) or not cells[1].isdecimal() or len(cells[1]) > 9:
+        return  # half a row, left by a kill
+    epoch = int(cells[1])
+    for place, name in columns.get(cells[0], ()):
+        try:
+            value = float(cells[place])
+        except (ValueError, IndexError):
+            continue
+        if value - value == 0:
+            rows.setdefault(name, {})[epoch] = value
+
+
+def thin(points: Points, most: int = MAX_POINTS) -> Points:
+    """Return at most `most` points: of equal slices the smallest and the largest value, so that no peak is lost."""
+    if len(points) <= most:
+        return points
+    slices = (most - 2) // 2
+    kept = {0, len(points) - 1}
+    for number in range(slices):
+        inside = range(number * len(points) // slices, (number + 1) * len(points) // slices)
+        kept |= {min(inside, key=lambda k: points[k][1]), max(inside, key=lambda k: points[k][1])}
+    return [points[k] for k in sorted(kept)]
+
+
+def _curves_or_none(run: Run) -> dict[str, Points] | None:
+    try:
+        return read_curves(run)
+    except Unusable:
+        return None
+
+
+def _choose_metrics(found: Any) -> list[str]:
+    names = {name for curves in found for name in curves}
+    first = [name for name in FIRST if name in names]
+    return [*first, *sorted(names.difference(first))][:MAX_METRICS]
+
+
+def _packed(points: Points) -> list[list[float]]:
+    kept = thin(points)
+    return [[int(x) for x, _ in kept], [float(f"{y:.5g}") for _, y in kept]]

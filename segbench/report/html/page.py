@@ -1,0 +1,63 @@
+"""Puts template, styles, scripts and data together into one page that can load and run nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+ASSETS = Path(__file__).parent / "assets"
+STYLES = ("uplot/uPlot.min.css", "style.css", "parts.css")
+SCRIPTS = ("uplot/uPlot.iife.min.js", "base.js", "theme.js", "tables.js", "chart.js", "smooth.js", "curves.js",
+           "pareto.js", "classes.js", "difference.js", "panels.js")  # fmt: skip
+"""In the order in which they run."""
+
+
+def render(data: dict[str, Any], view: dict[str, Any]) -> str:
+    """Return the page.
+
+    The content security policy names the digest of each of our styles and scripts and forbids everything else but
+    pictures within the page: whatever a run folder brings can neither run nor load anything, should it ever get past
+    the escaping.
+
+    Args:
+        data: What the scripts draw, embedded as JSON; the template knows it as `data`.
+        view: Variables of the template; strings are escaped by it.
+    """
+    styles = [_asset(name) for name in STYLES]
+    scripts = [_asset(name) for name in SCRIPTS]
+    policy = (
+        f"default-src 'none'; script-src {_digests(scripts)}; style-src {_digests(styles)}; img-src data:;"
+        " base-uri 'none'; form-action 'none'"
+    )
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("report.html.j2")
+    return template.render(policy=policy, styles=styles, scripts=scripts, json=script_json(data), data=data, **view)
+
+
+def script_json(data: Any) -> str:
+    """Return JSON that stays data within a script element: ASCII, and no character that HTML knows."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _asset(name: str) -> str:
+    # exactly what stands between the tags is what the browser takes the digest of
+    text = (ASSETS / name).read_text(encoding="utf-8")
+    if "</script" in text.lower() or "</style" in text.lower():
+        raise ValueError(f"{name} would end its own element")
+    return text
+
+
+def _digests(texts: list[str]) -> str:
+    return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in texts)

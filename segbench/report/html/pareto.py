@@ -1,0 +1,52 @@
+"""Quality against cost of every group, for the Pareto plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from segbench.report.compare.comparison import Comparison
+from segbench.report.compare.groups import Group, lower_is_better
+from segbench.report.compare.pareto import pareto_front
+from segbench.report.compare.text import printable
+
+AXES = {"parameters": "parameters", "flops_per_image": "FLOPs of one image", "seconds": "seconds of training",
+        "images_per_second": "images per second", "peak_memory_bytes": "peak memory in bytes"}  # fmt: skip
+MORE_IS_BETTER = ("images_per_second",)
+
+
+def pareto_data(comparison: Comparison) -> dict[str, Any]:
+    """Return the axes, the letters of the data, and a point for each group with a value: what the plot draws.
+
+    `fronts` names the costs in whose front a group is, among those of the same data.
+    """
+    labels = comparison.data_labels
+    groups = [group for group in comparison.groups if group.summary.mean is not None]
+    points = []
+    for letter in dict.fromkeys(labels[group.data] for group in groups):
+        points += _points([g for g in groups if labels[g.data] == letter], letter, comparison.metric)
+    used = [name for name in AXES if any(name in group.costs for group in groups)]
+    return {
+        "metric": printable(comparison.metric, 80),
+        "lower": lower_is_better(comparison.metric),
+        "axes": [{"name": name, "label": AXES[name], "more": name in MORE_IS_BETTER} for name in used],
+        "points": points,
+    }
+
+
+def _points(groups: Sequence[Group], letter: str, metric: str) -> list[dict[str, Any]]:
+    sign = -1 if lower_is_better(metric) else 1
+    quality = [sign * group.summary.mean if group.summary.mean is not None else None for group in groups]
+    fronts: dict[str, list[bool]] = {}
+    for name in AXES:
+        way = -1 if name in MORE_IS_BETTER else 1
+        costs = [way * group.costs[name] if name in group.costs else None for group in groups]
+        fronts[name] = pareto_front(quality, costs) if groups[0].data is not None else [False] * len(groups)
+    return [
+        {
+            "label": printable(group.label, 160), "data": letter, "best": group.best, "value": group.summary.mean,
+            "low": group.summary.low, "high": group.summary.high, "costs": group.costs,
+            "fronts": [name for name in AXES if fronts[name][place]],
+        }
+        for place, group in enumerate(groups)
+    ]  # fmt: skip

@@ -1,0 +1,95 @@
+"""Sample panels of runs as data URIs. Only what is certainly a PNG of a sensible size gets in."""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from segbench.report.compare.comparison import Comparison
+from segbench.report.compare.files import Unusable
+from segbench.report.compare.text import printable
+from segbench.report.html.choice import best_of_groups, run_label
+from segbench.runs.folder import RunFolder
+
+MAX_PANELS, MAX_BYTES, MAX_PIXELS = 6, 1_500_000, 30_000_000
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+"""The chunks that make the picture; texts, profiles and animations are dropped."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture: caption, name of the run, letter of its data, data URI and size in pixels, or why there is none."""
+
+    label: str
+    name: str
+    data: str
+    uri: str = ""
+    width: int = 0
+    height: int = 0
+    reason: str = ""
+
+
+def sample_panels(comparison: Comparison) -> list[Panel]:
+    """Return the panels of test pictures of the best run of each of the first MAX_PANELS groups."""
+    panels = []
+    for run, group in zip(best_of_groups(comparison, MAX_PANELS), comparison.groups, strict=False):
+        words = run_label(comparison, run), printable(run.name), comparison.data_labels[group.data]
+        try:
+            png, width, height = read_png(RunFolder(run.path).samples / "test.png")
+        except Unusable as unusable:
+            panels.append(Panel(*words, reason=str(unusable)))
+        else:
+            uri = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+            panels.append(Panel(*words, uri, width, height))
+    return panels
+
+
+def read_png(path: Path) -> tuple[bytes, int, int]:
+    """Return a PNG without its side chunks, its width and its height.
+
+    Raises:
+        Unusable: for a link, anything but a regular file, more than MAX_BYTES or MAX_PIXELS, or no whole PNG.
+    """
+    content = _read_bytes(path)
+    if not content.startswith(SIGNATURE):
+        raise Unusable(f"{path.name} is no PNG")
+    kept, place, kinds = [SIGNATURE], len(SIGNATURE), []
+    while place + 12 <= len(content) and b"IEND" not in kinds:
+        size, kind = struct.unpack(">I4s", content[place : place + 8])
+        chunk = content[place : place + 12 + size]
+        if len(chunk) != 12 + size or zlib.crc32(chunk[4:-4]) != struct.unpack(">I", chunk[-4:])[0]:
+            raise Unusable(f"{path.name} is a damaged PNG")
+        kinds.append(kind)
+        kept += [chunk] if kind in KEPT else []
+        place += len(chunk)
+    if kinds[:1] != [b"IHDR"] or kinds[-1] != b"IEND" or b"IDAT" not in kinds:
+        raise Unusable(f"{path.name} is a damaged PNG")
+    width, height = struct.unpack(">II", content[16:24])
+    if not 0 < width * height <= MAX_PIXELS:
+        raise Unusable(f"{path.name} has more than {MAX_PIXELS:,} pixels")
+    return b"".join(kept), width, height
+
+
+def _read_bytes(path: Path) -> bytes:
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        if path.parent.is_symlink() or path.is_symlink():
+            raise Unusable(f"{path.name} is a link")
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise Unusable(f"{path.name} is missing") from None
+    except OSError as error:
+        raise Unusable(f"{path.name} cannot be read: {error.strerror}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Unusable(f"{path.name} is no regular file")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise Unusable(f"{path.name} is larger than {MAX_BYTES:,} bytes")
+    return content

@@ -1,0 +1,97 @@
+"""A comparison as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from segbench import __version__
+from segbench.report.compare.comparison import Comparison
+from segbench.report.compare.tables import FRONT, INTERVAL, score_text
+from segbench.report.compare.text import printable
+from segbench.report.html import classes, curves, pareto, pictures, settings, worst
+from segbench.report.html.choice import run_label
+from segbench.report.html.page import render
+from segbench.report.html.tables import groups_table, runs_table
+from segbench.report.html.whiskers import WIDTH
+
+SYMBOLS = {"better": "▲", "worse": "▼", "not distinguishable": "≈", "not comparable": "✕", "completed": "●",
+           "running": "◐", "interrupted": "■", "failed": "✕", "broken": "⚠", "repeat": "○"}  # fmt: skip
+"""Said beside the colour, for those who do not see it."""
+FIRST_VERDICTS = 5
+"""Sentences that are seen at once; the others unfold."""
+
+
+def to_html(comparison: Comparison) -> str:
+    """Return the page: tables, verdicts, curves, classes, pictures, settings and the Pareto plot.
+
+    It opens from disk and needs no network. Reads further text files of the best runs, and their sample panels.
+    """
+    heat = classes.heat_map(comparison)
+    data = {
+        "runs": [_run(comparison, number) for number in range(len(comparison.runs))],
+        "order": _order(comparison),
+        "curves": curves.curve_data(comparison),
+        "confusion": classes.confusion_data(comparison),
+        "settings": settings.settings_data(comparison),
+        "pareto": pareto.pareto_data(comparison),
+    }
+    view = {
+        "made": time.strftime("%Y-%m-%d %H:%M"),
+        "version": __version__,
+        "metric": printable(comparison.metric, 80),
+        "split": printable(comparison.metric.partition("/")[0], 20),
+        "counts": _counts(comparison),
+        "best": _best(comparison),
+        "groups": groups_table(comparison),
+        "runs": runs_table(comparison),
+        "verdicts": [(verdict.word, printable(verdict.sentence, 1000)) for verdict in comparison.verdicts],
+        "notes": [printable(note, 1000) for note in comparison.notes],
+        "legends": [INTERVAL, FRONT],
+        "heat": heat,
+        "panels": pictures.sample_panels(comparison),
+        "worst": worst.worst_images(comparison),
+        "limits": {"curves": curves.MAX_RUNS, "panels": pictures.MAX_PANELS, "matrices": classes.MAX_MATRICES,
+                "worst": worst.MAX_RUNS, "images": worst.MAX_IMAGES, "verdicts": FIRST_VERDICTS},
+        "symbols": SYMBOLS,
+        "whisker_width": WIDTH,
+    }  # fmt: skip
+    return render(data, view)
+
+
+def _run(comparison: Comparison, number: int) -> dict[str, Any]:
+    run = comparison.runs[number]
+    return {"name": printable(run.name), "label": run_label(comparison, run), "state": run.state}
+
+
+def _order(comparison: Comparison) -> list[int]:
+    """Return the numbers of the runs, best of each group first; the rest as they lie."""
+    numbers = {run: number for number, run in enumerate(comparison.runs)}
+    first = [numbers[group.runs[0]] for group in comparison.groups]
+    return list(dict.fromkeys([*first, *range(len(comparison.runs))]))
+
+
+def _counts(comparison: Comparison) -> list[tuple[str, int]]:
+    """Return how many runs, groups and runs in each other state there are."""
+    states: dict[str, int] = {}
+    for run in comparison.others:
+        states[run.state] = states.get(run.state, 0) + 1
+    return [("runs", len(comparison.runs)), ("groups", len(comparison.groups)), *sorted(states.items())]
+
+
+def _best(comparison: Comparison) -> list[dict[str, str]]:
+    """Return label, score, interval, run and data of the best group of each data set."""
+    several = len({group.data for group in comparison.groups}) > 1
+    return [
+        {
+            "label": printable(group.label),
+            "score": score_text(group.summary.mean),
+            "low": score_text(group.summary.low),
+            "high": score_text(group.summary.high),
+            "run": printable(group.runs[0].name),
+            "n": str(group.summary.n),
+            "data": comparison.data_labels[group.data] if several else "",
+        }
+        for group in comparison.groups
+        if group.best
+    ]

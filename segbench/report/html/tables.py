@@ -1,0 +1,155 @@
+"""The two sortable tables of the report: groups, and all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from segbench.report.compare.comparison import Comparison
+from segbench.report.compare.groups import Group, lower_is_better, setting
+from segbench.report.compare.runs import COSTS, Run
+from segbench.report.compare.tables import (
+    COST_HEADS,
+    FRONT_HEAD,
+    FRONT_HEADS,
+    cost_text,
+    interval_text,
+    score_text,
+    verdict_on,
+)
+from segbench.report.compare.text import printable
+from segbench.report.html.whiskers import Scale, Whisker
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading. number: sorted as numbers, shown to the right. falling: the first click puts the largest on top."""
+
+    title: str
+    number: bool = False
+    falling: bool = False
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Printable text; `key`: the number it is sorted by, "" where there is none; `kind`: a class of its looks."""
+
+    text: str
+    key: str = ""
+    kind: str = ""
+    hint: str = ""
+    whisker: Whisker | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One group or run. marks: `best`, `baseline`, or the state of a run."""
+
+    cells: list[Cell]
+    marks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows in the order in which they are first shown."""
+
+    columns: list[Column]
+    rows: list[Row]
+
+
+def groups_table(comparison: Comparison) -> Table:
+    """Return best mark, differing settings, metric with interval, costs, Pareto fronts and verdict of every group."""
+    labels, several = comparison.data_labels, len({group.data for group in comparison.groups}) > 1
+    against = "against baseline" if any(group.baseline for group in comparison.groups) else "against best"
+    metric = _metric_column(comparison)
+    columns = [
+        Column("mark", hint="best of its data, or the baseline"),
+        *(Column(printable(name, 80)) for name in comparison.columns),
+        *([Column("data", hint="numbers of different data are never compared")] if several else []),
+        Column("n", number=True, hint="runs that count: one for each seed"), metric,
+        Column("sd", number=True, hint="standard deviation over seeds"),
+        Column("95 % interval", number=True, falling=metric.falling, hint="of the mean over seeds, by Student's t"),
+        Column(against), Column(FRONT_HEAD, hint="nothing has at least this quality for less (Pareto)"),
+        *_cost_columns(),
+    ]  # fmt: skip
+    scale = Scale.of([group.summary for group in comparison.groups])
+    rows = []
+    for group in comparison.groups:
+        numbers = group.summary
+        mark = "best" if group.best else "baseline" if group.baseline else ""
+        rows.append(Row([
+            Cell(mark, kind="mark"),
+            *(_text(value) for value in group.settings.values()),
+            *([Cell(labels[group.data])] if several else []),
+            _number(str(numbers.n), numbers.n),
+            Cell(score_text(numbers.mean), _key(numbers.mean), "score", whisker=scale.whisker(numbers)),
+            _number(score_text(numbers.sd), numbers.sd),
+            _number(interval_text(numbers.low, numbers.high), numbers.low),
+            _verdict(comparison, group),
+            Cell(" ".join(FRONT_HEADS[name] for name in group.fronts), kind="front" if group.fronts else ""),
+            *_costs(group.costs),
+        ], [mark] if mark else []))  # fmt: skip
+    return Table(columns, rows)
+
+
+def runs_table(comparison: Comparison) -> Table:
+    """Return state, name, settings, seed, metric, costs and error of every run: counting ones first, by rank."""
+    names = [*comparison.columns, *(["seed"] if "seed" not in comparison.columns else [])]
+    columns = [
+        Column("state"), Column("run"), *(Column(printable(name, 80)) for name in names), _metric_column(comparison),
+        *_cost_columns(), Column("reason"),
+    ]  # fmt: skip
+    repeats = [run for group in comparison.groups for run in group.repeats]
+    counting = [run for group in comparison.groups for run in group.runs]
+    rows = [_run(comparison, run, names, "") for run in [*counting, *comparison.others]]
+    rows += [_run(comparison, run, names, "left out: repeats settings and seed of a newer run") for run in repeats]
+    return Table(columns, rows)
+
+
+def _run(comparison: Comparison, run: Run, names: Sequence[str], reason: str) -> Row:
+    value = run.metrics.get(comparison.metric)
+    return Row([
+        Cell("repeat" if reason else run.state, kind="state"), Cell(printable(run.name), kind="name"),
+        *(_text(setting(run, name)) for name in names),
+        Cell(score_text(value), _key(value), "score"), *_costs(run.costs),
+        Cell(reason or printable(run.error), kind="reason"),
+    ], ["repeat" if reason else run.state])  # fmt: skip
+
+
+def _metric_column(comparison: Comparison) -> Column:
+    lower = lower_is_better(comparison.metric)
+    hint = f"{'lower' if lower else 'higher'} is better"
+    return Column(printable(comparison.metric, 80), number=True, falling=not lower, hint=hint)
+
+
+def _cost_columns() -> list[Column]:
+    return [Column(COST_HEADS[name], number=True, falling=name == "images_per_second") for name in COSTS]
+
+
+def _costs(costs: dict[str, float]) -> list[Cell]:
+    return [_number(cost_text(name, costs.get(name)), costs.get(name)) for name in COSTS]
+
+
+def _verdict(comparison: Comparison, group: Group) -> Cell:
+    if group.baseline:
+        return Cell("baseline")
+    word, found = verdict_on(comparison, group)
+    size = f"{found.value:+.4f}, 95 % interval {found.low:+.4f} to {found.high:+.4f}" if found else ""
+    return Cell(word, kind="verdict" if word else "", hint=size)
+
+
+def _text(value: str) -> Cell:
+    """Return a setting; numbers among settings are sorted as numbers."""
+    try:
+        return Cell(printable(value, 120), _key(float(value)))
+    except ValueError:
+        return Cell(printable(value, 120))
+
+
+def _number(text: str, value: float | None) -> Cell:
+    return Cell(text, _key(value), "number")
+
+
+def _key(value: float | None) -> str:
+    return "" if value is None or value - value != 0 else f"{value:.9g}"

@@ -1,0 +1,53 @@
+"""A mean and its interval as a small drawing beside the number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from segbench.report.compare.intervals import Summary
+
+WIDTH, EDGE = 90.0, 4.0
+"""Of the drawing, in its own units."""
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """Where the mean and the ends of the interval lie, in 0 to WIDTH; equal ends where there is no interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the ends of the drawing mean; intervals beyond are cut there."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, summaries: Sequence[Summary]) -> Scale:
+        """Return the scale of all intervals, at most three times as wide as the range of the means: two seeds may give
+        an interval that would leave no room for the rest.
+        """  # noqa: D205
+        means = [summary.mean for summary in summaries if summary.mean is not None]
+        if not means:
+            return cls(0.0, 1.0)
+        lows = [summary.low for summary in summaries if summary.low is not None]
+        highs = [summary.high for summary in summaries if summary.high is not None]
+        room = max(means) - min(means) or abs(means[0]) / 10 or 1.0
+        low, high = max(min(means + lows), min(means) - room), min(max(means + highs), max(means) + room)
+        return cls(low, high) if low < high else cls(low - room, high + room)
+
+    def whisker(self, summary: Summary) -> Whisker | None:
+        """Return the drawing of a summary, None without a mean."""
+        if summary.mean is None:
+            return None
+        ends = (summary.mean if end is None else end for end in (summary.low, summary.high))
+        return Whisker(self._place(summary.mean), *(self._place(end) for end in ends))
+
+    def _place(self, value: float) -> float:
+        share = min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
+        return round(EDGE + share * (WIDTH - 2 * EDGE), 1)
