@@ -65,7 +65,9 @@ def compare(
         sys.stdout.write(text)
     else:
         write_atomic(out, text)
-        Console().print(f"{len(result.runs)} runs compared: {out.absolute()}", highlight=False, markup=False)
+        Console().print(
+            f"{len(result.runs)} runs compared: {out.absolute()}", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _text(form: str, result: Comparison) -> str:

@@ -234,16 +234,16 @@ def test_a_sweep_makes_a_folder_for_each_job(command, tiny):
     outcome = command("-m", "model=fcn,unet", "loss=dice,bce", *shared)
     assert outcome.code == 0, outcome.err
     names = [run.name for run in runs("outputs/sweeps")]
-    assert names == ["000_fcn-dice-fgbg", "001_fcn-bce-fgbg", "002_unet-dice-fgbg", "003_unet-bce-fgbg"]
+    assert names == ["000_fcn-dice", "001_fcn-bce", "002_unet-dice", "003_unet-bce"]
     assert all(json.loads((run / "status.json").read_text())["state"] == "completed" for run in runs())
 
 
 def test_one_failing_job_does_not_stop_a_sweep(command, tiny):
     outcome = command("-m", "data.train_size=2,8", *tiny)
     assert outcome.code == 3
-    assert "1 of 2 jobs failed; the first: the train split has 2 samples" in outcome.err
+    assert "1 of 2 jobs failed; the first, 000_train_size=2: the train split has 2 samples" in outcome.err
     (run,) = runs("outputs/sweeps")
-    assert run.name == "001_unet-dice-fgbg"
+    assert run.name == "001_train_size=8"
 
 
 def test_background_as_further_input(command, tiny):

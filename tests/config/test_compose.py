@@ -2,7 +2,7 @@
 
 import pytest
 
-from segbench.config.compose import check_sweep, chosen_options, compose_config, groups, plain_config
+from segbench.config.compose import check_sweep, compose_config, groups, plain_config
 from segbench.core.errors import ConfigError
 
 OPTIONS = [(group, option) for group, options in groups().items() for option in options if "/" not in group]
@@ -11,7 +11,7 @@ OPTIONS = [(group, option) for group, options in groups().items() for option in 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes(group, option):
     config = compose_config([f"{group}={option}"])
-    assert chosen_options(config)[group] == option
+    assert config.hydra.runtime.choices[group] == option
     plain = plain_config(config)
     assert {"data", "model", "loss", "optimizer", "scheduler", "trainer"} <= set(plain)
 

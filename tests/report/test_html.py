@@ -310,7 +310,7 @@ def test_default_name_is_compare_html(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     compare(["runs"], form="html")
     assert (tmp_path / "compare.html").read_text().startswith("<!DOCTYPE html>")
-    assert "compare.html" in capsys.readouterr().out
+    assert "compare.html" in capsys.readouterr().out.replace("\n", "")
 
 
 def test_vendored_library_is_the_one_that_its_notice_names():

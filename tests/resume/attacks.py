@@ -46,6 +46,8 @@ class Attacks:
 
     def submit(self, case: Case) -> None:
         """Queue a case; the run in peace comes first, so that no case waits for what cannot start."""
+        if case.name in self.runs:
+            return
         if case.peace is not None and tuple(case.peace) not in self.peaceful:
             run = killing.Run(self.folder / f"peace-{len(self.peaceful)}" / "run", case.peace)
             self.peaceful[tuple(case.peace)] = self.pool.submit(_finish, run)
@@ -56,6 +58,7 @@ class Attacks:
 
     def differences(self, case: Case) -> list[str]:
         """Wait for a case, and return in what it differs from the run in peace."""
+        self.submit(case)
         victim = self.victims[case.name].result()
         return list(killing.differences(self.peaceful[tuple(case.peace or ())].result(), victim))
 

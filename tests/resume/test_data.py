@@ -23,6 +23,7 @@ CASES = [Case(f"data {option}", in_the_second_epoch, NETWORK, data=option) for o
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_killed_and_continued_to_the_same_end(case, attacks, command, tmp_path):
+    attacks.submit(case)
     run, peace = attacks.runs[case.name], tmp_path / "peace"
     assert command(*run.words, f"hydra.run.dir={peace}").code == 0
     victim = attacks.victims[case.name].result()
