@@ -29,7 +29,7 @@ from segbench.training.experiment import Experiment, build_experiment, without_p
 from segbench.training.faults import in_one_sentence
 from segbench.training.peers import Peers, check_shares
 from segbench.training.results import collect_results
-from segbench.training.resumption import Resumption, finished_results, pin_threads
+from segbench.training.resumption import Resumption, check_not_beyond, finished_results, pin_threads
 from segbench.training.session import Session, Watch
 from segbench.training.settings import TrainerSettings
 from segbench.training.signals import StopSignals
@@ -77,6 +77,7 @@ def train(
             if finished := finished_results(run, settings, experiment.data):
                 log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
                 return finished
+            check_not_beyond(run, settings, experiment.data)
         begin(run)
         with StopSignals() as signals, _true_status(run):
             return _Run(config, settings, experiment, run, loggers, signals, console, resumption, watch).work()

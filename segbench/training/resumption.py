@@ -16,6 +16,7 @@ from segbench.config.saved import read_saved_config
 from segbench.core.errors import ConfigError
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.runs.folder import RunFolder, read_json
+from segbench.training.checkpoint_io import step_checkpoints
 from segbench.training.conditions import differences, other_data
 from segbench.training.settings import TrainerSettings
 
@@ -56,7 +57,7 @@ class Resumption:
 
     def recorded(self, checkpoint: Path | None) -> list[dict[str, Any]]:
         """Return the records of all resumes, this one last, for environment.json and results.json."""
-        step = int(checkpoint.stem.split("-")[1]) if checkpoint else 0
+        step = _step(checkpoint) if checkpoint else 0
         this = {"step": step, "time": time.time(), "forced": self.forced, "inexact": self.inexact}
         return [*self.earlier, this]
 
@@ -74,6 +75,21 @@ def _refuse(run: RunFolder, settings: list[str]) -> None:
             f"{run.path} was started with other settings: {', '.join(settings[:5])}; leave them as they were, or go on"
             " with resume.force=true, which is recorded"
         )
+
+
+def check_not_beyond(run: RunFolder, settings: TrainerSettings, data: SegmentationData) -> None:
+    """Raise a ConfigError if the run already stands beyond the steps that it is to have."""
+    kept = step_checkpoints(run.checkpoints)
+    total = settings.total_steps(data.num_samples("train") // data.batch_size)
+    if kept and _step(kept[-1]) > total:
+        raise ConfigError(
+            f"{run.path} stands at step {_step(kept[-1])}, beyond the {total} steps of trainer.max_epochs and"
+            " trainer.max_steps; leave them as they were, or give more"
+        )
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.stem.split("-")[1])
 
 
 def pin_threads(run: RunFolder, settings: TrainerSettings) -> None:

@@ -110,6 +110,18 @@ def test_a_finished_run_is_left_as_it_is(command, half):
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in half.rglob("*") if path.is_file()} == before
 
 
+def test_an_end_that_lies_behind(command, half):
+    """Fewer steps than it has: refused, and config.yaml keeps what it said."""
+    assert command("resume=run", "trainer.max_epochs=3").code == 0
+    (half / "results.json").unlink()
+    (half / "status.json").write_text('{"state": "interrupted"}')
+    before = (half / "config.yaml").read_bytes()
+    outcome = command("resume=run", "trainer.max_steps=3")
+    assert outcome.code == 2
+    assert "stands at step 6, beyond the 3 steps" in outcome.err
+    assert (half / "config.yaml").read_bytes() == before
+
+
 def test_seconds_and_speed_are_of_all_sessions(command, half):
     first = json.loads((half / "results.json").read_text())
     assert command("resume=run", "trainer.max_epochs=2").code == 0
