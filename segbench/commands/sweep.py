@@ -24,7 +24,10 @@ from segbench.sweeps.summary import write_summary
 
 OWN = ("sweep", "launcher", "hydra")
 """Where settings of the sweep itself begin; they are no part of its jobs."""
-FORBIDDEN = ("plugins", "resume")
+FORBIDDEN = ("plugins", "resume", "logger", "data.download", "data.cache", "launcher.address")
+"""What the plan of a sweep cannot decide, since it may be somebody else's: whose code runs, and what is reached."""
+TYPED = ("plugins", "logger", "data.download", "data.cache", "hydra.searchpath")
+"""Settings of the jobs that are never written down: they have to be typed again where a sweep is continued."""
 
 
 class SweepFailedError(SegbenchError):
@@ -43,6 +46,8 @@ def run_sweep(words: Sequence[str], console: Console) -> None:
         SweepFailedError: at the end, if any job failed.
         Interrupted: if a signal stopped it; it can be continued.
     """
+    typed = [word for word in words if _starts(word, TYPED)]
+    words = [word for word in words if word not in typed]
     own = [word for word in words if _root(word) in OWN]
     config = compose_config(own)
     plain = plain_config(config)
@@ -51,12 +56,17 @@ def run_sweep(words: Sequence[str], console: Console) -> None:
     presets = [f"{key}={value}" for key, value in plain["sweep"]["params"].items() if key not in given]
     words = [*presets, *shared]
     search = plain["sweep"]["search"]
-    check_sweep(words if search is None else _checkable(words))
+    check_sweep([*typed, *(words if search is None else _checkable(words))])
+    if any(override.is_sweep_override() for override in parse(typed)):
+        raise ConfigError(f"{', '.join(TYPED)} are the same for all jobs of a sweep; give one value")
     jobs = [] if search is not None else plan_jobs(words)
     sweep = SweepFolder(Path(config.hydra.sweep.dir).absolute())
     if is_sweep(sweep.path):
-        raise ConfigError(f"{sweep.path} holds a sweep already: continue it with resume={sweep.path}")
-    _Work(sweep, own, words, jobs, plain, console).run()
+        if sweep.read()[0] == _recorded(own, words):  # a job that was put back into the queue runs its script again
+            jobs = sweep.read()[1]
+        else:
+            raise ConfigError(f"{sweep.path} holds another sweep already: give a new folder as hydra.sweep.dir")
+    _Work(sweep, own, words, jobs, plain, console, typed).run()
 
 
 def resume_sweep(path: Path, words: Sequence[str], console: Console) -> None:
@@ -64,7 +74,7 @@ def resume_sweep(path: Path, words: Sequence[str], console: Console) -> None:
 
     Args:
         path: Its folder.
-        words: Only settings of `launcher` and `sweep.search.trials` may be given again.
+        words: Settings of the launcher, `sweep.search.trials`, and those that are never written down.
         console: Where the overview goes.
 
     Raises:
@@ -74,12 +84,16 @@ def resume_sweep(path: Path, words: Sequence[str], console: Console) -> None:
     sweep = SweepFolder(path.absolute())
     recorded, jobs = sweep.read()
     _check_trusted([*recorded, *(word for job in jobs for word in job.words)], sweep)
-    other = [word for word in words if _root(word) not in OWN[:2]]
+    typed = [word for word in words if _starts(word, TYPED)]
+    changed = [word for word in words if word not in typed]
+    other = [word for word in changed if not _starts(word, ("launcher", "sweep.search.trials"))]
     if other:
-        raise ConfigError(f"'{other[0]}' cannot be changed in a sweep that has begun; only launcher settings can")
-    own = [*(word for word in recorded if _root(word) in OWN[:2]), *words]
+        raise ConfigError(
+            f"'{other[0]}' cannot be changed in a sweep that has begun; launcher settings and sweep.search.trials can"
+        )
+    own = [*(word for word in recorded if _root(word) in OWN[:2]), *changed]
     shared = [word for word in recorded if _root(word) not in OWN]
-    _Work(sweep, own, shared, jobs, plain_config(compose_config(own)), console).run()
+    _Work(sweep, own, shared, jobs, plain_config(compose_config(own)), console, typed).run()
 
 
 def sweep_status(path: Path, console: Console) -> None:
@@ -96,8 +110,9 @@ class _Work:
 
     def __init__(
         self, sweep: SweepFolder, own: Sequence[str], words: Sequence[str], jobs: list[Job], plain: dict[str, Any],
-        console: Console,
+        console: Console, typed: Sequence[str],
     ) -> None:  # fmt: skip
+        self.typed = list(typed)
         self.sweep, self.own, self.words, self.jobs = sweep, list(own), list(words), jobs
         self.search, self.launcher = plain["sweep"]["search"], plain["launcher"]
         self.console = console
@@ -115,23 +130,22 @@ class _Work:
                     self._work(overview)
             except (Interrupted, KeyboardInterrupt) as error:
                 write_summary(self.sweep, self.jobs)
-                code, requeue = (error.exit_code, error.requeue) if isinstance(error, Interrupted) else (130, False)
+                code, requeue = getattr(error, "exit_code", 130), getattr(error, "requeue", False)
                 said = f"the sweep was stopped; continue it with resume={self.sweep.path}"
                 raise Interrupted(said, code, requeue) from None
             self._report(write_summary(self.sweep, self.jobs))
 
     def _note(self, jobs: list[Job]) -> None:
-        # where the folder is, it knows itself, and it must not decide anything else of Hydra
-        self.sweep.write([*(word for word in self.own if _root(word) != "hydra"), *self.words], jobs)
+        self.sweep.write(_recorded(self.own, self.words), jobs)
 
     def _work(self, overview: Overview) -> None:
         if self.search is not None:
             from segbench.sweeps.search import Search
 
-            Search(self.sweep, self.words, self.search).run(self.jobs, self._note, overview.finished)
+            Search(self.sweep, self.words, self.search, self.typed).run(self.jobs, self._note, overview.finished)
             return
         left = [job for job in self.jobs if self.sweep.state(job).state not in ("completed", "pruned")]
-        for job, state in launch_jobs(self.sweep, left, self.launcher):
+        for job, state in launch_jobs(self.sweep, left, self.launcher, self.typed):
             if state == "interrupted":
                 raise Interrupted("a job was stopped", 143)
             if state == "failed" and self.sweep.state(job).state != "failed":
@@ -155,13 +169,21 @@ class _Work:
             )
 
 
+class _StoppedError(KeyboardInterrupt):
+    """A signal came between jobs or while one reads its data; no handler of damaged files takes it for one."""
+
+    def __init__(self, requeue: bool) -> None:
+        super().__init__("stopped")
+        self.exit_code, self.requeue = 143, requeue
+
+
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Let SIGTERM and the notices of schedulers stop a sweep between and beside its jobs as Ctrl-C does."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         if os.getpid() == owner:
-            raise Interrupted("stopped", 143, requeue=number != signal.SIGTERM)
+            raise _StoppedError(number != signal.SIGTERM)
 
     owner = os.getpid()
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)}
@@ -170,6 +192,16 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _recorded(own: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Return what is written down: where the folder is, it knows itself, and it decides nothing else of Hydra."""
+    return [*(word for word in own if _root(word) != "hydra"), *words]
+
+
+def _starts(word: str, names: Sequence[str]) -> bool:
+    key = word.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
+    return any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in names)
 
 
 def _root(word: str) -> str:
@@ -190,5 +222,5 @@ def _checkable(words: Sequence[str]) -> list[str]:
 
 def _check_trusted(words: Sequence[str], sweep: SweepFolder) -> None:
     for word in words:
-        if _root(word) in FORBIDDEN or word.lstrip("+").startswith(("hydra.", "hydra/")) or "${" in word:
+        if _starts(word, FORBIDDEN) or word.lstrip("+").startswith(("hydra.", "hydra/")) or "${" in word:
             raise ConfigError(f"{sweep.manifest} holds '{word[:80]}', which a sweep that is continued cannot decide")

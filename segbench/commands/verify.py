@@ -66,7 +66,9 @@ def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], consol
 def _conditions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     from segbench.training.conditions import differences
 
-    past = [reason for resume in before.get("resumes", []) for reason in (*resume["forced"], *resume["inexact"])]
+    resumes = before.get("resumes")
+    past = [str(reason) for resume in (resumes if isinstance(resumes, list) else []) if isinstance(resume, dict)
+            for kind in ("forced", "inexact") for reason in (resume.get(kind) or [])]  # fmt: skip
     return [*differences(before, now), *(f"{reason} at a resume" for reason in past)]
 
 

@@ -18,6 +18,10 @@ class ConfigError(SegbenchError):
     exit_code = 2
 
 
+class InUseError(ConfigError):
+    """Another process works in the folder."""
+
+
 class DataError(SegbenchError):
     """The data is missing, unreadable, or not what was declared."""
 

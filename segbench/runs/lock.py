@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from segbench.core.errors import ConfigError
+from segbench.core.errors import ConfigError, InUseError
 
 LOCK = ".lock"
 UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -25,7 +25,7 @@ def locked(folder: Path) -> Iterator[None]:
     file that a killed one leaves behind says who it was, and hinders nobody.
 
     Raises:
-        ConfigError: if another process has it, with its number and machine.
+        InUseError: if another process has it, with its number and machine.
     """
     path = folder / LOCK
     descriptor = _take(path)
@@ -51,7 +51,7 @@ def _take(path: Path) -> int:
                 holder = os.pread(descriptor, 200, 0).decode(errors="replace").split()
                 os.close(descriptor)
                 number, machine = holder if len(holder) == 2 else ("unknown", "unknown")
-                raise ConfigError(
+                raise InUseError(
                     f"{path.parent} is in use by process {number} on {machine}: wait for it to end, or stop it"
                 ) from None
         if _still_there(path, descriptor):

@@ -75,6 +75,13 @@ class SweepFolder:
             raise ConfigError(f"{self.manifest} is not the plan of a sweep") from None
         return words, jobs
 
+    def check_inside(self, job: Job) -> None:
+        """Raise a ConfigError where a link would lead the writing of a job out of the sweep."""
+        failures = self.path / "failures"
+        for path in (self.run(job).path, failures, failures / f"{job.name}.txt", self.study):
+            if path.is_symlink():
+                raise ConfigError(f"{path} is a link, but a sweep writes only inside its folder; remove it")
+
     def _failure(self, job: Job) -> Path:
         return self.path / "failures" / f"{job.name}.json"
 

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from segbench.core.errors import ConfigError, Interrupted, nearest
 from segbench.sweeps.folder import SweepFolder
@@ -19,8 +20,16 @@ POLL = 0.5
 """Seconds between two looks at what a queue has done."""
 
 
-def launch_jobs(sweep: SweepFolder, jobs: Sequence[Job], settings: Mapping[str, Any]) -> Outcomes:
+def launch_jobs(
+    sweep: SweepFolder, jobs: Sequence[Job], settings: Mapping[str, Any], typed: Sequence[str] = ()
+) -> Outcomes:
     """Run jobs as the settings of `conf/launcher` say, and yield each with its state.
+
+    Args:
+        sweep: Their folder.
+        jobs: What to run.
+        settings: The node `launcher` of the configuration.
+        typed: Settings of all jobs that are not written down; see `run_job`.
 
     Raises:
         ConfigError: for a launcher that does not exist or is not installed.
@@ -32,7 +41,7 @@ def launch_jobs(sweep: SweepFolder, jobs: Sequence[Job], settings: Mapping[str, 
     kind = settings["kind"]
     if kind not in kinds:
         raise ConfigError(f"there is no launcher.kind '{kind}'{nearest(str(kind), kinds)}")
-    return kinds[kind](str(sweep.path), jobs, settings)
+    return kinds[kind](str(sweep.path), jobs, settings, list(typed))
 
 
 def _needed(name: str) -> Any:
@@ -42,21 +51,21 @@ def _needed(name: str) -> Any:
         raise ConfigError(f"launcher={name} needs a package that is not here: pip install 'segbench[{name}]'") from None
 
 
-def _local(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any]) -> Outcomes:
+def _local(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
     from segbench.sweeps.work import run_job
 
     for job in jobs:
-        yield job, run_job(folder, job)
+        yield job, run_job(folder, job, typed)
 
 
-def _in_turn(folder: str, job: Job, gpus: int | None) -> tuple[Job, str]:
+def _in_turn(folder: str, job: Job, typed: Sequence[str], gpus: int | None) -> tuple[Job, str]:
     """Run a job in a process that runs several, on the GPU that is its share."""
     from segbench.sweeps.work import run_job
 
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(_place() % gpus)
     try:
-        return job, run_job(folder, job)
+        return job, run_job(folder, job, typed)
     except Interrupted:
         return job, "interrupted"
 
@@ -68,16 +77,16 @@ def _place() -> int:
     return max(0, current_process()._identity[-1] - 1) if current_process()._identity else 0
 
 
-def _joblib(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any]) -> Outcomes:
+def _joblib(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
     joblib = _needed("joblib")
     pool = joblib.Parallel(n_jobs=settings["jobs"], backend="loky", return_as="generator_unordered")
     # one job at a time: a worker that takes two would keep the second from an idle one
-    yield from pool(joblib.delayed(_in_turn)(folder, job, settings["gpus"]) for job in jobs)
+    yield from pool(joblib.delayed(_in_turn)(folder, job, typed, settings["gpus"]) for job in jobs)
 
 
-def _submitit(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any]) -> Outcomes:
+def _submitit(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
     submitit = _needed("submitit")
-    executor = submitit.AutoExecutor(folder=f"{folder}/.submitit/%j", cluster=settings["cluster"])
+    executor = submitit.AutoExecutor(folder=f"{folder}/.submitit/{uuid4().hex}/%j", cluster=settings["cluster"])
     slurm = {"slurm_partition": settings["partition"], "slurm_signal_delay_s": settings["signal_delay_s"]}
     executor.update_parameters(
         timeout_min=settings["timeout_min"], gpus_per_node=settings["gpus_per_node"],
@@ -85,17 +94,22 @@ def _submitit(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any]) -> 
         **(slurm if settings["cluster"] == "slurm" else {}),
     )  # fmt: skip
     with executor.batch():
-        waiting = [(job, executor.submit(_in_turn, folder, job, None)) for job in jobs]
-    while waiting:
-        ready = [pair for pair in waiting if pair[1].done()]
-        for job, handle in ready:
-            error = handle.exception()
-            yield (job, "failed" if error is not None else handle.result()[1])
-        waiting = [pair for pair in waiting if pair not in ready]
-        time.sleep(POLL if waiting else 0)
+        waiting = [(job, executor.submit(_in_turn, folder, job, typed, None)) for job in jobs]
+    try:
+        while waiting:
+            ready = [pair for pair in waiting if pair[1].done()]
+            for job, handle in ready:
+                error = handle.exception()
+                yield (job, "failed" if error is not None else handle.result()[1])
+            waiting = [pair for pair in waiting if pair not in ready]
+            time.sleep(POLL if waiting else 0)
+    except BaseException:
+        for _, handle in waiting:
+            handle.cancel()
+        raise
 
 
-def _ray(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any]) -> Outcomes:
+def _ray(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to a server
     ray = _needed("ray")
     ours = not ray.is_initialized()
@@ -103,7 +117,7 @@ def _ray(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any]) -> Outco
         ray.init(address=settings["address"], log_to_driver=False, include_dashboard=False)
     try:
         work = ray.remote(num_cpus=settings["cpus"], num_gpus=settings["gpus"])(_in_turn)
-        waiting = {work.remote(folder, job, None): job for job in jobs}
+        waiting = {work.remote(folder, job, typed, None): job for job in jobs}
         while waiting:
             (ready, *_), _ = ray.wait(list(waiting), num_returns=1)
             job = waiting.pop(ready)

@@ -73,7 +73,7 @@ def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = No
     """Return a table of jobs with state, epoch, best score and error; those that run and failed come first."""
     counts = Counter(state.state for state in states)
     scores = [state.score for state in states if state.score == state.score]
-    best = f", best {max(scores):.4f}" if scores else ""
+    best = f", best {abs(max(scores)):.4f}" if scores else ""
     title = ", ".join(f"{counts[name]} {name}" for name in ORDER if counts[name]) + best
     view = Table(title=Text(title), title_justify="left", box=None, padding=(0, 1))
     for head in ("job", "state", "epoch", "best val", ""):

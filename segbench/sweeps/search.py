@@ -29,12 +29,16 @@ class Search:
         sweep: Its folder; the study is kept in it as `study.db`.
         words: The settings that all trials share, and those that are searched: values as for a sweep, or intervals.
         settings: `sweep.search` of the configuration.
+        typed: Settings that are not written down; see `run_job`.
 
     Raises:
         ConfigError: if Optuna is not installed or a space cannot be read.
     """
 
-    def __init__(self, sweep: SweepFolder, words: Sequence[str], settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, sweep: SweepFolder, words: Sequence[str], settings: Mapping[str, Any], typed: Sequence[str] = ()
+    ) -> None:
+        self.typed = typed
         try:
             import optuna
         except ImportError:
@@ -59,6 +63,8 @@ class Search:
         if isinstance(value, IntervalSweep):
             if value.start is None or value.end is None or not value.start < value.end:
                 raise ConfigError(f"'{override.input_line}' must go from a smaller to a larger number")
+            if "log" in value.tags and value.start <= 0:
+                raise ConfigError(f"'{override.input_line}' is logarithmic, so it must begin above 0")
             whole = isinstance(value.start, int) and isinstance(value.end, int)
             kind = kinds.IntDistribution if whole else kinds.FloatDistribution
             return kind(value.start, value.end, log="log" in value.tags)
@@ -90,22 +96,26 @@ class Search:
         for number in range(self.settings["trials"]):
             trial = self._trial(study, number)
             if number == len(jobs):
-                chosen = {**self.fixed, **{key: str(value) for key, value in trial.params.items()}}
+                chosen = {**self.fixed, **{key: str(trial.params[key]) for key in self.space}}
                 jobs.append(make_job(number, chosen, list(self.space)))
                 note(jobs)
             if trial.storage.get_trial(trial._trial_id).state.is_finished():
                 continue
-            state = run_job(str(self.sweep.path), jobs[number], self._watch(trial))
+            state = run_job(str(self.sweep.path), jobs[number], self.typed, self._watch(trial))
             self._tell(study, trial, jobs[number], state)
             finished(jobs[number], state)
 
     def _trial(self, study: Any, number: int) -> Any:
+        """Return a trial with all its settings chosen; one that a kill has left half chosen is completed."""
         known = study.get_trials(deepcopy=False)
-        if number < len(known):
-            return self.optuna.trial.Trial(study, known[number]._trial_id)
-        seed = key64("search", self.settings["seed"], number) % 2**32
-        study.sampler = self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.settings["startup"])
-        return study.ask(self.space)
+        trial = self.optuna.trial.Trial(study, known[number]._trial_id) if number < len(known) else study.ask()
+        if any(self.space.get(key) != distribution for key, distribution in trial.distributions.items()):
+            raise ConfigError(f"{self.sweep.study} is not the study of this sweep")
+        for key, distribution in self.space.items():
+            seed = key64("search", self.settings["seed"], number, key) % 2**32
+            study.sampler = self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.settings["startup"])
+            trial._suggest(key, distribution)  # what was chosen before stays
+        return trial
 
     def _watch(self, trial: Any) -> Callable[[int, float], None]:
         reported = trial.storage.get_trial(trial._trial_id).intermediate_values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from rich.console import Console
 
 from segbench.config.compose import compose_config
 from segbench.config.quoting import rendered
-from segbench.core.errors import Interrupted, Pruned, SegbenchError
+from segbench.core.errors import Interrupted, InUseError, Pruned, SegbenchError
+from segbench.runs.folder import RunFolder
+from segbench.runs.lock import locked
 from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job
 from segbench.training.job import train_in
@@ -22,29 +24,32 @@ _shared: dict[str, Any] = {}
 """The data of the last job of this process, by its settings: the next job mostly has the same."""
 
 
-def run_job(folder: str, job: Job, watch: Callable[[int, float], None] | None = None) -> str:
+def run_job(folder: str, job: Job, typed: Sequence[str] = (), watch: Callable[[int, float], None] | None = None) -> str:
     """Run a job of the sweep in `folder` to its end and return its state; a failure is written down there.
 
     Args:
         folder: The sweep's folder.
         job: What to run; nothing if it is completed.
+        typed: Settings that only the person at the keyboard may give, beside those of the job.
         watch: Called after every epoch with its number from 0 and the monitored score; may raise to end the run.
 
     Raises:
+        ConfigError: if the folder would have it write elsewhere.
         Interrupted: if a signal stopped it; it can be continued.
     """
     sweep = SweepFolder(Path(folder))
+    sweep.check_inside(job)
     state = sweep.state(job).state
     if state in ("completed", "pruned"):
         return state
     sweep.forget_failure(job)
-    run = sweep.run(job)
-    if run.exists() and not any(run.checkpoints.glob("step-*.ckpt*")):
-        shutil.rmtree(run.path)  # stopped before its first checkpoint: nothing of it can be continued
     try:
-        _train(sweep, job, watch)
+        _start_over(sweep.run(job))
+        _train(sweep, job, typed, watch)
     except Interrupted:
         raise
+    except InUseError:
+        return "running"  # elsewhere, such as a SLURM job that has outlived the sweep that started it
     except Pruned:
         return "pruned"
     except SegbenchError as error:
@@ -57,9 +62,16 @@ def run_job(folder: str, job: Job, watch: Callable[[int, float], None] | None = 
     return "completed"
 
 
-def _train(sweep: SweepFolder, job: Job, watch: Callable[[int, float], None] | None) -> None:
+def _start_over(run: RunFolder) -> None:
+    """Remove a run that was stopped before its first checkpoint: nothing of it can be continued."""
+    if run.exists() and not any(run.checkpoints.glob("step-*.ckpt*")):
+        with locked(run.path):
+            shutil.rmtree(run.path)
+
+
+def _train(sweep: SweepFolder, job: Job, typed: Sequence[str], watch: Callable[[int, float], None] | None) -> None:
     folder = sweep.run(job).path
-    config = compose_config([*job.words, f"hydra.run.dir={rendered(str(folder))}"])
+    config = compose_config([*job.words, *typed, f"hydra.run.dir={rendered(str(folder))}"])
     try:
         train_in(folder, config, Console(file=io.StringIO()), watch=watch, shared=_shared)
     finally:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from segbench.config.instantiate import build
@@ -63,6 +64,8 @@ def train(
     """
     settings = TrainerSettings.of(config)
     settings.prepare_torch()
+    if settings.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()  # else it would be that of all jobs of a sweep so far
     experiment = build_experiment(without_pretrained(config) if run.exists() else config, shared)
     loggers = [build(node, plugins=config["plugins"], where=f"logger.{name}", save_dir=str(run.path))
                for name, node in (config["logger"] or {}).items()]  # fmt: skip
@@ -78,9 +81,14 @@ def train(
                 log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
                 return finished
             check_not_beyond(run, settings, experiment.data)
+            if resumption:
+                resumption.note_forced()
         begin(run)
         with StopSignals() as signals, _true_status(run):
-            return _Run(config, settings, experiment, run, loggers, signals, console, resumption, watch).work()
+            try:
+                return _Run(config, settings, experiment, run, loggers, signals, console, resumption, watch).work()
+            finally:  # the data may serve the next job, which needs the memory of this one's network
+                experiment.data.trainer = experiment.data.position = None
 
 
 @contextmanager
@@ -162,7 +170,7 @@ class _Run:
                     raise NonFiniteError(f"{error}; the run went back {MOST_ROLLBACKS} times before") from None
                 log.warning("%s; going back to it with half the learning rate (%d)", error, rollbacks)
             checkpoint = newest_good(self.run.checkpoints) if step_checkpoints(self.run.checkpoints) else None
-            self.experiment = build_experiment(self.config)
+            self.experiment = build_experiment(without_pretrained(self.config) if checkpoint else self.config)
             self.experiment.read_data()
 
     def _header(self, session: Session) -> None:

@@ -33,7 +33,7 @@ class Recorder(pl.Callback):
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
         self.best_epoch = -1
-        self.improved, self.waited, self.validated = False, 0, False
+        self.improved, self.waited, self.validated = False, 0, -1
         self.loss_sum, self.loss_count = 0.0, 0
         self._pending: list[Tensor] = []
         self._val: dict[str, float] = {}
@@ -112,7 +112,7 @@ class Recorder(pl.Callback):
             self.best, self.best_epoch, self.waited = dict(values), trainer.current_epoch, 0
         elif self._val:
             self.waited += 1
-        self.validated, self._val = bool(self._val), {}
+        self.validated, self._val = (trainer.current_epoch if self._val else self.validated), {}
         self._write(trainer, "epoch", values)
 
     @property
@@ -131,6 +131,7 @@ class Recorder(pl.Callback):
         return {
             "best": self.best, "last": self.last, "best_epoch": self.best_epoch,
             "loss_sum": self.loss_sum, "loss_count": self.loss_count, "waited": self.waited,
+            "validated": self.validated,
             "images": self.images, "train_seconds": self.train_seconds, "seconds": self.seconds,
         }  # fmt: skip
 
@@ -139,7 +140,7 @@ class Recorder(pl.Callback):
         self.best, self.last = dict(state_dict["best"]), dict(state_dict["last"])
         self.best_epoch = state_dict["best_epoch"]
         self.loss_sum, self.loss_count = state_dict["loss_sum"], state_dict["loss_count"]
-        self.waited = state_dict.get("waited", 0)
+        self.waited, self.validated = state_dict.get("waited", 0), state_dict.get("validated", -1)
         self.images, self.train_seconds = state_dict.get("images", 0), state_dict.get("train_seconds", 0.0)
         self._seconds_before = state_dict.get("seconds", 0.0)
 

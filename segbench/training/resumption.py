@@ -14,6 +14,7 @@ import torch
 from segbench.config.same import differing_settings
 from segbench.config.saved import read_saved_config
 from segbench.core.errors import ConfigError
+from segbench.core.files import write_json
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.runs.folder import RunFolder, read_json
 from segbench.training.checkpoint_io import step_checkpoints
@@ -60,6 +61,13 @@ class Resumption:
         step = _step(checkpoint) if checkpoint else 0
         this = {"step": step, "time": time.time(), "forced": self.forced, "inexact": self.inexact}
         return [*self.earlier, this]
+
+    def note_forced(self) -> None:
+        """Record that it is another experiment before its configuration is replaced, whatever comes then."""
+        if self.forced:
+            self.run.check_writable_inside()
+            before = read_json(self.run.environment) if self.run.environment.is_file() else {}
+            write_json(self.run.environment, {**before, "resumes": self.recorded(None)})
 
     def say(self) -> None:
         """Warn of what differs."""

@@ -130,13 +130,17 @@ class Session:
 
 
 class _Watched(pl.Callback):
-    """Tells somebody else the score of every validated epoch."""
+    """Tells somebody else the score of every validated epoch, again after a stop that may have come before it did."""
 
     def __init__(self, recorder: Recorder, watch: Watch) -> None:
         self.recorder, self.watch = recorder, watch
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.recorder.validated >= 0:
+            self.watch(self.recorder.validated, self.recorder.monitor.merit(self.recorder.last))
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.recorder.validated:
+        if self.recorder.validated == trainer.current_epoch:
             self.watch(trainer.current_epoch, self.recorder.monitor.merit(self.recorder.last))
 
 

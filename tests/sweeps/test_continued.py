@@ -130,3 +130,69 @@ def test_the_plan_of_somebody_else(command, finished, spoil):
     assert "\x1b" not in outcome.err
     assert not (finished / "000_dice").exists()
     assert SweepFolder(finished).manifest.is_file()
+
+
+def test_links_do_not_lead_out_of_a_sweep(command, finished, tmp_path):
+    """Neither what failed nor a job's folder is written, or removed, elsewhere."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "000_dice.json").write_text("keep")
+    shutil.rmtree(finished / "000_dice")
+    (finished / "failures").symlink_to(victim)
+    outcome = command("resume=sweep")
+    assert outcome.code == 2
+    assert "is a link" in outcome.err
+    (finished / "failures").unlink()
+    (finished / "000_dice").symlink_to(victim)
+    assert command("resume=sweep").code == 2
+    assert [path.name for path in victim.iterdir()] == ["000_dice.json"]
+    assert (victim / "000_dice.json").read_text() == "keep"
+
+
+@pytest.mark.parametrize("word", ["logger=tensorboard", "data.download=true", "+logger.x=1", "data.cache=/x"])
+def test_a_plan_reaches_nothing_beyond_its_folder(command, finished, word):
+    plan = json.loads((finished / "sweep.json").read_text())
+    plan["jobs"][0]["words"].append(word)
+    (finished / "sweep.json").write_text(json.dumps(plan))
+    outcome = command("resume=sweep")
+    assert outcome.code == 2
+    assert word.lstrip("+") in outcome.err
+
+
+def test_what_is_typed_is_not_written_down(command, tiny):
+    """A package of one's own is trusted by the one who types it, each time."""
+    words = ["-m", *tiny, "trainer.max_epochs=1", "plugins=[tiny_sources]", "loss=dice,bce", "hydra.sweep.dir=sweep"]
+    assert command(*words).code == 0
+    assert "plugins" not in Path("sweep/sweep.json").read_text()
+    assert "tiny_sources" in Path("sweep/000_dice/config.yaml").read_text()
+    shutil.rmtree("sweep/001_bce")
+    assert command("resume=sweep", "plugins=[tiny_sources]").code == 0
+
+
+def test_the_same_command_again_goes_on(command, finished, tiny):
+    """As a script does that SLURM runs again; another sweep in the same folder is refused."""
+    shutil.rmtree(finished / "001_bce")
+    words = ["-m", *tiny, "trainer.max_epochs=1", "loss=dice,bce", "hydra.sweep.dir=sweep"]
+    assert command(*words).code == 0
+    assert (finished / "001_bce/results.json").is_file()
+    outcome = command(*words[:-1], "seed=1", "hydra.sweep.dir=sweep")
+    assert outcome.code == 2
+    assert "holds another sweep" in outcome.err
+
+
+def test_a_job_that_still_runs_elsewhere_is_left_alone(command, finished):
+    from segbench.runs.lock import LOCK
+
+    run = finished / "000_dice"
+    (run / "status.json").write_text('{"state": "running"}')
+    shutil.rmtree(run / "checkpoints")
+    code = "import sys, time\nfrom pathlib import Path\nfrom segbench.runs.lock import locked\n"
+    code += "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    holder = subprocess.Popen([sys.executable, "-c", code, str(run)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    outcome = command("resume=sweep")
+    holder.kill()
+    holder.communicate()
+    assert outcome.code == 0, outcome.err
+    assert (run / LOCK).exists()
+    assert Path("sweep/summary.csv").read_text().splitlines()[1].startswith("000_dice,running")

@@ -79,6 +79,51 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(command, tiny, monkeypat
     assert Path("parts/summary.csv").read_bytes() == Path("whole/summary.csv").read_bytes()
 
 
+def test_a_stop_after_an_epochs_checkpoint_loses_no_report(command, tiny, monkeypatch, scored):
+    """A signal in a validation is heard after the checkpoint, before the search has heard of the epoch."""
+    from segbench.training.checkpointer import Checkpointer
+
+    words = ["-m", *tiny, *WORDS, "scheduler=none", "loss=dice", "trainer.max_epochs=3", "sweep.search.trials=5"]
+    assert command(*words, "hydra.sweep.dir=whole").code == 0
+    assert "pruned" in Path("whole/summary.csv").read_text()
+    original, seen = Checkpointer.on_train_epoch_end, []
+
+    def end(self, trainer, pl_module):
+        original(self, trainer, pl_module)
+        seen.append(1)
+        if len(seen) in (2, 5, 7):
+            raise Interrupted("stopped", 143)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpointer, "on_train_epoch_end", end)
+        code = command(*words, "hydra.sweep.dir=parts").code
+        while code == 143:
+            code = command("resume=parts").code
+    assert len(seen) > 7
+    assert Path("parts/summary.csv").read_bytes() == Path("whole/summary.csv").read_bytes()
+
+
+def test_the_study_of_somebody_else(command, tiny):
+    """It decides no setting that the sweep does not search."""
+    import optuna
+
+    words = ["-m", *tiny, *WORDS, "trainer.max_epochs=1", "loss=dice", "sweep.search.trials=1", "hydra.sweep.dir=sweep"]
+    assert command(*words).code == 0
+    Path("sweep/study.db").unlink()
+    study = optuna.create_study(study_name="sweep", storage="sqlite:///sweep/study.db", direction="maximize")
+    trial = study.ask()
+    trial.suggest_categorical("plugins", ["[os]"])
+    outcome = command("resume=sweep", "sweep.search.trials=2")
+    assert outcome.code == 2
+    assert "is not the study of this sweep" in outcome.err
+
+
+def test_a_logarithm_of_nothing(command):
+    outcome = command("-m", "sweep=tpe", "optimizer.lr=tag(log,interval(0.0,1e-2))")
+    assert outcome.code == 2
+    assert "must begin above 0" in outcome.err
+
+
 def test_more_trials_later(command, tiny):
     words = ["-m", *tiny, *WORDS, "trainer.max_epochs=1", "sweep.search.trials=2", "hydra.sweep.dir=sweep"]
     assert command(*words).code == 0
