@@ -98,6 +98,32 @@ def test_at_most_four_samples_are_named():
     assert "test sample 4" not in text
 
 
+def test_a_death_is_noticed_whoever_has_taken_the_signal(monkeypatch):
+    """Another library may have set its handler of SIGCHLD after torch did, which sets its own only once."""
+    told = []
+    loader = Faulty(at(1, kill), num_workers=1).loader("val")
+    before = signal.signal(signal.SIGCHLD, lambda number, frame: told.append(number))
+    try:
+        began = time.monotonic()
+        _, text = failing(loader)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert "was killed by SIGKILL while it made val sample 1" in text
+    assert told
+    assert time.monotonic() - began < room.WORKER_TIMEOUT / 2
+
+
+def test_a_death_that_nobody_tells_of_is_looked_for(monkeypatch):
+    monkeypatch.setattr(room, "LOOK_EVERY", 0.5)
+    monkeypatch.setattr(room.deaths, "take_over", lambda: signal.signal(signal.SIGCHLD, signal.SIG_DFL))
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        _, text = failing(Faulty(at(1, kill), num_workers=1).loader("val"))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert "was killed by SIGKILL while it made val sample 1" in text
+
+
 def test_a_worker_that_exits_says_its_status():
     _, text = failing(Faulty(at(1, lambda: os._exit(9)), num_workers=1).loader("val"))
     assert "ended with exit status 9 while it made val sample 1 (/data/val/01.png)" in text

@@ -25,6 +25,8 @@ Batch = dict[str, Tensor]
 
 WORKER_TIMEOUT = 300.0
 """Seconds after which a worker that gives no batch is an error instead of a hang."""
+LOOK_EVERY = 20.0
+"""Seconds of waiting after which it is looked whether the workers are still alive."""
 MOST_RESTARTS = 3
 """Times that a loader replaces workers that were told to stop, in its life."""
 HINT = (
@@ -111,7 +113,7 @@ class EpochLoader:
     def _make(self) -> DataLoader[Any]:
         workers: dict[str, Any] = {}
         if self.num_workers:
-            workers = {"persistent_workers": True, "prefetch_factor": 4, "timeout": self.timeout}
+            workers = {"persistent_workers": True, "prefetch_factor": 4, "timeout": min(self.timeout, LOOK_EVERY)}
         return DataLoader(
             self._split,
             batch_sampler=self.plan,
@@ -140,7 +142,7 @@ class EpochLoader:
             try:
                 with deaths:
                     self._crew.check()
-                    batch = next(batches)
+                    batch = self._next(batches, since)
             except StopIteration:
                 return
             except Exception as error:
@@ -153,6 +155,16 @@ class EpochLoader:
                 raise batch.error()
             yield batch
             number += 1
+
+    def _next(self, batches: Iterator[Batch | Failure], since: float) -> Batch | Failure:
+        """Return the next batch; look after the workers now and then, in case nobody tells of their death."""
+        while True:
+            try:
+                return next(batches)
+            except RuntimeError as error:
+                over = time.monotonic() - since >= self.timeout
+                if over or not self.num_workers or "timed out" not in str(error) or self._crew.dead():
+                    raise
 
     def _begin(self, number: int) -> Iterator[Batch | Failure]:
         since = time.monotonic()

@@ -105,16 +105,24 @@ class _Deaths:
     def __init__(self) -> None:
         self.waiting, self.pending = False, False
         self.tell: Callable[[int, FrameType | None], Any] | None = None
+        self.others: Any = None
 
     def take_over(self) -> None:
-        """Stand in for torch's handler, which is set with the first worker of a process."""
+        """Stand in for torch's handler, which is set with the first worker of a process, and never again."""
         current = signal.getsignal(signal.SIGCHLD)
-        ours_to_set = threading.current_thread() is threading.main_thread()
-        if ours_to_set and callable(current) and current.__module__.startswith("torch."):
+        if threading.current_thread() is not threading.main_thread() or current == self._handle:
+            return
+        if callable(current) and current.__module__.startswith("torch."):
             self.tell = current
-            signal.signal(signal.SIGCHLD, self._handle)
+        elif self.tell is not None:  # another library has set its own since: it is asked as well
+            self.others = current
+        else:
+            return
+        signal.signal(signal.SIGCHLD, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if callable(self.others):
+            self.others(number, frame)
         if self.waiting and self.tell is not None:
             self.tell(number, frame)
         else:
