@@ -72,7 +72,10 @@ def test_every_command_in_the_readme_is_accepted(line):
 
 def test_there_are_two_set_up_commands_of_one_line_each():
     text = (ROOT / "README.md").read_text()
-    for name, ending in (("run command", "python train.py model=unet loss=dice data=fgbg"), ("test command", "pytest")):
+    for name, ending in (
+        ("run command", "python train.py model=unet loss=dice data=fgbg"),
+        ("test command", "pytest -n auto"),
+    ):
         block = re.search(rf"<!-- {name} -->\n```bash\n(.*?)\n```", text, re.DOTALL).group(1)
         assert "\n" not in block
         assert block.endswith(ending)
