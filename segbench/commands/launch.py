@@ -20,6 +20,7 @@ from segbench.config.compose import CONFIG_NAME, SWEEPS, check_sweep, compose_co
 from segbench.config.paths import conf_dir
 from segbench.config.resolvers import register
 from segbench.core.errors import ConfigError, Interrupted, SegbenchError
+from segbench.core.text import harmless
 
 
 def train_main(arguments: Sequence[str] | None = None) -> None:
@@ -34,20 +35,16 @@ def launch(words: list[str]) -> None:
     Raises:
         SegbenchError: for the first mistake, before anything is written.
     """
-    words = spelled_out(words)
-    if (sweep := _sweep_to_resume(words)) is not None:
-        from rich.console import Console
-
+    words, path = _take_resume(spelled_out(words))
+    if path is not None and _is_sweep(path):
         from segbench.commands.sweep import resume_sweep
 
-        return resume_sweep(sweep, [word for word in words if not _gives_resume(word)], Console())
-    flags = read_flags(_expand_resume(words))
+        return resume_sweep(Path(path).expanduser(), words)
+    flags = read_flags(words if path is None else _run_to_resume(path, words))
     if flags.multirun and not flags.shows:
-        from rich.console import Console
-
         from segbench.commands.sweep import run_sweep
 
-        return run_sweep(flags.overrides, Console())
+        return run_sweep(flags.overrides)
     _check_no_sweep(flags.overrides)
     folder = Path.cwd()
     if not flags.shows:
@@ -59,17 +56,26 @@ def launch(words: list[str]) -> None:
         raise ConfigError(first_line(error)) from error
 
 
-def _gives_resume(word: str) -> bool:
-    return word.startswith(("resume=", "+resume="))
+def _take_resume(words: list[str]) -> tuple[list[str], str | None]:
+    """Return the other words, and the path that `resume=` gives; None where it is not given."""
+    given = [word for word in words if word.startswith(("resume=", "+resume="))]
+    rest = [word for word in words if word not in given]
+    return rest, given[-1].split("=", 1)[1].strip("'\"") if given else None
 
 
-def _sweep_to_resume(words: list[str]) -> Path | None:
-    given = [word.split("=", 1)[1].strip("'\"") for word in words if _gives_resume(word)]
+def _is_sweep(path: str) -> bool:
     try:
-        path = Path(given[-1]).expanduser() if given and given[-1] else None
-        return path if path is not None and (path / "sweep.json").is_file() else None
+        return bool(path) and (Path(path).expanduser() / "sweep.json").is_file()
     except (OSError, RuntimeError, ValueError):
-        return None  # no path at all, which is said where the run is opened
+        return False  # no path at all, which is said where the run is opened
+
+
+def _run_to_resume(path: str, rest: list[str]) -> list[str]:
+    if not path:
+        raise ConfigError("resume= needs the path of a run folder, printed at the start of every run")
+    if {"-m", "--multirun"} & set(rest):
+        raise ConfigError("resume continues one run; it cannot be combined with -m")
+    return resume_overrides(path, rest)
 
 
 def _check_no_sweep(settings: list[str]) -> None:
@@ -81,19 +87,6 @@ def _check_no_sweep(settings: list[str]) -> None:
 def _existing_folders(folder: Path) -> frozenset[Path]:
     absolute = folder.absolute()
     return frozenset(path for path in (absolute, *absolute.parents) if path.exists())
-
-
-def _expand_resume(words: list[str]) -> list[str]:
-    given = [word for word in words if _gives_resume(word)]
-    if not given:
-        return words
-    path = given[-1].split("=", 1)[1].strip("'\"")
-    rest = [word for word in words if word not in given]
-    if not path:
-        raise ConfigError("resume= needs the path of a run folder, printed at the start of every run")
-    if {"-m", "--multirun"} & set(rest):
-        raise ConfigError("resume continues one run; it cannot be combined with -m")
-    return resume_overrides(path, rest)
 
 
 def _run_hydra(words: list[str], folder: Path) -> None:
@@ -152,5 +145,4 @@ def guarded(run: Callable[[], Any]) -> NoReturn:
 
 def _say(message: str) -> None:
     # names from somebody else's folder may hold control characters, which a terminal would obey
-    text = "".join(sign if sign.isprintable() else "?" for sign in " ".join(message.split()))
-    print(f"segbench: {text}", file=sys.stderr, flush=True)
+    print(f"segbench: {harmless(' '.join(message.split()))}", file=sys.stderr, flush=True)

@@ -38,7 +38,7 @@ class SweepFailedError(SegbenchError):
         self.exit_code = exit_code
 
 
-def run_sweep(words: Sequence[str], console: Console) -> None:
+def run_sweep(words: Sequence[str]) -> None:
     """Run every combination of the values in `words`, or search them, in a new folder.
 
     Raises:
@@ -62,28 +62,25 @@ def run_sweep(words: Sequence[str], console: Console) -> None:
     jobs = [] if search is not None else plan_jobs(words)
     sweep = SweepFolder(Path(config.hydra.sweep.dir).absolute())
     if is_sweep(sweep.path):
-        if sweep.read()[0] == _recorded(own, words):  # a job that was put back into the queue runs its script again
-            jobs = sweep.read()[1]
-        else:
+        recorded, jobs = _read_plan(sweep)
+        if recorded != _recorded(own, words):  # but a job that was put back into the queue runs its script again
             raise ConfigError(f"{sweep.path} holds another sweep already: give a new folder as hydra.sweep.dir")
-    _Work(sweep, own, words, jobs, plain, console, typed).run()
+    _Work(sweep, own, words, jobs, plain, typed).run()
 
 
-def resume_sweep(path: Path, words: Sequence[str], console: Console) -> None:
+def resume_sweep(path: Path, words: Sequence[str]) -> None:
     """Continue a sweep: completed jobs are left as they are, started ones go on exactly, the others run.
 
     Args:
         path: Its folder.
         words: Settings of the launcher, `sweep.search.trials`, and those that are never written down.
-        console: Where the overview goes.
 
     Raises:
         ConfigError: if the folder's plan cannot be read, or other settings are given.
         SweepFailedError, Interrupted: as `run_sweep`.
     """
     sweep = SweepFolder(path.absolute())
-    recorded, jobs = sweep.read()
-    _check_trusted([*recorded, *(word for job in jobs for word in job.words)], sweep)
+    recorded, jobs = _read_plan(sweep)
     typed = [word for word in words if _starts(word, TYPED)]
     changed = [word for word in words if word not in typed]
     other = [word for word in changed if not _starts(word, ("launcher", "sweep.search.trials"))]
@@ -93,7 +90,7 @@ def resume_sweep(path: Path, words: Sequence[str], console: Console) -> None:
         )
     own = [*(word for word in recorded if _root(word) in OWN[:2]), *changed]
     shared = [word for word in recorded if _root(word) not in OWN]
-    _Work(sweep, own, shared, jobs, plain_config(compose_config(own)), console, typed).run()
+    _Work(sweep, own, shared, jobs, plain_config(compose_config(own)), typed).run()
 
 
 def sweep_status(path: Path, console: Console) -> None:
@@ -110,12 +107,12 @@ class _Work:
 
     def __init__(
         self, sweep: SweepFolder, own: Sequence[str], words: Sequence[str], jobs: list[Job], plain: dict[str, Any],
-        console: Console, typed: Sequence[str],
+        typed: Sequence[str],
     ) -> None:  # fmt: skip
         self.typed = list(typed)
         self.sweep, self.own, self.words, self.jobs = sweep, list(own), list(words), jobs
         self.search, self.launcher = plain["sweep"]["search"], plain["launcher"]
-        self.console = console
+        self.console = Console()
 
     def run(self) -> None:
         if self.search is not None and self.launcher["kind"] != "local":
@@ -220,7 +217,10 @@ def _checkable(words: Sequence[str]) -> list[str]:
     return found
 
 
-def _check_trusted(words: Sequence[str], sweep: SweepFolder) -> None:
-    for word in words:
+def _read_plan(sweep: SweepFolder) -> tuple[list[str], list[Job]]:
+    """Return the words and jobs that were written down; a ConfigError names what they cannot decide."""
+    recorded, jobs = sweep.read()
+    for word in (*recorded, *(word for job in jobs for word in job.words)):
         if _starts(word, FORBIDDEN) or word.lstrip("+").startswith(("hydra.", "hydra/")) or "${" in word:
             raise ConfigError(f"{sweep.manifest} holds '{word[:80]}', which a sweep that is continued cannot decide")
+    return recorded, jobs

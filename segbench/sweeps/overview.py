@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from segbench.core.text import harmless
 from segbench.sweeps.folder import JobState, SweepFolder
 from segbench.sweeps.plan import Job
 
@@ -66,7 +67,7 @@ class Overview:
             parts.append(f"best val {_score(now)}")
         if now.error:
             parts.append(now.error)
-        self.console.print(_printable("  ".join(parts)), markup=False, highlight=False, soft_wrap=True)
+        self.console.print(harmless("  ".join(parts), " "), markup=False, highlight=False, soft_wrap=True)
 
 
 def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = None) -> Table:
@@ -84,7 +85,7 @@ def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = No
         top = bool(scores) and state.score == max(scores)
         view.add_row(
             Text(job.name), Text(state.state, STYLES.get(state.state, "")), str(state.epoch or ""),
-            Text(_score(state), "bold" if top else ""), Text(_printable(state.error)),
+            Text(_score(state), "bold" if top else ""), Text(harmless(state.error, " ")),
         )  # fmt: skip
     if len(shown) < len(order):
         view.add_row(Text(f"and {len(order) - len(shown)} more", "dim"))
@@ -97,7 +98,3 @@ def _known(state: str) -> str:
 
 def _score(state: JobState) -> str:
     return "" if math.isnan(state.score) else f"{abs(state.score):.4f}"
-
-
-def _printable(text: str) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in text)

@@ -104,7 +104,10 @@ def _reason(error: Exception) -> str:
 
 def point_to(path: Path, step: int) -> None:
     """Make `latest.json` beside `path` name it and list it as kept, with its size and digest."""
-    newest = {**_record(path, path.name), "step": step}
+    written = _kept(_pointer(path.parent)).get(path.name)  # save_atomic has read it for its digest already
+    if written is None or written["bytes"] != path.stat().st_size:
+        written = _record(path, path.name)
+    newest = {**written, "step": step}
     _write_pointer(path.parent, newest, [newest])
 
 

@@ -73,20 +73,26 @@ def train(
     with locked(run.path), in_one_sentence(run, settings, experiment.data):
         experiment.read_data()
         check_shares(settings.devices, experiment.data)
-        resumption = None
-        if run.exists():
+        resumed = run.exists()
+        if resumed:
             pin_threads(run, settings)
-            resumption = Resumption.of(run, config, conditions(settings, config["seed"], experiment.data))
+        now = conditions(settings, config["seed"], experiment.data)
+        resumption = Resumption.of(run, config, now) if resumed else None
+        checkpoint = None
+        if resumption is not None:
             if finished := finished_results(run, settings, experiment.data):
                 log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
                 return finished
-            check_not_beyond(run, settings, experiment.data)
-            if resumption:
-                resumption.note_forced()
+            run.check_writable_inside()
+            checkpoint = newest_good(run.checkpoints)
+            check_not_beyond(checkpoint, settings, experiment.data)
+            resumption.note_forced(checkpoint)
         begin(run)
         with StopSignals() as signals, _true_status(run):
             try:
-                return _Run(config, settings, experiment, run, loggers, signals, console, resumption, watch).work()
+                return _Run(config, settings, experiment, run, loggers, signals, console, resumption, watch).work(
+                    now, checkpoint
+                )
             finally:  # the data may serve the next job, which needs the memory of this one's network
                 experiment.data.trainer = experiment.data.position = None
 
@@ -130,16 +136,19 @@ class _Run:
         self.config, self.settings, self.experiment, self.run = config, settings, experiment, run
         self.loggers, self.signals, self.console, self.resumption = loggers, signals, console, resumption
 
-    def work(self) -> dict[str, Any]:
-        """Train, test, and write results, plots and tables."""
+    def work(self, now: Mapping[str, Any], checkpoint: Path | None) -> dict[str, Any]:
+        """Train from the checkpoint on, test, and write results, plots and tables.
+
+        Args:
+            now: The conditions, for environment.json.
+            checkpoint: The newest good one; None to begin.
+        """
         for folder in (self.run.path, self.run.hydra, self.run.checkpoints):
             sweep_temporary(folder)
-        checkpoint = newest_good(self.run.checkpoints) if self.resumption else None
         if checkpoint is not None:
             restore_best(checkpoint)
-        facts = conditions(self.settings, self.config["seed"], self.experiment.data)
         resumes = self.resumption.recorded(checkpoint) if self.resumption else []
-        write_json(self.run.environment, {**facts, "resumes": resumes})
+        write_json(self.run.environment, {**now, "resumes": resumes})
         with Peers(self.config, self.run, self.settings.devices, checkpoint):
             session = self._fitted(checkpoint)
             scores = session.evaluate_best()

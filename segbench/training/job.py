@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from segbench.config.compose import chosen_options, experiment_config
 from segbench.core.errors import ConfigError
+from segbench.core.text import harmless
 from segbench.runs.environment import git_commit, versions
 from segbench.runs.folder import RunFolder
 from segbench.runs.lock import LOCK
@@ -24,7 +26,7 @@ class Begin:
 
     config: DictConfig
 
-    @property
+    @cached_property
     def plain(self) -> dict[str, Any]:
         """The resolved configuration of the experiment."""
         return experiment_config(self.config)
@@ -33,8 +35,6 @@ class Begin:
         """Make the folder, then write configuration, command line and log."""
         if any(path.name != LOCK for path in run.path.iterdir()) and not run.exists():
             raise ConfigError(f"{run.path} is not empty and holds no run; give a new folder as hydra.run.dir")
-        if run.exists():
-            run.check_writable_inside()
         run.create()
         hydra = self.config.hydra
         about = {"choices": chosen_options(self.config), "versions": versions(), "git_commit": git_commit()}
@@ -89,8 +89,7 @@ class _ConsoleHandler(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in self.format(record))
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(harmless(self.format(record), keep="\n"), markup=False, highlight=False, soft_wrap=True)
 
 
 def _close(logger: logging.Logger) -> None:

@@ -17,7 +17,6 @@ from segbench.core.errors import ConfigError
 from segbench.core.files import write_json
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.runs.folder import RunFolder, read_json
-from segbench.training.checkpoint_io import step_checkpoints
 from segbench.training.conditions import differences, other_data
 from segbench.training.settings import TrainerSettings
 
@@ -62,12 +61,11 @@ class Resumption:
         this = {"step": step, "time": time.time(), "forced": self.forced, "inexact": self.inexact}
         return [*self.earlier, this]
 
-    def note_forced(self) -> None:
+    def note_forced(self, checkpoint: Path) -> None:
         """Record that it is another experiment before its configuration is replaced, whatever comes then."""
         if self.forced:
-            self.run.check_writable_inside()
             before = read_json(self.run.environment) if self.run.environment.is_file() else {}
-            write_json(self.run.environment, {**before, "resumes": self.recorded(None)})
+            write_json(self.run.environment, {**before, "resumes": self.recorded(checkpoint)})
 
     def say(self) -> None:
         """Warn of what differs."""
@@ -85,14 +83,13 @@ def _refuse(run: RunFolder, settings: list[str]) -> None:
         )
 
 
-def check_not_beyond(run: RunFolder, settings: TrainerSettings, data: SegmentationData) -> None:
+def check_not_beyond(checkpoint: Path, settings: TrainerSettings, data: SegmentationData) -> None:
     """Raise a ConfigError if the run already stands beyond the steps that it is to have."""
-    kept = step_checkpoints(run.checkpoints)
-    total = settings.total_steps(data.num_samples("train") // data.batch_size)
-    if kept and _step(kept[-1]) > total:
+    total = settings.total_steps(data.train_batches)
+    if _step(checkpoint) > total:
         raise ConfigError(
-            f"{run.path} stands at step {_step(kept[-1])}, beyond the {total} steps of trainer.max_epochs and"
-            " trainer.max_steps; leave them as they were, or give more"
+            f"{checkpoint.parent.parent} stands at step {_step(checkpoint)}, beyond the {total} steps of"
+            " trainer.max_epochs and trainer.max_steps; leave them as they were, or give more"
         )
 
 
@@ -115,5 +112,5 @@ def finished_results(run: RunFolder, settings: TrainerSettings, data: Segmentati
     waited, steps = results.get("validations_since_best"), results.get("steps")
     if results.get("stopped_early") and settings.patience is not None and (waited or 0) >= settings.patience:
         return results
-    total = settings.total_steps(data.num_samples("train") // data.batch_size)
+    total = settings.total_steps(data.train_batches)
     return results if isinstance(steps, int) and steps >= total else None

@@ -62,7 +62,7 @@ class Session:
     ) -> None:
         self.config, self.settings, self.run, self.rank = config, settings, run, rank
         self.experiment, self.data = experiment, experiment.data
-        batches = self.data.num_samples("train") // self.data.batch_size
+        batches = self.data.train_batches
         self.total_steps = settings.total_steps(batches)
         if settings.compile:
             experiment.network.compile()

@@ -9,6 +9,7 @@ import torch
 
 from segbench.training.module import SegmentationModule
 
+ROOT = Path(__file__).parents[2]
 LIMITED = """
 import resource, runpy, sys
 resource.setrlimit(resource.{name}, ({size}, {size}))
@@ -100,8 +101,6 @@ def test_a_full_disk_under_the_table(command, half):
 
 def test_a_checkpoint_that_does_not_fit_leaves_the_older_ones(process, tiny, tmp_path):
     """A limit on the size of files stands in for a disk that fills up in the middle of a checkpoint."""
-    from conftest import ROOT
-
     limited = tmp_path / "limited.py"
     limited.write_text(LIMITED.format(name="RLIMIT_FSIZE", size=40_000, train=str(ROOT / "train.py")))
     assert process(*tiny, "trainer.max_epochs=1", "model.width=4", "hydra.run.dir=run", check=0)

@@ -122,6 +122,11 @@ class SegmentationData(pl.LightningDataModule):
                 f" give data.batch_size={self.num_samples('train')} or more samples"
             )
 
+    @property
+    def train_batches(self) -> int:
+        """Whole batches in an epoch of training, of all devices together."""
+        return self.num_samples("train") // self.batch_size
+
     def loader(self, split: str) -> EpochLoader:
         """Return the loader of a split; only the training split is shuffled, augmented and cut to whole batches."""
         training = split == "train"

@@ -15,8 +15,8 @@ class Unusable(Exception):
     """A file of a run folder that cannot be used; the message says which and why, without the folder."""
 
 
-def read_text(path: Path, limit: int) -> str:
-    """Return the UTF-8 text of a regular file of at most `limit` bytes; raises Unusable.
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes; raises Unusable.
 
     A pipe is opened without waiting for its other end, and refused like a link or a device.
     """
@@ -37,8 +37,13 @@ def read_text(path: Path, limit: int) -> str:
             raise Unusable(f"{path.name} cannot be read: {error.strerror}") from None
     if len(content) > limit:
         raise Unusable(f"{path.name} is larger than {limit:,} bytes")
+    return content
+
+
+def read_text(path: Path, limit: int) -> str:
+    """Return the same as text in UTF-8; raises Unusable."""
     try:
-        return content.decode()
+        return read_bytes(path, limit).decode()
     except UnicodeDecodeError:
         raise Unusable(f"{path.name} is no UTF-8 text") from None
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import os
-import stat
 import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from segbench.report.compare.comparison import Comparison
-from segbench.report.compare.files import Unusable
+from segbench.report.compare.files import Unusable, read_bytes
 from segbench.report.compare.text import printable
 from segbench.report.html.choice import best_of_groups, run_label
 from segbench.runs.folder import RunFolder
@@ -56,7 +54,9 @@ def read_png(path: Path) -> tuple[bytes, int, int]:
     Raises:
         Unusable: for a link, anything but a regular file, more than MAX_BYTES or MAX_PIXELS, or no whole PNG.
     """
-    content = _read_bytes(path)
+    if path.parent.is_symlink():
+        raise Unusable(f"{path.name} is a link")
+    content = read_bytes(path, MAX_BYTES)
     if not content.startswith(SIGNATURE):
         raise Unusable(f"{path.name} is no PNG")
     kept, place, kinds = [SIGNATURE], len(SIGNATURE), []
@@ -74,22 +74,3 @@ def read_png(path: Path) -> tuple[bytes, int, int]:
     if not 0 < width * height <= MAX_PIXELS:
         raise Unusable(f"{path.name} has more than {MAX_PIXELS:,} pixels")
     return b"".join(kept), width, height
-
-
-def _read_bytes(path: Path) -> bytes:
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        if path.parent.is_symlink() or path.is_symlink():
-            raise Unusable(f"{path.name} is a link")
-        descriptor = os.open(path, flags)
-    except FileNotFoundError:
-        raise Unusable(f"{path.name} is missing") from None
-    except OSError as error:
-        raise Unusable(f"{path.name} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Unusable(f"{path.name} is no regular file")
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise Unusable(f"{path.name} is larger than {MAX_BYTES:,} bytes")
-    return content
