@@ -126,7 +126,7 @@ class _Work:
                     overview.jobs = self.jobs
                     self._work(overview)
             except (Interrupted, KeyboardInterrupt) as error:
-                write_summary(self.sweep, self.jobs)
+                self._compare(write_summary(self.sweep, self.jobs))
                 code, requeue = getattr(error, "exit_code", 130), getattr(error, "requeue", False)
                 said = f"the sweep was stopped; continue it with resume={self.sweep.path}"
                 raise Interrupted(said, code, requeue) from None
@@ -149,13 +149,20 @@ class _Work:
                 self.sweep.write_failure(job, "its process ended before it could say why", 1)
             overview.finished(job, state)
 
+    def _compare(self, states: list[JobState]) -> bool:
+        """Write the comparison of the jobs that are completed; return whether there are any."""
+        from segbench.commands.compare import compare
+
+        if any(state.state == "completed" for state in states):
+            compare([str(self.sweep.path)], form="md", out=self.sweep.path / "compare.md")
+            return True
+        return False
+
     def _report(self, states: list[JobState]) -> None:
         from segbench.commands.compare import compare
 
-        completed = [state for state in states if state.state == "completed"]
-        if completed:
-            compare([str(self.sweep.path)], None, None, None, [], "md", self.sweep.path / "compare.md")
-            compare([str(self.sweep.path)], None, None, None, [], "table", None)
+        if self._compare(states):
+            compare([str(self.sweep.path)])
         self.console.print(f"summary {self.sweep.summary}", markup=False, highlight=False, soft_wrap=True)
         failed = [(job, state) for job, state in zip(self.jobs, states, strict=True) if state.state == "failed"]
         if failed:

@@ -86,9 +86,13 @@ class SweepFolder:
         return self.path / "failures" / f"{job.name}.json"
 
     def write_failure(self, job: Job, error: str, exit_code: int) -> None:
-        """Keep why a job failed; one that was refused has no run folder to say it."""
+        """Keep why a job failed, in its log too; one that was refused has no run folder to say it."""
         self._failure(job).parent.mkdir(parents=True, exist_ok=True)
         write_json(self._failure(job), {"error": error, "exit_code": exit_code})
+        log = self.run(job).log
+        if log.is_file() and not log.is_symlink():
+            with log.open("a") as file:
+                file.write(f"failed: {error}\n")
 
     def exit_code(self, job: Job) -> int:
         """Return the exit status of a job that failed."""

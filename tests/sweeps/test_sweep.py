@@ -61,6 +61,7 @@ def test_a_failing_job_stops_no_other(command, tiny, pictures):
     assert "fewer than one batch" in rows["001_lr=0.001-train_size=2"]["error"]
     assert not Path("sweep/001_lr=0.001-train_size=2").exists()
     assert "finite" in rows["002_lr=1e+30-train_size=8"]["error"] or "nan" in rows["002_lr=1e+30-train_size=8"]["error"]
+    assert Path("sweep/002_lr=1e+30-train_size=8/run.log").read_text().rstrip().splitlines()[-1].startswith("failed: ")
     assert "3 of 4 jobs failed; the first, 001_lr=0.001-train_size=2" in outcome.err
     assert len(outcome.err.strip().splitlines()) == 1
 
