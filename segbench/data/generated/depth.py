@@ -20,8 +20,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from segbench.core.errors import ConfigError
 from segbench.data.generated.plan import Layer, Scene
@@ -69,9 +67,3 @@ def compose_depth(background: np.ndarray, mask: np.ndarray, foreground: float) -
     """
     front = np.fmin(background, np.float32(foreground))  # fmin: an unknown background does not hide the object
     return np.where(mask, front, background)
-
-
-def compose_depth_batch(background: Tensor, mask: Tensor, foreground: Tensor) -> Tensor:
-    """The same for a batch: background float32 [B,H,W], mask bool [B,H,W], foreground float32 [B] -> [B,1,H,W]."""
-    front = torch.fmin(background, foreground[:, None, None])
-    return torch.where(mask, front, background)[:, None]

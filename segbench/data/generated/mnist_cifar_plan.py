@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,9 +26,6 @@ class DigitScene:
     red: int
     green: int
     blue: int
-
-
-DIGIT_COLUMNS = tuple(field.name for field in fields(DigitScene))
 
 
 @dataclass(frozen=True)

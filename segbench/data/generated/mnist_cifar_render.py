@@ -1,4 +1,4 @@
-"""Both renderers of `mnist_cifar`: numpy for one scene, torch for a batch, the same whole numbers.
+"""The renderer of `mnist_cifar`, in whole numbers only.
 
 add:    digit = every (28 / box)-th value;  out = min(255, photo + gain * digit)
 alpha:  digit = bilinear, the opacity;      out = (colour * digit + photo * (255 - digit)) / 255, rounded
@@ -11,20 +11,14 @@ At 32 x 32 the photo is shown as it is; at other sizes it is resized bilinearly 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple
-from typing import TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from segbench.data.generated.mnist_cifar_plan import DIGIT_COLUMNS, DigitLayout, DigitScene
+from segbench.data.generated.mnist_cifar_plan import DigitLayout, DigitScene
 from segbench.data.generated.render import taps
 
-Array = TypeVar("Array", np.ndarray, Tensor)
 
-
-def bilinear(pictures: Array, vertical: Sequence[Array], horizontal: Sequence[Array]) -> Array:
+def bilinear(pictures: np.ndarray, vertical: Sequence[np.ndarray], horizontal: Sequence[np.ndarray]) -> np.ndarray:
     """Return pictures `[B, h, w, channels]` of a whole-number type at the positions of the taps, 0..255."""
     y0, y1, fy = vertical
     x0, x1, fx = horizontal
@@ -33,7 +27,7 @@ def bilinear(pictures: Array, vertical: Sequence[Array], horizontal: Sequence[Ar
     return (rows[:, :, x0] * (256 - fx) + rows[:, :, x1] * fx + 32768) >> 16
 
 
-def blend(layout: DigitLayout, photo: Array, digit: Array, colour: Array) -> Array:
+def blend(layout: DigitLayout, photo: np.ndarray, digit: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """Return the image, 0..255: photo `[..., 3]`, digit `[..., 1]` (0 outside its box) and colour broadcast."""
     kept = digit * (digit >= layout.least)
     if layout.blend == "add":
@@ -76,46 +70,3 @@ def render_digit(
     image[box] = blend(layout, photo[box], digit, np.array([scene.red, scene.green, scene.blue]))
     inside[box] = digit[..., 0] >= layout.least
     return image.astype(np.uint8), inside, photo.astype(np.uint8)
-
-
-class DigitRenderer(nn.Module):
-    """Holds all digits and photos as uint8 tensors and renders batches of plans where it lies."""
-
-    digits: Tensor
-    photos: Tensor
-
-    def __init__(self, layout: DigitLayout, digits: np.ndarray, photos: np.ndarray) -> None:
-        super().__init__()
-        self.layout = layout
-        sources = DigitTaps(layout, digits.shape[1:], photos.shape[1:3])
-        self.register_buffer("digits", torch.from_numpy(digits), persistent=False)
-        self.register_buffer("photos", torch.from_numpy(photos), persistent=False)
-        for name, pair in (("digit", sources.digit), ("photo", sources.photo)):
-            for axis, triple in enumerate(pair):
-                taps_ = torch.from_numpy(np.stack(triple).astype(np.int64))
-                self.register_buffer(f"{name}_taps{axis}", taps_, persistent=False)
-
-    def forward(self, scenes: Sequence[DigitScene]) -> dict[str, Tensor]:
-        """Return `image` and `background` uint8 [B,3,H,W] and `inside` bool [B,H,W] of the scenes."""
-        table = torch.tensor([astuple(scene) for scene in scenes], device=self.digits.device)
-        plan = {name: table[:, column] for column, name in enumerate(DIGIT_COLUMNS)}
-        photo = bilinear(self.photos[plan["photo"]].long(), *self._taps("photo"))
-        small = bilinear(self.digits[plan["digit"]].long()[..., None], *self._taps("digit"))
-        digit = self._place(small[..., 0], plan["x"], plan["y"])
-        image = blend(self.layout, photo, digit[..., None], table[:, None, None, 4:7])
-        return {
-            "image": image.to(torch.uint8).movedim(-1, 1),
-            "background": photo.to(torch.uint8).movedim(-1, 1),
-            "inside": digit >= self.layout.least,
-        }
-
-    def _taps(self, name: str) -> list[Tensor]:
-        return [self.get_buffer(f"{name}_taps{axis}") for axis in (0, 1)]
-
-    def _place(self, small: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        height, width = self.layout.box
-        rows = torch.arange(self.layout.canvas[0], device=small.device) - y[:, None]
-        columns = torch.arange(self.layout.canvas[1], device=small.device) - x[:, None]
-        inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
-        number = torch.arange(len(small), device=small.device)[:, None, None]
-        return small[number, rows.clip(0, height - 1)[:, :, None], columns.clip(0, width - 1)[:, None]] * inside

@@ -6,7 +6,7 @@ A plan is a few integers. Nothing is enumerated or stored, so 400,000 plans star
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,9 +40,6 @@ class Scene:
     background_flip: int
 
 
-COLUMNS = tuple(field.name for field in fields(Scene))
-
-
 @dataclass(frozen=True)
 class Layer:
     """One of several cut-outs of a scene, with the meanings of `Scene`."""
@@ -53,11 +50,6 @@ class Layer:
     y: int
     width: int
     height: int
-
-
-def as_table(scenes: Sequence[Scene]) -> np.ndarray:
-    """Return scenes as an int64 array `[scenes, columns]` in the order of `COLUMNS`."""
-    return np.array([[getattr(scene, name) for name in COLUMNS] for scene in scenes], dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The per-sample renderer in numpy: a plan to pixels, in whole numbers only, so that every renderer can agree with it.
+"""The renderer: a plan to pixels, in whole numbers only, so that every processor gives the same bytes.
 
 A cut-out is sampled bilinearly with 8-bit weights from the mip level just above its size, in premultiplied colour, and
 laid on the background:  out = foreground + background * (255 - alpha) / 255,  rounded.

@@ -156,12 +156,6 @@ class Synthetic(SegmentationData):
         depth = np.where(instances > 0, depths[instances], self.backdrop_depth())
         return {"image": image, "mask": self.layer_labels(scene)[instances], "depth": depth, "background": background}
 
-    def instances(self, split: str, epoch: int, index: int) -> np.ndarray:
-        """Return uint8 `[H, W]`: 0 for the background, else which cut-out is seen there, from 1 in painter's order."""
-        scene = self.scene(split, epoch, index)
-        background = render_backdrop(scene.backdrop, self.layout.background, self.photos, self.size)
-        return paint(scene, self.textures, background, self.threshold)[1]
-
     def layer_labels(self, scene: Painting) -> np.ndarray:
         """Return the class id of every instance of a scene, uint8 `[1 + layers]`; the background is instance 0."""
         return np.array([0, *(self.labels[layer.foreground] for layer in scene.layers)], dtype=np.uint8)

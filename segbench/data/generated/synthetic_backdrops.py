@@ -1,17 +1,10 @@
-"""What lies behind the cut-outs of `synthetic`: flat colours, gradients and noise, in whole numbers only.
-
-The same expressions serve numpy arrays (one scene) and torch tensors (a batch), which therefore agree in every pixel.
-"""
+"""What lies behind the cut-outs of `synthetic`: flat colours, gradients and noise, in whole numbers only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
 
 import numpy as np
-from torch import Tensor
-
-Array = TypeVar("Array", np.ndarray, Tensor)
 
 BACKGROUNDS = ("flat", "gradient", "noise", "photo")
 NOISE = 40
@@ -19,8 +12,13 @@ NOISE = 40
 
 
 def colour_backdrop(
-    kind: str, rows: Array, columns: Array, channels: Array, size: tuple[int, int], plan: Mapping[str, Any]
-) -> Array:
+    kind: str,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    channels: np.ndarray,
+    size: tuple[int, int],
+    plan: Mapping[str, np.ndarray],
+) -> np.ndarray:
     """Return the colours of a backdrop that is not a photograph, whole numbers 0..255 `[..., H, W, 3]`.
 
     Args:
@@ -42,7 +40,7 @@ def colour_backdrop(
     return first + everywhere
 
 
-def _ramp(rows: Array, columns: Array, size: tuple[int, int], dx: Array, dy: Array) -> Array:
+def _ramp(rows: np.ndarray, columns: np.ndarray, size: tuple[int, int], dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
     # 0..255 from one corner or side of the canvas to the opposite one, along the direction (dx, dy)
     height, width = size
     reach = abs(dx) * (width - 1) + abs(dy) * (height - 1)
@@ -50,8 +48,8 @@ def _ramp(rows: Array, columns: Array, size: tuple[int, int], dx: Array, dy: Arr
     return (along + reach) * 255 // (2 * reach + (reach == 0))
 
 
-def _hash(value: Array) -> Array:
-    # 32-bit mixing; the multipliers are below 2**30, so that no product leaves 63 bits, where the two libraries differ
+def _hash(value: np.ndarray) -> np.ndarray:
+    # 32-bit mixing; the multipliers are below 2**30, so that no product leaves 63 bits
     value = value & 0xFFFFFFFF
     value = ((value ^ (value >> 15)) * 0x2C1B3C6D) & 0xFFFFFFFF
     value = ((value ^ (value >> 12)) * 0x297A2D39) & 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""The per-sample renderer of `synthetic` in numpy: painter's algorithm in whole numbers."""
+"""The renderer of `synthetic`: painter's algorithm in whole numbers."""
 
 from __future__ import annotations
 
