@@ -48,13 +48,3 @@ def _table(title: str, first: str, columns: Sequence[str]) -> Table:
 def _cell(metrics: Mapping[str, Any], name: str) -> str:
     value = metrics.get(name, {}).get("best")
     return "-" if value is None else f"{value:.4f}"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as `45 s`, `3 min 20 s` or `2 h 5 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"

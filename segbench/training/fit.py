@@ -18,9 +18,10 @@ from rich.console import Console
 from segbench.config.instantiate import build
 from segbench.core.errors import Interrupted, NonFiniteError, Pruned
 from segbench.core.files import write_json
+from segbench.core.text import duration
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.report.curves import draw_curves
-from segbench.report.summary import duration, print_summary
+from segbench.report.summary import print_summary
 from segbench.runs.folder import RunFolder
 from segbench.runs.lock import locked
 from segbench.training.checkpoint_io import newest_good, step_checkpoints, sweep_temporary

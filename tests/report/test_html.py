@@ -21,10 +21,10 @@ from fake_runs import hostile, some_counts, write_images, write_run
 from html_runs import CLASS_NAME, IMAGE_NAME, add_confusion, add_curves, add_pictures, study
 
 from segbench.commands.compare import compare
-from segbench.report.compare.comparison import compare_runs
-from segbench.report.compare.files import Unusable
-from segbench.report.compare.intervals import Summary
-from segbench.report.compare.runs import read_run
+from segbench.compare.comparison import compare_runs
+from segbench.compare.files import Unusable
+from segbench.compare.intervals import Summary
+from segbench.compare.runs import read_run
 from segbench.report.html.classes import confusion_data, heat_map
 from segbench.report.html.curves import MAX_METRICS, MAX_POINTS, MAX_RUNS, curve_data, read_curves, thin
 from segbench.report.html.page import ASSETS, script_json

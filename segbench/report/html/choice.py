@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
-from segbench.report.compare.comparison import Comparison
-from segbench.report.compare.runs import Run
-from segbench.report.compare.tables import run_words
-from segbench.report.compare.text import printable
+from segbench.compare.comparison import Comparison
+from segbench.compare.runs import Run
+from segbench.compare.tables import run_words
+from segbench.compare.text import printable
 
 
 def best_of_groups(comparison: Comparison, most: int) -> list[Run]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from segbench.report.compare.comparison import Comparison
-from segbench.report.compare.files import Unusable, number, read_object
-from segbench.report.compare.runs import MAX_RESULTS, Run
-from segbench.report.compare.text import printable
+from segbench.compare.comparison import Comparison
+from segbench.compare.files import Unusable, number, read_object
+from segbench.compare.runs import MAX_RESULTS, Run
+from segbench.compare.text import printable
 from segbench.report.html.choice import best_of_groups
 from segbench.runs.folder import RunFolder
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from segbench.report.compare.comparison import Comparison
-from segbench.report.compare.groups import Group, lower_is_better
-from segbench.report.compare.pareto import pareto_front
-from segbench.report.compare.text import printable
+from segbench.compare.comparison import Comparison
+from segbench.compare.groups import Group, lower_is_better
+from segbench.compare.pareto import pareto_front
+from segbench.compare.text import printable
 
 AXES = {"parameters": "parameters", "flops_per_image": "FLOPs of one image", "seconds": "seconds of training",
         "images_per_second": "images per second", "peak_memory_bytes": "peak memory in bytes"}  # fmt: skip

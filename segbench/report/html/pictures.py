@@ -8,9 +8,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from segbench.report.compare.comparison import Comparison
-from segbench.report.compare.files import Unusable, read_bytes
-from segbench.report.compare.text import printable
+from segbench.compare.comparison import Comparison
+from segbench.compare.files import Unusable, read_bytes
+from segbench.compare.text import printable
 from segbench.report.html.choice import best_of_groups, run_label
 from segbench.runs.folder import RunFolder
 

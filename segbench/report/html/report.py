@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 from segbench import __version__
-from segbench.report.compare.comparison import Comparison
-from segbench.report.compare.tables import FRONT, INTERVAL, score_text
-from segbench.report.compare.text import printable
+from segbench.compare.comparison import Comparison
+from segbench.compare.tables import FRONT, INTERVAL, score_text
+from segbench.compare.text import printable
 from segbench.report.html import classes, curves, pareto, pictures, settings, worst
 from segbench.report.html.choice import run_label
 from segbench.report.html.page import render

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from segbench.report.compare.comparison import Comparison
-from segbench.report.compare.text import printable
+from segbench.compare.comparison import Comparison
+from segbench.compare.text import printable
 
 LONGEST = 300
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from segbench.report.compare.comparison import Comparison
-from segbench.report.compare.groups import Group, lower_is_better, setting
-from segbench.report.compare.runs import COSTS, Run
-from segbench.report.compare.tables import (
+from segbench.compare.comparison import Comparison
+from segbench.compare.groups import Group, lower_is_better, setting
+from segbench.compare.runs import COSTS, Run
+from segbench.compare.tables import (
     COST_HEADS,
     FRONT_HEAD,
     FRONT_HEADS,
@@ -17,7 +17,7 @@ from segbench.report.compare.tables import (
     score_text,
     verdict_on,
 )
-from segbench.report.compare.text import printable
+from segbench.compare.text import printable
 from segbench.report.html.whiskers import Scale, Whisker
 
 

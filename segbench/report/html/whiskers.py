@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segbench.report.compare.intervals import Summary
+from segbench.compare.intervals import Summary
 
 WIDTH, EDGE = 90.0, 4.0
 """Of the drawing, in its own units."""

@@ -7,11 +7,11 @@ import heapq
 from collections import Counter
 from dataclasses import dataclass
 
-from segbench.report.compare.comparison import Comparison
-from segbench.report.compare.files import Unusable, read_text
-from segbench.report.compare.images import MAX_TABLE
-from segbench.report.compare.runs import Run
-from segbench.report.compare.text import printable
+from segbench.compare.comparison import Comparison
+from segbench.compare.files import Unusable, read_text
+from segbench.compare.images import MAX_TABLE
+from segbench.compare.runs import Run
+from segbench.compare.text import printable
 from segbench.report.html.choice import best_of_groups, run_label
 from segbench.runs.folder import RunFolder
 

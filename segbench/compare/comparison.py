@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segbench.compare.filters import filter_runs
+from segbench.compare.groups import Group, check_by, choose_metric, group_runs
+from segbench.compare.runs import Run, find_runs, read_run
+from segbench.compare.settings import differing
+from segbench.compare.verdict import MAX_VERDICTS, REFUSED, Verdict, judge
 from segbench.core.errors import ConfigError, nearest
-from segbench.report.compare.filters import filter_runs
-from segbench.report.compare.groups import Group, check_by, choose_metric, group_runs
-from segbench.report.compare.runs import Run, find_runs, read_run
-from segbench.report.compare.settings import differing
-from segbench.report.compare.verdict import MAX_VERDICTS, REFUSED, Verdict, judge
 from segbench.runs.folder import RunFolder
 
 

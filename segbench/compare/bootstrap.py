@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segbench.compare.intervals import LEVEL, NORMAL, t_quantile
 from segbench.core.rng import generator
-from segbench.report.compare.intervals import LEVEL, NORMAL, t_quantile
 
 REPLICATES = 2000
 _CHUNK = 4_000_000

@@ -15,12 +15,12 @@ from fake_runs import HOSTILE, hostile, some_counts, write_run
 from rich.console import Console
 
 from segbench.commands.compare import compare
+from segbench.compare.comparison import compare_runs
+from segbench.compare.plain_yaml import _BLOCK, _read_lines, flat_yaml
+from segbench.compare.tables import to_csv, to_json, to_markdown
+from segbench.compare.terminal import print_comparison
+from segbench.compare.text import csv_cell, markdown_cell, printable, si
 from segbench.core.errors import ConfigError
-from segbench.report.compare.comparison import compare_runs
-from segbench.report.compare.plain_yaml import _BLOCK, _read_lines, flat_yaml
-from segbench.report.compare.tables import to_csv, to_json, to_markdown
-from segbench.report.compare.terminal import print_comparison
-from segbench.report.compare.text import csv_cell, markdown_cell, printable, si
 
 
 @pytest.fixture

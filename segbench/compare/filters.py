@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from segbench.compare.runs import Run
+from segbench.compare.settings import same_value
 from segbench.core.errors import ConfigError, nearest
-from segbench.report.compare.runs import Run
-from segbench.report.compare.settings import same_value
 
 ALWAYS = ("state", "name")
 """What can be asked of every run, of broken ones too."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from segbench.compare.filters import known_names
+from segbench.compare.intervals import Summary, summarize
+from segbench.compare.pareto import pareto_front
+from segbench.compare.runs import COSTS, Run
+from segbench.compare.settings import LABELS
 from segbench.core.errors import ConfigError, nearest
-from segbench.report.compare.filters import known_names
-from segbench.report.compare.intervals import Summary, summarize
-from segbench.report.compare.pareto import pareto_front
-from segbench.report.compare.runs import COSTS, Run
-from segbench.report.compare.settings import LABELS
 
 LOWER = ("depth/rmse", "depth/mae", "depth/abs_rel", "loss")
 FRONTS = ("parameters", "flops_per_image", "seconds")

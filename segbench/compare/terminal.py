@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from segbench.report.compare.comparison import Comparison
-from segbench.report.compare.groups import Group
-from segbench.report.compare.tables import COST_HEADS, FRONT, FRONT_HEAD, INTERVAL, group_table, run_words, score_text
-from segbench.report.compare.text import printable
+from segbench.compare.comparison import Comparison
+from segbench.compare.groups import Group
+from segbench.compare.tables import COST_HEADS, FRONT, FRONT_HEAD, INTERVAL, group_table, run_words, score_text
+from segbench.compare.text import printable
 
 STYLES = {"broken": "red", "failed": "red", "running": "cyan", "interrupted": "yellow"}
 MAX_OTHERS = 50

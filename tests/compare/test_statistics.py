@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from fake_runs import mean_iou, some_counts
 
-from segbench.report.compare.bootstrap import difference, score_resamples
-from segbench.report.compare.images import scorer
-from segbench.report.compare.intervals import summarize, t_quantile
-from segbench.report.compare.pareto import pareto_front
+from segbench.compare.bootstrap import difference, score_resamples
+from segbench.compare.images import scorer
+from segbench.compare.intervals import summarize, t_quantile
+from segbench.compare.pareto import pareto_front
 
 IOU = scorer("test/mean_iou", ("a", "b"))
 
@@ -107,7 +107,7 @@ def test_groups_are_paired_and_repeatable():
 def test_chunks_of_resamples_do_not_change_them(monkeypatch):
     counts = flat(some_counts(30, 0.6, seed=2))
     whole = score_resamples([counts], IOU, 100)
-    monkeypatch.setattr("segbench.report.compare.bootstrap._CHUNK", 30 * 7)
+    monkeypatch.setattr("segbench.compare.bootstrap._CHUNK", 30 * 7)
     np.testing.assert_array_equal(score_resamples([counts], IOU, 100).replicated, whole.replicated)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segbench.report.compare.bootstrap import Score
-from segbench.report.compare.files import Unusable, read_text
-from segbench.report.compare.runs import Run
+from segbench.compare.bootstrap import Score
+from segbench.compare.files import Unusable, read_text
+from segbench.compare.runs import Run
 from segbench.runs.folder import RunFolder
 
 MAX_TABLE = 64_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from segbench.report.compare.files import Unusable, read_text
-from segbench.report.compare.plain_yaml import flat_yaml
+from segbench.compare.files import Unusable, read_text
+from segbench.compare.plain_yaml import flat_yaml
 
 MAX_CONFIG = 40_000
 """Bytes. A configuration has about 3,000. PyYAML may take most of a second for this many."""

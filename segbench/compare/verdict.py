@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segbench.report.compare.bootstrap import REPLICATES, Difference, Scored, difference, score_resamples
-from segbench.report.compare.files import Unusable
-from segbench.report.compare.groups import Group, lower_is_better
-from segbench.report.compare.images import read_counts, scorer
+from segbench.compare.bootstrap import REPLICATES, Difference, Scored, difference, score_resamples
+from segbench.compare.files import Unusable
+from segbench.compare.groups import Group, lower_is_better
+from segbench.compare.images import read_counts, scorer
 
 MAX_VERDICTS = 20
 """Pairs that are judged without a baseline: each reads the image tables of a group."""

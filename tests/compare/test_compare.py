@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from fake_runs import mean_iou, some_counts, write_run
 
+from segbench.compare.comparison import compare_runs
+from segbench.compare.filters import parse_filters
+from segbench.compare.groups import lower_is_better
+from segbench.compare.settings import differing
 from segbench.core.errors import ConfigError
-from segbench.report.compare.comparison import compare_runs
-from segbench.report.compare.filters import parse_filters
-from segbench.report.compare.groups import lower_is_better
-from segbench.report.compare.settings import differing
 
 
 def sweep(root, images=60, **recalls):

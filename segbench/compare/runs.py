@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from segbench.compare.files import Unusable, number, read_object
+from segbench.compare.settings import read_settings
 from segbench.core.errors import ConfigError
-from segbench.report.compare.files import Unusable, number, read_object
-from segbench.report.compare.settings import read_settings
 from segbench.runs.folder import RunFolder
 
 STATES = ("running", "completed", "failed", "interrupted")

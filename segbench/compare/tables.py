@@ -8,13 +8,13 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from segbench.report.compare.bootstrap import Difference
-from segbench.report.compare.comparison import Comparison
-from segbench.report.compare.groups import Group, setting
-from segbench.report.compare.runs import COSTS, Run
-from segbench.report.compare.text import csv_cell, markdown_cell, si
-from segbench.report.compare.verdict import BETTER, WORSE, Verdict
-from segbench.report.summary import duration
+from segbench.compare.bootstrap import Difference
+from segbench.compare.comparison import Comparison
+from segbench.compare.groups import Group, setting
+from segbench.compare.runs import COSTS, Run
+from segbench.compare.text import csv_cell, markdown_cell, si
+from segbench.compare.verdict import BETTER, WORSE, Verdict
+from segbench.core.text import duration
 
 COST_HEADS = {"parameters": "params", "flops_per_image": "FLOPs", "images_per_second": "img/s",
               "peak_memory_bytes": "peak B", "seconds": "time"}  # fmt: skip
