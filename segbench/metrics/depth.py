@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional.image import structural_similarity_index_measure
 from torchmetrics.utilities.data import dim_zero_cat
+
+from segbench.metrics.similarity import structural_similarity
 
 LEAST_DEPTH = 1e-6
 """Predictions are raised to this before ratios are taken, so that a depth of zero or less counts as wrong."""
@@ -20,7 +21,8 @@ class DepthScores(Metric):
 
     With p predicted and t true: rmse = sqrt(mean (p-t)^2), mae = mean |p-t|, abs_rel = mean |p-t| / t, delta1 = share
     of pixels with max(p/t, t/p) < 1.25 (Eigen et al., 2014). SSIM (Wang et al., 2004; 11 x 11 Gaussian window) is a
-    mean over images, each scaled by the range of its true depth. A split without any known depth has no score (NaN).
+    mean over images, each scaled by the range of its true depth; only windows count that lie in the picture as a whole
+    and whose depth is known as a whole, and only images that have one. Where there is nothing to score, a score is NaN.
     """
 
     full_state_update = False
@@ -56,22 +58,18 @@ class DepthScores(Metric):
         pixels = known.sum(dim=(1, 2, 3))
         self.sums += sums.sum(dim=1)
         self.pixels += pixels.sum()
-        self.similarity += self._similarity(predicted.float(), depth.float(), known)
+        self.similarity += self._similarity(predicted, depth, known)
         self.indices.append(index)
         self.images.append(torch.stack([sums[0], pixels.double()], dim=1))
 
     @staticmethod
     def _similarity(predicted: Tensor, depth: Tensor, known: Tensor) -> Tensor:
-        truth = depth.where(known, 0.0)
-        guess = predicted.where(known, 0.0)  # equal where the truth is unknown, so it neither helps nor hurts much
+        """Return the sum of the images' similarities and the number of images that have one, float64 `[2]`."""
         high = depth.where(known, -torch.inf).amax((1, 2, 3), keepdim=True)
         low = depth.where(known, torch.inf).amin((1, 2, 3), keepdim=True)
-        seen = known.any(dim=3).any(dim=2)[:, 0]
-        extent = (high - low).clamp(min=1e-3).where(seen[:, None, None, None], 1.0)
-        with torch.autocast(predicted.device.type, enabled=False):  # variances cancel in half precision
-            each = structural_similarity_index_measure(guess / extent, truth / extent, data_range=1.0, reduction="none")
-        assert isinstance(each, Tensor)
-        return torch.stack([(each.reshape(-1).double() * seen).sum(), seen.sum().double()])
+        extent = (high - low).clamp(min=1e-3).double()
+        each = structural_similarity(predicted / extent, depth / extent, known)
+        return torch.stack([each.nansum(), (~each.isnan()).sum().double()])
 
     def compute(self) -> dict[str, Tensor]:
         """Return the scores by name; see `names`."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from segbench.metrics.boundary import BoundaryScores, grown, outlines
+from segbench.metrics.boundary import BoundaryScores, outlines, within
 
 
 def square(top, left, side=20, size=40):
@@ -35,10 +35,37 @@ def test_outlines_are_those_of_scikit_image():
     assert np.array_equal(ours, theirs)
 
 
-def test_growing_is_a_square():
+def test_growing_is_a_disc():
     dot = torch.zeros(1, 9, 9, dtype=torch.bool)
     dot[0, 4, 4] = True
-    assert grown(dot, 2)[0].nonzero().tolist() == [[y, x] for y in range(2, 7) for x in range(2, 7)]
+    diamond = [[y, x] for y in range(9) for x in range(9) if math.hypot(y - 4, x - 4) <= 2]
+    assert len(diamond) == 13  # a square has 25
+    assert within(dot, 2.0)[0].nonzero().tolist() == diamond
+
+
+@pytest.mark.parametrize("distance", [1.0, 1.4, 1.5, 2.0, 3.9, 5.0, 7.25, 30.0])
+def test_growing_is_the_distance_transform_of_scipy(distance):
+    ndimage = pytest.importorskip("scipy.ndimage")
+    pixels = torch.rand(2, 23, 17, generator=torch.Generator().manual_seed(0)) > 0.98
+    for ours, given in zip(within(pixels, distance), pixels, strict=True):
+        assert np.array_equal(ours.numpy(), ndimage.distance_transform_edt(~given.numpy()) <= distance)
+
+
+def test_the_score_is_that_of_distances_between_outlines():
+    """Precision and recall from distance transforms, with a tolerance of 0.75 % of the diagonal, 2.5 pixels here."""
+    ndimage = pytest.importorskip("scipy.ndimage")
+    draw = torch.Generator().manual_seed(3)
+    coarse = [torch.rand(1, 1, 20, 25, generator=draw) for _ in range(2)]
+    maps = [torch.nn.functional.interpolate(one, (200, 267), mode="bicubic")[:, 0] > 0.5 for one in coarse]
+    edges = [outlines(one, torch.ones_like(one))[0].numpy() for one in maps]
+    tolerance = 0.0075 * math.hypot(200, 267)
+    assert 2 < tolerance < 3
+    hits = [
+        (edge & (ndimage.distance_transform_edt(~other) <= tolerance)).sum() / edge.sum()
+        for edge, other in (edges, edges[::-1])
+    ]
+    expected = 2 * hits[0] * hits[1] / (hits[0] + hits[1])
+    assert scores(maps[0].long(), maps[1].long())["boundary_f1/c1"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_right_shifted_and_far():

@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torchmetrics import MeanAbsoluteError, MeanSquaredError
-from torchmetrics.image import StructuralSimilarityIndexMeasure
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from segbench.metrics.depth import DepthScores
 
@@ -39,7 +40,9 @@ def test_against_torchmetrics_over_pieces():
     for number in range(7):
         extent = (depth[number].max() - depth[number].min()).item()
         pair = guess[number : number + 1], depth[number : number + 1]
-        each.append(StructuralSimilarityIndexMeasure(data_range=extent)(*pair).item())
+        # torchmetrics counts windows that reach over the border as well, which are cut off here
+        _, full = structural_similarity_index_measure(*pair, data_range=extent, return_full_image=True)
+        each.append(full[..., 5:-5, 5:-5].mean().item())
     assert values["depth/ssim"].item() == pytest.approx(sum(each) / 7, abs=1e-4)
     ratio = torch.maximum(guess.clamp(min=1e-6) / depth, depth / guess.clamp(min=1e-6))
     assert values["depth/delta1"].item() == pytest.approx((ratio < 1.25).float().mean().item(), abs=1e-6)
@@ -61,6 +64,44 @@ def test_unknown_depth_has_no_score():
     values = scores(torch.ones(2, 1, 16, 16), half).compute()
     assert values["depth/rmse"] == 0
     assert math.isfinite(values["depth/ssim"])
+
+
+def masked_similarity(guess, depth):
+    """Mean over whole known windows of scikit-image's map, the picture scaled by the range of its known depth."""
+    metrics, ndimage = pytest.importorskip("skimage.metrics"), pytest.importorskip("scipy.ndimage")
+    known = ~np.isnan(depth)
+    extent = depth[known].max() - depth[known].min()
+    filled = [np.where(known, part, 0).astype(np.float64) for part in (guess, depth)]
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    _, similarity = metrics.structural_similarity(*filled, data_range=extent, full=True, **settings)
+    whole = ndimage.minimum_filter(known, 11, mode="constant", cval=False)
+    return similarity[whole].mean()
+
+
+@pytest.mark.parametrize("unknown", [0.0, 0.3, 0.7])
+def test_similarity_is_that_of_scikit_image_where_the_depth_is_known(unknown):
+    """Noise against depth of which a block is unknown: what is unknown neither helps nor hurts."""
+    draw = torch.Generator().manual_seed(4)
+    depth = 1 + 9 * torch.rand(3, 1, 40, 50, generator=draw)
+    guess = 1 + 9 * torch.rand(3, 1, 40, 50, generator=draw)
+    depth[:, :, :, : round(50 * unknown)] = torch.nan
+    expected = np.mean([masked_similarity(guess[i, 0].numpy(), depth[i, 0].numpy()) for i in range(3)])
+    value = scores(guess, depth, pieces=2).compute()["depth/ssim"].item()
+    assert value == pytest.approx(expected, abs=1e-6)
+    assert abs(value) < 0.1
+
+
+def test_a_picture_without_a_known_window_has_no_similarity():
+    draw = torch.Generator().manual_seed(5)
+    depth = 1 + 9 * torch.rand(2, 1, 32, 32, generator=draw)
+    scattered = depth.where(torch.rand(depth.shape, generator=draw) > 0.7, torch.nan)
+    noise = torch.rand(depth.shape, generator=draw)
+    values = scores(noise, scattered).compute()
+    assert math.isnan(values["depth/ssim"])
+    assert math.isfinite(values["depth/rmse"])
+    together = scores(torch.cat([noise, noise]), torch.cat([scattered, depth])).compute()["depth/ssim"]
+    assert together == scores(noise, depth).compute()["depth/ssim"]
+    assert math.isnan(scores(noise[..., :10, :10], depth[..., :10, :10]).compute()["depth/ssim"])
 
 
 def test_mixed_precision_does_not_change_the_scores():
