@@ -44,7 +44,7 @@ def predict_images(
         raise DataError("; ".join(offenders))
     if side is not None and side > MAX_SIDE:
         raise ConfigError(f"--side must be at most {MAX_SIDE:,} pixels, got {side:,}")
-    torch_device = _device(device)
+    torch_device = pick_device(device)
     from segbench.inference.load import load_trained
     from segbench.inference.prediction import Predictor
 
@@ -158,7 +158,8 @@ def overlay(image: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
     return np.where((mask == 0)[..., None], image, mixed)
 
 
-def _device(name: str) -> str:
+def pick_device(name: str) -> str:
+    """Return the device that `auto`, `cpu`, `cuda` or `mps` stands for here; raises ConfigError where it is missing."""
     import torch
 
     if name not in ("auto", "cpu", "cuda", "mps"):

@@ -1,1 +1,40 @@
 """Data sets: generated scenes, files, and the loaders that serve them by the data law."""
+
+from typing import TYPE_CHECKING
+
+from segbench.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from segbench.data.files.camvid import CamVid as CamVid
+    from segbench.data.files.coco import Coco as Coco
+    from segbench.data.files.dataset import FileData as FileData
+    from segbench.data.files.folder import Folder as Folder
+    from segbench.data.generated.fgbg import FgBg as FgBg
+    from segbench.data.generated.mnist_cifar import MnistCifar as MnistCifar
+    from segbench.data.generated.synthetic import Synthetic as Synthetic
+    from segbench.data.loading.datamodule import SegmentationData as SegmentationData
+
+__all__ = [
+    "CamVid",
+    "Coco",
+    "FgBg",
+    "FileData",
+    "Folder",
+    "MnistCifar",
+    "SegmentationData",
+    "Synthetic",
+]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "CamVid": "files.camvid",
+        "Coco": "files.coco",
+        "FgBg": "generated.fgbg",
+        "FileData": "files.dataset",
+        "Folder": "files.folder",
+        "MnistCifar": "generated.mnist_cifar",
+        "SegmentationData": "loading.datamodule",
+        "Synthetic": "generated.synthetic",
+    },
+)

@@ -34,12 +34,15 @@ class Predictor:
         self.module, self.side = module.eval().to(device), side or min(size)
 
     @torch.no_grad()
-    def __call__(self, image: np.ndarray, background: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    def __call__(
+        self, image: np.ndarray, background: np.ndarray | None = None, *, probabilities: bool = False
+    ) -> dict[str, np.ndarray]:
         """Return `mask` uint8 `[H,W]` and `depth` float32 `[H,W]`, as far as the network has them.
 
         Args:
             image: uint8 `[H,W,3]`.
             background: uint8 `[H,W,3]`, for a network that is given one.
+            probabilities: Also return `probabilities` of every class, float32 `[C,H,W]`, where there is a mask.
         """
         height, width = image.shape[:2]
         pictures = {"image": image} if background is None else {"image": image, "background": background}
@@ -48,6 +51,8 @@ class Predictor:
         found = {}
         if "mask" in prediction:
             found["mask"] = _classes(prediction["mask"].float(), (height, width)).byte().cpu().numpy()
+            if probabilities:
+                found["probabilities"] = _probabilities(prediction["mask"].float(), (height, width)).cpu().numpy()
         if "depth" in prediction:
             found["depth"] = _enlarged(prediction["depth"].float(), (height, width))[0, 0].cpu().numpy()
         return found
@@ -75,3 +80,11 @@ def _classes(logits: Tensor, size: tuple[int, int]) -> Tensor:
         ids = torch.where(other > best, number, ids)
         best = torch.maximum(best, other)
     return ids
+
+
+def _probabilities(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the probability of every class `[C,H,W]`, of background and foreground for one logit."""
+    enlarged = _enlarged(logits, size)[0]
+    if logits.shape[1] == 1:
+        return torch.cat([-enlarged, enlarged]).sigmoid()
+    return enlarged.softmax(dim=0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import overload
 
 import torch
 from torch import Tensor, nn
 
 from segbench.core.classes import IGNORE_INDEX, mask_channels
 from segbench.core.errors import ConfigError, nearest
+from segbench.losses.plain import as_dicts
 
 Tensors = dict[str, Tensor]
 
@@ -30,6 +32,28 @@ class Loss(nn.Module):
 
     def check(self, classes: Sequence[str]) -> None:
         """Raise a ConfigError if the loss cannot work on these classes."""
+
+    @overload
+    def __call__(self, prediction: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]: ...
+
+    @overload
+    def __call__(self, prediction: Tensor, batch: Tensor) -> Tensor: ...
+
+    def __call__(self, prediction: Tensors | Tensor, batch: Tensors | Tensor) -> tuple[Tensor, Tensors] | Tensor:
+        """Return what `forward` does; of plain tensors, such as logits and a mask, the scalar alone.
+
+        Raises:
+            ConfigError: for plain tensors that the loss cannot work on, see `as_dicts`.
+        """
+        if isinstance(prediction, Tensor) and isinstance(batch, Tensor):
+            given = as_dicts(type(self).__name__, self.heads, prediction, batch)
+            if self.wants_class_weights:
+                raise ConfigError("the loss wants the data's class weights: call set_class_weights first")
+            if self.heads == ("mask",):
+                self.check([str(number) for number in range(max(2, prediction.shape[1]))])
+            value, _ = super().__call__(*given)
+            return value
+        return super().__call__(prediction, batch)
 
     @abstractmethod
     def forward(self, prediction: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:

@@ -31,7 +31,8 @@ def confusion_counts(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
     """
     images, bins = target.shape[0], classes * classes
     known = (target >= 0) & (target < classes)
-    place = torch.where(known, target * classes + predicted, bins).reshape(images, -1)
+    # int64 first: a mask of bytes would wrap around at 256
+    place = torch.where(known, target.long() * classes + predicted, bins).reshape(images, -1)
     counts = torch.zeros((images, bins + 1), dtype=torch.long, device=target.device)
     counts.scatter_add_(1, place, torch.ones_like(place))
     return counts[:, :bins].reshape(images, classes, classes)

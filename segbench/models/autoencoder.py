@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from segbench.core.errors import ConfigError
-from segbench.models.base import Heads, Network, crop, pad_to_multiple
+from segbench.models.base import ONE_LOGIT, Heads, Network, crop, pad_to_multiple
 
 
 class AutoEncoder(Network):
@@ -24,7 +24,7 @@ class AutoEncoder(Network):
 
     min_size = 16
 
-    def __init__(self, in_channels: int, heads: Mapping[str, int], width: int = 8) -> None:
+    def __init__(self, in_channels: int = 3, heads: Mapping[str, int] = ONE_LOGIT, width: int = 8) -> None:
         super().__init__()
         if width < 1:
             raise ConfigError(f"model.width must be at least 1, got {width}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError
+
+ONE_LOGIT: Mapping[str, int] = MappingProxyType({"mask": 1})
+"""The heads of a mask of two classes, which is what the networks have where nothing else is asked for."""
 
 
 class Network(nn.Module):

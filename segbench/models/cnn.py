@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from segbench.core.errors import ConfigError
-from segbench.models.base import Network
+from segbench.models.base import ONE_LOGIT, Network
 
 
 class CNN(Network):
@@ -26,8 +26,8 @@ class CNN(Network):
 
     def __init__(
         self,
-        in_channels: int,
-        heads: Mapping[str, int],
+        in_channels: int = 3,
+        heads: Mapping[str, int] = ONE_LOGIT,
         channels: Sequence[int] = (10, 12, 8),
         kernel: int = 5,
         dropout: float = 0.3,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError
-from segbench.models.base import Network, crop, enlarge
+from segbench.models.base import ONE_LOGIT, Network, crop, enlarge
 
 BORDER = 8
 """Rows and columns that the unpadded convolutions eat on each side, in pixels of the image."""
@@ -27,7 +27,7 @@ class CustomNet(Network):
         width: Channels of the first convolution; the others have two, two and four times as many.
     """
 
-    def __init__(self, in_channels: int, heads: Mapping[str, int], width: int = 64) -> None:
+    def __init__(self, in_channels: int = 3, heads: Mapping[str, int] = ONE_LOGIT, width: int = 64) -> None:
         super().__init__()
         if width < 1:
             raise ConfigError(f"model.width must be at least 1, got {width}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from segbench.core.errors import ConfigError
-from segbench.models.base import Heads, Network, crop, pad_to_multiple
+from segbench.models.base import ONE_LOGIT, Heads, Network, crop, pad_to_multiple
 
 
 class FCDenseNet(Network):
@@ -30,8 +30,8 @@ class FCDenseNet(Network):
 
     def __init__(
         self,
-        in_channels: int,
-        heads: Mapping[str, int],
+        in_channels: int = 3,
+        heads: Mapping[str, int] = ONE_LOGIT,
         layers: Sequence[int] = (4, 4, 4, 4, 4),
         bottleneck: int = 4,
         growth: int = 12,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from segbench.core.errors import ConfigError
-from segbench.models.base import Network
+from segbench.models.base import ONE_LOGIT, Network
 
 
 class FCN(Network):
@@ -26,8 +26,8 @@ class FCN(Network):
 
     def __init__(
         self,
-        in_channels: int,
-        heads: Mapping[str, int],
+        in_channels: int = 3,
+        heads: Mapping[str, int] = ONE_LOGIT,
         channels: Sequence[int] = (8, 16),
         kernels: Sequence[int] = (7, 5, 5),
         blur_logits: bool = False,

@@ -16,7 +16,7 @@ from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
 from segbench.core.errors import ConfigError, nearest
-from segbench.models.base import Heads, Network
+from segbench.models.base import ONE_LOGIT, Heads, Network
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of red, green and blue, from 0 to 1, that torchvision's and timm's usual weights were trained with."""
@@ -60,8 +60,8 @@ class FCNResNet(Network):
 
     def __init__(
         self,
-        in_channels: int,
-        heads: Mapping[str, int],
+        in_channels: int = 3,
+        heads: Mapping[str, int] = ONE_LOGIT,
         encoder: str = "resnet50",
         head: str = "fcn",
         weights: str | None = None,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError, nearest
-from segbench.models.base import Network
+from segbench.models.base import ONE_LOGIT, Network
 
 OFFSETS = {4: ((0, 1), (1, 0)), 8: ((0, 1), (1, 0), (1, 1), (1, -1))}
 """Steps in rows and columns to the neighbours of a pixel, one of each opposite pair."""
@@ -39,8 +39,8 @@ class GCN(Network):
 
     def __init__(
         self,
-        in_channels: int,
-        heads: Mapping[str, int],
+        in_channels: int = 3,
+        heads: Mapping[str, int] = ONE_LOGIT,
         channels: Sequence[int] = (32,) * 8,
         features: str = "rgb",
         positions: bool = False,

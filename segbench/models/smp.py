@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from segbench.core.errors import ConfigError, nearest
-from segbench.models.base import Network, crop, pad_to_multiple
+from segbench.models.base import ONE_LOGIT, Network, crop, pad_to_multiple
 from segbench.models.fcn_resnet import IMAGENET_MEAN, IMAGENET_STD, load_fitting, read_state
 
 BEHIND_FEATURES = ("classifier.", "fc.", "head.", "last_linear.", "_fc.", "conv_head.", "bn2.")
@@ -33,8 +33,8 @@ class SMPUnet(Network):
 
     def __init__(
         self,
-        in_channels: int,
-        heads: Mapping[str, int],
+        in_channels: int = 3,
+        heads: Mapping[str, int] = ONE_LOGIT,
         encoder: str = "resnet18",
         weights: str | None = None,
         decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from segbench.core.errors import ConfigError
-from segbench.models.base import Network
+from segbench.models.base import ONE_LOGIT, Network
 
 
 class TwoStem(Network):
@@ -22,7 +22,7 @@ class TwoStem(Network):
         width: Channels of each stem; the convolutions behind have one, two and four times as many.
     """
 
-    def __init__(self, in_channels: int, heads: Mapping[str, int], width: int = 64) -> None:
+    def __init__(self, in_channels: int = 6, heads: Mapping[str, int] = ONE_LOGIT, width: int = 64) -> None:
         super().__init__()
         if in_channels != 6:
             raise ConfigError("model=two_stem looks at scene and background; it needs inputs=image+background")

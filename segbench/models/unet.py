@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError
-from segbench.models.base import Heads, Network, crop, enlarge, pad_to_multiple
+from segbench.models.base import ONE_LOGIT, Heads, Network, crop, enlarge, pad_to_multiple
 
 MAX_DEPTH = 8
 """Channels double at each halving: at a depth of 8 and a width of 16 the network has half a billion parameters."""
@@ -35,8 +35,8 @@ class UNet(Network):
 
     def __init__(
         self,
-        in_channels: int,
-        heads: Mapping[str, int],
+        in_channels: int = 3,
+        heads: Mapping[str, int] = ONE_LOGIT,
         width: int = 16,
         depth: int = 4,
         transposed: bool = False,

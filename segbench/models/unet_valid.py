@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError
-from segbench.models.base import Network, crop
+from segbench.models.base import ONE_LOGIT, Network, crop
 
 DEPTH = 4
 BORDER = 63
@@ -30,7 +30,7 @@ class UNetValid(Network):
         width: Channels at full size; doubled at each halving.
     """
 
-    def __init__(self, in_channels: int, heads: Mapping[str, int], width: int = 64) -> None:
+    def __init__(self, in_channels: int = 3, heads: Mapping[str, int] = ONE_LOGIT, width: int = 64) -> None:
         super().__init__()
         if width < 1:
             raise ConfigError(f"model.width must be at least 1, got {width}")

@@ -52,7 +52,7 @@ class Experiment:
         """Read and check the data, and tell the loss what it wants to know about it; raises DataError."""
         self.data.order_seed = self.config["seed"]
         if self.shared is None or self.data not in self.shared.values():
-            self.data.prepare()
+            self.data.setup()
         if self.shared is not None:
             self.shared.clear()  # of one data set only: it may fill the memory
             self.shared[_data_key(self.config)] = self.data

@@ -115,3 +115,11 @@ def test_processes_that_are_joined_hold_tensors_instead_of_lists():
     apart, joined = (run(3, logits, mask, pieces=2, per_image=True) for _ in range(2))
     joined.indices, joined.images = torch.cat(joined.indices), torch.cat(joined.images)
     assert joined.compute() == apart.compute()
+
+
+def test_a_mask_of_bytes_counts_like_one_of_int64():
+    target = torch.arange(40).repeat(2, 1)[:, None]  # ids whose product with the number of classes exceeds a byte
+    predicted = target.flip(-1)
+    counts = confusion_counts(predicted, target.to(torch.uint8), 40)
+    assert torch.equal(counts, confusion_counts(predicted, target, 40))
+    assert counts[0, 39, 0] == 1

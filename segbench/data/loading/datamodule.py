@@ -74,10 +74,17 @@ class SegmentationData(pl.LightningDataModule):
         self.seed, self.augment = seed, augment
         self.order_seed = 0
         self.position: Position | None = None
+        self._is_prepared = False
 
     @abstractmethod
     def prepare(self) -> None:
         """Read and check all data; raises a DataError that names every offender. Called once, before anything else."""
+
+    def setup(self, stage: str = "fit") -> None:
+        """Prepare the data where that has not been done; Lightning calls this, whatever Trainer it is."""
+        if not self._is_prepared:
+            self.prepare()
+            self._is_prepared = True
 
     @abstractmethod
     def sample(self, split: str, epoch: int, index: int) -> Arrays:
@@ -143,8 +150,12 @@ class SegmentationData(pl.LightningDataModule):
             world_size=world_size,
         )
         dataset = SplitDataset(self, split, self.augment if training else None, self.order_seed)
-        position = self.position if training else None
+        position = (self.position or self._epoch_of_trainer) if training else None
         return EpochLoader(dataset, sampler, self.num_workers, self.pin_memory, position)
+
+    def _epoch_of_trainer(self) -> tuple[int, int]:
+        """Return where training is, in a Trainer that does not continue epochs in their middle."""
+        return (self.trainer.current_epoch if self.trainer else 0), 0
 
     def train_dataloader(self) -> EpochLoader:
         """Return the training loader."""

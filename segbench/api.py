@@ -1,0 +1,141 @@
+"""The front door for Python: what the verbs of the command line do, as functions. No torch at import time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from segbench.compare.comparison import Comparison, compare_runs
+from segbench.core.errors import ConfigError, nearest
+from segbench.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from segbench.inference.model import TrainedModel
+
+Run = str | Path | RunFolder
+"""A run: its folder's path, or what `train` returned."""
+
+
+def train(*settings: str, quiet: bool = False) -> RunFolder:
+    """Train one run and return its folder.
+
+    Args:
+        *settings: As on the command line, such as `"model=unet"`, `"data.size=[64,64]"` or `"hydra.run.dir=DIR"`.
+        quiet: Print nothing; the run's log is written all the same.
+
+    Raises:
+        SegbenchError: for everything that the settings or the data have wrong, as on the command line.
+    """
+    from segbench.config.compose import compose_config, spelled_out
+
+    config = compose_config(spelled_out(list(settings)))
+    return _train_in(Path(config.hydra.run.dir).absolute(), config, quiet)
+
+
+def resume(run: Run, *settings: str, quiet: bool = False) -> RunFolder:
+    """Continue a stopped run in its own folder, or extend a finished one, and return it.
+
+    Args:
+        run: The run.
+        *settings: Settings to change, such as `"trainer.max_epochs=20"`.
+        quiet: Print nothing.
+
+    Raises:
+        SegbenchError: as the command `segbench resume` does.
+    """
+    from segbench.commands.resume import resume_overrides
+    from segbench.config.compose import compose_config, spelled_out
+
+    config = compose_config(resume_overrides(str(_path(run)), spelled_out(list(settings))))
+    return _train_in(Path(config.hydra.run.dir), config, quiet)
+
+
+def _train_in(folder: Path, config: Any, quiet: bool) -> RunFolder:
+    from segbench.commands.places import folder_for
+    from segbench.training.job import train_in
+
+    with folder_for(folder):
+        train_in(folder, config, Console(quiet=quiet))
+    return RunFolder(folder)
+
+
+def evaluate(
+    run: Run, split: str = "test", changes: Sequence[str] = (), *, plugins: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Score a run's best weights again and return the numbers.
+
+    Args:
+        run: The run.
+        split: `val` or `test`.
+        changes: Settings as `key=value`, such as `data.root=DIR` where the data was moved.
+        plugins: Packages of your own whose classes the run may name.
+
+    Returns:
+        `scores` by name (`test/mean_iou`), `recorded` ones of the run itself, whether they are of the `same_data`,
+        `data_fingerprint`, `classes` and the number of `images`.
+
+    Raises:
+        SegbenchError: for a run that cannot be loaded, or its data.
+    """
+    if split not in ("val", "test"):
+        raise ConfigError(f"there is no split '{split}' to evaluate{nearest(split, ('val', 'test'))}")
+    from segbench.inference.evaluation import evaluate as score
+    from segbench.inference.load import load_trained
+
+    return score(load_trained(_path(run), changes, plugins), split)
+
+
+def load(
+    run: Run,
+    changes: Sequence[str] = (),
+    *,
+    plugins: Sequence[str] = (),
+    side: int | None = None,
+    device: str = "auto",
+) -> TrainedModel:
+    """Return a trained run as a function: `load(run)(picture)` has `mask`, `probabilities` and `depth`.
+
+    Args:
+        run: The run.
+        changes: Settings as `key=value`.
+        plugins: Packages of your own whose classes the run may name.
+        side: The shorter side in pixels that the network sees; None for the training's.
+        device: Where it runs: `auto` (CUDA where there is one), `cpu`, `cuda` or `mps`.
+
+    Raises:
+        SegbenchError: for a run that cannot be loaded.
+    """
+    from segbench.commands.predict import pick_device
+    from segbench.inference.load import load_trained
+    from segbench.inference.model import TrainedModel
+
+    return TrainedModel(load_trained(_path(run), changes, plugins), side, pick_device(device))
+
+
+def compare(
+    *folders: Run,
+    by: Sequence[str] = (),
+    metric: str | None = None,
+    baseline: str | None = None,
+    filters: Sequence[str] = (),
+) -> Comparison:
+    """Compare the runs below folders; see `segbench.compare.comparison.compare_runs`.
+
+    Args:
+        *folders: Runs, or folders with runs below; `outputs` where none is given.
+        by: Settings to group by; by default everything but the seed.
+        metric: Such as `val/mean_iou`.
+        baseline: Path or name of a run that every group is judged against.
+        filters: Conditions such as `data=fgbg` or `loss!=dice`.
+
+    Raises:
+        ConfigError: for anything asked for that is not there.
+    """
+    return compare_runs([_path(folder) for folder in folders] or ["outputs"], by, metric, baseline, filters)
+
+
+def _path(run: Run) -> Path:
+    return run.path if isinstance(run, RunFolder) else Path(run)

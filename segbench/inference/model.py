@@ -1,0 +1,72 @@
+"""A trained run as a function from a picture to a prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from segbench.core.errors import ConfigError, DataError
+from segbench.inference.arrays import Picture, as_rgb
+from segbench.inference.load import TrainedRun
+from segbench.inference.prediction import Predictor
+from segbench.runs.folder import RunFolder
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network says about a picture, at the picture's own height and width."""
+
+    mask: np.ndarray | None
+    """Class ids, uint8 `[H,W]`; None for a network without a mask head."""
+
+    probabilities: np.ndarray | None
+    """Probability of every class, float32 `[C,H,W]`, background first; None for a network without a mask head."""
+
+    depth: np.ndarray | None
+    """Depth, float32 `[H,W]`; None for a network without a depth head."""
+
+
+class TrainedModel:
+    """A trained network that is called with a picture; made by `segbench.load`.
+
+    Args:
+        trained: The run with its weights.
+        side: The shorter side that the network sees, in pixels; None for the training's.
+        device: Where it runs.
+    """
+
+    def __init__(self, trained: TrainedRun, side: int | None = None, device: str = "cpu") -> None:
+        data = trained.experiment.data
+        self.run: RunFolder = trained.run
+        self.classes: list[str] = data.classes
+        self._needs_background = "background" in trained.module.fed
+        self._predictor = Predictor(trained.module, data.size, side, device)
+
+    def __call__(self, image: Picture, background: Picture | None = None) -> Prediction:
+        """Return the prediction for a picture of any size.
+
+        Args:
+            image: A path, a PIL picture, or an array: grey, RGB or RGBA, uint8 or floats in 0..1.
+            background: The scene without its foreground, for a run with `inputs=image+background`.
+
+        Raises:
+            DataError: for a picture that cannot be read.
+            ConfigError: for a background that is missing, or that the network is not given.
+        """
+        if self._needs_background != (background is not None):
+            need = "also needs the background" if self._needs_background else "is given the image alone"
+            raise ConfigError(f"the run {self.run.path} {need}; its setting is inputs={self._inputs}")
+        picture = as_rgb(image)
+        behind = None if background is None else as_rgb(background)
+        if behind is not None and behind.shape != picture.shape:
+            raise DataError(
+                f"the background has another size than the image: {list(behind.shape[:2])} instead of"
+                f" {list(picture.shape[:2])}"
+            )
+        found = self._predictor(picture, behind, probabilities=True)
+        return Prediction(found.get("mask"), found.get("probabilities"), found.get("depth"))
+
+    @property
+    def _inputs(self) -> str:
+        return "image+background" if self._needs_background else "image"
