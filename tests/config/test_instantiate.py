@@ -43,8 +43,8 @@ def test_wrong_names_and_arguments_name_the_nearest():
         build({"_target_": "segbench.models.unet.UNett"}, where="model")
     with pytest.raises(ConfigError, match=r"model \(UNet\) takes no 'widht'; did you mean 'width'"):
         build({"_target_": "segbench.models.unet.UNet", "widht": 3}, where="model")
-    with pytest.raises(ConfigError, match="needs a value for in_channels, heads"):
-        build({"_target_": "segbench.models.unet.UNet"}, where="model")
+    with pytest.raises(ConfigError, match="needs a value for losses, weights"):
+        build({"_target_": "segbench.losses.weighted_sum.WeightedSum"}, where="loss")
 
 
 def test_plugins_are_trusted_by_name_only(tmp_path, monkeypatch):
