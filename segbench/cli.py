@@ -111,6 +111,7 @@ def compare(
     filters: Annotated[list[str] | None, typer.Option("--filter", help="Such as data=fgbg or loss!=dice.")] = None,
     form: Annotated[str, typer.Option("--format", help="table, csv, json, md or html.")] = "table",
     out: Annotated[Path | None, typer.Option(help="File to write; default: the terminal.")] = None,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Also take runs left out with hide.")] = False,
     watching: Annotated[bool, typer.Option("--watch", help="Show it again every few seconds, until Ctrl-C.")] = False,
 ) -> None:
     """Say which settings are best, at what cost, and whether the differences are real; default folder: outputs."""
@@ -120,12 +121,33 @@ def compare(
     from segbench.commands.watch import watch
 
     def show() -> None:
-        compare_folders(folders or [], by, metric, baseline, filters or [], form, out)
+        compare_folders(folders or [], by, metric, baseline, filters or [], form, out, hidden)
 
     if watching:
         watch(show, Console())
     else:
         show()
+
+
+Runs = Annotated[list[str], typer.Argument(help="Run folders.")]
+
+
+@app.command()
+def hide(
+    runs: Runs, reason: Annotated[str, typer.Option(help="Why; it is written into the folder's hidden.txt.")] = ""
+) -> None:
+    """Leave runs out of every comparison; nothing is deleted."""
+    from segbench.commands.hide import hide_runs
+
+    print(hide_runs(runs, reason))
+
+
+@app.command()
+def unhide(runs: Runs) -> None:
+    """Let hidden runs take part in comparisons again."""
+    from segbench.commands.hide import unhide_runs
+
+    print(unhide_runs(runs))
 
 
 @sweep_app.command()

@@ -30,6 +30,7 @@ def compare(
     filters: Sequence[str] = (),
     form: str = "table",
     out: Path | None = None,
+    hidden: bool = False,
 ) -> None:
     """Compare the runs below folders and print the result, or write it to a file.
 
@@ -41,6 +42,7 @@ def compare(
         filters: Conditions such as `data=fgbg` or `loss!=dice,focal`.
         form: One of FORMATS.
         out: File to write; by default the terminal, for html `compare.html`.
+        hidden: Also take the runs that `hide` left out.
 
     Raises:
         ConfigError: for anything asked for that is not there.
@@ -53,7 +55,7 @@ def compare(
         make_folder(out.absolute().parent)
     names = [name.strip() for name in (by or "").split(",") if name.strip()]
     try:
-        result = compare_runs(list(folders) or ["outputs"], names, metric, baseline, filters)
+        result = compare_runs(list(folders) or ["outputs"], names, metric, baseline, filters, hidden)
     except ConfigError as error:  # it may name settings of anybody's run
         raise ConfigError(printable(str(error), 2000)) from None
     if out is None and form == "table":

@@ -46,6 +46,7 @@ def compare_runs(
     metric: str | None = None,
     baseline: str | None = None,
     filters: Sequence[str] = (),
+    hidden: bool = False,
 ) -> Comparison:
     """Read the runs below folders and compare them.
 
@@ -55,13 +56,14 @@ def compare_runs(
         metric: Such as `val/mean_iou`; by default test mean IoU, or the depth's RMSE where there is none.
         baseline: Path or name of a run; every group is judged against its group. By default the best against the next.
         filters: Conditions on the runs; see `filters.parse_filters`.
+        hidden: Also take the runs that `segbench hide` left out.
 
     Raises:
         ConfigError: for a folder, metric, setting, condition or baseline that is not there.
     """
     found = find_runs(folders)
     chosen = _find_baseline(found, baseline) if baseline else None
-    runs = filter_runs(found, filters)
+    runs = filter_runs(_visible(found, hidden), filters)
     if chosen is not None and chosen not in runs:
         runs.append(chosen)
     check_by(runs, by)
@@ -73,7 +75,23 @@ def compare_runs(
         reference.baseline = True
     verdicts = judge(groups, metric, reference)
     others = [run for run in runs if not run.counts]
-    return Comparison(metric, columns, groups, others, verdicts, _notes(groups, verdicts, metric, by), runs)
+    notes = [*_notes(groups, verdicts, metric, by), *_left_out(found, runs)]
+    return Comparison(metric, columns, groups, others, verdicts, notes, runs)
+
+
+def _visible(found: Sequence[Run], hidden: bool) -> list[Run]:
+    runs = [run for run in found if hidden or not run.hidden]
+    if not runs:
+        raise ConfigError(
+            f"every run there ({len(found)}) is hidden; --hidden shows them, segbench unhide RUN takes one back"
+        )
+    return runs
+
+
+def _left_out(found: Sequence[Run], runs: Sequence[Run]) -> list[str]:
+    count = sum(run.hidden for run in found) - sum(run.hidden for run in runs)
+    words = "1 run was" if count == 1 else f"{count} runs were"
+    return [f"{words} hidden with segbench hide and left out; --hidden shows them"] if count else []
 
 
 def _find_baseline(runs: Sequence[Run], wanted: str) -> Run:

@@ -18,7 +18,7 @@ _CONDITION = re.compile(r"([^=!,\[\]]+?)\s*(!?=)(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Condition:
-    """A setting is one of the values, or (not `equal`) none of them."""
+    """A setting (or any of the tags) is one of the values, or (not `equal`) none of them."""
 
     name: str
     equal: bool
@@ -26,6 +26,8 @@ class Condition:
 
     def holds(self, run: Run) -> bool:
         """Whether the run fulfils it; a run without the setting has none of the values."""
+        if self.name == "tags":
+            return self.equal == any(tag in self.values for tag in run.tags)
         value = {"state": run.state, "name": run.name}.get(self.name, run.settings.get(self.name))
         return self.equal == (value is not None and any(same_value(value, one) for one in self.values))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,23 @@ class Run:
     fingerprints: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     finished: float | None = None
+    hidden: bool = False
+    """Whether `segbench hide` has left it out of comparisons."""
+
+    @property
+    def tags(self) -> list[str]:
+        """The words that the run was given to be found by."""
+        try:
+            tags = json.loads(self.settings.get("tags", "[]"))
+        except (ValueError, RecursionError):
+            return []
+        return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+
+    @property
+    def note(self) -> str:
+        """The remark that the run was given, "" where there is none."""
+        note = self.settings.get("note", "")
+        return "" if note == "null" else note
 
     @property
     def counts(self) -> bool:
@@ -86,6 +104,7 @@ def _run_folders(root: Path) -> Iterator[Path]:
 def read_run(path: Path, name: str) -> Run:
     """Return the run in a folder; one that cannot be read has the state `broken` and the reason as its error."""
     folder = RunFolder(path)
+    hidden = os.path.lexists(folder.hidden)
     try:
         status = read_object(folder.status, MAX_STATUS)
         state = status.get("state")
@@ -95,9 +114,9 @@ def read_run(path: Path, name: str) -> Run:
         if state == "completed":
             known |= _results(read_object(folder.results, MAX_RESULTS))
         error = status.get("error")
-        return Run(path, name, state, error if isinstance(error, str) else "", **known)
+        return Run(path, name, state, error if isinstance(error, str) else "", hidden=hidden, **known)
     except Unusable as unusable:
-        return Run(path, name, "broken", str(unusable))
+        return Run(path, name, "broken", str(unusable), hidden=hidden)
 
 
 def _results(results: dict[str, Any]) -> dict[str, Any]:

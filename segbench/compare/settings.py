@@ -11,7 +11,7 @@ from segbench.compare.plain_yaml import flat_yaml
 MAX_CONFIG = 40_000
 """Bytes. A configuration has about 3,000. PyYAML may take most of a second for this many."""
 
-LABELS = ("name",)
+LABELS = ("name", "tags", "note")
 """Settings that name a run and do nothing."""
 DERIVED = ("model.in_channels", "model.heads", "data.augment", "plugins")
 """Settings that others decide, with all below them."""

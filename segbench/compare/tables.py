@@ -107,7 +107,14 @@ def to_json(comparison: Comparison) -> str:
 def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
     metric = comparison.metric
     runs = [
-        {"run": run.name, "path": str(run.path), "seed": run.settings.get("seed"), "value": run.metrics.get(metric)}
+        {
+            "run": run.name,
+            "path": str(run.path),
+            "seed": run.settings.get("seed"),
+            "value": run.metrics.get(metric),
+            "tags": run.tags,
+            "note": run.note,
+        }  # fmt: skip
         for run in group.runs
     ]
     return {

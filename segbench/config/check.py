@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -21,6 +22,10 @@ LARGEST = 2**63 - 1
 LONGEST_NAME = 150
 """Characters of a run's name; most file systems take 255 bytes, and a number may come before it."""
 
+MOST_TAGS, LONGEST_TAG, LONGEST_NOTE = 20, 40, 500
+TAG = re.compile(r"[^\s,=!\[\]]+")
+"""What `compare --filter tags=one,two` can name."""
+
 
 def check_values(
     values: Mapping[str, Any], reference: Mapping[str, Any], written: Mapping[str, Any], defaults: Mapping[str, Any]
@@ -36,6 +41,7 @@ def check_values(
     _check_node(values, reference, written, defaults, "")
     check_numbers(values)
     _check_name(values["name"])
+    check_remarks(values["tags"], values["note"])
     _check_plugins(values["plugins"])
     for name, part in (values["logger"] or {}).items():
         if not isinstance(part, Mapping) or "_target_" not in part:
@@ -107,6 +113,20 @@ def _check_name(name: str) -> None:
         raise ConfigError(
             f"name must be a folder's name of 1 to {LONGEST_NAME} characters, below outputs, got {shown(name)}"
         )
+
+
+def check_remarks(tags: Sequence[Any], note: Any) -> None:
+    """Raise a ConfigError for tags that are no short words, or a note that is no short line of text."""
+    for tag in tags:
+        if not isinstance(tag, str) or not TAG.fullmatch(tag) or not tag.isprintable() or len(tag) > LONGEST_TAG:
+            raise ConfigError(
+                f"tags must be words of 1 to {LONGEST_TAG} characters without spaces and , = ! [ ], such as"
+                f" tags=[paper,draft], got {shown(tag)}"
+            )
+    if len(tags) > MOST_TAGS:
+        raise ConfigError(f"a run has at most {MOST_TAGS} tags, got {len(tags)}")
+    if note is not None and not (isinstance(note, str) and note.isprintable() and len(note) <= LONGEST_NOTE):
+        raise ConfigError(f"note must be a line of at most {LONGEST_NOTE} characters, got {shown(note)}")
 
 
 def _check_plugins(plugins: list[Any]) -> None:

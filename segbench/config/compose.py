@@ -21,6 +21,7 @@ from segbench.config import resolvers
 from segbench.config.check import check_type, check_values
 from segbench.config.hydra_words import check_hydra, check_run_folder
 from segbench.config.paths import conf_dir
+from segbench.config.quoting import rendered
 from segbench.core.errors import ConfigError, nearest
 
 CONFIG_NAME = "train"
@@ -60,10 +61,10 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
 
 
 def spelled_out(words: Sequence[str]) -> list[str]:
-    """Return the words of a command line with this project's two short forms as Hydra wants them.
+    """Return the words of a command line with this project's short forms as Hydra wants them.
 
     `loss.depth=l1` chooses an option of the group `loss/depth`. `resolution=64,128` is one list of phases, unless -m
-    makes it a sweep.
+    makes it a sweep. `tags=a,b` is one list, and a note is text whatever is in it.
     """
     sweep = "-m" in words or "--multirun" in words
     found = []
@@ -73,6 +74,10 @@ def spelled_out(words: Sequence[str]) -> list[str]:
             word = f"loss/depth={value}"
         if name == "resolution" and "," in value and not value.startswith(("[", "'", '"')) and not sweep:
             word = f"resolution=[{value}]"
+        if name == "tags" and value and not value.startswith(("[", "'", '"')):
+            word = f"tags=[{value}]"
+        if name == "note" and not value.startswith(("'", '"')):
+            word = f"note={rendered(value)}"
         found.append(word)
     return found
 

@@ -9,7 +9,7 @@ PLACES = ("root", "foregrounds", "backgrounds", "mnist", "cifar", "images", "ann
 """Where data lies, by its setting's name: it may have been moved, its fingerprint says whether it is the same."""
 
 FREE = ("data.num_workers", "data.pin_memory", "data.download", *(f"data.{name}" for name in PLACES),
-        "logger", "name", "about", "plugins", "resume", "sweep", "launcher")  # fmt: skip
+        "logger", "name", "tags", "note", "about", "plugins", "resume", "sweep", "launcher")  # fmt: skip
 """Settings that may change at a resume; all others but those of the trainer decide what is trained, and must stay."""
 
 TRAINED = ("precision", "accumulate", "gradient_clip", "val_every", "ema")

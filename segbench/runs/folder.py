@@ -87,6 +87,11 @@ class RunFolder:
         return self.path / ".hydra"
 
     @property
+    def hidden(self) -> Path:
+        """Present where `segbench hide` has left the run out of comparisons; it says why."""
+        return self.path / "hidden.txt"
+
+    @property
     def log(self) -> Path:
         """Everything the run said."""
         return self.path / "run.log"
