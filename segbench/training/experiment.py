@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from segbench.config.instantiate import build
-from segbench.core.classes import TASKS, heads, input_names
+from segbench.config.instantiate import build, find_class
+from segbench.core.classes import IGNORE_INDEX, TASKS, heads, input_names
 from segbench.core.errors import ConfigError
 from segbench.core.rng import torch_seed
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.losses.base import Loss
-from segbench.losses.external import as_loss
+from segbench.losses.external import as_loss, takes_ignore_index
 from segbench.losses.weighted_sum import WeightedSum
 from segbench.models.base import Network
 from segbench.models.external import as_network
@@ -117,6 +117,7 @@ def _loss(config: Mapping[str, Any], plugins: list[str]) -> Loss:
     parts: dict[str, Loss] = {}
     for head in TASKS[config["task"]]:
         node, where = nodes[head]
+        node = _ignoring(node, plugins, where)
         parts[head] = as_loss(build(node, plugins=plugins, where=where), where)
         if parts[head].heads != (head,):
             raise ConfigError(
@@ -128,6 +129,17 @@ def _loss(config: Mapping[str, Any], plugins: list[str]) -> Loss:
     if not 0 < config["depth_weight"] < float("inf"):
         raise ConfigError(f"depth_weight must be a number above 0, got {config['depth_weight']}; else use task=mask")
     return WeightedSum(parts, {"mask": 1.0, "depth": config["depth_weight"]})
+
+
+def _ignoring(node: Any, plugins: list[str], where: str) -> Any:
+    """Return a loss's node in which those of other libraries are told that 255 is ignored, where they can be."""
+    if not isinstance(node, Mapping):
+        return node
+    told = {name: _ignoring(value, plugins, f"{where}.{name}") for name, value in node.items()}
+    maps = node.get("mode") == "multilabel"  # of maps smp's losses know no ignored class, and one breaks if it is told
+    if "_target_" in node and not maps and takes_ignore_index(find_class(node["_target_"], plugins, where)):
+        told.setdefault("ignore_index", IGNORE_INDEX)
+    return told
 
 
 def _sides(resolution: Any) -> list[int]:

@@ -205,20 +205,24 @@ def test_class_weights_that_make_no_sense_are_refused(given):
 def test_a_loss_of_torch_is_wrapped():
     logits, mask = batch(4)
     mask[0] = 255
-    wrapped = as_loss(torch.nn.CrossEntropyLoss(ignore_index=255))
+    wrapped = as_loss(torch.nn.CrossEntropyLoss())
+    wrapped.check(list("abcd"))
     assert value(wrapped, logits, mask).item() == pytest.approx(value(CrossEntropy(), logits, mask).item(), rel=1e-5)
 
 
 def test_a_wrapped_loss_is_computed_in_single_precision():
     class Product(torch.nn.Module):
         def forward(self, logits, mask):
-            return (logits.flatten(1) @ logits.flatten(1).T).mean()
+            truth = torch.nn.functional.one_hot(mask, 4).movedim(-1, 1).float()
+            return -(logits.softmax(1).flatten(1) @ truth.flatten(1).T).diagonal().mean()
 
     logits, mask = batch(4)
+    wrapped = as_loss(Product())
+    wrapped.check(list("abcd"))
     with torch.autocast("cpu", torch.bfloat16):
-        low = value(as_loss(Product()), logits.bfloat16(), mask)
+        low = value(wrapped, logits.bfloat16(), mask)
     assert low.dtype == torch.float32
-    assert torch.equal(low, value(as_loss(Product()), logits.bfloat16().float(), mask))
+    assert torch.equal(low, value(wrapped, logits.bfloat16().float(), mask))
 
 
 @pytest.mark.parametrize("other", [None, 3, {"weight": 1.0}])

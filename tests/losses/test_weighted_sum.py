@@ -89,6 +89,7 @@ def test_sums_may_hold_sums():
 def test_a_loss_of_torch_can_be_a_part():
     prediction, batch = drawn()
     loss = WeightedSum({"torch": nn.CrossEntropyLoss(ignore_index=255), "dice": Dice()}, {"torch": 2.0, "dice": 1.0})
+    loss.check(["background", "foreground"] if prediction["mask"].shape[1] == 1 else list("abcd"))
     assert loss.terms == ("external", "dice")
     expected = 2 * CrossEntropy()(prediction, batch)[0] + Dice()(prediction, batch)[0]
     assert loss(prediction, batch)[0].item() == pytest.approx(expected.item(), rel=1e-5)
