@@ -20,6 +20,7 @@ from segbench.core.errors import Interrupted, NonFiniteError, Pruned
 from segbench.core.files import write_json
 from segbench.core.text import duration
 from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.loading.law import check_law
 from segbench.report.curves import draw_curves
 from segbench.report.summary import print_summary
 from segbench.runs.folder import RunFolder
@@ -73,6 +74,7 @@ def train(
     run.path.mkdir(parents=True, exist_ok=True)
     with locked(run.path), in_one_sentence(run, settings, experiment.data):
         experiment.read_data()
+        check_law(experiment.data, experiment.data.augment, config["seed"])
         check_shares(settings.devices, experiment.data)
         resumed = run.exists()
         if resumed:
