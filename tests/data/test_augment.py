@@ -8,7 +8,10 @@ import albumentations
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from segbench.config.instantiate import build
+from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError
 from segbench.data.loading.augment import FILLS, Augment
 from segbench.data.loading.law import check_law
@@ -205,6 +208,16 @@ def test_a_transform_that_draws_elsewhere_is_refused(draw, message, chance):
     assert np.array_equal(np.random.get_state()[1], before[0])
     assert random.getstate() == before[1]
     assert torch.equal(torch.get_rng_state(), before[2])
+
+
+@pytest.mark.parametrize("name", ["flip", "geometric", "standard"])
+def test_the_options_that_are_shipped_are_allowed(name):
+    node = OmegaConf.to_container(OmegaConf.load(conf_dir() / "augment" / f"{name}.yaml"))
+    augment = build(node, where="augment")
+    names = {part for part, _ in augment.parts()}
+    assert "HorizontalFlip" in names
+    assert not names & {"OneOf", "function"}
+    check_law(Source(), augment, 0)
 
 
 def test_a_transform_that_draws_from_its_own_generators_is_allowed():

@@ -101,8 +101,10 @@ class Augment:
 
 def _leaves(transforms: Sequence[Any]) -> Iterator[Any]:
     """Yield the transforms that do something themselves, also those in OneOf, Sequential and the like."""
+    import albumentations
+
     for transform in transforms:
-        if hasattr(transform, "transforms"):
+        if isinstance(transform, albumentations.BaseCompose):
             yield from _leaves(transform.transforms)
         else:
             yield transform
