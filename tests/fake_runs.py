@@ -154,6 +154,6 @@ HOSTILE: list[tuple[str, bytes | Path | None, str]] = [
     ("results.json", b"[1, 2]", "no JSON object"),
     ("results.json", b'{"metrics": [1]}', "no metrics"),
     ("results.json", b"", "is missing"),
-    ("status.json", b'{"state": "\\u001b[31mdone"}', "no state"),
+    ("status.json", b'{"state": "\\u001b[31mdone"}', "no state that a run can have"),
 ]
 """File of the run, what it is replaced by (None: a pipe without writer), words of the reason."""

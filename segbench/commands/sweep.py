@@ -15,6 +15,7 @@ from rich.console import Console
 from segbench.config.compose import check_sweep, compose_config, parse, plain_config
 from segbench.core.errors import ConfigError, Interrupted, SegbenchError
 from segbench.core.files import make_folder
+from segbench.core.states import RunState
 from segbench.runs.lock import locked
 from segbench.sweeps.folder import JobState, SweepFolder, is_sweep
 from segbench.sweeps.launchers import launch_jobs
@@ -141,11 +142,11 @@ class _Work:
 
             Search(self.sweep, self.words, self.search, self.typed).run(self.jobs, self._note, overview.finished)
             return
-        left = [job for job in self.jobs if self.sweep.state(job).state not in ("completed", "pruned")]
+        left = [job for job in self.jobs if not self.sweep.state(job).state.is_settled]
         for job, state in launch_jobs(self.sweep, left, self.launcher, self.typed):
-            if state == "interrupted":
+            if state is RunState.INTERRUPTED:
                 raise Interrupted("a job was stopped", 143)
-            if state == "failed" and self.sweep.state(job).state != "failed":
+            if state is RunState.FAILED and self.sweep.state(job).state is not RunState.FAILED:
                 self.sweep.write_failure(job, "its process ended before it could say why", 1)
             overview.finished(job, state)
 
@@ -153,7 +154,7 @@ class _Work:
         """Write the comparison of the jobs that are completed; return whether there are any."""
         from segbench.commands.compare import compare
 
-        if any(state.state == "completed" for state in states):
+        if any(state.state is RunState.COMPLETED for state in states):
             compare([str(self.sweep.path)], form="md", out=self.sweep.path / "compare.md")
             return True
         return False
@@ -164,7 +165,7 @@ class _Work:
         if self._compare(states):
             compare([str(self.sweep.path)])
         self.console.print(f"summary {self.sweep.summary}", markup=False, highlight=False, soft_wrap=True)
-        failed = [(job, state) for job, state in zip(self.jobs, states, strict=True) if state.state == "failed"]
+        failed = [(job, state) for job, state in zip(self.jobs, states, strict=True) if state.state is RunState.FAILED]
         if failed:
             job, state = failed[0]
             raise SweepFailedError(

@@ -12,9 +12,9 @@ from typing import Any
 from segbench.compare.files import Unusable, number, read_object
 from segbench.compare.settings import read_settings
 from segbench.core.errors import ConfigError
+from segbench.core.states import RunState, recorded_state
 from segbench.runs.folder import RunFolder
 
-STATES = ("running", "completed", "failed", "interrupted")
 COSTS = ("parameters", "flops_per_image", "images_per_second", "peak_memory_bytes", "seconds")
 MAX_STATUS, MAX_RESULTS = 100_000, 4_000_000
 _ROOMS = {"checkpoints", "samples", "plots", ".hydra"}
@@ -24,16 +24,15 @@ _ROOMS = {"checkpoints", "samples", "plots", ".hydra"}
 class Run:
     """One run folder as it lies there.
 
-    path: the folder. name: what tells it apart below the given folder. state: running, completed, failed, interrupted
-    or broken; a running run whose process is gone looks the same as one that runs. error: why it failed or is broken.
-    settings: by dotted name, chosen options by group. metrics: the best of each metric that was measured; last: the
-    last. costs: those of COSTS that are known. fingerprints: of the data, by split. classes: their names. finished:
-    seconds since 1970.
+    path: the folder. name: what tells it apart below the given folder. state: a running run whose process is gone
+    looks the same as one that runs. error: why it failed or is broken. settings: by dotted name, chosen options by
+    group. metrics: the best of each metric that was measured; last: the last. costs: those of COSTS that are known.
+    fingerprints: of the data, by split. classes: their names. finished: seconds since 1970.
     """
 
     path: Path
     name: str
-    state: str
+    state: RunState
     error: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -63,7 +62,7 @@ class Run:
     @property
     def counts(self) -> bool:
         """Whether its numbers may be compared: only those of completed runs are final."""
-        return self.state == "completed"
+        return self.state is RunState.COMPLETED
 
 
 def find_runs(folders: Sequence[str | Path]) -> list[Run]:
@@ -107,16 +106,16 @@ def read_run(path: Path, name: str) -> Run:
     hidden = os.path.lexists(folder.hidden)
     try:
         status = read_object(folder.status, MAX_STATUS)
-        state = status.get("state")
-        if not isinstance(state, str) or state not in STATES:
+        state = recorded_state(status.get("state"))
+        if state is None:
             raise Unusable("status.json names no state that a run can have")
         known: dict[str, Any] = {"settings": read_settings(folder.config), "finished": number(status.get("finished"))}
-        if state == "completed":
+        if state is RunState.COMPLETED:
             known |= _results(read_object(folder.results, MAX_RESULTS))
         error = status.get("error")
         return Run(path, name, state, error if isinstance(error, str) else "", hidden=hidden, **known)
     except Unusable as unusable:
-        return Run(path, name, "broken", str(unusable), hidden=hidden)
+        return Run(path, name, RunState.BROKEN, str(unusable), hidden=hidden)
 
 
 def _results(results: dict[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,15 @@ from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group
 from segbench.compare.tables import COST_HEADS, FRONT, FRONT_HEAD, INTERVAL, group_table, run_words, score_text
 from segbench.compare.text import printable
+from segbench.core.states import RunState
 
-STYLES = {"broken": "red", "failed": "red", "running": "cyan", "interrupted": "yellow"}
+STYLES = {
+    RunState.BROKEN: "red",
+    RunState.FAILED: "red",
+    RunState.RUNNING: "cyan",
+    RunState.INTERRUPTED: "yellow",
+    RunState.PRUNED: "dim",
+}
 MAX_OTHERS = 50
 """Runs without final numbers that are listed one by one."""
 

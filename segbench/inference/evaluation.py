@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from segbench.core.states import RunState
 from segbench.inference.load import TrainedRun
 from segbench.training.checkpoint_io import AtomicCheckpointIO
 from segbench.training.session import score_split
@@ -24,7 +25,7 @@ def evaluate(trained: TrainedRun, split: str) -> dict[str, Any]:
     data = trained.experiment.data
     trainer = make_trainer(settings, 1, trained.run.path, [], [], AtomicCheckpointIO())
     scores, _ = score_split(trainer, trained.module, data, split)
-    finished = trained.run.read_status()["state"] == "completed" and trained.run.results.is_file()
+    finished = trained.run.read_status()["state"] == RunState.COMPLETED and trained.run.results.is_file()
     results = trained.run.read_results() if finished else {}
     recorded = {name: value.get("best") for name, value in results.get("metrics", {}).items()}
     fingerprint = data.fingerprint(split)

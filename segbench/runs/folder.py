@@ -13,6 +13,7 @@ from typing import Any
 
 from segbench.core.errors import ConfigError
 from segbench.core.files import read_text_file, write_atomic, write_json
+from segbench.core.states import RunState, recorded_state
 
 MAX_JSON = 50_000_000
 """The largest JSON file in bytes that is read: a thousand classes, each with all its scores, need less than one."""
@@ -114,16 +115,19 @@ class RunFolder:
         with self.command.open("a") as file:
             file.write(shlex.join(argv) + "\n")
 
-    def write_status(self, state: str, **details: Any) -> None:
-        """Replace the status; `state` is running, completed, failed or interrupted."""
+    def write_status(self, state: RunState, **details: Any) -> None:
+        """Replace the status; `state` is one of `RECORDED`."""
         write_json(self.status, {"state": state, **details})
 
     def read_status(self) -> dict[str, Any]:
         """Return the status, or `{"state": "absent"}` where the run never started; raises ConfigError."""
-        status = read_json(self.status) if self.status.is_file() else {"state": "absent"}
-        if not isinstance(status.get("state"), str):
-            raise ConfigError(f"{self.status} is not the status of a run: it has no state")
-        return status
+        if not self.status.is_file():
+            return {"state": RunState.ABSENT}
+        status = read_json(self.status)
+        state = recorded_state(status.get("state"))
+        if state is None:
+            raise ConfigError(f"{self.status} is not the status of a run: it names no state that a run can have")
+        return status | {"state": state}
 
     def read_results(self) -> dict[str, Any]:
         """Return the results of a run that ended; a ConfigError says that the file holds something else."""

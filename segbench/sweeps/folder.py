@@ -11,6 +11,7 @@ from typing import Any
 
 from segbench.core.errors import ConfigError
 from segbench.core.files import write_json
+from segbench.core.states import RunState
 from segbench.runs.folder import RunFolder, read_json
 from segbench.runs.metrics_log import read_metrics
 from segbench.sweeps.plan import Job
@@ -21,12 +22,12 @@ MANIFEST = "sweep.json"
 
 @dataclass(frozen=True)
 class JobState:
-    """Where a job stands: queued, running, completed, failed, interrupted or pruned.
+    """Where a job stands.
 
     score: the monitored score of its best epoch so far. results: the content of results.json of a completed one.
     """
 
-    state: str
+    state: RunState
     error: str = ""
     epoch: int | None = None
     score: float = math.nan
@@ -108,14 +109,14 @@ class SweepFolder:
         run = self.run(job)
         try:
             if self._failure(job).is_file():
-                return JobState("failed", str(read_json(self._failure(job)).get("error", "")), *_progress(run))
+                return JobState(RunState.FAILED, str(read_json(self._failure(job)).get("error", "")), *_progress(run))
             if not run.exists():
-                return JobState("queued")
+                return JobState(RunState.QUEUED)
             status = run.read_status()
-            results = run.read_results() if status["state"] == "completed" and run.results.is_file() else None
-            return JobState(str(status["state"]), str(status.get("error", "")), *_progress(run), results)
+            results = run.read_results() if status["state"] is RunState.COMPLETED and run.results.is_file() else None
+            return JobState(status["state"], str(status.get("error", "")), *_progress(run), results)
         except (ConfigError, OSError) as error:
-            return JobState("failed", str(error))
+            return JobState(RunState.FAILED, str(error))
 
 
 def is_sweep(path: Path) -> bool:

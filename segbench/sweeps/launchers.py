@@ -12,10 +12,11 @@ from typing import Any
 from uuid import uuid4
 
 from segbench.core.errors import ConfigError, Interrupted, nearest
+from segbench.core.states import RunState
 from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job
 
-Outcomes = Iterator[tuple[Job, str]]
+Outcomes = Iterator[tuple[Job, RunState]]
 POLL = 0.5
 """Seconds between two looks at what a queue has done."""
 
@@ -58,7 +59,7 @@ def _local(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed:
         yield job, run_job(folder, job, typed)
 
 
-def _in_turn(folder: str, job: Job, typed: Sequence[str], gpus: int | None) -> tuple[Job, str]:
+def _in_turn(folder: str, job: Job, typed: Sequence[str], gpus: int | None) -> tuple[Job, RunState]:
     """Run a job in a process that runs several, on the GPU that is its share."""
     from segbench.sweeps.work import run_job
 
@@ -67,7 +68,7 @@ def _in_turn(folder: str, job: Job, typed: Sequence[str], gpus: int | None) -> t
     try:
         return job, run_job(folder, job, typed)
     except Interrupted:
-        return job, "interrupted"
+        return job, RunState.INTERRUPTED
 
 
 def _place() -> int:
@@ -100,7 +101,7 @@ def _submitit(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typ
             ready = [pair for pair in waiting if pair[1].done()]
             for job, handle in ready:
                 error = handle.exception()
-                yield (job, "failed" if error is not None else handle.result()[1])
+                yield job, RunState.FAILED if error is not None else handle.result()[1]
             waiting = [pair for pair in waiting if pair not in ready]
             time.sleep(POLL if waiting else 0)
     except BaseException:
@@ -124,7 +125,7 @@ def _ray(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed: S
             try:
                 yield job, ray.get(ready)[1]
             except ray.exceptions.RayError:
-                yield job, "failed"
+                yield job, RunState.FAILED
     finally:
         if ours:
             ray.shutdown()

@@ -12,13 +12,20 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from segbench.core.states import RunState
 from segbench.core.text import harmless
 from segbench.sweeps.folder import JobState, SweepFolder
 from segbench.sweeps.plan import Job
 
-STYLES = {"completed": "green", "failed": "red", "interrupted": "yellow", "running": "bold", "pruned": "dim",
-          "queued": "dim"}  # fmt: skip
-ORDER = ("running", "failed", "interrupted", "completed", "pruned", "queued")
+STYLES = {
+    RunState.RUNNING: "bold",
+    RunState.FAILED: "red",
+    RunState.INTERRUPTED: "yellow",
+    RunState.COMPLETED: "green",
+    RunState.PRUNED: "dim",
+    RunState.QUEUED: "dim",
+}
+"""The states of jobs and how they are shown, in the order of the table."""
 
 
 class Overview:
@@ -54,12 +61,12 @@ class Overview:
     def _state(self, job: Job) -> JobState:
         if job.name not in self._settled:
             state = self.sweep.state(job)
-            if state.state not in ("completed", "pruned"):
+            if not state.state.is_settled:
                 return state
             self._settled[job.name] = state
         return self._settled[job.name]
 
-    def finished(self, job: Job, state: str) -> None:
+    def finished(self, job: Job, state: RunState) -> None:
         """Say what became of a job."""
         now, number = self.sweep.state(job), list(self.jobs).index(job) + 1
         parts = [f"job {number}/{len(self.jobs)}", job.name, state]
@@ -75,25 +82,22 @@ def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = No
     counts = Counter(state.state for state in states)
     scores = [state.score for state in states if state.score == state.score]
     best = f", best {abs(max(scores)):.4f}" if scores else ""
-    title = ", ".join(f"{counts[name]} {name}" for name in ORDER if counts[name]) + best
+    title = ", ".join(f"{counts[name]} {name}" for name in STYLES if counts[name]) + best
     view = Table(title=Text(title), title_justify="left", box=None, padding=(0, 1))
     for head in ("job", "state", "epoch", "best val", ""):
         view.add_column(head, overflow="ellipsis", no_wrap=True)
-    order = sorted(zip(jobs, states, strict=True), key=lambda pair: ORDER.index(_known(pair[1].state)))
+    places = list(STYLES)
+    order = sorted(zip(jobs, states, strict=True), key=lambda pair: places.index(pair[1].state))
     shown = order if rows is None else order[: max(1, rows)]
     for job, state in shown:
         top = bool(scores) and state.score == max(scores)
         view.add_row(
-            Text(job.name), Text(state.state, STYLES.get(state.state, "")), str(state.epoch or ""),
+            Text(job.name), Text(state.state, STYLES[state.state]), str(state.epoch or ""),
             Text(_score(state), "bold" if top else ""), Text(harmless(state.error, " ")),
         )  # fmt: skip
     if len(shown) < len(order):
         view.add_row(Text(f"and {len(order) - len(shown)} more", "dim"))
     return view
-
-
-def _known(state: str) -> str:
-    return state if state in ORDER else "failed"
 
 
 def _score(state: JobState) -> str:

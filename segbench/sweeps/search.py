@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from segbench.config.compose import parse, swept_values
 from segbench.core.errors import ConfigError, Pruned
 from segbench.core.rng import key64
+from segbench.core.states import RunState
 from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job, make_job
 from segbench.sweeps.work import run_job
@@ -81,7 +82,9 @@ class Search:
             return self.optuna.pruners.NopPruner()
         return self.optuna.pruners.MedianPruner(n_startup_trials=self.settings["startup"])
 
-    def run(self, jobs: list[Job], note: Callable[[list[Job]], None], finished: Callable[[Job, str], None]) -> None:
+    def run(
+        self, jobs: list[Job], note: Callable[[list[Job]], None], finished: Callable[[Job, RunState], None]
+    ) -> None:
         """Run the trials that are left.
 
         Args:
@@ -128,9 +131,9 @@ class Search:
 
         return watch
 
-    def _tell(self, study: Any, trial: Any, job: Job, state: str) -> None:
+    def _tell(self, study: Any, trial: Any, job: Job, state: RunState) -> None:
         states = self.optuna.trial.TrialState
-        if state == "completed":
+        if state is RunState.COMPLETED:
             study.tell(trial.number, self.sweep.state(job).score)
         else:
-            study.tell(trial.number, state=states.PRUNED if state == "pruned" else states.FAIL)
+            study.tell(trial.number, state=states.PRUNED if state is RunState.PRUNED else states.FAIL)

@@ -14,6 +14,7 @@ from rich.console import Console
 from segbench.config.compose import compose_config
 from segbench.config.quoting import rendered
 from segbench.core.errors import Interrupted, InUseError, Pruned, SegbenchError
+from segbench.core.states import RunState
 from segbench.runs.folder import RunFolder
 from segbench.runs.lock import locked
 from segbench.sweeps.folder import SweepFolder
@@ -24,7 +25,9 @@ _shared: dict[str, Any] = {}
 """The data of the last job of this process, by its settings: the next job mostly has the same."""
 
 
-def run_job(folder: str, job: Job, typed: Sequence[str] = (), watch: Callable[[int, float], None] | None = None) -> str:
+def run_job(
+    folder: str, job: Job, typed: Sequence[str] = (), watch: Callable[[int, float], None] | None = None
+) -> RunState:
     """Run a job of the sweep in `folder` to its end and return its state; a failure is written down there.
 
     Args:
@@ -40,7 +43,7 @@ def run_job(folder: str, job: Job, typed: Sequence[str] = (), watch: Callable[[i
     sweep = SweepFolder(Path(folder))
     sweep.check_inside(job)
     state = sweep.state(job).state
-    if state in ("completed", "pruned"):
+    if state.is_settled:
         return state
     sweep.forget_failure(job)
     try:
@@ -49,17 +52,17 @@ def run_job(folder: str, job: Job, typed: Sequence[str] = (), watch: Callable[[i
     except Interrupted:
         raise
     except InUseError:
-        return "running"  # elsewhere, such as a SLURM job that has outlived the sweep that started it
+        return RunState.RUNNING  # elsewhere, such as a SLURM job that has outlived the sweep that started it
     except Pruned:
-        return "pruned"
+        return RunState.PRUNED
     except SegbenchError as error:
         sweep.write_failure(job, str(error), error.exit_code)
-        return "failed"
+        return RunState.FAILED
     except Exception as error:
         sweep.write_failure(job, f"{type(error).__name__}: {' '.join(str(error).split())}", 1)
         (sweep.path / "failures" / f"{job.name}.txt").write_text(traceback.format_exc())
-        return "failed"
-    return "completed"
+        return RunState.FAILED
+    return RunState.COMPLETED
 
 
 def _start_over(run: RunFolder) -> None:

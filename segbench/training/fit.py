@@ -18,6 +18,7 @@ from rich.console import Console
 from segbench.config.instantiate import build
 from segbench.core.errors import Interrupted, NonFiniteError, Pruned
 from segbench.core.files import write_json
+from segbench.core.states import RunState
 from segbench.core.text import duration
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.law import check_law
@@ -103,21 +104,21 @@ def train(
 @contextmanager
 def _true_status(run: RunFolder) -> Iterator[None]:
     """Keep status.json true whatever happens inside; where it cannot be written any more, the error itself is told."""
-    run.write_status("running", started=time.time(), process=os.getpid(), machine=platform.node())
+    run.write_status(RunState.RUNNING, started=time.time(), process=os.getpid(), machine=platform.node())
     try:
         yield
     except (Interrupted, KeyboardInterrupt) as error:
         with suppress(OSError):
-            run.write_status("interrupted", error=str(error))
+            run.write_status(RunState.INTERRUPTED, error=str(error))
         raise
     except Pruned as error:
-        run.write_status("pruned", error=str(error))
+        run.write_status(RunState.PRUNED, error=str(error))
         raise
     except BaseException as error:
         with suppress(OSError):
-            run.write_status("failed", error=f"{type(error).__name__}: {error}")
+            run.write_status(RunState.FAILED, error=f"{type(error).__name__}: {error}")
         raise
-    run.write_status("completed", finished=time.time())
+    run.write_status(RunState.COMPLETED, finished=time.time())
 
 
 class _Run:

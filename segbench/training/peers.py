@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from segbench.core.errors import ConfigError, DataError, SegbenchError
+from segbench.core.states import RunState
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS
 from segbench.runs.folder import RunFolder
@@ -110,7 +111,7 @@ class Peers:
                 if process.poll() and not self._over.wait(GRACE):
                     error = self._error(rank, process.returncode)
                     with suppress(OSError):
-                        self.run.write_status("failed", error=str(error))
+                        self.run.write_status(RunState.FAILED, error=str(error))
                     os.write(2, f"segbench: {error}\n".encode())
                     for other in self._processes:
                         other.kill()

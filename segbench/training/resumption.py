@@ -15,6 +15,7 @@ from segbench.config.same import differing_settings
 from segbench.config.saved import read_saved_config
 from segbench.core.errors import ConfigError
 from segbench.core.files import write_json
+from segbench.core.states import RunState
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.runs.folder import RunFolder, read_json
 from segbench.training.conditions import differences, other_data
@@ -106,7 +107,7 @@ def pin_threads(run: RunFolder, settings: TrainerSettings) -> None:
 
 def finished_results(run: RunFolder, settings: TrainerSettings, data: SegmentationData) -> dict[str, Any] | None:
     """Return the results of a run that has nothing left to do, else None."""
-    if run.read_status().get("state") != "completed" or not run.results.is_file():
+    if run.read_status()["state"] != RunState.COMPLETED or not run.results.is_file():
         return None
     results = run.read_results()
     waited, steps = results.get("validations_since_best"), results.get("steps")

@@ -100,13 +100,14 @@ def test_a_metric_that_was_not_measured_comes_last(tmp_path):
 
 def test_states_are_shown_as_they_are(tmp_path):
     write_run(tmp_path / "sweeps" / "s" / "000_x", loss="a")
-    for state in ("running", "interrupted"):
+    for state in ("running", "interrupted", "pruned"):
         write_run(tmp_path / state, state=state, loss="b")
     write_run(tmp_path / "failed", state="failed", error="ValueError: no", loss="c")
     found = compare_runs([tmp_path])
     assert [run.name for group in found.groups for run in group.runs] == ["sweeps/s/000_x"]
     assert [(r.name, r.state, r.error) for r in found.others] == [
-        ("failed", "failed", "ValueError: no"), ("interrupted", "interrupted", ""), ("running", "running", "")
+        ("failed", "failed", "ValueError: no"), ("interrupted", "interrupted", ""), ("pruned", "pruned", ""),
+        ("running", "running", "")
     ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from segbench.report.html.tables import groups_table, runs_table
 from segbench.report.html.whiskers import WIDTH
 
 SYMBOLS = {"better": "▲", "worse": "▼", "not distinguishable": "≈", "not comparable": "✕", "completed": "●",
-           "running": "◐", "interrupted": "■", "failed": "✕", "broken": "⚠", "repeat": "○"}  # fmt: skip
+           "running": "◐", "interrupted": "■", "pruned": "✂", "failed": "✕", "broken": "⚠", "repeat": "○"}  # fmt: skip
 """Said beside the colour, for those who do not see it."""
 FIRST_VERDICTS = 5
 """Sentences that are seen at once; the others unfold."""
