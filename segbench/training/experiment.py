@@ -21,6 +21,7 @@ from segbench.losses.weighted_sum import WeightedSum
 from segbench.models.base import Network
 from segbench.models.external import as_network
 from segbench.training.module import MakeOptimizer, SegmentationModule
+from segbench.training.rehearsal import check_output, check_training
 from segbench.training.resolution import Resolution
 from segbench.training.schedules import Schedule
 
@@ -47,6 +48,11 @@ class Experiment:
     def std(self) -> Sequence[float]:
         """Standard deviation likewise."""
         return getattr(self.network, "std", None) or self.data.std
+
+    def check_training(self, devices: int) -> None:
+        """Raise a ConfigError if the network cannot be trained on batches of this size, shared by so many devices."""
+        sizes = [self.data.size] if self.resolution is None else self.resolution.of_phases()
+        check_training(self.network, _channels(self.config), sizes, max(1, self.data.batch_size // devices))
 
     def read_data(self) -> None:
         """Read and check the data, and tell the loss what it wants to know about it; raises DataError."""
@@ -95,6 +101,7 @@ def build_experiment(config: Mapping[str, Any], shared: dict[str, SegmentationDa
     resolution = None if config["resolution"] is None else Resolution(_sides(config["resolution"]), data.size)
     if isinstance(network, Network):
         network.check_size(*(data.size if resolution is None else resolution.smallest()))
+    check_output(network, _channels(config), sizes, data.size)
     make_optimizer = _optimizer(config["optimizer"], plugins)
     schedule = build(config["scheduler"], plugins=plugins, where="scheduler")
     return Experiment(config, data, network, loss, make_optimizer, schedule, resolution, shared)
@@ -129,6 +136,10 @@ def _loss(config: Mapping[str, Any], plugins: list[str]) -> Loss:
     if not 0 < config["depth_weight"] < float("inf"):
         raise ConfigError(f"depth_weight must be a number above 0, got {config['depth_weight']}; else use task=mask")
     return WeightedSum(parts, {"mask": 1.0, "depth": config["depth_weight"]})
+
+
+def _channels(config: Mapping[str, Any]) -> int:
+    return 3 * len(input_names(config["inputs"]))
 
 
 def _ignoring(node: Any, plugins: list[str], where: str) -> Any:

@@ -70,6 +70,7 @@ def train(
     if settings.device == "cuda":
         torch.cuda.reset_peak_memory_stats()  # else it would be that of all jobs of a sweep so far
     experiment = build_experiment(without_pretrained(config) if run.exists() else config, shared)
+    experiment.check_training(settings.devices)
     loggers = [build(node, plugins=config["plugins"], where=f"logger.{name}", save_dir=str(run.path))
                for name, node in (config["logger"] or {}).items()]  # fmt: skip
     run.path.mkdir(parents=True, exist_ok=True)

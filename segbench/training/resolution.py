@@ -38,7 +38,11 @@ class Resolution:
 
     def smallest(self) -> tuple[int, int]:
         """Return the smallest height and width that a network meets."""
-        return min((self.of_epoch(phase, len(self.sides)) for phase in range(len(self.sides))), key=min)
+        return min(self.of_phases(), key=min)
+
+    def of_phases(self) -> list[tuple[int, int]]:
+        """Return height and width of training images in each phase."""
+        return [self.of_epoch(phase, len(self.sides)) for phase in range(len(self.sides))]
 
     def shrink(self, batch: dict[str, Tensor], epoch: int, epochs: int) -> dict[str, Tensor]:
         """Return the batch at the size of its epoch: pictures averaged over areas, masks and depth by nearest pixel."""

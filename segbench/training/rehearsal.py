@@ -1,0 +1,104 @@
+"""Whether a network works on what it will be given, found by passing it nothing: before data is read or a folder made.
+
+The passes are made on copies whose weights are on torch's meta device, where shapes are worked out but nothing is
+computed. What fails there is tried again on the CPU, since not everything that works there is known to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from segbench.core.errors import ConfigError
+from segbench.models.external import External
+
+Size = tuple[int, int]
+
+
+def check_output(network: nn.Module, channels: int, heads: Mapping[str, int], size: Size) -> None:
+    """Raise a ConfigError if a network does not give what a task needs for a picture.
+
+    Args:
+        network: The network, which is left as it is.
+        channels: Channels of a picture.
+        heads: Channels of each prediction.
+        size: Height and width of a picture.
+    """
+    try:
+        found = _passed(network, (1, channels, *size), training=False)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"model ({_name(network)}) does not work on pictures of {_words(size)}: {_why(error)}"
+        ) from error
+    for head, count in heads.items():
+        output = found.get(head) if isinstance(found, Mapping) else None
+        shape = list(output.shape) if isinstance(output, Tensor) else "nothing"
+        wanted = [1, count, *size]
+        if shape != wanted:
+            raise ConfigError(
+                f"model ({_name(network)}) gives {shape} for the head '{head}', which must be {wanted} for a picture"
+                f" {[1, channels, *size]}"
+            )
+
+
+def check_training(network: nn.Module, channels: int, sizes: Sequence[Size], batch: int) -> None:
+    """Raise a ConfigError if a network cannot be trained on such batches, as batch normalisation cannot on one value.
+
+    Args:
+        network: The network, which is left as it is.
+        channels: Channels of a picture.
+        sizes: Heights and widths of the pictures that it is trained on.
+        batch: Pictures in a batch of one device.
+    """
+    for size in sizes:
+        try:
+            _passed(network, (min(batch, 2), channels, *size), training=True)
+        except Exception as error:
+            enough = batch == 1 and _works(network, (2, channels, *size))
+            remedy = (
+                "give data.batch_size=2 or more for each device, or larger pictures"
+                if enough
+                else "give larger pictures"
+            )
+            raise ConfigError(
+                f"model ({_name(network)}) cannot be trained on batches of {batch} with pictures of {_words(size)}"
+                f" ({_why(error)}); {remedy}"
+            ) from error
+
+
+def _works(network: nn.Module, shape: tuple[int, ...]) -> bool:
+    try:
+        _passed(network, shape, training=True)
+    except Exception:
+        return False
+    return True
+
+
+def _passed(network: nn.Module, shape: tuple[int, ...], *, training: bool) -> object:
+    """Return what a copy of the network gives for zeros."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            return _copy(network, training).to("meta")(torch.zeros(shape, device="meta"))
+        except Exception:
+            return _copy(network, training)(torch.zeros(shape))
+
+
+def _copy(network: nn.Module, training: bool) -> nn.Module:
+    return deepcopy(network).train(training)
+
+
+def _name(network: nn.Module) -> str:
+    return type(network.module if isinstance(network, External) else network).__name__
+
+
+def _words(size: Size) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _why(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
