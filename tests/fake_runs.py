@@ -59,12 +59,17 @@ def write_run(
     state: str = "completed",
     lr: str = "0.001",
     score: float | None = 0.5,
+    val: float | None = None,
     counts: np.ndarray | None = None,
     fingerprint: str = "aaaa",
     metrics: Mapping[str, float | None] = {},
     costs: Mapping[str, float] = {},
     classes: Sequence[str] = CLASSES,
     index: Sequence[int] | None = None,
+    units: Mapping[str, Sequence[str]] = {},
+    val_counts: np.ndarray | None = None,
+    images: Mapping[str, int] = {},
+    baselines: Mapping[str, object] = {},
     finished: float = 1.0,
     error: str | None = None,
     width: int = 32,
@@ -75,6 +80,7 @@ def write_run(
     Args:
         path: The folder.
         score: `test/mean_iou`; taken from `counts` where those are given.
+        val: `val/mean_iou`; by default the score.
         counts: int `[N, 3, C]`, true positives, false positives, false negatives: the rows of test_images.csv.
         options: Chosen options by group, such as `loss="focal"`.
     """
@@ -87,26 +93,44 @@ def write_run(
     status = {"state": state} | ({"finished": finished} if state == "completed" else {})
     (path / "status.json").write_text(json.dumps(status | ({"error": error} if error else {})))
     if counts is not None:
-        write_images(path / "test_images.csv", counts, classes, index)
+        write_images(path / "test_images.csv", counts, classes, index, units)
         score = mean_iou(counts.sum(axis=0))
+    if val_counts is not None:
+        write_images(path / "val_images.csv", val_counts, classes)
+        val = mean_iou(val_counts.sum(axis=0))
     if state == "completed":
-        values = ({"test/mean_iou": score} if score is not None else {}) | dict(metrics)
+        val = score if val is None else val
+        values = {"test/mean_iou": score, "val/mean_iou": val} if score is not None else {}
+        values |= metrics
         known = {"parameters": 1000, "flops_per_image": 2e6, "images_per_second": 50.0, "peak_memory_bytes": 10**9,
                  "seconds": 60.0, **costs}  # fmt: skip
         results = {
             "metrics": {name: {"best": value, "last": value, "best_epoch": 3} for name, value in values.items()},
             "classes": list(classes), "data_fingerprint": {"train": "t", "val": "v", "test": fingerprint}, **known,
+            "images": dict(images), "baselines": dict(baselines),
         }  # fmt: skip
         (path / "results.json").write_text(json.dumps(results))
     return path
 
 
-def write_images(path: Path, counts: np.ndarray, classes: Sequence[str], index: Sequence[int] | None = None) -> None:
-    """Write the table of images in the words of a run."""
-    heads = ["index", "mean_iou", *(f"{kind}/{name}" for name in classes for kind in ("tp", "fp", "fn"))]
+def write_images(
+    path: Path,
+    counts: np.ndarray,
+    classes: Sequence[str],
+    index: Sequence[int] | None = None,
+    units: Mapping[str, Sequence[str]] = {},
+) -> None:
+    """Write the table of images in the words of a run; `units` names the unit of each image, by factor."""
+    heads = [
+        "index",
+        *(f"unit/{name}" for name in units),
+        "mean_iou",
+        *(f"{kind}/{name}" for name in classes for kind in ("tp", "fp", "fn")),
+    ]
     lines = [",".join(heads)]
-    for number, row in zip(index or range(len(counts)), counts, strict=True):
-        lines.append(",".join(map(str, [number, 0.5, *row.T.ravel().tolist()])))
+    for place, (number, row) in enumerate(zip(index or range(len(counts)), counts, strict=True)):
+        known = [labels[place] for labels in units.values()]
+        lines.append(",".join(map(str, [number, *known, 0.5, *row.T.ravel().tolist()])))
     path.write_text("\n".join(lines) + "\n")
 
 

@@ -4,33 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from segbench.compare.family import families
 from segbench.compare.filters import filter_runs
-from segbench.compare.groups import Group, check_by, choose_metric, group_runs
+from segbench.compare.groups import Group, Measure, check_by, choose_measure, group_runs
 from segbench.compare.runs import Run, find_runs, read_run
+from segbench.compare.selection import picked_luck
 from segbench.compare.settings import differing
-from segbench.compare.verdict import MAX_VERDICTS, REFUSED, Verdict, judge
+from segbench.compare.verdict import Answer, Verdict, judge
 from segbench.core.errors import ConfigError, nearest
 from segbench.runs.folder import RunFolder
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Comparison:
-    """The result.
+    """The result."""
 
-    metric: what the groups are ordered by. columns: the settings that tell them apart. groups: best first, those of the
-    same data together. others: runs without final numbers: running, failed, interrupted, broken. verdicts: of pairs of
-    groups. notes: sentences that a reader of the numbers should know. runs: all of them.
-    """
-
-    metric: str
+    measure: Measure
+    """What is reported, and what groups are chosen and ordered by."""
     columns: list[str]
+    """The settings that tell the groups apart."""
     groups: list[Group]
+    """Best first by the score that is chosen by, those of the same data together."""
     others: list[Run]
+    """Runs without final numbers: running, failed, interrupted, pruned, broken."""
     verdicts: list[Verdict]
+    """Of each group against the chosen one of its data, or the baseline."""
+    answers: list[Answer]
+    """What each data set's comparison comes to."""
     notes: list[str]
+    """Sentences that a reader of the numbers should know."""
     runs: list[Run]
+    """All of them."""
+
+    @property
+    def metric(self) -> str:
+        """The reported metric, such as `test/mean_iou`."""
+        return self.measure.metric
+
+    def verdict_of(self, group: Group) -> Verdict | None:
+        """Return the verdict on a group, None for the chosen one and where there is none."""
+        return self._verdicts.get(group)
+
+    @cached_property
+    def _verdicts(self) -> dict[Group, Verdict]:
+        return {verdict.first: verdict for verdict in self.verdicts}
 
     @property
     def data_labels(self) -> dict[str | None, str]:
@@ -53,8 +73,10 @@ def compare_runs(
     Args:
         folders: Run folders, or folders with runs below.
         by: Settings to group by; by default everything but the seed.
-        metric: Such as `val/mean_iou`; by default test mean IoU, or the depth's RMSE where there is none.
-        baseline: Path or name of a run; every group is judged against its group. By default the best against the next.
+        metric: Such as `val/mean_iou`; by default test mean IoU, or the depth's RMSE where there is none. Settings are
+            chosen by the same score of val.
+        baseline: Path or name of a run; every group is judged against its group. By default against the one
+            that is chosen by val.
         filters: Conditions on the runs; see `filters.parse_filters`.
         hidden: Also take the runs that `segbench hide` left out.
 
@@ -67,16 +89,16 @@ def compare_runs(
     if chosen is not None and chosen not in runs:
         runs.append(chosen)
     check_by(runs, by)
-    metric = choose_metric(runs, metric)
+    measure = choose_measure(runs, metric)
     columns = list(by) or differing([run.settings for run in runs if run.settings])
-    groups = group_runs(runs, metric, columns, by)
+    groups = group_runs(runs, measure, columns, by)
     reference = next((g for g in groups if chosen in g.runs or chosen in g.repeats), None)
     if reference is not None:
         reference.baseline = True
-    verdicts = judge(groups, metric, reference)
+    verdicts, answers = judge(groups, measure, by, reference)
     others = [run for run in runs if not run.counts]
-    notes = [*_notes(groups, verdicts, metric, by), *_left_out(found, runs)]
-    return Comparison(metric, columns, groups, others, verdicts, notes, runs)
+    notes = [*_notes(groups, measure, by=by, asked=metric is not None), *_left_out(found, runs)]
+    return Comparison(measure, columns, groups, others, verdicts, answers, notes, runs)
 
 
 def _visible(found: Sequence[Run], hidden: bool) -> list[Run]:
@@ -116,15 +138,21 @@ def _near_run(wanted: str, runs: Sequence[Run]) -> str:
     return hint if len(names) <= 10 or "did you mean" in hint else f"; give a path, or a name such as {names[0]}"
 
 
-def _notes(groups: Sequence[Group], verdicts: Sequence[Verdict], metric: str, by: Sequence[str]) -> list[str]:
+def _notes(groups: Sequence[Group], measure: Measure, *, by: Sequence[str], asked: bool) -> list[str]:
     notes = []
-    split = metric.partition("/")[0]
+    if measure.chosen_by == measure.metric and measure.split == "test":
+        notes.append(
+            f"no run has a score of val: the best is named by {measure.metric} itself, which flatters it; the words"
+            " allow for that"
+        )
+    elif asked and measure.split == "test":
+        notes += [_chosen_on_test(same, measure) for same in families(groups) if len(same) > 1]
     known = {group.data for group in groups if group.summary.n}
     if len(known) > 1 or None in known:
         count = len(known - {None})
         notes.append(
-            f"numbers of different {split} data stand side by side ({count} known by fingerprint, see column data):"
-            " they are ranked and judged only within the same data"
+            f"numbers of different {measure.split} data stand side by side ({count} known by fingerprint, see column"
+            " data): they are ranked and judged only within the same data"
         )
     repeats = sum(len(group.repeats) for group in groups)
     if repeats:
@@ -133,20 +161,31 @@ def _notes(groups: Sequence[Group], verdicts: Sequence[Verdict], metric: str, by
     hidden = [name for name in mixed if name not in by and _varies(groups, name)]
     if hidden:
         notes.append(f"groups join runs that differ in more than the seed: {', '.join(hidden)}")
-    if not any(group.baseline for group in groups) and any(_unjudged(groups, group) for group in groups if group.best):
-        notes.append(f"only the next {MAX_VERDICTS} are judged against the best; --baseline judges all against one run")
-    judged = sum(verdict.word != REFUSED for verdict in verdicts)
-    if judged > 1:
-        notes.append(f"each interval holds for itself: of {judged} at 95 %, about {judged / 20:.1g} miss by chance")
+    for group in groups:
+        if group.lost:
+            lost = " and ".join(f"{count} {state}" for state, count in sorted(group.lost.items()))
+            notes.append(f"{group.label} also has {lost} run{'s' * (sum(group.lost.values()) != 1)} without numbers")
+    skipped = [run for group in groups for run in group.runs if run.skipped_steps]
+    if skipped:
+        names = ", ".join(f"{run.name} ({run.skipped_steps})" for run in skipped[:5])
+        notes.append(f"steps of training were skipped for a loss or gradient that is no number: {names}")
     return notes
+
+
+def _chosen_on_test(same: Sequence[Group], measure: Measure) -> str:
+    """Say what it would mean to choose by the test."""
+    means = [measure.sign * group.summary.mean for group in same if group.summary.mean is not None]
+    best = same[means.index(max(means))]
+    luck = picked_luck([len(group.runs) for group in same], [group.summary for group in same])
+    size = f", by {luck:.4f} on average for its seeds alone where settings are equal" if luck else ""
+    return (
+        f"settings are chosen by {measure.chosen_by}; choosing by {measure.metric} would name {best.label} and report"
+        f" {best.summary.mean:.4f}, a score that is flattered by the choice{size}"
+    )
 
 
 def _varies(groups: Sequence[Group], name: str) -> bool:
     return any(len({run.settings.get(name) for run in group.runs}) > 1 for group in groups)
-
-
-def _unjudged(groups: Sequence[Group], best: Group) -> bool:
-    return sum(group.data == best.data and group.summary.mean is not None for group in groups) > 1 + MAX_VERDICTS
 
 
 def _letters(number: int) -> str:

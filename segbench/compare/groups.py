@@ -1,4 +1,4 @@
-"""Runs that differ only in their seed, taken together."""
+"""Runs that differ only in their seed, taken together, and ordered by the score that they are chosen by."""
 
 from __future__ import annotations
 
@@ -9,33 +9,67 @@ from segbench.compare.filters import known_names
 from segbench.compare.intervals import Summary, summarize
 from segbench.compare.pareto import pareto_front
 from segbench.compare.runs import COSTS, Run
-from segbench.compare.settings import LABELS
+from segbench.compare.settings import LABELS, REPLICATIONS
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.states import RunState
 
 LOWER = ("depth/rmse", "depth/mae", "depth/abs_rel", "loss")
 FRONTS = ("parameters", "flops_per_image", "seconds")
 """Costs that the Pareto front is drawn against."""
 
+Identity = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The score that is reported, and the one that settings are chosen by."""
+
+    metric: str
+    """Such as `test/mean_iou`."""
+    chosen_by: str
+    """Such as `val/mean_iou`; the same as `metric` where that is of val, or where no run has a score of val."""
+
+    @property
+    def split(self) -> str:
+        """The split that is reported."""
+        return self.metric.partition("/")[0]
+
+    @property
+    def sign(self) -> int:
+        """-1 where small scores are good."""
+        return -1 if lower_is_better(self.metric) else 1
+
 
 @dataclass(eq=False)
 class Group:
-    """Completed runs of the same settings but for the seed, or of the same values of `--by`.
-
-    settings: the shown settings, "" where there is none. runs: those that count, best first, then those without the
-    metric. repeats: runs that repeat settings and seed of a newer one, which are left out. summary: of the metric.
-    costs: means over the runs. data: fingerprint of the metric's split, None where unknown or mixed. best, baseline:
-    whether it is; best among the groups of the same data. fronts: the costs in whose Pareto front it is, likewise.
-    """
+    """Completed runs of the same settings but for the seed, or of the same values of `--by`."""
 
     settings: dict[str, str]
+    """The shown settings, "" where there is none."""
     runs: list[Run]
+    """Those that count, best first by the score that is chosen by, then those without it."""
     repeats: list[Run]
+    """Runs that repeat settings and seed of a newer one, which are left out."""
     summary: Summary
+    """Of the reported metric."""
+    chosen: Summary
+    """Of the metric that is chosen by."""
     costs: dict[str, float]
+    """Means over the runs."""
     data: str | None
+    """Fingerprint of the metric's split (several, joined by `+`, where runs are draws of the data), None if unknown."""
+    same_data: bool
+    """Whether it was chosen by the very images that it is reported on: val is the test."""
+    images: str
+    """The number of images behind the score: `400`, `380 to 400`, or "" where unknown."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Runs of these settings that gave no numbers, by state: failed, pruned."""
     best: bool = False
+    """Whether it is the chosen one among the groups of the same data."""
     baseline: bool = False
+    """Whether the others are judged against it."""
     fronts: list[str] = field(default_factory=list)
+    """Costs in whose Pareto front it is, among the groups of the same data."""
 
     @property
     def label(self) -> str:
@@ -49,46 +83,65 @@ def lower_is_better(metric: str) -> bool:
     return metric.partition("/")[2] in LOWER
 
 
-def choose_metric(runs: Sequence[Run], wanted: str | None) -> str:
+def choose_measure(runs: Sequence[Run], wanted: str | None) -> Measure:
     """Return the metric to compare by: the wanted one, else test mean IoU, or test RMSE where no run has the former.
+
+    Settings are chosen by the same score of val where there is one.
 
     Raises:
         ConfigError: if runs have metrics, and none has the wanted one.
     """
     names = {name for run in runs for name in run.metrics}
     if wanted is None:
-        return next((name for name in ("test/mean_iou", "test/depth/rmse") if name in names), "test/mean_iou")
-    if names and wanted not in names:
+        known = (name for name in ("test/mean_iou", "test/depth/rmse") if name in names)
+        wanted = next(known, "test/mean_iou")
+    elif names and wanted not in names:
         raise ConfigError(f"--metric: no run has '{wanted}'{nearest(wanted, names)}")
-    return wanted
+    val = f"val/{wanted.partition('/')[2]}"
+    return Measure(wanted, val if val in names else wanted)
 
 
-def group_runs(runs: Sequence[Run], metric: str, shown: Sequence[str], by: Sequence[str] = ()) -> list[Group]:
+def group_runs(runs: Sequence[Run], measure: Measure, shown: Sequence[str], by: Sequence[str] = ()) -> list[Group]:
     """Return the groups of completed runs, best first, groups of the same data together.
 
     Args:
         runs: Any runs; only completed ones are grouped.
-        metric: Such as `test/mean_iou`.
+        measure: What is reported and what is chosen by.
         shown: The settings that `Group.settings` holds.
         by: Group by these settings alone; by default by all but the seed.
     """
-    members: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    members: dict[Identity, list[Run]] = {}
+    lost: dict[Identity, dict[str, int]] = {}
     for run in runs:
+        identity = identify(run, by)
         if run.counts:
-            members.setdefault(_identity(run, by), []).append(run)
-    groups = [_group(found, metric, shown) for found in members.values()]
-    _mark(groups, metric)
-    sign = -1 if lower_is_better(metric) else 1
-    first = {group.data: group.summary.mean for group in groups if group.best}
-    return sorted(groups, key=lambda g: (*_worst_last(first.get(g.data), sign), str(g.data), *_rank(g, sign)))
+            members.setdefault(identity, []).append(run)
+        elif run.state in (RunState.FAILED, RunState.PRUNED):
+            counted = lost.setdefault(identity, {})
+            counted[run.state] = counted.get(run.state, 0) + 1
+    groups = [_group(found, measure, shown) for found in members.values()]
+    for group, identity in zip(groups, members, strict=True):
+        group.lost = lost.get(identity, {})
+    _mark(groups, measure)
+    first = {group.data: group.chosen.mean for group in groups if group.best}
+    return sorted(
+        groups,
+        key=lambda group: (
+            *_worst_last(first.get(group.data), measure.sign),
+            str(group.data),
+            *_worst_last(group.chosen.mean, measure.sign),
+            *_worst_last(group.summary.mean, measure.sign),
+            group.label,
+        ),
+    )
 
 
-def check_by(runs: Sequence[Run], by: Sequence[str]) -> None:
+def check_by(runs: Sequence[Run], by: Sequence[str], option: str = "--by") -> None:
     """Raise ConfigError for a name in `--by` that no run has."""
     names = known_names(runs)
     for name in by:
         if name not in names:
-            raise ConfigError(f"--by: no run has a setting '{name}'{nearest(name, names)}")
+            raise ConfigError(f"{option}: no run has a setting '{name}'{nearest(name, names)}")
 
 
 def setting(run: Run, name: str) -> str:
@@ -96,29 +149,63 @@ def setting(run: Run, name: str) -> str:
     return {"name": run.name, "state": run.state}.get(name) or run.settings.get(name, "")
 
 
-def _identity(run: Run, by: Sequence[str], seed: bool = False) -> tuple[tuple[str, str], ...]:
+def identify(run: Run, by: Sequence[str] = ()) -> Identity:
+    """Return what the runs of a group share: all settings but the seed and the draw of the data, or those of `by`."""
     if by:
         return tuple((name, setting(run, name)) for name in by)
-    without: tuple[str, ...] = LABELS if seed else (*LABELS, "seed")
-    return tuple(sorted((name, value) for name, value in run.settings.items() if name not in without))
+    return _without(run, (*LABELS, *REPLICATIONS))
 
 
-def _group(found: Sequence[Run], metric: str, shown: Sequence[str]) -> Group:
-    newest: dict[tuple[tuple[str, str], ...], Run] = {}
+def _without(run: Run, names: Sequence[str]) -> Identity:
+    return tuple(sorted((name, value) for name, value in run.settings.items() if name not in names))
+
+
+def block_of(run: Run, by: Sequence[str]) -> Identity:
+    """Return what runs of different groups share that are compared one by one: other settings, seed, draw of data."""
+    return _without(run, (*LABELS, *by))
+
+
+def _group(found: Sequence[Run], measure: Measure, shown: Sequence[str]) -> Group:
+    newest: dict[Identity, Run] = {}
     for run in sorted(found, key=lambda run: (run.finished or 0.0, run.path)):
-        newest[_identity(run, (), seed=True)] = run
+        newest[_without(run, LABELS)] = run
     kept = list(newest.values())
-    sign = -1 if lower_is_better(metric) else 1
-    kept.sort(key=lambda run: (*_worst_last(run.metrics.get(metric), sign), run.path))
-    prints = {run.fingerprints.get(metric.partition("/")[0]) for run in kept if metric in run.metrics}
+    kept.sort(key=lambda run: (*_worst_last(run.metrics.get(measure.chosen_by), measure.sign), run.path))
+    scored = [run for run in kept if measure.metric in run.metrics]
     return Group(
         settings={name: setting(kept[0], name) for name in shown},
         runs=kept,
         repeats=[run for run in found if run not in kept],
-        summary=summarize([run.metrics[metric] for run in kept if metric in run.metrics]),
+        summary=summarize([run.metrics[measure.metric] for run in scored]),
+        chosen=summarize([run.metrics[measure.chosen_by] for run in kept if measure.chosen_by in run.metrics]),
         costs=_mean_costs([run.costs for run in kept]),
-        data=prints.pop() if len(prints) == 1 else None,
+        data=_data(scored, measure.split),
+        same_data=any(_same_data(run, measure) for run in scored),
+        images=_images(scored, measure.split),
     )
+
+
+def _data(runs: Sequence[Run], split: str) -> str | None:
+    """Return the fingerprint; several only where the data were drawn several times, each draw with its own."""
+    draws: dict[Identity, set[str | None]] = {}
+    for run in runs:
+        draw = tuple((name, run.settings.get(name, "")) for name in REPLICATIONS if name != "seed")
+        draws.setdefault(draw, set()).add(run.fingerprints.get(split))
+    prints = {one for found in draws.values() for one in found}
+    if None in prints or not prints or any(len(found) > 1 for found in draws.values()):
+        return None
+    return "+".join(sorted(one for one in prints if one))
+
+
+def _same_data(run: Run, measure: Measure) -> bool:
+    """Whether a run was chosen by the images that it is reported on, in the test's name."""
+    prints = run.fingerprints
+    return measure.split == "test" and prints.get("test") is not None and prints.get("test") == prints.get("val")
+
+
+def _images(runs: Sequence[Run], split: str) -> str:
+    known = sorted({run.images[split] for run in runs if split in run.images})
+    return "" if not known else str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
 
 
 def _mean_costs(costs: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -130,18 +217,14 @@ def _worst_last(value: float | None, sign: int) -> tuple[bool, float]:
     return value is None, 0.0 if value is None else -sign * value
 
 
-def _rank(group: Group, sign: int) -> tuple[bool, float, str]:
-    return *_worst_last(group.summary.mean, sign), group.label
-
-
-def _mark(groups: Sequence[Group], metric: str) -> None:
-    """Mark the best group and the Pareto fronts, among those of the same known data."""
-    sign = -1 if lower_is_better(metric) else 1
+def _mark(groups: Sequence[Group], measure: Measure) -> None:
+    """Mark the chosen group and the Pareto fronts, among those of the same known data."""
     for data in {group.data for group in groups if group.data is not None}:
         same = [group for group in groups if group.data == data and group.summary.mean is not None]
-        quality = [sign * group.summary.mean for group in same if group.summary.mean is not None]
+        quality = [None if group.chosen.mean is None else measure.sign * group.chosen.mean for group in same]
+        known = [value for value in quality if value is not None]
         for group, value in zip(same, quality, strict=True):
-            group.best = value == max(quality)
+            group.best = value is not None and value == max(known)
         for cost in FRONTS:
             front = pareto_front(quality, [group.costs.get(cost) for group in same])
             for group, on_it in zip(same, front, strict=True):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 
 import numpy as np
 
-from segbench.compare.bootstrap import Score
 from segbench.compare.files import Unusable, read_text
+from segbench.compare.influence import Score
 from segbench.compare.runs import Run
 from segbench.runs.folder import RunFolder
 
@@ -20,16 +21,21 @@ TOLERANCE = 1e-6
 """How far the table's score may be from that in results.json, as a share of it: depth errors have nine digits."""
 
 
-@dataclass(frozen=True)
-class ImageCounts:
-    """What the images of one run add to its score.
+UNIT = "unit/"
+"""Begins the name of a column that names the unit of each image."""
 
-    index: the images' numbers `[N]`, ascending. counts: `[N, K]`; for masks true positives, false positives and false
-    negatives of the C classes (K = 3 C), for depth the squared error and the known pixels (K = 2).
-    """
+
+@dataclass(frozen=True, eq=False)
+class ImageTable:
+    """What the images of one run add to its score."""
 
     index: np.ndarray
+    """The images' numbers `[N]`, ascending."""
     counts: np.ndarray
+    """`[N, K]`: for masks true positives, false positives and false negatives of the C classes (K = 3 C), for depth the
+    squared error and the known pixels (K = 2)."""
+    units: dict[str, list[str]]
+    """The unit of each image, by factor such as `foreground`; empty where none are known or asked for."""
 
 
 def scorer(metric: str, classes: tuple[str, ...]) -> Score | None:
@@ -72,8 +78,13 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
-def read_counts(run: Run, metric: str) -> ImageCounts:
-    """Return the counts of the images of the metric's split.
+def read_table(run: Run, metric: str, *, units: bool = False) -> ImageTable:
+    """Return the counts of the images of the metric's split, in the order of their numbers.
+
+    Args:
+        run: A completed run.
+        metric: Such as `test/mean_iou`; its split says which table.
+        units: Also read which units the images come from, which is the same for all runs on the same data.
 
     Raises:
         Unusable: if the table is missing, broken, or does not add up to the score in results.json.
@@ -83,25 +94,39 @@ def read_counts(run: Run, metric: str) -> ImageCounts:
     wanted = ["depth/squared_error", "depth/pixels"]
     if not name.startswith("depth/"):
         wanted = [f"{kind}/{label}" for kind in ("tp", "fp", "fn") for label in run.classes]
+    text = read_text(path, MAX_TABLE)
     try:
-        rows = list(csv.reader(read_text(path, MAX_TABLE).splitlines()))
-        places = [rows[0].index(column) for column in ("index", *wanted)]
-        table = np.array([[float(row[place]) for place in places] for row in rows[1:]])
-    except (csv.Error, ValueError, IndexError):
+        head, body = text.split("\n", 1)
+        heads = next(csv.reader([head]), [])
+        places = [heads.index(column) for column in ("index", *wanted)]
+        table = (
+            np.loadtxt(io.StringIO(body), delimiter=",", usecols=places, quotechar='"', comments=None, ndmin=2)
+            if body.strip()
+            else np.empty((0, 1))
+        )
+    except (csv.Error, ValueError):
         raise Unusable(f"{path.name} is no table of images") from None
     if not len(table) or not np.isfinite(table).all() or (table < 0).any():
         raise Unusable(f"{path.name} is no table of images")
-    table = table[table[:, 0].argsort(kind="stable")]
+    order = table[:, 0].argsort(kind="stable")
+    table = table[order]
     if (np.diff(table[:, 0]) == 0).any():
         raise Unusable(f"{path.name} has an image twice")
-    counts = ImageCounts(table[:, 0], table[:, 1:])
-    _check_sum(counts, run, metric, path.name)
-    return counts
+    _check_sum(table[:, 1:], run, metric, path.name)
+    return ImageTable(table[:, 0], table[:, 1:], _units(text, heads, order) if units else {})
 
 
-def _check_sum(counts: ImageCounts, run: Run, metric: str, name: str) -> None:
+def _units(text: str, heads: list[str], order: np.ndarray) -> dict[str, list[str]]:
+    """Return the columns `unit/<factor>` by factor; none where a row lacks one, so that no unit is made up."""
+    places = {head.removeprefix(UNIT): place for place, head in enumerate(heads) if head.startswith(UNIT)}
+    rows = list(csv.reader(io.StringIO(text)))[1:] if places else []
+    columns = {name: [row[place] for row in rows] for name, place in places.items()}
+    return {name: [column[k] for k in order] for name, column in columns.items() if all(column)}
+
+
+def _check_sum(counts: np.ndarray, run: Run, metric: str, name: str) -> None:
     score = scorer(metric, run.classes)
-    value = float("nan") if score is None else float(score(counts.counts.sum(axis=0)))
+    value = float("nan") if score is None else float(score(counts.sum(axis=0)))
     told = run.metrics[metric]
     if not abs(value - told) <= TOLERANCE * max(abs(told), 1.0):
         raise Unusable(f"{name} adds up to {value:.6f}, results.json says {told:.6f}")

@@ -1,4 +1,4 @@
-"""Mean, standard deviation and Student's interval of a few numbers, such as the scores of several seeds."""
+"""Mean, spread and interval of a few scores, and Student's t."""
 
 from __future__ import annotations
 
@@ -10,53 +10,78 @@ from functools import lru_cache
 import numpy as np
 
 LEVEL = 0.95
-NORMAL = 1.959963984540054
-"""The 97.5 % quantile of the normal distribution."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known of a mean.
-
-    n: how many numbers. mean: None without any. sd: standard deviation (n - 1 in the denominator), None for n < 2.
-    low, high: 95 % interval of the mean by Student's t, None for n < 2.
-    """
+    """What is known of a mean."""
 
     n: int
+    """How many numbers."""
     mean: float | None = None
+    """None without any."""
     sd: float | None = None
+    """Standard deviation (n - 1 in the denominator), None for n < 2."""
     low: float | None = None
+    """Lower end of the 95 % interval, None where the runs carry none."""
     high: float | None = None
+    """Upper end."""
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Return the summary of finite numbers; the interval is mean -+ t(0.975, n - 1) * sd / sqrt(n)."""
+    """Return count, mean and standard deviation of finite numbers; the interval takes a whole comparison."""
     n = len(values)
     if not n:
         return Summary(0)
     mean = math.fsum(values) / n
     if n == 1:
         return Summary(1, mean)
-    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = t_quantile(0.5 + LEVEL / 2, n - 1) * sd / math.sqrt(n)
-    return Summary(n, mean, sd, mean - half, mean + half)
+    return Summary(n, mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)))
 
 
-@lru_cache(maxsize=1024)
+def score_interval(mean: float, error: float, freedom: float, *, share: bool) -> tuple[float, float]:
+    """Return the 95 % interval of a score by Student's t, on a scale where it cannot leave its range.
+
+    Args:
+        mean: The score.
+        error: Its standard error.
+        freedom: Degrees of freedom of the error.
+        share: Whether the score lies in 0..1 (the interval is symmetrical in its logit), else in 0 to infinity
+            (symmetrical in its logarithm). A mean at an end of its range has a plain interval, cut there.
+    """
+    half = t_quantile(0.5 + LEVEL / 2, freedom) * error
+    top = 1.0 if share else math.inf
+    if not 0 < mean < top:
+        return max(mean - half, 0.0), min(mean + half, top)
+    if not share:
+        return mean * math.exp(-half / mean), mean * math.exp(half / mean)
+    middle, half = math.log(mean / (1 - mean)), half / (mean * (1 - mean))
+    return _expit(middle - half), _expit(middle + half)
+
+
+def _expit(value: float) -> float:
+    return 0.5 * (1 + math.tanh(value / 2))
+
+
 def t_quantile(probability: float, freedom: float) -> float:
     """Return the quantile of Student's t distribution, right to eight digits for the usual levels.
 
-    With t = sqrt(v) tan(a) the density becomes cos(a)^(v-1), whose integral is taken by Gauss-Legendre quadrature and
-    inverted by bisection; scipy would cost every `compare` more time than all of this.
-
     Args:
-        probability: In 0.5 to 0.999.
-        freedom: Degrees of freedom v, at least 1; need not be whole.
+        probability: In 0.5 to 1 - 1e-9; larger ones are taken for that.
+        freedom: Degrees of freedom v, at least 1; need not be whole; four digits of it count.
     """
-    if not 0.5 <= probability <= 0.999 or not freedom >= 1:
-        raise ValueError(f"t_quantile needs a probability in 0.5..0.999 and freedom >= 1: {probability}, {freedom}")
+    if not 0.5 <= probability <= 1 or not freedom >= 1:
+        raise ValueError(f"t_quantile needs a probability in 0.5..1 and freedom >= 1: {probability}, {freedom}")
+    return _t_quantile(min(probability, 1 - 1e-9), float(f"{freedom:.4g}"))
+
+
+@lru_cache(maxsize=4096)
+def _t_quantile(probability: float, freedom: float) -> float:
+    """With t = sqrt(v) tan(a) the density becomes cos(a)^(v-1), whose integral is taken by Gauss-Legendre quadrature
+    and inverted by bisection; scipy would cost every `compare` more time than all of this.
+    """  # noqa: D205
     half = 0.5 * math.sqrt(math.pi) * math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2))
     wanted, low, high = 2 * (probability - 0.5) * half, 0.0, math.pi / 2
     for _ in range(60):

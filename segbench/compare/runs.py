@@ -22,25 +22,36 @@ _ROOMS = {"checkpoints", "samples", "plots", ".hydra"}
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run folder as it lies there.
-
-    path: the folder. name: what tells it apart below the given folder. state: a running run whose process is gone
-    looks the same as one that runs. error: why it failed or is broken. settings: by dotted name, chosen options by
-    group. metrics: the best of each metric that was measured; last: the last. costs: those of COSTS that are known.
-    fingerprints: of the data, by split. classes: their names. finished: seconds since 1970.
-    """
+    """One run folder as it lies there."""
 
     path: Path
+    """The folder."""
     name: str
+    """What tells it apart below the given folder."""
     state: RunState
+    """A running run whose process is gone looks the same as one that runs."""
     error: str = ""
+    """Why it failed or is broken."""
     settings: dict[str, str] = field(default_factory=dict)
+    """By dotted name; chosen options by group."""
     metrics: dict[str, float] = field(default_factory=dict)
+    """The best of each metric that was measured."""
     last: dict[str, float] = field(default_factory=dict)
+    """The last of each."""
     costs: dict[str, float] = field(default_factory=dict)
+    """Those of COSTS that are known."""
     fingerprints: dict[str, str] = field(default_factory=dict)
+    """Of the data, by split."""
+    images: dict[str, int] = field(default_factory=dict)
+    """How many images each split has."""
+    baselines: dict[str, Any] = field(default_factory=dict)
+    """By split: scores of trivial predictions, such as the most frequent class everywhere."""
+    skipped_steps: int = 0
+    """Steps of training that were left out for a loss or gradient that is no number."""
     classes: tuple[str, ...] = ()
+    """Their names."""
     finished: float | None = None
+    """Seconds since 1970."""
     hidden: bool = False
     """Whether `segbench hide` has left it out of comparisons."""
 
@@ -122,14 +133,22 @@ def _results(results: dict[str, Any]) -> dict[str, Any]:
     metrics = results.get("metrics")
     if not isinstance(metrics, dict) or not all(isinstance(entry, dict) for entry in metrics.values()):
         raise Unusable("results.json holds no metrics")
-    prints, classes = results.get("data_fingerprint"), results.get("classes")
+    classes = results.get("classes")
     return {
         "metrics": _numbers({name: entry.get("best") for name, entry in metrics.items()}),
         "last": _numbers({name: entry.get("last") for name, entry in metrics.items()}),
         "costs": _numbers({name: results.get(name) for name in COSTS}),
-        "fingerprints": _texts(prints) if isinstance(prints, dict) else {},
+        "fingerprints": _texts(_object(results, "data_fingerprint")),
+        "images": {name: int(value) for name, value in _numbers(_object(results, "images")).items()},
+        "baselines": _object(results, "baselines"),
+        "skipped_steps": int(number(results.get("skipped_steps")) or 0),
         "classes": tuple(map(str, classes)) if isinstance(classes, list) else (),
     }
+
+
+def _object(results: dict[str, Any], name: str) -> dict[str, Any]:
+    value = results.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:

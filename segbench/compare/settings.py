@@ -13,6 +13,8 @@ MAX_CONFIG = 40_000
 
 LABELS = ("name", "tags", "note")
 """Settings that name a run and do nothing."""
+REPLICATIONS = ("seed", "data.seed", "data.fold")
+"""Settings that repeat an experiment: other luck, another draw of the data, another part of them held out."""
 DERIVED = ("model.in_channels", "model.heads", "data.augment", "plugins")
 """Settings that others decide, with all below them."""
 
@@ -41,7 +43,7 @@ def same_value(first: str, second: str) -> bool:
 
 
 def differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the names of settings that tell runs apart, without `seed`, labels, and what a choice explains.
+    """Return the names of settings that tell runs apart, without replications, labels, and what a choice explains.
 
     `model.width` is left out where it is the same in all runs with the same `model`: naming the model says it.
     """
@@ -49,7 +51,7 @@ def differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
     return [
         name
         for name in names
-        if name not in (*LABELS, "seed")
+        if name not in (*LABELS, *REPLICATIONS)
         and not any(name == derived or name.startswith(f"{derived}.") for derived in DERIVED)
         and len({one.get(name) for one in settings}) > 1
         and not _explained(name, settings)

@@ -8,37 +8,34 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from segbench.compare.bootstrap import Difference
 from segbench.compare.comparison import Comparison
+from segbench.compare.files import number
 from segbench.compare.groups import Group, setting
 from segbench.compare.runs import COSTS, Run
 from segbench.compare.text import csv_cell, markdown_cell, si
-from segbench.compare.verdict import BETTER, WORSE, Verdict
+from segbench.compare.verdict import Answer, Difference, Verdict
 from segbench.core.text import duration
 
 COST_HEADS = {"parameters": "params", "flops_per_image": "FLOPs", "images_per_second": "img/s",
               "peak_memory_bytes": "peak B", "seconds": "time"}  # fmt: skip
 FRONT_HEADS = {"parameters": "params", "flops_per_image": "FLOPs", "seconds": "time"}
 FRONT_HEAD = "front"
-INTERVAL = "95 % interval: of the mean over seeds, by Student's t (mean -+ t * sd / sqrt(n)); none for n = 1"
+TRIVIAL_HEAD = "one class"
+"""Heading of the score of painting the most frequent class everywhere."""
 FRONT = "front: no group has at least this quality for less (Pareto); params, FLOPs of one image, time of training"
 """What the columns mean, for below a table."""
 
 
+def interval_legend(comparison: Comparison) -> str:
+    """Return what the column of intervals speaks of."""
+    bases = list(dict.fromkeys(answer.basis for answer in comparison.answers))
+    return f"95 % interval: of the score for {' / '.join(bases)}" if bases else "95 % interval: none is known here"
+
+
 def verdict_on(comparison: Comparison, group: Group) -> tuple[str, Difference | None]:
-    """Return the verdict on a group against the baseline or the best, from the group's side; "" where there is none."""
-    for verdict in comparison.verdicts:
-        if group is (verdict.first if verdict.second.baseline else verdict.second):
-            return _from_side(verdict, group)
-    return "", None
-
-
-def _from_side(verdict: Verdict, group: Group) -> tuple[str, Difference | None]:
-    found = verdict.difference
-    if group is verdict.first:
-        return verdict.word, found
-    word = {BETTER: WORSE, WORSE: BETTER}.get(verdict.word, verdict.word)
-    return word, found and Difference(-found.value, -found.high, -found.low)
+    """Return the verdict on a group against the baseline or the chosen one; "" where there is none."""
+    found = comparison.verdict_of(group)
+    return (found.word.value, found.difference) if found else ("", None)
 
 
 def score_text(value: float | None) -> str:
@@ -66,8 +63,11 @@ def run_words(comparison: Comparison, run: Run) -> str:
 
 def to_csv(comparison: Comparison) -> str:
     """Return one row a group, then one for each run without final numbers; text like a formula is quoted."""
-    heads = ["state", *comparison.columns, "n", comparison.metric, "sd", "low", "high", "best", "data", *COSTS,
-             "fronts", "verdict", "difference", "difference_low", "difference_high", "run", "error"]  # fmt: skip
+    heads = [
+        "state", *comparison.columns, "n", "lost", comparison.metric, "sd", "low", "high", "images", "baseline_score",
+        *_chosen_heads(comparison), "best", "val_is_test", "data", *COSTS, "fronts",
+        "verdict", "difference", "difference_low", "difference_high", "units", "run", "error",
+    ]  # fmt: skip
     rows = [_csv_group(comparison, group) for group in comparison.groups]
     for run in comparison.others:
         known = [run.state, *(setting(run, name) for name in comparison.columns)]
@@ -78,17 +78,33 @@ def to_csv(comparison: Comparison) -> str:
     return text.getvalue()
 
 
+def _chosen_heads(comparison: Comparison) -> list[str]:
+    """Return the heading of the score that is chosen by, where it is another than the reported one."""
+    measure = comparison.measure
+    return [] if measure.chosen_by == measure.metric else [measure.chosen_by]
+
+
 def _csv_group(comparison: Comparison, group: Group) -> list[str | float | None]:
     word, found = verdict_on(comparison, group)
+    verdict = comparison.verdict_of(group)
     numbers = group.summary
     return [
-        "completed", *group.settings.values(),
-        numbers.n, numbers.mean, numbers.sd, numbers.low, numbers.high,
-        "best" if group.best else "", comparison.data_labels[group.data], *(group.costs.get(name) for name in COSTS),
-        " ".join(group.fronts), "baseline" if group.baseline else word,
+        "completed", *group.settings.values(), numbers.n, sum(group.lost.values()),
+        numbers.mean, numbers.sd, numbers.low, numbers.high, group.images, trivial_score(comparison, group),
+        *(group.chosen.mean for _ in _chosen_heads(comparison)), "best" if group.best else "",
+        "val is the test" if group.same_data else "", comparison.data_labels[group.data],
+        *(group.costs.get(name) for name in COSTS), " ".join(group.fronts), "baseline" if group.baseline else word,
         *((found.value, found.low, found.high) if found else (None, None, None)),
-        group.runs[0].name, "",
+        verdict.images if verdict else "", group.runs[0].name, "",
     ]  # fmt: skip
+
+
+def trivial_score(comparison: Comparison, group: Group) -> float | None:
+    """Return the reported score of painting the most frequent class everywhere, None where it is not known."""
+    split, _, name = comparison.metric.partition("/")
+    found = group.runs[0].baselines.get(split)
+    entry = found.get("most_frequent") if isinstance(found, dict) else None
+    return number(entry.get(name)) if isinstance(entry, dict) else None
 
 
 def to_json(comparison: Comparison) -> str:
@@ -98,72 +114,123 @@ def to_json(comparison: Comparison) -> str:
         {"run": run.name, "path": str(run.path), "state": run.state, "error": run.error, "settings": run.settings}
         for run in comparison.others
     ]
-    verdicts = [_json_verdict(verdict, comparison.groups.index) for verdict in comparison.verdicts]
-    whole = {"metric": comparison.metric, "columns": comparison.columns, "groups": groups, "others": others,
-             "verdicts": verdicts, "notes": comparison.notes}  # fmt: skip
+    place = comparison.groups.index
+    whole = {
+        "metric": comparison.metric,
+        "chosen_by": comparison.measure.chosen_by,
+        "columns": comparison.columns,
+        "groups": groups,
+        "others": others,
+        "answers": [_json_answer(answer, place) for answer in comparison.answers],
+        "verdicts": [_json_verdict(verdict, place) for verdict in comparison.verdicts],
+        "notes": comparison.notes,
+    }
     return json.dumps(whole, indent=2, allow_nan=False) + "\n"
 
 
 def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
-    metric = comparison.metric
+    metric, chosen_by = comparison.metric, comparison.measure.chosen_by
     runs = [
         {
             "run": run.name,
             "path": str(run.path),
             "seed": run.settings.get("seed"),
             "value": run.metrics.get(metric),
+            "chosen_by": run.metrics.get(chosen_by),
             "tags": run.tags,
             "note": run.note,
-        }  # fmt: skip
+        }
         for run in group.runs
-    ]
+    ]  # fmt: skip
     return {
-        "settings": group.settings, **vars(group.summary), "best": group.best, "baseline": group.baseline,
+        "settings": group.settings, **vars(group.summary), "chosen_by": group.chosen.mean, "best": group.best,
+        "baseline": group.baseline, "val_is_test": group.same_data, "images": group.images,
+        "most_frequent_class": trivial_score(comparison, group), "lost": group.lost,
         "data": comparison.data_labels[group.data], "fingerprint": group.data, "costs": group.costs,
         "fronts": group.fronts, "runs": runs, "repeats": [run.name for run in group.repeats],
     }  # fmt: skip
 
 
+def _json_answer(answer: Answer, place: Callable[[Group], int]) -> dict[str, Any]:
+    return {
+        "control": place(answer.control), "judged": answer.judged,
+        "may_be_best": [place(group) for group in answer.may_be_best], "expected_of_new_seeds": answer.expected,
+        "detectable_difference": answer.detectable, "scope": answer.scope.value, "intervals_of": answer.basis,
+        "sentences": answer.sentences,
+    }  # fmt: skip
+
+
 def _json_verdict(verdict: Verdict, place: Callable[[Group], int]) -> dict[str, Any]:
     return {
-        "first": place(verdict.first), "second": place(verdict.second), "word": verdict.word,
+        "first": place(verdict.first), "second": place(verdict.second), "word": verdict.word.value,
         **(vars(verdict.difference) if verdict.difference else {}),
-        "images": verdict.images, "seeds": list(verdict.seeds), "sentence": verdict.sentence,
+        "units": verdict.images, "seeds": list(verdict.seeds), "reason": verdict.reason, "sentence": verdict.sentence,
     }  # fmt: skip
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """Return what is to be said in words: the answers, then every verdict."""
+    return [*answer_sentences(comparison), *(verdict.sentence for verdict in comparison.verdicts)]
+
+
+def answer_sentences(comparison: Comparison) -> list[str]:
+    """Return what the comparison of each data set comes to, the answer first."""
+    labels, several = comparison.data_labels, len(comparison.answers) > 1
+    return [
+        f"data {labels[answer.control.data]}: {text}" if several else text
+        for answer in comparison.answers
+        for text in answer.sentences
+    ]
 
 
 def to_markdown(comparison: Comparison) -> str:
     """Return tables, verdicts and notes in Markdown."""
     heads, rows = group_table(comparison)
-    lines = [*_markdown_table(heads, rows), "", f"{INTERVAL}. {FRONT}."] if rows else ["No completed runs."]
+    legend = f"{interval_legend(comparison)}. {FRONT}."
+    lines = [*_markdown_table(heads, rows), "", legend] if rows else ["No completed runs."]
     if comparison.others:
         cells = [[run.name, run.state, run_words(comparison, run), run.error] for run in comparison.others]
         lines += ["", *_markdown_table(["run", "state", "settings", "why"], cells)]
-    sentences = [*(verdict.sentence for verdict in comparison.verdicts), *comparison.notes]
-    lines += ["", *(f"- {markdown_cell(sentence, 1000)}" for sentence in sentences)] if sentences else []
+    said = [*sentences(comparison), *comparison.notes]
+    lines += ["", *(f"- {markdown_cell(sentence, 1000)}" for sentence in said)] if said else []
     return "\n".join(lines) + "\n"
 
 
 def group_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Return headings and cells of the groups as text for people; nothing is escaped yet.
+    """Return headings and cells of the groups as text for users; nothing is escaped yet.
 
-    The first column marks the best with `*`; `data` is there only where numbers of different data stand side by side.
+    The first column marks the chosen one with `*`; `data` is there only where numbers of different data stand side by
+    side. Where val is the test the heading says so.
     """
     labels, several = comparison.data_labels, len({group.data for group in comparison.groups}) > 1
     against = "against baseline" if any(group.baseline for group in comparison.groups) else "against best"
-    heads = ["", *comparison.columns, *(["data"] if several else []), "n", comparison.metric, "sd", "95 % interval",
-             *COST_HEADS.values(), FRONT_HEAD, against]  # fmt: skip
+    mark = " (val is the test)" if any(group.same_data for group in comparison.groups) else ""
+    images = any(group.images for group in comparison.groups)
+    trivial = any(trivial_score(comparison, group) is not None for group in comparison.groups)
+    heads = [
+        "", *comparison.columns, *["data"] * several, "n", *_chosen_heads(comparison), f"{comparison.metric}{mark}",
+        "sd", "95 % interval", *["images"] * images, *[TRIVIAL_HEAD] * trivial, *COST_HEADS.values(), FRONT_HEAD,
+        against,
+    ]  # fmt: skip
     rows = []
     for group in comparison.groups:
         numbers = group.summary
         word = "baseline" if group.baseline else verdict_on(comparison, group)[0]
         rows.append([
-            "*" if group.best else "", *group.settings.values(), *([labels[group.data]] if several else []),
-            str(numbers.n), score_text(numbers.mean), score_text(numbers.sd), interval_text(numbers.low, numbers.high),
+            "*" if group.best else "", *group.settings.values(), *[labels[group.data]] * several, count_text(group),
+            *(score_text(group.chosen.mean) for _ in _chosen_heads(comparison)),
+            score_text(numbers.mean), score_text(numbers.sd), interval_text(numbers.low, numbers.high),
+            *[group.images] * images, *[score_text(trivial_score(comparison, group))] * trivial,
             *(cost_text(name, group.costs.get(name)) for name in COSTS),
             " ".join(FRONT_HEADS[name] for name in group.fronts), word,
         ])  # fmt: skip
     return heads, rows
+
+
+def count_text(group: Group) -> str:
+    """Return how many runs count, and of how many: `3`, or `3 of 4` where one failed or was pruned."""
+    lost = sum(group.lost.values())
+    return f"{len(group.runs)} of {len(group.runs) + lost}" if lost else str(group.summary.n)
 
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -10,8 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from segbench.compare.comparison import Comparison
-from segbench.compare.groups import Group
-from segbench.compare.tables import COST_HEADS, FRONT, FRONT_HEAD, INTERVAL, group_table, run_words, score_text
+from segbench.compare.tables import (
+    COST_HEADS,
+    FRONT,
+    FRONT_HEAD,
+    answer_sentences,
+    group_table,
+    interval_legend,
+    run_words,
+)
 from segbench.compare.text import printable
 from segbench.core.states import RunState
 
@@ -19,9 +26,12 @@ STYLES = {
     RunState.BROKEN: "red",
     RunState.FAILED: "red",
     RunState.RUNNING: "cyan",
+    RunState.QUEUED: "cyan",
     RunState.INTERRUPTED: "yellow",
     RunState.PRUNED: "dim",
 }
+MAX_SENTENCES = 20
+"""Verdicts that are written out."""
 MAX_OTHERS = 50
 """Runs without final numbers that are listed one by one."""
 
@@ -30,26 +40,19 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     """Print the table of groups, the runs without final numbers, the verdicts and the notes."""
     if comparison.groups:
         _print_groups(console, comparison)
-        for group in comparison.groups:
-            if group.best:
-                _say(console, _best(comparison, group))
-        _say(console, f"{INTERVAL}\n{FRONT}", style="dim")
+        _say(console, f"{interval_legend(comparison)}\n{FRONT}", style="dim")
     else:
         _say(console, "no completed runs")
     if comparison.others:
         console.print(_others(comparison))
         if len(comparison.others) > MAX_OTHERS:
             _say(console, f"and {len(comparison.others) - MAX_OTHERS} more; --format csv or json lists them all")
-    for verdict in comparison.verdicts:
-        _say(console, printable(verdict.sentence, 1000))
+    for sentence in [*answer_sentences(comparison), *(v.sentence for v in comparison.verdicts[:MAX_SENTENCES])]:
+        _say(console, printable(sentence, 1000))
+    if len(comparison.verdicts) > MAX_SENTENCES:
+        _say(console, f"and {len(comparison.verdicts) - MAX_SENTENCES} more; --format json has them all")
     for note in comparison.notes:
         _say(console, f"note: {printable(note, 1000)}", style="yellow")
-
-
-def _best(comparison: Comparison, group: Group) -> str:
-    run = group.runs[0]
-    score = score_text(run.metrics.get(comparison.metric))
-    return printable(f"* best: {group.label}; its best run is {run.name} ({score})", 1000)
 
 
 def _say(console: Console, line: str, style: str = "") -> None:
@@ -63,7 +66,7 @@ def _print_groups(console: Console, comparison: Comparison) -> None:
     settings = range(1, 1 + len(comparison.columns))
     folding = {*settings, len(heads) - 1, len(heads) - 2}
     width = sum(max(len(cells[place]) for cells in (heads, *rows)) + 1 for place in range(len(heads)))
-    costs = [place for place, head in enumerate(heads) if head in (*COST_HEADS.values(), FRONT_HEAD)]
+    costs = [place for place, head in enumerate(heads) if head in (*COST_HEADS.values(), FRONT_HEAD, "sd")]
     parts: list[list[int]] = [list(range(len(heads)))]
     if width > console.width:
         parts = [[place for place in parts[0] if place not in costs], [0, *settings, *costs]]

@@ -1,147 +1,353 @@
-"""Whether the difference between two groups is real, in a plain sentence."""
+"""What can be said of settings that were scored on the same images, in plain sentences."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 
-from segbench.compare.bootstrap import REPLICATES, Difference, Scored, difference, score_resamples
-from segbench.compare.files import Unusable
-from segbench.compare.groups import Group, lower_is_better
-from segbench.compare.images import read_counts, scorer
+from segbench.compare.family import MAX_JUDGED, Family, families, read_family
+from segbench.compare.groups import Group, Measure
+from segbench.compare.images import MASK_SCORES
+from segbench.compare.intervals import score_interval
+from segbench.compare.selection import chosen_setting, held_out_score
+from segbench.compare.simultaneous import Simultaneous
+from segbench.compare.units import Scope
 
-MAX_VERDICTS = 20
-"""Pairs that are judged without a baseline: each reads the image tables of a group."""
+POWER_QUANTILE = 0.8416212335729143
+"""Of the normal distribution at 0.8: a difference that is seen in 80 of 100 comparisons."""
 
-BETTER, WORSE, OPEN, REFUSED = "better", "worse", "not distinguishable", "not comparable"
+
+class Word(StrEnum):
+    """What is said of a setting beside the one that it is compared with."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    OPEN = "may be as good"
+    FEW_SEEDS = "too few seeds"
+    REFUSED = "not comparable"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting less the one that it is compared with."""
+
+    value: float
+    low: float | None
+    """Of the interval that holds together with those of all other settings in 95 of 100 comparisons; None where there
+    are too few seeds for one."""
+    high: float | None
 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What can be said of one group against another.
-
-    first, second: the groups. word: of the first: better, worse, not distinguishable, or not comparable. images: how
-    many of the split. seeds: runs of the first and the second. difference: first minus second, None where not
-    comparable. reason: why it is not comparable. sentence: all of it.
-    """
+    """What can be said of one group beside another."""
 
     first: Group
+    """The group that the word is of."""
     second: Group
-    word: str
-    images: int
+    """The chosen one, or the baseline."""
+    word: Word
+    images: str
+    """What was resampled: `24 foregrounds x 13 backgrounds`; "" where not comparable."""
     seeds: tuple[int, int]
+    """Runs of the first and the second."""
     difference: Difference | None
+    """None where not comparable."""
     reason: str
+    """Why it is not comparable, or what is missing."""
     sentence: str
+    """All of it."""
 
 
-class Judge:
-    """Compares groups by one metric, paired over images; every group's images are read and resampled once.
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a comparison of the groups of one data set comes to."""
 
-    Args:
-        metric: Such as `test/mean_iou`.
-        replicates: Number of resamples.
-    """
-
-    def __init__(self, metric: str, replicates: int = REPLICATES) -> None:
-        self.metric, self.replicates = metric, replicates
-        self._scored: dict[Group, tuple[np.ndarray, Scored] | Unusable] = {}
-
-    def compare(self, first: Group, second: Group) -> Verdict:
-        """Return the verdict on the first group against the second."""
-        seeds = first.summary.n, second.summary.n
-        try:
-            images, found = self._difference(first, second)
-        except Unusable as refusal:
-            reason = str(refusal)
-            sentence = f"{first.label} and {second.label} are not comparable: {reason}"
-            return Verdict(first, second, REFUSED, 0, seeds, None, reason, sentence)
-        sign = -1 if lower_is_better(self.metric) else 1
-        low, high = sorted((sign * found.low, sign * found.high))
-        word = BETTER if low > 0 else WORSE if high < 0 else OPEN
-        sentence = _sentence(first, second, word, self.metric, found, images, seeds)
-        return Verdict(first, second, word, images, seeds, found, "", sentence)
-
-    def _difference(self, first: Group, second: Group) -> tuple[int, Difference]:
-        split = self.metric.partition("/")[0]
-        for group in (first, second):
-            if group.summary.mean is None:
-                raise Unusable(f"{group.label} has no {self.metric}")
-            if group.data is None:
-                raise Unusable(f"the runs of {group.label} have different {split} data, or do not say which")
-        if first.data != second.data:
-            prints = f"fingerprints {first.data} and {second.data}"
-            raise Unusable(f"they were scored on different {split} data ({prints}), so neither number says more")
-        if first.runs[0].classes != second.runs[0].classes:
-            raise Unusable("they were scored on different classes, so means over classes are not the same number")
-        (index, one), (other_index, other) = self._group(first), self._group(second)
-        if not np.array_equal(index, other_index):
-            both = len(np.intersect1d(index, other_index))
-            raise Unusable(f"they were scored on different images: {len(index)} and {len(other_index)}, {both} in both")
-        found = difference(one, other)
-        if not np.isfinite([found.value, found.low, found.high]).all():
-            raise Unusable(f"{self.metric} has no value on these images")
-        return len(index), found
-
-    def _group(self, group: Group) -> tuple[np.ndarray, Scored]:
-        if group not in self._scored:
-            try:
-                self._scored[group] = self._read(group)
-            except Unusable as refusal:
-                self._scored[group] = refusal
-        found = self._scored[group]
-        if isinstance(found, Unusable):
-            raise found
-        return found
-
-    def _read(self, group: Group) -> tuple[np.ndarray, Scored]:
-        runs = [run for run in group.runs if self.metric in run.metrics]
-        score = scorer(self.metric, runs[0].classes)
-        if score is None:
-            raise Unusable(f"{self.metric} is not made of sums over images, which the tables of images would give")
-        if any(run.classes != runs[0].classes for run in runs):
-            raise Unusable(f"the runs of {group.label} have different classes")
-        tables = []
-        for run in runs:
-            try:
-                tables.append(read_counts(run, self.metric))
-            except Unusable as unusable:
-                raise Unusable(f"{run.name}: {unusable}") from None
-        if any(not np.array_equal(table.index, tables[0].index) for table in tables):
-            raise Unusable(f"the runs of {group.label} were scored on different images")
-        if len(tables[0].index) < 2:
-            raise Unusable("one image says nothing about others")
-        return tables[0].index, score_resamples([table.counts for table in tables], score, self.replicates)
+    control: Group
+    """The chosen group, or the baseline."""
+    judged: int
+    """How many groups were compared, the control among them."""
+    may_be_best: list[Group]
+    """The chosen one and all that may be as good; empty with a baseline, or where seeds are too few."""
+    expected: float | None
+    """Score of the chosen setting on test with new seeds; None where one seed each does not tell."""
+    detectable: float | None
+    """The smallest difference that is seen in 80 of 100 such comparisons; None where seeds are too few."""
+    scope: Scope
+    """What the intervals speak of."""
+    basis: str
+    """What the intervals of scores rest on, such as `other seeds and 24 foregrounds x 13 backgrounds`."""
+    sentences: list[str]
+    """All of it, the answer first."""
 
 
-def judge(groups: Sequence[Group], metric: str, baseline: Group | None = None) -> list[Verdict]:
-    """Return each group against the baseline, or, without one, the best of each data set against the next best.
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A family and the figures of its comparison."""
+
+    family: Family
+    found: Simultaneous
+    measure: Measure
+    chosen: bool
+    """Whether the control was chosen by its score, and is no baseline."""
+
+    @property
+    def control(self) -> Group:
+        return self.family.groups[self.found.control]
+
+    @property
+    def scope(self) -> Scope:
+        return self.family.design.scope if self.family.design else Scope.NETWORKS
+
+
+def judge(
+    groups: Sequence[Group], measure: Measure, by: Sequence[str] = (), baseline: Group | None = None
+) -> tuple[list[Verdict], list[Answer]]:
+    """Return every group's verdict against the chosen one of its data, or against the baseline; gives groups intervals.
 
     Args:
         groups: As `group_runs` returns them.
-        metric: Such as `test/mean_iou`.
+        measure: What is reported and what is chosen by.
+        by: The settings that groups differ in, where `--by` named some.
         baseline: One of the groups.
     """
-    judging = Judge(metric)
+    verdicts: list[Verdict] = []
+    answers: list[Answer] = []
+    for same in families(groups):
+        if baseline is not None and baseline in same:
+            same = [baseline, *(group for group in same if group is not baseline)]
+        said, answer = _judge_family(same, measure, by, baseline=baseline if baseline in same else None)
+        if baseline is None or baseline in same:
+            verdicts += said
+            answers += [answer] if answer else []
     if baseline is not None:
-        return [judging.compare(group, baseline) for group in groups if group is not baseline]
-    pairs = []
-    for data in dict.fromkeys(group.data for group in groups):
-        same = [group for group in groups if group.data == data and group.summary.mean is not None]
-        pairs += [(same[0], other) for other in same[1 : 1 + MAX_VERDICTS]]
-    return [judging.compare(best, other) for best, other in pairs]
+        judged = {verdict.first for verdict in verdicts}
+        others = [group for group in groups if group is not baseline and group not in judged]
+        verdicts += [_refuse(group, baseline, _elsewhere(group, baseline, measure)) for group in others]
+    return verdicts, answers
 
 
-def _sentence(
-    first: Group, second: Group, word: str, metric: str, found: Difference, images: int, seeds: tuple[int, int]
-) -> str:
-    count = f"{seeds[0]} seeds each" if seeds[0] == seeds[1] else f"{seeds[0]} and {seeds[1]} seeds"
-    if seeds == (1, 1):
-        count = "1 seed each, so of these two trained networks only"
-    size = f"{found.value:+.4f} {metric}, 95 % interval {found.low:+.4f} to {found.high:+.4f}"
-    if word == OPEN:
-        joined = f"{images} images and {count}"
-        return f"{first.label} and {second.label} are not distinguishable with {joined}: {size}"
-    return f"{first.label} is {word} than {second.label}: {size} ({images} images, {count})"
+def _judge_family(
+    same: Sequence[Group], measure: Measure, by: Sequence[str], *, baseline: Group | None
+) -> tuple[list[Verdict], Answer | None]:
+    family = read_family(same[:MAX_JUDGED], measure, by)
+    if not family.groups:
+        return [_refuse(group, same[0], family.refused[group]) for group in same[1:]], None
+    control = family.groups.index(baseline) if baseline in family.groups else None
+    found = chosen_setting(family.reported, family.chosen, family.layout, control=control, sign=measure.sign)
+    judged = _Judged(family, found, measure, chosen=baseline is None)
+    _give_intervals(judged)
+    against = baseline or judged.control
+    refused = [_refuse(group, against, reason) for group, reason in family.refused.items() if group is not against]
+    if against in family.refused:
+        reason = family.refused[against]
+        return [_refuse(group, against, reason) for group in same if group is not against], None
+    if family.design is None and "+" not in (against.data or ""):
+        reason = f"{measure.metric} is not made of sums over images, which the tables of images would give"
+        return [*(_refuse(g, against, reason) for g in family.groups if g is not against), *refused], None
+    numbers = range(len(family.groups))
+    said = [_verdict(judged, number) for number in numbers if number != found.control]
+    return [*said, *refused], _answer(judged, said, len(same) - len(family.groups) - len(refused))
+
+
+def _refuse(first: Group, second: Group, reason: str) -> Verdict:
+    sentence = f"{first.label} and {second.label} are not comparable: {reason}"
+    seeds = first.summary.n, second.summary.n
+    return Verdict(first, second, Word.REFUSED, "", seeds, None, reason, sentence)
+
+
+def _elsewhere(group: Group, baseline: Group, measure: Measure) -> str:
+    """Return why a group is not in the baseline's family."""
+    for one in (group, baseline):
+        if one.summary.mean is None:
+            return f"{one.label} has no {measure.metric}"
+        if one.data is None:
+            return f"the runs of {one.label} have different {measure.split} data, or do not say which"
+    prints = f"fingerprints {group.data} and {baseline.data}"
+    return f"they were scored on different {measure.split} data ({prints}), so neither number says more"
+
+
+def _verdict(judged: _Judged, number: int) -> Verdict:
+    family, found = judged.family, judged.found
+    first, second = family.groups[number], judged.control
+    seeds = len(family.layout.groups[number]), len(family.layout.groups[found.control])
+    value, half = float(found.value[number]), float(found.half[number])
+    missing = found.spread.missing(number, found.control)
+    images = family.design.words if family.design else ""
+    if missing:
+        difference = Difference(value, None, None)
+        sentence = f"{first.label} and {second.label}: {value:+.4f} {judged.measure.metric}, too few seeds: {missing}"
+        return Verdict(first, second, Word.FEW_SEEDS, images, seeds, difference, missing, sentence)
+    difference = Difference(value, value - half, value + half)
+    good = judged.measure.sign * value
+    word = Word.OPEN if abs(value) <= half else Word.BETTER if good > 0 else Word.WORSE
+    middle = "may be as good as" if word is Word.OPEN else f"is {word} than"
+    if judged.scope is Scope.WITHIN and word is not Word.OPEN:
+        middle = f"is {word} here than"
+    size = f"{value:+.4f} {judged.measure.metric}, {_interval_name(judged)} {value - half:+.4f} to {value + half:+.4f}"
+    sentence = f"{first.label} {middle} {second.label}: {size} ({_evidence(judged, seeds)})"
+    return Verdict(first, second, word, images, seeds, difference, "", sentence)
+
+
+def _interval_name(judged: _Judged) -> str:
+    name = "within-unit interval" if judged.scope is Scope.WITHIN else "interval"
+    several = len(judged.family.groups) > 2
+    return f"simultaneous 95 % {name}" if several else f"95 % {name}"
+
+
+def _evidence(judged: _Judged, seeds: tuple[int, int]) -> str:
+    family = judged.family
+    if family.blocks:
+        count = family.blocks.words
+    else:
+        count = f"{seeds[0]} seeds each" if seeds[0] == seeds[1] else f"{seeds[0]} and {seeds[1]} seeds"
+        count = count.replace("1 seeds each", "1 seed each")
+    return f"{family.design.words}, {count}" if family.design else count
+
+
+def _give_intervals(judged: _Judged) -> None:
+    """Give each group the interval of its score: of other seeds and units, as far as the runs carry it."""
+    spread = judged.found.spread
+    share = judged.measure.metric.partition("/")[2].partition("/")[0] in MASK_SCORES
+    for number, group in enumerate(judged.family.groups):
+        error, freedom = spread.of_mean(number)
+        if error is None or group.summary.mean is None:
+            continue
+        low, high = score_interval(group.summary.mean, error, freedom, share=share)
+        group.summary = replace(group.summary, low=low, high=high)
+
+
+def _basis(judged: _Judged) -> str:
+    seeds = judged.found.spread.seeds.enough
+    design = judged.family.design
+    parts = ["other seeds" if seeds else "these trained networks"]
+    if judged.scope is Scope.UNITS and design:
+        parts.append("other " + " and ".join(f"{factor.plural}" for factor in design.factors))
+    elif judged.scope is Scope.IMAGES:
+        parts.append("other images")
+    elif judged.scope is Scope.WITHIN:
+        parts.append("other moments of the same recordings")
+    elif "+" in (judged.control.data or ""):
+        parts.append("other draws of the data")
+    else:
+        parts.append("these images")
+    return " on ".join(parts)
+
+
+def _answer(judged: _Judged, said: Sequence[Verdict], unjudged: int) -> Answer:
+    family, found = judged.family, judged.found
+    open_ones = [verdict.first for verdict in said if verdict.word in (Word.OPEN, Word.BETTER)]
+    few = any(verdict.word is Word.FEW_SEEDS for verdict in said)
+    may_be_best = [judged.control, *open_ones] if judged.chosen and said and not few else []
+    expected = _expected(judged)
+    detectable = None if few or not said else _detectable(found)
+    sentences = [*_choice(judged, expected), *_best_of(judged, may_be_best, unjudged)]
+    if judged.chosen:
+        sentences += _disagreement(judged)
+    if detectable is not None:
+        sentences.append(f"a difference of {detectable:.4f} or more is seen in 8 of 10 such comparisons")
+    sentences += _limits(judged)
+    return Answer(
+        judged.control, len(family.groups), may_be_best, expected, detectable, judged.scope, _basis(judged), sentences
+    )
+
+
+def _expected(judged: _Judged) -> float | None:
+    """Return the score of the choice for new seeds; where val is the test, it is held out likewise."""
+    family = judged.family
+    if not judged.chosen or family.blocks or len(family.groups) < 2:
+        return None
+    return held_out_score(family.reported.scores, family.chosen.scores, family.layout.groups, judged.measure.sign)
+
+
+def _detectable(found: Simultaneous) -> float:
+    others = np.arange(len(found.value)) != found.control
+    return float(np.median((found.critical + POWER_QUANTILE)[others] * found.error[others]))
+
+
+def _choice(judged: _Judged, expected: float | None) -> list[str]:
+    group, measure = judged.control, judged.measure
+    if not judged.chosen or group.chosen.mean is None or group.summary.mean is None:
+        return []
+    runs = f"{group.summary.n} run{'s' * (group.summary.n != 1)}"
+    score = f"{measure.metric} {group.summary.mean:.4f} of its {runs}"
+    if measure.chosen_by == measure.metric:
+        text = f"best by {measure.metric}: {group.label}, {group.summary.mean:.4f} of its {runs}"
+    else:
+        text = f"chosen by {measure.chosen_by} ({group.chosen.mean:.4f}): {group.label}, {score}"
+    if expected is not None:
+        text += f"; {expected:.4f} is to be expected of new seeds, as a choice favours lucky ones"
+    elif group.summary.n == 1 and len(judged.family.groups) > 1:
+        text += "; one seed, whose luck is in it"
+    return [text]
+
+
+def _best_of(judged: _Judged, may_be_best: Sequence[Group], unjudged: int) -> list[str]:
+    total = len(judged.family.groups)
+    texts = []
+    if may_be_best:
+        names = ", ".join(group.label for group in may_be_best[:10])
+        more = f" and {len(may_be_best) - 10} more" if len(may_be_best) > 10 else ""
+        verb = "is the best" if len(may_be_best) == 1 else "may be the best"
+        texts.append(f"{len(may_be_best)} of {total} settings {verb}: {names}{more}")
+    elif total > 1 and judged.chosen:
+        texts.append(f"too few seeds to say which of {total} settings may be the best: {_missing(judged)}")
+    if unjudged:
+        texts.append(f"only the {total} best by {judged.measure.chosen_by} are judged, {unjudged} others are not")
+    return texts
+
+
+def _missing(judged: _Judged) -> str:
+    spread = judged.found.spread
+    numbers = [number for number in range(len(judged.family.groups)) if number != judged.found.control]
+    return next((text for text in (spread.missing(n, judged.found.control) for n in numbers) if text), "")
+
+
+def _disagreement(judged: _Judged) -> list[str]:
+    """Say where the reported split would have named another."""
+    found, measure = judged.found, judged.measure
+    ahead = measure.sign * found.value
+    best = int(ahead.argmax())
+    if measure.chosen_by == measure.metric or ahead[best] <= 0:
+        return []
+    group = judged.family.groups[best]
+    within = ahead[best] <= found.half[best]
+    if found.spread.missing(best, found.control):
+        chance = "with too few seeds to say whether by chance"
+    else:
+        chance = "within what chance does" if within else "more than chance does"
+    return [f"on {measure.split}, {group.label} is {found.value[best]:+.4f} ahead of the choice, {chance}"]
+
+
+def _limits(judged: _Judged) -> list[str]:
+    """Say what the figures do not carry."""
+    family, spread = judged.family, judged.found.spread
+    texts = []
+    if family.design and family.design.silence:
+        texts.append(family.design.silence)
+    if family.reported.block:
+        texts.append(
+            f"within-unit intervals are of blocks of {family.reported.block} images in time: a lower bound of what"
+            " other units would do"
+        )
+    if judged.control.same_data:
+        texts.append(
+            "val is the test here (the same images): settings and epochs were chosen by the very images that are"
+            f" reported, so the chosen score is flattered, by {judged.found.optimism:+.4f} for the choice of the"
+            " setting if all are equal"
+        )
+    for number in spread.seeds.odd:
+        sd = math.sqrt(spread.measured[number] * len(family.layout.groups[number]))
+        texts.append(
+            f"the seeds of {family.groups[number].label} lie further apart (sd {sd:.4f}) than chance allows beside the"
+            f" others' {math.sqrt(spread.seeds.measured):.4f}: it keeps its own spread, the others share theirs"
+        )
+    if family.blocks and family.blocks.left_out:
+        shown = "; ".join(family.blocks.left_out[:5])
+        more = f" and {len(family.blocks.left_out) - 5} more" if len(family.blocks.left_out) > 5 else ""
+        texts.append(f"left out of the pairs, as not every setting was run there: {shown}{more}")
+    return texts

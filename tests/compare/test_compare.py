@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from fake_runs import mean_iou, some_counts, write_run
 
@@ -29,7 +31,9 @@ def test_seeds_are_grouped_and_only_what_differs_is_shown(tmp_path):
     first, second = found.groups
     assert first.settings == {"optimizer.lr": "0.001"} and second.settings == {"optimizer.lr": "0.0003"}
     assert (first.summary.n, first.summary.mean, first.summary.sd) == (3, pytest.approx(0.82), pytest.approx(0.02))
-    assert first.summary.high == pytest.approx(0.82 + 4.302653 * 0.02 / 3**0.5)
+    # pooled over both groups: sd 0.02 with 4 degrees of freedom, the interval symmetrical in the logit
+    half = 2.776445 * 0.02 / 3**0.5 / (0.82 * 0.18)
+    assert first.summary.high == pytest.approx(1 / (1 + math.exp(-(math.log(0.82 / 0.18) + half))), rel=1e-6)
     assert [run.name for run in first.runs] == ["a3", "a2", "a1"]
     assert (first.best, second.best) == (True, False)
 
@@ -155,21 +159,20 @@ def test_filters_choose_runs(tmp_path):
         names("loss=jaccard")
 
 
-def test_a_clear_difference_is_called_better_with_its_interval(tmp_path):
+def test_a_clear_difference_is_called_worse_with_its_interval(tmp_path):
     found = compare_runs([sweep(tmp_path, dice=0.80, focal=0.70)])
     (verdict,) = found.verdicts
     means = [sum(mean_iou(some_counts(60, r, s).sum(axis=0)) for s in (1, 2, 3)) / 3 for r in (0.80, 0.70)]
-    assert (verdict.word, verdict.images, verdict.seeds) == ("better", 60, (3, 3))
-    assert verdict.difference.value == pytest.approx(means[0] - means[1])
-    assert 0 < verdict.difference.low < verdict.difference.value < verdict.difference.high
-    assert verdict.sentence.startswith("loss=dice is better than loss=focal: +0.0")
-    assert verdict.sentence.endswith("(60 images, 3 seeds each)")
+    assert (verdict.word, verdict.images, verdict.seeds) == ("worse", "60 images taken as independent", (3, 3))
+    assert verdict.difference.value == pytest.approx(means[1] - means[0])
+    assert verdict.difference.low < verdict.difference.value < verdict.difference.high < 0
+    assert verdict.sentence.startswith("loss=focal is worse than loss=dice: -0.0")
+    assert verdict.sentence.endswith("(60 images taken as independent, 3 seeds each)")
 
 
-def test_a_difference_of_chance_is_not_distinguishable(tmp_path):
+def test_a_difference_of_chance_may_be_as_good(tmp_path):
     (verdict,) = compare_runs([sweep(tmp_path, dice=0.70, focal=0.7002)]).verdicts
-    assert verdict.word == "not distinguishable"
-    assert "are not distinguishable with 60 images and 3 seeds each" in verdict.sentence
+    assert verdict.word == "may be as good" and "loss=dice may be as good as loss=focal: -0.000" in verdict.sentence
 
 
 def test_every_group_is_judged_against_the_baseline(tmp_path):
@@ -229,17 +232,20 @@ def test_a_table_of_images_that_does_not_give_the_score_is_refused(tmp_path):
 
 
 def test_depth_is_judged_by_its_error(tmp_path):
-    for name, error in (("a", 4.0), ("b", 9.0)):
-        path = write_run(tmp_path / name, loss=name, score=None, metrics={"test/depth/rmse": error**0.5})
+    for name, error, seed in (("a", 4.0, 1), ("a", 4.0, 2), ("a", 4.0, 3), ("b", 9.0, 1), ("b", 9.0, 2), ("b", 9.0, 3)):
+        path = write_run(
+            tmp_path / f"{name}{seed}", loss=name, seed=seed, score=None, metrics={"test/depth/rmse": error**0.5}
+        )
         rows = [f"{k},{error * 100 * (1 + (k % 2) / 10 - 0.05):.9g},100" for k in range(30)]
         (path / "test_images.csv").write_text("\n".join(["index,depth/squared_error,depth/pixels", *rows]) + "\n")
     (verdict,) = compare_runs([tmp_path]).verdicts
-    assert (verdict.word, verdict.difference.value) == ("better", pytest.approx(-1.0))
-    assert verdict.difference.high < 0
+    assert (verdict.word, verdict.difference.value) == ("worse", pytest.approx(1.0))
+    assert verdict.difference.low > 0
 
 
 def test_one_seed_each_is_said(tmp_path):
     for name, recall in (("a", 0.8), ("b", 0.7)):
         write_run(tmp_path / name, loss=name, counts=some_counts(40, recall, 1))
     (verdict,) = compare_runs([tmp_path]).verdicts
-    assert "1 seed each, so of these two trained networks only" in verdict.sentence
+    assert (verdict.word, verdict.difference.low, verdict.difference.high) == ("too few seeds", None, None)
+    assert "too few seeds: 0 of the 4 repeats that a word needs; run 4 more seeds" in verdict.sentence

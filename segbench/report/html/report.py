@@ -7,7 +7,7 @@ from typing import Any
 
 from segbench import __version__
 from segbench.compare.comparison import Comparison
-from segbench.compare.tables import FRONT, INTERVAL, score_text
+from segbench.compare.tables import FRONT, answer_sentences, interval_legend, score_text
 from segbench.compare.text import printable
 from segbench.report.html import classes, curves, pareto, pictures, settings, worst
 from segbench.report.html.choice import run_label
@@ -15,8 +15,21 @@ from segbench.report.html.page import render
 from segbench.report.html.tables import groups_table, runs_table
 from segbench.report.html.whiskers import WIDTH
 
-SYMBOLS = {"better": "▲", "worse": "▼", "not distinguishable": "≈", "not comparable": "✕", "completed": "●",
-           "running": "◐", "interrupted": "■", "pruned": "✂", "failed": "✕", "broken": "⚠", "repeat": "○"}  # fmt: skip
+SYMBOLS = {
+    "better": "▲",
+    "worse": "▼",
+    "may be as good": "≈",
+    "too few seeds": "?",
+    "not comparable": "✕",
+    "completed": "●",
+    "queued": "○",
+    "running": "◐",
+    "interrupted": "■",
+    "pruned": "✂",
+    "failed": "✕",
+    "broken": "⚠",
+    "repeat": "○",
+}
 """Said beside the colour, for those who do not see it."""
 FIRST_VERDICTS = 5
 """Sentences that are seen at once; the others unfold."""
@@ -40,14 +53,16 @@ def to_html(comparison: Comparison) -> str:
         "made": time.strftime("%Y-%m-%d %H:%M"),
         "version": __version__,
         "metric": printable(comparison.metric, 80),
+        "chosen_by": printable(comparison.measure.chosen_by, 80),
         "split": printable(comparison.metric.partition("/")[0], 20),
         "counts": _counts(comparison),
         "best": _best(comparison),
         "groups": groups_table(comparison),
         "runs": runs_table(comparison),
-        "verdicts": [(verdict.word, printable(verdict.sentence, 1000)) for verdict in comparison.verdicts],
+        "answers": [printable(text, 1000) for text in answer_sentences(comparison)],
+        "verdicts": [(verdict.word.value, printable(verdict.sentence, 1000)) for verdict in comparison.verdicts],
         "notes": [printable(note, 1000) for note in comparison.notes],
-        "legends": [INTERVAL, FRONT],
+        "legends": [interval_legend(comparison), FRONT],
         "heat": heat,
         "panels": pictures.sample_panels(comparison),
         "worst": worst.worst_images(comparison),

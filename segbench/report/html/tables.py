@@ -13,6 +13,8 @@ from segbench.compare.tables import (
     FRONT_HEAD,
     FRONT_HEADS,
     cost_text,
+    count_text,
+    interval_legend,
     interval_text,
     score_text,
     verdict_on,
@@ -69,7 +71,7 @@ def groups_table(comparison: Comparison) -> Table:
         *([Column("data", hint="numbers of different data are never compared")] if several else []),
         Column("n", number=True, hint="runs that count: one for each seed"), metric,
         Column("sd", number=True, hint="standard deviation over seeds"),
-        Column("95 % interval", number=True, falling=metric.falling, hint="of the mean over seeds, by Student's t"),
+        Column("95 % interval", number=True, falling=metric.falling, hint=interval_legend(comparison)),
         Column(against), Column(FRONT_HEAD, hint="nothing has at least this quality for less (Pareto)"),
         *_cost_columns(),
     ]  # fmt: skip
@@ -82,7 +84,7 @@ def groups_table(comparison: Comparison) -> Table:
             Cell(mark, kind="mark"),
             *(_text(value) for value in group.settings.values()),
             *([Cell(labels[group.data])] if several else []),
-            _number(str(numbers.n), numbers.n),
+            _number(count_text(group), numbers.n),
             Cell(score_text(numbers.mean), _key(numbers.mean), "score", whisker=scale.whisker(numbers)),
             _number(score_text(numbers.sd), numbers.sd),
             _number(interval_text(numbers.low, numbers.high), numbers.low),
@@ -135,7 +137,9 @@ def _verdict(comparison: Comparison, group: Group) -> Cell:
     if group.baseline:
         return Cell("baseline")
     word, found = verdict_on(comparison, group)
-    size = f"{found.value:+.4f}, 95 % interval {found.low:+.4f} to {found.high:+.4f}" if found else ""
+    size = f"{found.value:+.4f}" if found else ""
+    if found and found.low is not None and found.high is not None:
+        size += f", 95 % interval {found.low:+.4f} to {found.high:+.4f}"
     return Cell(word, kind="verdict" if word else "", hint=size)
 
 

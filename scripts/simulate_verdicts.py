@@ -1,0 +1,174 @@
+"""How often the words of `compare` are wrong, and how often they come: sweeps whose truth is known.
+
+    python scripts/simulate_verdicts.py --sweeps 2000        # the table of docs/verdicts.md, some 20 minutes
+
+Runs are simulated as tables of images: true and false positives and negatives of two classes, where the recall of an
+image depends on its units, the setting, the setting on these units, the seed (the same luck on val and test, as a
+network has it), and chance. All settings are equal (or one is better by a known gap).
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+
+from segbench.compare.images import scorer
+from segbench.compare.influence import influence
+from segbench.compare.seeds import Layout
+from segbench.compare.selection import chosen_setting, held_out_score
+from segbench.compare.simultaneous import Simultaneous
+from segbench.compare.units import Design
+
+SCORE = scorer("test/mean_iou", ("background", "foreground"))
+BASE = 1.1
+"""Logit of the recall."""
+
+
+@dataclass(frozen=True)
+class World:
+    """How the images of a split come about; spreads are standard deviations of the recall's logit."""
+
+    kind: str
+    """`images`: 400 independent ones. `crossed`: 400 scenes of 24 foregrounds x 13 backgrounds. `patients`: 30."""
+    seed: float = 0.062
+    """Of a run: the mean IoU of equal runs has a standard deviation of 0.009."""
+    chance: float = 0.6
+    """Of one run on one image."""
+    unit: float = 0.7
+    """Of a unit, for all settings alike."""
+    interaction: float = 0.16
+    """Of a setting on a unit: with it the standard error of a difference is 1.6 to 3.4 times that of images."""
+
+    def units(self, draw: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return the unit of each image, by factor."""
+        if self.kind == "images":
+            return {}
+        if self.kind == "crossed":
+            return {"foreground": draw.integers(0, 24, 400), "background": draw.integers(0, 13, 400)}
+        return {"patient": np.repeat(np.arange(30), draw.integers(1, 41, 30))}
+
+
+def counts(world: World, draw: np.random.Generator, effect: np.ndarray) -> tuple[np.ndarray, Design]:
+    """Return `[N, M, 6]` counts of one split, and its design.
+
+    Args:
+        world: How images come about.
+        draw: Where chance comes from.
+        effect: `[G, S]`, logit that setting and seed add.
+    """
+    labels = world.units(draw)
+    images = len(next(iter(labels.values()))) if labels else 400
+    settings, seeds = effect.shape
+    logit = BASE + draw.normal(0, 0.8, (images, 1, 1)) + effect
+    logit = logit + draw.normal(0, world.chance, (images, settings, seeds))
+    if not labels:
+        logit = logit + draw.normal(0, 0.3, (images, settings, 1))
+    for levels in labels.values():
+        count = int(levels.max()) + 1
+        logit = logit + draw.normal(0, world.unit, count)[levels][:, None, None]
+        logit = logit + draw.normal(0, world.interaction, (count, settings))[levels][:, :, None]
+    recall = 1 / (1 + np.exp(-logit))
+    size = draw.gamma(2.0, 150.0, (images, 1, 1))
+    rest = 1000.0
+    missed, wrong = size * (1 - recall), 0.5 * size * (1 - recall)
+    table = np.stack([rest - wrong, size * recall, missed, wrong, wrong, missed], axis=-1)
+    return table.reshape(images, settings * seeds, 6), Design.of(images, {k: v.tolist() for k, v in labels.items()})
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What many sweeps of one kind came to; shares are of sweeps unless said otherwise."""
+
+    false: float
+    """With some false word: equal settings called different. Its complement is how often all intervals hold."""
+    gap_covered: float
+    """Where one setting is better by a known gap: all intervals hold."""
+    power: float
+    """There: of the worse settings, the share that is called worse."""
+    bias: float
+    """Of the chosen setting's mean test score, its seeds being lucky ones."""
+    held_out_bias: float
+    """Of the score that is reported for new seeds."""
+
+
+GAP = 0.025
+"""In mean IoU."""
+
+
+def sweep(
+    world: World, draw: np.random.Generator, *, settings: int, seeds: int, gap: float = 0.0
+) -> tuple[Simultaneous, float, float]:
+    """Simulate a sweep whose first setting is better by `gap` (in logits).
+
+    Returns:
+        What `compare` would say; the mean test score of the chosen setting, and the one with a run held out, both less
+        the mean of all settings on the same images, which takes the images' luck away.
+    """
+    luck = draw.normal(0, world.seed, (settings, seeds))
+    luck[0] += gap
+    groups = tuple(np.arange(settings * seeds).reshape(settings, seeds))
+    splits = []
+    for _ in range(2):
+        table, design = counts(world, draw, luck)
+        splits.append(influence(table, SCORE, design))
+    test, val = splits
+    found = chosen_setting(test, val, Layout(groups))
+    held_out = held_out_score(test.scores, val.scores, groups)
+    assert held_out is not None
+    level = float(test.scores.mean())
+    return found, float(test.scores[groups[found.control]].mean()) - level, held_out - level
+
+
+def truth(world: World, gap: float = 0.0) -> float:
+    """Return the mean IoU of a setting on endless images, with endless seeds."""
+    spread = (world.seed**2 + world.chance**2 + 0.8**2) ** 0.5
+    units = {"images": 0.3, "crossed": (2 * (world.unit**2 + world.interaction**2)) ** 0.5}
+    spread = (spread**2 + units.get(world.kind, (world.unit**2 + world.interaction**2) ** 0.5) ** 2) ** 0.5
+    points, weights = np.polynomial.hermite_e.hermegauss(60)
+    recall = float((weights / (1 + np.exp(-(BASE + gap + spread * points)))).sum() / weights.sum())
+    missed = 300 * (1 - recall)
+    return ((1000 - missed / 2) / (1000 + missed) + 300 * recall / (300 + missed / 2)) / 2
+
+
+def simulate(world: World, number: int, *, settings: int, seeds: int) -> Cell:
+    """Simulate sweeps, always the same ones, half of equal settings and half with a gap of GAP."""
+    level, logit = truth(world), 0.1
+    for _ in range(20):  # Newton's method, with the slope of a chord
+        logit *= GAP / (truth(world, logit) - level)
+    false, covered, called, reported, held_out = [], [], [], [], []
+    for trial in range(number):
+        found, mean, held = sweep(world, _draw(trial, settings, seeds), settings=settings, seeds=seeds)
+        others = np.arange(settings) != found.control
+        false.append((np.abs(found.value) > found.half)[others].any())
+        reported.append(mean)
+        held_out.append(held)
+        found, _, _ = sweep(world, _draw(trial, settings, seeds, 1), settings=settings, seeds=seeds, gap=logit)
+        real = GAP * ((np.arange(settings) == 0).astype(float) - (found.control == 0))
+        covered.append((np.abs(found.value - real) <= found.half)[np.arange(settings) != found.control].all())
+        called.append((found.value < -found.half)[1:].mean() if found.control == 0 else 0.0)
+    return Cell(*(float(np.mean(one)) for one in (false, covered, called, reported, held_out)))
+
+
+def _draw(*key: int) -> np.random.Generator:
+    return np.random.default_rng(key)
+
+
+def main() -> None:
+    """Print the table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sweeps", type=int, default=200, help="simulated sweeps a row and kind (default 200)")
+    number = parser.parse_args().sweeps
+    print("| images | settings x seeds | false word | intervals hold | with a gap | power | bias | held out |")
+    print("|---|---|---|---|---|---|---|---|")
+    for kind in ("images", "crossed", "patients"):
+        for settings, seeds in ((12, 3), (12, 5), (6, 2), (6, 3), (6, 5), (2, 5)):
+            cell = simulate(World(kind), number, settings=settings, seeds=seeds)
+            shares = (f"{100 * one:.1f} %" for one in (cell.false, 1 - cell.false, cell.gap_covered, cell.power))
+            biases = f"{cell.bias:+.4f} | {cell.held_out_bias:+.4f}"
+            print(f"| {kind} | {settings} x {seeds} | {' | '.join(shares)} | {biases} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

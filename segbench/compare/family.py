@@ -1,0 +1,271 @@
+"""Groups that can be compared with each other, and what the tables of images say of all their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from segbench.compare.files import Unusable
+from segbench.compare.groups import Group, Identity, Measure, block_of
+from segbench.compare.images import ImageTable, read_table, scorer
+from segbench.compare.influence import Influence, Jackknife
+from segbench.compare.runs import Run
+from segbench.compare.seeds import Layout
+from segbench.compare.settings import REPLICATIONS
+from segbench.compare.units import Design
+
+MAX_JUDGED = 300
+"""Groups of the same data that are judged, the best of val: each reads the tables of images of its runs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Runs of different groups that are compared one by one, as they share all that is not asked about."""
+
+    words: str
+    """Such as `over 4 optimizer.lr, 1 seed each`."""
+    left_out: tuple[str, ...] = ()
+    """Blocks that some group lacks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Groups that were scored on the same images of the same classes."""
+
+    groups: list[Group]
+    """G of them, in the order in which they were chosen."""
+    layout: Layout
+    """Which of the runs below belong to which."""
+    reported: Influence
+    """Of all runs, by the reported metric."""
+    chosen: Influence
+    """By the metric that is chosen by; `reported` itself where the images are the same."""
+    design: Design | None
+    """The units of the reported split, None where there is no table of images."""
+    blocks: Blocks | None = None
+    """How runs are paired, None where seeds are repeats of the same settings."""
+    refused: dict[Group, str] = field(default_factory=dict)
+    """Groups of the same data that cannot be compared, and why."""
+
+
+def read_family(groups: Sequence[Group], measure: Measure, by: Sequence[str] = ()) -> Family:
+    """Return what is known of groups of the same data; those that do not fit the first that can be read are refused.
+
+    Args:
+        groups: Groups with a score, the one to compare with first.
+        measure: What is reported and what is chosen by.
+        by: The settings that groups differ in; their runs are paired where they differ in other settings as well.
+    """
+    refused: dict[Group, str] = {}
+    usable = []
+    for group in groups:
+        reason = _unfit(group, groups[0], measure)
+        if reason:
+            refused[group] = reason
+        else:
+            usable.append(group)
+    try:
+        members, blocks = _members(usable, measure, by)
+    except Unusable as reason:
+        return _unread([], [], measure, None, {**refused, **dict.fromkeys(groups, str(reason))})
+    if not usable or "+" in (usable[0].data or "") or scorer(measure.metric, usable[0].runs[0].classes) is None:
+        return _unread(usable, members, measure, blocks, refused)
+    reader = _Reader(measure.metric)
+    kept = []
+    for group, runs in zip(usable, members, strict=True):
+        try:
+            reader.read(runs)
+            kept.append((group, runs))
+        except Unusable as reason:
+            refused[group] = str(reason)
+    if not kept:
+        return _unread(usable, members, measure, blocks, refused)
+    groups_kept, runs_kept = [group for group, _ in kept], [runs for _, runs in kept]
+    layout = _layout(runs_kept, blocks, measure)
+    reported = reader.join()
+    chosen = reported
+    if measure.chosen_by != measure.metric and not groups_kept[0].same_data:
+        chosen = _read_chosen(runs_kept, measure)
+    return Family(groups_kept, layout, reported, chosen, reader.design, blocks, refused)
+
+
+def _unfit(group: Group, first: Group, measure: Measure) -> str:
+    """Return why a group cannot be compared with the first, "" where it may be."""
+    if group.summary.mean is None:
+        return f"{group.label} has no {measure.metric}"
+    if group.chosen.mean is None:
+        return f"{group.label} has no {measure.chosen_by}, by which settings are chosen"
+    if any(run.classes != group.runs[0].classes for run in group.runs):
+        return f"the runs of {group.label} have different classes"
+    if group.runs[0].classes != first.runs[0].classes:
+        return "they were scored on different classes, so means over classes are not the same number"
+    return ""
+
+
+def _counting(group: Group, measure: Measure) -> list[Run]:
+    """Return the runs of a group that have both scores, in the order of their seeds."""
+    both = [run for run in group.runs if measure.metric in run.metrics and measure.chosen_by in run.metrics]
+    return sorted(both, key=lambda run: (_natural(run.settings.get("seed", "")), run.path))
+
+
+def _natural(text: str) -> tuple[float, str]:
+    try:
+        return float(text), ""
+    except ValueError:
+        return float("inf"), text
+
+
+def _members(groups: Sequence[Group], measure: Measure, by: Sequence[str]) -> tuple[list[list[Run]], Blocks | None]:
+    """Return the runs of each group, the same blocks at the same places where runs are paired; raises Unusable."""
+    runs = [_counting(group, measure) for group in groups]
+    draws = any("+" in (group.data or "") for group in groups)
+    varied = [name for name in _varied(runs) if name not in by] if by else []
+    if len(groups) < 2 or not (draws or varied):
+        return runs, None
+    names = by or list(groups[0].settings)
+    keys = [{_key(run, by, draws): run for run in members} for members in runs]
+    common = [key for key in keys[0] if all(key in one for one in keys)]
+    everything = list(dict.fromkeys(key for one in keys for key in one))
+    if not common:
+        raise Unusable(f"no other settings and seed were run with every value of {', '.join(names)}")
+    words = _draw_words(keys, common) if draws else _block_words(common, varied)
+    left_out = tuple(_key_words(key, varied or REPLICATIONS) for key in everything if key not in common)
+    return [[one[key] for key in common] for one in keys], Blocks(words, left_out)
+
+
+def _key(run: Run, by: Sequence[str], draws: bool) -> Identity:
+    if draws and not by:
+        return tuple((name, run.settings.get(name, "")) for name in REPLICATIONS)
+    return block_of(run, by)
+
+
+def _varied(groups: Sequence[Sequence[Run]]) -> list[str]:
+    """Return the settings besides replications in which runs of one group differ."""
+    names = dict.fromkeys(name for runs in groups for run in runs for name in run.settings)
+    skipped = (*REPLICATIONS, "name")
+    return [
+        name
+        for name in names
+        if name not in skipped and any(len({run.settings.get(name) for run in runs}) > 1 for runs in groups)
+    ]
+
+
+def _block_words(common: Sequence[Identity], varied: Sequence[str]) -> str:
+    """Return `over 4 values of optimizer.lr, 1 seed each`."""
+    found = [dict(key) for key in common]
+    places = {tuple(one.get(name, "") for name in varied) for one in found}
+    chosen = [name for name in varied if not any(name.startswith(f"{other}.") for other in varied)]
+    seeds = f"{len(found) / len(places):.3g}"
+    what = f"values of {chosen[0]}" if len(chosen) == 1 else f"combinations of {', '.join(chosen)}"
+    return f"over {len(places)} {what}, {seeds} seed{'s' * (seeds != '1')} each"
+
+
+def _draw_words(keys: Sequence[dict[Identity, Run]], common: Sequence[Identity]) -> str:
+    draws = {tuple(sorted(keys[0][key].fingerprints.items())) for key in common}
+    return f"over {len(draws)} draws of the data, {len(common)} runs each"
+
+
+def _key_words(key: Identity, names: Sequence[str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in key if name in (*names, "seed") and value)
+
+
+def _layout(runs: Sequence[Sequence[Run]], blocks: Blocks | None, measure: Measure) -> Layout:
+    ends = np.cumsum([0, *map(len, runs)])
+    groups = tuple(np.arange(first, last) for first, last in pairwise(ends))
+    prints = {run.fingerprints.get(measure.split) for members in runs for run in members}
+    if blocks is None or len(prints) < 2:
+        return Layout(groups, paired=blocks is not None)
+    return Layout(groups, paired=True, overlap=_overlap(runs[0], measure.split, len(prints)))
+
+
+def _overlap(runs: Sequence[Run], split: str, draws: int) -> float:
+    """Return test over training images; as in cross-validation where a run does not say how many it had."""
+    known = [run.images[split] / run.images["train"] for run in runs if run.images.get("train") and split in run.images]
+    return sum(known) / len(known) if known else 1 / (draws - 1)
+
+
+def _unread(
+    groups: list[Group],
+    members: list[list[Run]],
+    measure: Measure,
+    blocks: Blocks | None,
+    refused: dict[Group, str],
+) -> Family:
+    """Return the family as far as the scores of whole runs carry it."""
+    layout = _layout(members, blocks, measure)
+    reported = Influence(_scores(members, measure.metric), ())
+    same = measure.chosen_by == measure.metric or (bool(groups) and groups[0].same_data)
+    chosen = reported if same else Influence(_scores(members, measure.chosen_by), ())
+    return Family(groups, layout, reported, chosen, None, blocks, refused)
+
+
+def _scores(members: Sequence[Sequence[Run]], metric: str) -> np.ndarray:
+    return np.array([run.metrics[metric] for runs in members for run in runs])
+
+
+def _read_chosen(runs: Sequence[Sequence[Run]], measure: Measure) -> Influence:
+    """Return the influence of the split that is chosen by; without its tables the luck of seeds alone is allowed for,
+    which is the more cautious.
+    """  # noqa: D205
+    reader = _Reader(measure.chosen_by)
+    try:
+        for members in runs:
+            reader.read(members)
+    except Unusable:
+        return Influence(_scores(runs, measure.chosen_by), ())
+    return reader.join()
+
+
+class _Reader:
+    """Reads the tables of images of runs and keeps what their units do to the scores."""
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        self.design: Design | None = None
+        self._index: np.ndarray | None = None
+        self._jackknife: Jackknife | None = None
+        self._found: list[list[np.ndarray]] = []
+
+    def read(self, runs: Sequence[Run]) -> None:
+        """Add the runs of a group, all or none; raises Unusable."""
+        self._found += list(self._deviations(runs))
+
+    def join(self) -> Influence:
+        """Return the influence on all runs that were read, in their order."""
+        assert self._jackknife is not None
+        return self._jackknife.join(self._found)
+
+    def _deviations(self, runs: Sequence[Run]) -> list[list[np.ndarray]]:
+        found = []
+        for run in runs:
+            try:
+                table = read_table(run, self.metric, units=self._jackknife is None)
+            except Unusable as unusable:
+                raise Unusable(f"{run.name}: {unusable}") from None
+            found.append(self._fitting(run, table).deviations(table.counts[:, None]))
+        return found
+
+    def _fitting(self, run: Run, table: ImageTable) -> Jackknife:
+        if self._jackknife is None or self._index is None:
+            score = scorer(self.metric, run.classes)
+            if score is None or len(table.index) < 2:
+                raise Unusable("one image says nothing about others")
+            self._index = table.index
+            self.design = Design.of(len(table.index), table.units)
+            self._jackknife = Jackknife(score, self.design)
+        if not np.array_equal(self._index, table.index):
+            both = len(np.intersect1d(self._index, table.index))
+            sizes = f"{len(self._index)} and {len(table.index)}, {both} in both"
+            raise Unusable(f"they were scored on different images: {sizes}")
+        return self._jackknife
+
+
+def families(groups: Sequence[Group]) -> Iterator[list[Group]]:
+    """Yield the groups of each known data set that have scores."""
+    for data in dict.fromkeys(group.data for group in groups):
+        same = [group for group in groups if group.data == data and group.summary.mean is not None]
+        if data is not None and same:
+            yield same
