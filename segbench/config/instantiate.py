@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segbench.config.annotations import check_types
+from segbench.config.unnamed import Unnamed, known_parameters
 from segbench.core.errors import ConfigError, SegbenchError, nearest
 
 PACKAGES = (
@@ -123,16 +124,27 @@ def _check_arguments(target: type, arguments: Sequence[Any], values: Mapping[str
     free = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for name in values:
         if name not in named and not free:
-            raise ConfigError(f"{where} ({target.__name__}) takes no '{name}'{nearest(name, named)}")
+            raise _refusal(target, name, where)
     given = {*values, *named[: len(arguments)]}
     missing = [p.name for p in parameters if p.name in named and p.default is p.empty and p.name not in given]
     if missing:
         raise ConfigError(f"{where} ({target.__name__}) needs a value for {', '.join(missing)}")
 
 
+def _refusal(target: type, name: str, where: str) -> ConfigError:
+    return ConfigError(f"{where} ({target.__name__}) takes no '{name}'{nearest(name, known_parameters(target))}")
+
+
 def _call(target: type, arguments: Sequence[Any], values: Mapping[str, Any], where: str) -> Any:
+    # the keywords of a logger go to a program of its own, which is not started yet
+    later = any(kind.__module__.startswith("pytorch_lightning.loggers") for kind in target.__mro__)
+    names = () if later else [name for name in values if name not in inspect.signature(target).parameters]
     try:
-        return target(*arguments, **values)
+        with Unnamed(names) as unnamed:
+            built = target(*arguments, **values)
+        for name in sorted(unnamed.unused_by(built)):
+            raise _refusal(target, name, where)
+        return built
     except SegbenchError:
         raise
     except REFUSALS as error:

@@ -1,5 +1,8 @@
 """The one door from configuration to objects: what may pass, and what may not."""
 
+import re
+import sys
+
 import pytest
 import torch
 
@@ -58,3 +61,99 @@ def test_plugins_are_trusted_by_name_only(tmp_path, monkeypatch):
     assert build(node, plugins=["mylab"]).__class__.__name__ == "Net"
     with pytest.raises(ConfigError):
         build({"_target_": "mylab.run"}, plugins=["mylab"])
+
+
+UNNAMED = """
+import torch
+
+class Base(torch.nn.Module):
+    def __init__(self, depth=1, **further):
+        super().__init__()
+        self.depth, self.bias = depth, further.get("bias", True)
+
+class Passing(Base):
+    def __init__(self, width=1, **further):
+        super().__init__(**further)
+
+class Keeping(torch.nn.Module):
+    def __init__(self, **options):
+        super().__init__()
+        self.options = options
+
+class Choosing(torch.nn.Module):
+    def __init__(self, kind, **further):
+        super().__init__()
+        torch.nn.Conv2d(3, 3, 1, bias=True)
+        self.part = Passing(**further) if kind == "passing" else None
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "refused"),
+    [
+        ("Passing", {"width": 2, "depth": 3}, None),
+        ("Passing", {"bias": False}, None),
+        ("Passing", {"depht": 3}, "model (Passing) takes no 'depht'; did you mean 'depth'?"),
+        ("Passing", {"depth": 3, "freeze": "backbone"}, "takes no 'freeze'; choose from depth, width"),
+        ("Keeping", {"anything": 1}, None),
+        ("Choosing", {"kind": "passing", "depth": 3, "bias": False}, None),
+        ("Choosing", {"kind": "other", "depth": 3}, "model (Choosing) takes no 'depth'"),
+        ("Choosing", {"kind": "other", "bias": False}, "takes no 'bias'"),
+        ("Choosing", {"kind": "other", "bias": True, "depth": 3}, "takes no 'bias'"),
+    ],
+)
+def test_an_unnamed_setting_that_nothing_asks_for_is_refused(tmp_path, monkeypatch, name, values, refused):
+    (tmp_path / "unnamed_lab.py").write_text(UNNAMED)
+    monkeypatch.syspath_prepend(tmp_path)
+    node = {"_target_": f"unnamed_lab.{name}", **values}
+    if refused is None:
+        build(node, plugins=["unnamed_lab"], where="model")
+        return
+    with pytest.raises(ConfigError, match=re.escape(refused)):
+        build(node, plugins=["unnamed_lab"], where="model")
+
+
+def test_settings_that_smp_swallows_are_refused():
+    pytest.importorskip("segmentation_models_pytorch")
+    node = {"_target_": "segmentation_models_pytorch.Unet", "encoder_name": "resnet18", "encoder_weights": None}
+    with pytest.raises(ConfigError, match=r"model \(Unet\) takes no 'freeze'; choose from .*encoder_name"):
+        build({**node, "freeze": "backbone"}, where="model")
+    with pytest.raises(ConfigError, match="takes no 'drop_path_rate'"):
+        build({**node, "drop_path_rate": 0.1}, where="model")
+    built = build({**node, "encoder_name": "tu-resnet18", "drop_path_rate": 0.1}, where="model")
+    assert any(type(module).__name__ == "DropPath" for module in built.modules())
+    with pytest.raises(ConfigError, match="cannot be built: .*freeze"):
+        build({**node, "encoder_name": "tu-resnet18", "freeze": "backbone"}, where="model")
+    build({**node, "aux_params": {"classes": 2}}, where="model")
+
+
+@pytest.mark.parametrize(
+    ("target", "given"),
+    [
+        ("torch.nn.Identity", "x"),
+        ("torch.optim.SGD", "betas"),
+        ("segbench.training.schedules.Cosine", "power"),
+        ("torch.nn.BCEWithLogitsLoss", "ignore_index"),
+        ("albumentations.HorizontalFlip", "limit"),
+        ("pytorch_lightning.loggers.CSVLogger", "project"),
+    ],
+)
+def test_every_kind_of_part_refuses_what_it_does_not_take(target, given):
+    arguments = [[torch.nn.Parameter(torch.zeros(1))]] if "optim" in target else []
+    with pytest.raises(ConfigError, match=f"takes no '{given}'"):
+        build(
+            {"_target_": target, given: 1}, *arguments, where="part", **({"save_dir": "x"} if "CSV" in target else {})
+        )
+
+
+def test_watching_leaves_an_earlier_profiler_as_it_was():
+    def profiler(frame, event, argument):
+        return None
+
+    sys.setprofile(profiler)
+    try:
+        with pytest.raises(ConfigError):
+            build({"_target_": "torch.nn.Identity", "x": 1}, where="model")
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(None)
