@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from segbench.compare.files import Unusable
-from segbench.compare.groups import Group, Identity, Measure, block_of
+from segbench.compare.groups import Group, Identity, Measure
 from segbench.compare.images import ImageTable, read_table, scorer
 from segbench.compare.influence import Influence, Jackknife
 from segbench.compare.runs import Run
@@ -126,7 +126,8 @@ def _members(groups: Sequence[Group], measure: Measure, by: Sequence[str]) -> tu
     if len(groups) < 2 or not (draws or varied):
         return runs, None
     names = by or list(groups[0].settings)
-    keys = [{_key(run, by, draws): run for run in members} for members in runs]
+    shared = (*varied, *REPLICATIONS)
+    keys = [{_key(run, shared): run for run in members} for members in runs]
     common = [key for key in keys[0] if all(key in one for one in keys)]
     everything = list(dict.fromkeys(key for one in keys for key in one))
     if not common:
@@ -136,10 +137,8 @@ def _members(groups: Sequence[Group], measure: Measure, by: Sequence[str]) -> tu
     return [[one[key] for key in common] for one in keys], Blocks(words, left_out)
 
 
-def _key(run: Run, by: Sequence[str], draws: bool) -> Identity:
-    if draws and not by:
-        return tuple((name, run.settings.get(name, "")) for name in REPLICATIONS)
-    return block_of(run, by)
+def _key(run: Run, names: Sequence[str]) -> Identity:
+    return tuple((name, run.settings.get(name, "")) for name in names)
 
 
 def _varied(groups: Sequence[Sequence[Run]]) -> list[str]:

@@ -160,11 +160,6 @@ def _without(run: Run, names: Sequence[str]) -> Identity:
     return tuple(sorted((name, value) for name, value in run.settings.items() if name not in names))
 
 
-def block_of(run: Run, by: Sequence[str]) -> Identity:
-    """Return what runs of different groups share that are compared one by one: other settings, seed, draw of data."""
-    return _without(run, (*LABELS, *by))
-
-
 def _group(found: Sequence[Run], measure: Measure, shown: Sequence[str]) -> Group:
     newest: dict[Identity, Run] = {}
     for run in sorted(found, key=lambda run: (run.finished or 0.0, run.path)):

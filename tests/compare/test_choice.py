@@ -1,0 +1,103 @@
+"""Chosen on val, reported on test: who is named, what is said of it, and where val is the test."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from fake_runs import some_counts, write_run
+
+from segbench.compare.comparison import compare_runs
+from segbench.compare.tables import to_csv, to_json, to_markdown
+
+
+def two(root, **words):
+    """Dice is better on val, focal on test; three seeds each."""
+    for seed in (1, 2, 3):
+        for loss, val, recall in (("dice", 0.80, 0.70), ("focal", 0.70, 0.7004)):
+            counts = some_counts(60, recall, seed)
+            write_run(root / f"{loss}{seed}", seed=seed, loss=loss, val=val + seed / 1000, counts=counts, **words)
+    return compare_runs([root])
+
+
+def test_the_best_of_val_is_named_and_its_test_stands_beside(tmp_path):
+    found = two(tmp_path)
+    first, second = found.groups
+    assert (first.label, first.best, second.best) == ("loss=dice", True, False)
+    assert first.summary.mean < second.summary.mean and first.chosen.mean == pytest.approx(0.802)
+    (answer,) = found.answers
+    assert answer.control is first and answer.may_be_best == [first, second]
+    assert answer.sentences[0].startswith("chosen by val/mean_iou (0.8020): loss=dice, test/mean_iou 0.63")
+    assert "2 of 2 settings may be the best: loss=dice, loss=focal" in answer.sentences
+    (ahead,) = (text for text in answer.sentences if "ahead of the choice" in text)
+    assert ahead.startswith("on test, loss=focal is +0.000") and ahead.endswith("within what chance does")
+
+
+def test_the_best_run_of_a_group_is_that_of_val(tmp_path):
+    for seed, val, score in ((1, 0.9, 0.5), (2, 0.8, 0.7)):
+        write_run(tmp_path / f"a{seed}", seed=seed, val=val, score=score)
+    (group,) = compare_runs([tmp_path]).groups
+    assert [run.name for run in group.runs] == ["a1", "a2"]
+
+
+def test_every_format_names_the_same_best(tmp_path):
+    found = two(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(to_csv(found))))
+    assert [(row["loss"], row["best"], row["verdict"]) for row in rows] == [
+        ("dice", "best", ""), ("focal", "", "may be as good")
+    ]  # fmt: skip
+    assert float(rows[0]["val/mean_iou"]) == pytest.approx(0.802)
+    whole = json.loads(to_json(found))
+    assert whole["chosen_by"] == "val/mean_iou" and whole["answers"][0]["may_be_best"] == [0, 1]
+    assert whole["answers"][0]["detectable_difference"] > 0
+    assert "| \\* | dice | 3 | 0.8020 |" in to_markdown(found)
+
+
+def test_choosing_by_test_is_said_to_flatter(tmp_path):
+    two(tmp_path)
+    found = compare_runs([tmp_path], metric="test/mean_iou")
+    (note,) = (note for note in found.notes if "choosing by test/mean_iou" in note)
+    assert "would name loss=focal" in note and "flattered" in note
+    assert found.groups[0].label == "loss=dice"
+
+
+def test_a_metric_of_val_is_chosen_and_reported_by_itself(tmp_path):
+    for loss, recall in (("dice", 0.8), ("focal", 0.7)):
+        for seed in (1, 2, 3):
+            counts = some_counts(60, recall, seed)
+            write_run(tmp_path / f"{loss}{seed}", seed=seed, loss=loss, score=0.9 - recall, val_counts=counts)
+    found = compare_runs([tmp_path], metric="val/mean_iou")
+    assert [group.label for group in found.groups] == ["loss=dice", "loss=focal"]
+    assert found.answers[0].sentences[0].startswith("best by val/mean_iou: loss=dice")
+    (verdict,) = found.verdicts
+    assert verdict.word == "worse"
+
+
+def test_where_val_is_the_test_every_output_says_so(tmp_path):
+    found = two(tmp_path, fingerprint="v")
+    assert all(group.same_data for group in found.groups)
+    assert any("val is the test here" in text for text in found.answers[0].sentences)
+    assert "test/mean_iou (val is the test)" in to_markdown(found)
+    assert {row["val_is_test"] for row in csv.DictReader(io.StringIO(to_csv(found)))} == {"val is the test"}
+    assert json.loads(to_json(found))["groups"][0]["val_is_test"] is True
+
+
+def test_lost_seeds_are_counted(tmp_path):
+    for seed in (1, 2, 3):
+        write_run(tmp_path / f"a{seed}", seed=seed, loss="dice", score=0.8)
+    write_run(tmp_path / "a4", seed=4, loss="dice", state="failed")
+    write_run(tmp_path / "a5", seed=5, loss="dice", state="pruned")
+    found = compare_runs([tmp_path])
+    assert found.groups[0].lost == {"failed": 1, "pruned": 1}
+    assert "3 of 5" in to_markdown(found)
+    assert any("also has 1 failed and 1 pruned runs without numbers" in note for note in found.notes)
+    assert sorted(run.state for run in found.others) == ["failed", "pruned"]
+
+
+def test_images_and_a_trivial_score_stand_beside_the_figures(tmp_path):
+    baselines = {"test": {"most_frequent": {"class": "background", "mean_iou": 0.3111}}}
+    write_run(tmp_path / "a", images={"train": 10, "val": 4, "test": 60}, baselines=baselines)
+    lines = to_markdown(compare_runs([tmp_path])).splitlines()
+    assert " images | one class |" in lines[0] and " 60 | 0.3111 |" in lines[2]

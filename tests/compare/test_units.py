@@ -1,0 +1,74 @@
+"""Units, blocks, draws of the data and folds in whole comparisons."""
+
+from __future__ import annotations
+
+import numpy as np
+from fake_runs import some_counts, write_run
+
+from segbench.compare.comparison import compare_runs
+
+
+def pair(root, images, units, **words):
+    for loss, recall in (("dice", 0.75), ("focal", 0.70)):
+        for seed in (1, 2, 3):
+            counts = some_counts(images, recall, seed)
+            write_run(root / f"{loss}{seed}", seed=seed, loss=loss, counts=counts, units=units, **words)
+    (verdict,) = compare_runs([root]).verdicts
+    return verdict
+
+
+def test_crossed_units_are_named_and_widen_the_interval(tmp_path):
+    fore, back = [f"f{k % 24}" for k in range(312)], [f"b{k % 13}" for k in range(312)]
+    verdict = pair(tmp_path / "a", 312, {"foreground": fore, "background": back})
+    assert verdict.images == "24 foregrounds x 13 backgrounds"
+    assert verdict.sentence.endswith("(24 foregrounds x 13 backgrounds, 3 seeds each)")
+    alone = pair(tmp_path / "b", 312, {})
+    assert alone.images == "312 images taken as independent"
+    assert alone.difference.value == verdict.difference.value
+
+
+def test_one_recording_says_nothing_of_others(tmp_path):
+    verdict = pair(tmp_path, 80, {"recording": ["0016E5"] * 80})
+    found = compare_runs([tmp_path])
+    assert "one recording: nothing can be said about other recordings" in found.answers[0].sentences
+    assert verdict.images == "80 images within one recording"
+    assert "loss=focal is worse here than loss=dice" in verdict.sentence
+    assert "within-unit interval" in verdict.sentence and found.answers[0].scope == "within"
+
+
+def test_by_pairs_runs_of_the_same_other_settings(tmp_path):
+    for number, lr in enumerate(("0.01", "0.003", "0.001", "0.0003", "0.0001")):
+        for loss, recall in (("dice", 0.75), ("focal", 0.74)):
+            counts = some_counts(400, recall - 0.12 * number, number)
+            write_run(tmp_path / f"{loss}{lr}", loss=loss, lr=lr, counts=counts)
+    write_run(tmp_path / "alone", loss="dice", lr="0.5", counts=some_counts(400, 0.75, 9))
+    found = compare_runs([tmp_path], by=["loss"])
+    (verdict,) = found.verdicts
+    assert verdict.word == "worse" and "over 5 values of optimizer.lr, 1 seed each" in verdict.sentence
+    each = [group.runs for group in found.groups]
+    scores = [{run.settings["optimizer.lr"]: run.metrics["test/mean_iou"] for run in runs} for runs in each]
+    mean = np.mean([scores[1][lr] - scores[0][lr] for lr in scores[1]])
+    np.testing.assert_allclose(verdict.difference.value, mean)
+    assert any(
+        "not every setting was run there: optimizer.lr=0.5 seed=1" in text for text in found.answers[0].sentences
+    )
+
+
+def test_draws_of_the_data_are_replications(tmp_path):
+    draw = np.random.default_rng(1)
+    for fold in range(5):
+        hard = draw.normal(0, 0.05)
+        for loss, score in (("dice", 0.75), ("focal", 0.70)):
+            path = write_run(tmp_path / f"{loss}{fold}", loss=loss, score=score + hard + draw.normal(0, 0.004),
+                             fingerprint=f"fold{fold}", images={"train": 80, "val": 20, "test": 20})  # fmt: skip
+            text = (path / "config.yaml").read_text()
+            (path / "config.yaml").write_text(text.replace("  batch_size: 16\n", f"  batch_size: 16\n  seed: {fold}\n"))
+    found = compare_runs([tmp_path])
+    assert found.columns == ["loss"] and [group.summary.n for group in found.groups] == [5, 5]
+    (verdict,) = found.verdicts
+    assert verdict.word == "worse" and "over 5 draws of the data, 5 runs each" in verdict.sentence
+    values = [[run.metrics["test/mean_iou"] for run in sorted(g.runs, key=lambda r: r.name)] for g in found.groups]
+    differences = np.subtract(values[1], values[0])
+    error = (differences.var(ddof=1) * (1 / 5 + 20 / 80)) ** 0.5  # Nadeau and Bengio 2003
+    np.testing.assert_allclose(verdict.difference.value, differences.mean())
+    np.testing.assert_allclose(verdict.difference.high - verdict.difference.value, 2.776445 * error, rtol=0.05)
