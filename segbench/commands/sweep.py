@@ -22,6 +22,7 @@ from segbench.sweeps.launchers import launch_jobs
 from segbench.sweeps.overview import Overview, table
 from segbench.sweeps.plan import Job, plan_jobs
 from segbench.sweeps.summary import write_summary
+from segbench.training.signals import NOTICES
 
 OWN = ("sweep", "launcher", "hydra")
 """Where settings of the sweep itself begin; they are no part of its jobs."""
@@ -191,7 +192,7 @@ def _ended_by_signals() -> Iterator[None]:
             raise _StoppedError(number != signal.SIGTERM)
 
     owner = os.getpid()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, *NOTICES)}
     try:
         yield
     finally:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import fcntl
 import os
 import platform
 from collections.abc import Iterator
@@ -13,8 +13,12 @@ from pathlib import Path
 from segbench.core.errors import ConfigError, InUseError
 
 LOCK = ".lock"
-UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """What file systems without locks answer."""
+PATIENCE = 1.0
+"""Seconds to wait for it: a worker that has just been forked from a killed holder may not have let go of it yet."""
+_HOLDER = 1
+"""Where the holder's name begins in the file: Windows lets nobody else read the first byte of a locked file."""
 
 
 @contextmanager
@@ -25,44 +29,43 @@ def locked(folder: Path) -> Iterator[None]:
     file that a killed one leaves behind says who it was, and hinders nobody.
 
     Raises:
+        ConfigError: if the file of the lock cannot be made.
         InUseError: if another process has it, with its number and machine.
     """
+    from filelock import FileLock, Timeout  # a tenth of a second, which --help can do without
+
     path = folder / LOCK
-    descriptor = _take(path)
+    lock = FileLock(path, timeout=PATIENCE)
     try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {platform.node()}\n".encode(), 0)
+        lock.acquire()
+    except Timeout:
+        raise InUseError(f"{folder} is in use by {_holder(path)}: wait for it to end, or stop it") from None
+    except OSError as error:
+        if error.errno not in UNLOCKABLE:
+            raise ConfigError(f"{path} cannot be made the lock of its run: {error.strerror}") from None
+    try:
+        _write_holder(path)
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder may have become unwritable, which its own error says better
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _write_holder(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    try:
+        os.lseek(descriptor, _HOLDER, os.SEEK_SET)
+        os.write(descriptor, f"{os.getpid()} {platform.node()}\n".encode())
+    finally:
         os.close(descriptor)
 
 
-def _take(path: Path) -> int:
-    while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be made the lock of its run: {error.strerror}") from None
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in UNLOCKABLE:
-                holder = os.pread(descriptor, 200, 0).decode(errors="replace").split()
-                os.close(descriptor)
-                number, machine = holder if len(holder) == 2 else ("unknown", "unknown")
-                raise InUseError(
-                    f"{path.parent} is in use by process {number} on {machine}: wait for it to end, or stop it"
-                ) from None
-        if _still_there(path, descriptor):
-            return descriptor
-        os.close(descriptor)  # its holder ended and removed the file in between
-
-
-def _still_there(path: Path, descriptor: int) -> bool:
+def _holder(path: Path) -> str:
     try:
-        now = path.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    mine = os.fstat(descriptor)
-    return (now.st_dev, now.st_ino) == (mine.st_dev, mine.st_ino)
+        with path.open("rb", buffering=0) as file:
+            file.seek(_HOLDER)
+            words = file.read(200).split(b"\n")[0].decode(errors="replace").split()
+    except OSError:
+        words = []
+    return f"process {words[0]} on {words[1]}" if len(words) == 2 else "another process"

@@ -14,6 +14,7 @@ import re
 import stat
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,8 @@ def sweep_temporary(folder: Path) -> None:
     for path in folder.iterdir() if folder.is_dir() else ():
         named = _TEMPORARY.fullmatch(path.name)
         if named and _is_regular(path) and not _alive(int(named[1])):
-            path.unlink(missing_ok=True)
+            with suppress(PermissionError):  # on Windows one that is open
+                path.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:
@@ -223,6 +225,8 @@ def _is_regular(path: Path) -> bool:
 
 
 def _alive(process: int) -> bool:
+    if not hasattr(os, "fork"):
+        return False  # on Windows this call would end the process; a file that is open there cannot be removed anyway
     try:
         os.kill(process, 0)
     except ProcessLookupError:

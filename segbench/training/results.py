@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import resource
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,10 +70,14 @@ def count_flops(module: SegmentationModule, size: tuple[int, int]) -> int:
     return int(counter.get_total_flops())
 
 
-def peak_memory(device: torch.device) -> int:
-    """Return the most bytes that tensors took on a GPU, or that this process took on a CPU."""
+def peak_memory(device: torch.device) -> int | None:
+    """Return the most bytes that tensors took on a GPU, or that this process took on a CPU; None on Windows."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

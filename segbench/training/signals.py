@@ -10,11 +10,11 @@ from typing import Any
 
 from segbench.core.errors import Interrupted
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGUSR2: 143}
-"""Signals that stop a run, with the process's exit status."""
+NOTICES = tuple(signal.Signals[name] for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+"""What schedulers send some time before they end a job: SLURM's `--signal=USR1@90`, submitit. Windows has none."""
 
-NOTICES = (signal.SIGUSR1, signal.SIGUSR2)
-"""What schedulers send some time before they end a job: SLURM's `--signal=USR1@90`, submitit."""
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143} | dict.fromkeys(NOTICES, 143)
+"""Signals that stop a run, with the process's exit status."""
 
 
 class StopSignals:

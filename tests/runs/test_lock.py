@@ -38,9 +38,9 @@ def test_the_second_one_is_told_the_first(tmp_path, holder):
 def test_a_dead_one_hinders_nobody(tmp_path, holder):
     holder.kill()
     holder.wait()
-    assert (tmp_path / LOCK).read_text().startswith(f"{holder.pid} ")
+    assert (tmp_path / LOCK).read_text()[1:].startswith(f"{holder.pid} ")
     with locked(tmp_path):
-        assert (tmp_path / LOCK).read_text().startswith(f"{os.getpid()} ")
+        assert (tmp_path / LOCK).read_text()[1:].startswith(f"{os.getpid()} ")
     assert not (tmp_path / LOCK).exists()
 
 

@@ -6,12 +6,13 @@ still growing. The last step moves the record to `dataset.json` and removes `.ex
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.files import sync_folder, write_json
@@ -32,7 +33,7 @@ class Target:
 
     def __init__(self, out: Path, record: Mapping[str, Any]) -> None:
         self.out, self.staging, self.record = out, out / STAGING, record
-        self._lock: BinaryIO | None = None
+        self._lock: BaseFileLock | None = None
 
     def claim(self) -> bool:
         """Make the folder ours and return whether the export in it is complete already.
@@ -75,17 +76,17 @@ class Target:
         return None
 
     def _take_lock(self) -> None:
-        self._lock = (self.staging / LOCK).open("wb")
+        lock = FileLock(self.staging / LOCK, timeout=0)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
-        except BlockingIOError:
-            self.release()
+            lock.acquire()  # ends with the process, however that ends
+        except Timeout:
             raise DataError(f"another process is writing to {self.out}; wait for it, or stop it") from None
+        self._lock = lock
 
     def release(self) -> None:
         """Let another process continue."""
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def part(self, chunk: Chunk) -> Path:
@@ -98,5 +99,5 @@ class Target:
         for name in (MANIFEST, RECORD):
             (self.staging / name).replace(self.out / name)
             sync_folder(self.out)
-        shutil.rmtree(self.staging)
-        self.release()
+        self.release()  # before the file of the lock is removed, as Windows wants it
+        shutil.rmtree(self.staging, ignore_errors=True)

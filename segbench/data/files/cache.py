@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from segbench.core.errors import DataError
 from segbench.core.files import sync_folder
@@ -127,6 +127,5 @@ def _write_arrays(folder: Path, samples: Samples, count: int, size: tuple[int, i
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # the system takes it back when the process ends, however it ends
+    with FileLock(path):  # the system takes it back when the process ends, however it ends
         yield

@@ -109,6 +109,8 @@ class _Deaths:
 
     def take_over(self) -> None:
         """Stand in for torch's handler, which is set with the first worker of a process, and never again."""
+        if not hasattr(signal, "SIGCHLD"):
+            return  # Windows tells nobody of dead workers; they are noticed by waiting
         current = signal.getsignal(signal.SIGCHLD)
         if threading.current_thread() is not threading.main_thread() or current == self._handle:
             return
