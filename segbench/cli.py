@@ -129,6 +129,33 @@ def compare(
         show()
 
 
+@app.command()
+def score(
+    overrides: Overrides = None,
+    predictions: Annotated[Path | None, typer.Option(help="Folder of masks, or of arrays of probabilities.")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="val or test (default); may be given twice.")] = None,
+    name: Annotated[str | None, typer.Option(help="What compare calls them; also as name=...")] = None,
+    seed: Annotated[int | None, typer.Option(help="Which of several trainings they are from; also as seed=...")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder to write; also as out=DIR.")] = None,
+    masks: Annotated[str, typer.Option(help="auto, index, palette, rgb or binary.")] = "auto",
+    like: Annotated[Path | None, typer.Option(help="A run whose data it is, instead of data=...")] = None,
+    suffix: Annotated[str | None, typer.Option(help="What the names end in after the pictures' names.")] = None,
+) -> None:
+    """Score masks that any program predicted, into a run folder that compare treats like any other."""
+    from rich.console import Console
+
+    from segbench.commands.score import score_predictions
+    from segbench.core.errors import ConfigError
+
+    words, folder = _with_out(overrides)
+    if predictions is None:
+        raise ConfigError("score needs the predictions: give --predictions DIR")
+    words += [f"name={name}"] * (name is not None) + [f"seed={seed}"] * (seed is not None)
+    splits = tuple(dict.fromkeys(split or ["test"]))
+    place, console = out or folder, Console()
+    score_predictions(words, predictions, splits, place, masks=masks, suffix=suffix, like=like, console=console)
+
+
 Runs = Annotated[list[str], typer.Argument(help="Run folders.")]
 
 

@@ -11,7 +11,7 @@ from segbench.compare.plain_yaml import flat_yaml
 MAX_CONFIG = 40_000
 """Bytes. A configuration has about 3,000. PyYAML may take most of a second for this many."""
 
-LABELS = ("name", "tags", "note")
+LABELS = ("name", "tags", "note", "predictions")
 """Settings that name a run and do nothing."""
 REPLICATIONS = ("seed", "data.seed", "data.fold")
 """Settings that repeat an experiment: other luck, another draw of the data, another part of them held out."""
@@ -53,9 +53,14 @@ def differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
         for name in names
         if name not in (*LABELS, *REPLICATIONS)
         and not any(name == derived or name.startswith(f"{derived}.") for derived in DERIVED)
-        and len({one.get(name) for one in settings}) > 1
+        and len({one.get(name) for one in settings if not _is_silent(one, name)}) > 1
         and not _explained(name, settings)
     ]
+
+
+def _is_silent(settings: Mapping[str, str], name: str) -> bool:
+    """Whether a run says nothing of a setting: masks of another program (`segbench score`) had no optimizer."""
+    return "predictions" in settings and name not in settings
 
 
 def _explained(name: str, settings: Sequence[Mapping[str, str]]) -> bool:

@@ -1,0 +1,167 @@
+"""`score`: masks that any program predicted, scored into a run folder that `compare` treats like any other."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from segbench.commands.data_export import LOADING
+from segbench.commands.places import folder_for
+from segbench.config.compose import chosen_options, compose_config, plain_config, spelled_out
+from segbench.config.instantiate import build
+from segbench.config.quoting import rendered
+from segbench.config.saved import read_saved_config, with_changes
+from segbench.core.errors import ConfigError, nearest
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.inference.predictions import PredictionReader, pair_predictions
+from segbench.inference.scoring import Scored, score_masks
+from segbench.report.panels import draw_panel
+from segbench.report.summary import print_summary
+from segbench.runs.environment import git_commit, versions
+from segbench.runs.folder import RunFolder, open_run
+from segbench.training.results import write_per_image
+
+SETTINGS = ("data", "seed", "name", "tags", "note", "plugins", "experiment", "hydra.searchpath")
+"""What can be set: the data, and words on the predictions."""
+SPLITS = ("val", "test")
+
+
+def score_predictions(
+    words: Sequence[str],
+    predictions: Path,
+    splits: Sequence[str] = ("test",),
+    out: Path | None = None,
+    *,
+    masks: str = "auto",
+    suffix: str | None = None,
+    like: Path | None = None,
+    console: Console | None = None,
+) -> RunFolder:
+    """Score a folder of predictions, write the run folder, print the table, and return the folder.
+
+    Args:
+        words: Settings as `key=value`: those of the data, `name` (what `compare` calls it, as `model`; the folder's
+            name by default), `seed`, `tags` and `note`.
+        predictions: The folder.
+        splits: `val`, `test` or both; the folder has a prediction of every picture in them.
+        out: The folder to write, new or empty; by default `outputs/<name>/<stamp>`.
+        masks: Kind of the masks; see `PredictionReader`.
+        suffix: What names of predictions end in after the picture's; by default nothing, or `_mask`.
+        like: A run whose data it is, with all its settings; `words` then only say where that lies now.
+        console: Where the table goes.
+
+    Raises:
+        ConfigError: for settings, or a place that cannot be written.
+        DataError: listing everything about the predictions that does not fit the data.
+    """
+    console = console or Console()
+    for split in splits:
+        if split not in SPLITS:
+            raise ConfigError(f"there is no split '{split}' to score{nearest(split, SPLITS)}")
+    _check_words(words)
+    if not any(word.startswith("name=") for word in words):
+        words = [*words, f"name={rendered(predictions.resolve().name)}"]
+    composed = compose_config(spelled_out(words))
+    config, choices = plain_config(composed), chosen_options(composed)
+    if like is not None:
+        saved = _saved(like, [word for word in words if word.startswith("data")])
+        config["data"], choices = saved["data"], saved.get("about", {}).get("choices", {})
+    run = RunFolder((out or Path(composed.hydra.run.dir)).absolute())
+    if run.path.is_dir() and any(run.path.iterdir()):
+        raise ConfigError(f"{run.path} is not empty; give a new folder as out=DIR")
+    data = _data(config)
+    paired = pair_predictions(predictions, data, splits, suffix)
+    scored = score_masks(data, paired, PredictionReader(data, masks), splits)
+    results = _results(data, scored)
+    with folder_for(run.path):
+        _write(run, _recorded(config, choices.get("data", ""), predictions), data, scored)
+        run.write_results(results)
+        run.write_status("completed", finished=time.time())
+    count = sum(results["images"].values())
+    print_summary(console, results, data.classes, f"{count:,} predictions of {' and '.join(splits)}")
+    for line in _remarks(data, scored, paired.others):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"run folder {run.path}", highlight=False, soft_wrap=True)
+    return run
+
+
+def _check_words(words: Sequence[str]) -> None:
+    for word in words:
+        key = word.lstrip("+").partition("=")[0]
+        if key.split(".")[0] not in SETTINGS and key not in SETTINGS:
+            raise ConfigError(
+                f"'{word}' says nothing about masks that were predicted elsewhere; settings here are those of data, and"
+                " seed, name, tags, note"
+            )
+
+
+def _data(config: Mapping[str, Any]) -> SegmentationData:
+    settings = dict(config["data"])
+    settings |= {name: value for name, value in LOADING.items() if name in settings}
+    data: SegmentationData = build(settings, plugins=config["plugins"], where="data")
+    data.prepare()
+    return data
+
+
+def _saved(like: Path, words: Sequence[str]) -> dict[str, Any]:
+    for word in words:
+        if word.startswith("data="):
+            raise ConfigError(f"'{word}': with --like the data is that of the run; leave one of the two out")
+    return with_changes(read_saved_config(open_run(like).config), words)
+
+
+def _recorded(config: Mapping[str, Any], data_choice: str, predictions: Path) -> dict[str, Any]:
+    """Return what config.yaml holds: the settings that these scores have, and no others."""
+    data = {name: value for name, value in config["data"].items() if name not in LOADING}
+    about = {
+        "choices": {"model": config["name"], "data": data_choice},
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+    labels = {name: config[name] for name in ("seed", "name", "tags", "note")}
+    return {"data": data, **labels, "task": "mask", "predictions": str(predictions.absolute()), "about": about}
+
+
+def _results(data: SegmentationData, scored: Scored) -> dict[str, Any]:
+    metrics = {
+        f"{split}/{name}": {"best": value, "last": value, "best_epoch": None}
+        for split, scores in scored.scores.items()
+        for name, value in scores.compute().items()
+    }
+    confusion = {split: scores.masks.counts.tolist() for split, scores in scored.scores.items() if scores.masks}
+    return {
+        "metrics": metrics,
+        "monitor": f"{list(scored.scores)[-1]}/mean_iou",
+        "steps": 0,
+        "classes": data.classes,
+        "confusion": confusion,
+        "images": {split: data.num_samples(split) for split in scored.scores},
+        "data_fingerprint": {split: data.fingerprint(split) for split in scored.scores},
+    }
+
+
+def _write(run: RunFolder, config: Mapping[str, Any], data: SegmentationData, scored: Scored) -> None:
+    run.write_text(run.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    run.add_command(sys.orig_argv)
+    for split, scores in scored.scores.items():
+        write_per_image(run.per_image(split), scores, data.classes)
+    draw_panel(scored.rows, data.classes, run.samples / "test.png")
+
+
+def _remarks(data: SegmentationData, scored: Scored, others: int) -> list[str]:
+    height, width = data.size
+    remarks = []
+    if scored.resized:
+        remarks.append(
+            f"{scored.resized:,} predictions at the pictures' own size were brought to {height} x {width}, as the truth"
+            " is (nearest pixel); data.size sets the size that is scored"
+        )
+    if others:
+        remarks.append(f"{others:,} files of pictures that are not scored were not looked at")
+    return remarks

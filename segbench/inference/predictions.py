@@ -1,0 +1,229 @@
+"""Masks that any program predicted: found in a folder, paired with the pictures of a data set, read as class ids."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from segbench.core.errors import DataError
+from segbench.data.export.options import sample_name
+from segbench.data.files.dataset import FileData
+from segbench.data.files.items import pictures_below
+from segbench.data.files.masks import MaskReader
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.loading.source import SPLITS
+from segbench.data.pictures import SUFFIXES
+
+ARRAYS = (".npz", ".npy")
+NAMES_END_IN = ("", "_mask")
+"""What is tried after a picture's name: `segbench predict` writes `<name>_mask.png` beside other files."""
+MAX_ARRAY = 4_000_000_000
+"""Bytes of an array that is read."""
+
+
+class Sample(NamedTuple):
+    """A picture of a split, by its number."""
+
+    split: str
+    index: int
+
+
+@dataclass
+class Paired:
+    """What was found in a folder of predictions.
+
+    files: of each picture that has one. suffix: what their names end in. others: how many are of
+    pictures that are not scored.
+    surplus, unclear: names of files that belong to no picture, or maybe to several. twice: a second file of a picture.
+    """
+
+    suffix: str
+    files: dict[Sample, Path] = field(default_factory=dict)
+    others: int = 0
+    surplus: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+
+
+def pair_predictions(folder: Path, data: SegmentationData, splits: Sequence[str], suffix: str | None = None) -> Paired:
+    """Return the predictions in a folder and its sub-folders by picture.
+
+    A file belongs to the picture (or its mask) whose path ends in the same folders and name, as far as needed to tell
+    pictures apart; samples of generated sets are named as `data export` names them. Where a picture has a mask and an
+    array, the mask counts.
+
+    Args:
+        folder: Where predictions are; hidden files are left out, and so are files of other kinds.
+        data: The prepared data set.
+        splits: The splits that are scored.
+        suffix: What names of predictions end in after the picture's; None tries NAMES_END_IN, and takes the best.
+
+    Raises:
+        DataError: if there is no such folder, or no file of a kind that is read in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"--predictions: there is no folder {folder}")
+    files = [path for path in sorted(folder.rglob("*")) if _is_prediction(path.relative_to(folder)) and path.is_file()]
+    if not files:
+        raise DataError(f"--predictions: {folder} holds no masks ({', '.join(SUFFIXES)}) or arrays (.npz, .npy)")
+    wanted = _by_tail(data, splits)
+    rest = _others(data, [split for split in SPLITS if split not in splits])
+    tried = [_pair(folder, files, wanted, rest, end) for end in (NAMES_END_IN if suffix is None else (suffix,))]
+    return max(tried, key=lambda paired: len(paired.files))
+
+
+def _is_prediction(path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in (*SUFFIXES, *ARRAYS) and not hidden
+
+
+def _by_tail(data: SegmentationData, splits: Sequence[str]) -> dict[str, set[Sample]]:
+    """Return the samples by every end of their paths: `test/a/p1`, `a/p1` and `p1`."""
+    found: dict[str, set[Sample]] = {}
+    for split in splits:
+        for index in range(data.num_samples(split)):
+            for path in _paths(data, split, index):
+                for tail in _tails(path):
+                    found.setdefault(tail, set()).add(Sample(split, index))
+    return found
+
+
+def _others(data: SegmentationData, splits: Sequence[str]) -> set[str]:
+    """Return every end of the paths of pictures that are not scored: of other splits, or beyond `data.test_size`."""
+    found = set(_by_tail(data, splits))
+    if isinstance(data, FileData) and data.root is not None:
+        for path in pictures_below(data.root):
+            found.update(_tails(PurePosixPath(path.with_suffix("").as_posix())))
+    return found
+
+
+def _paths(data: SegmentationData, split: str, index: int) -> list[PurePosixPath]:
+    if not isinstance(data, FileData):
+        return [PurePosixPath(split, kind, sample_name(index)) for kind in ("images", "masks")]
+    item = data.items[split][index]
+    files = [file for file in (item.image, item.label) if isinstance(file, Path)]
+    return [PurePosixPath(file.with_suffix("").as_posix()) for file in files]
+
+
+def _tails(path: PurePosixPath) -> Iterator[str]:
+    """Yield the ends of a path, the longest first."""
+    parts = path.parts
+    for start in range(len(parts)):
+        yield "/".join(parts[start:])
+
+
+def _pair(folder: Path, files: Sequence[Path], wanted: dict[str, set[Sample]], rest: set[str], suffix: str) -> Paired:
+    found = Paired(suffix)
+    for file in files:
+        name = file.relative_to(folder)
+        stem = name.with_suffix("").as_posix()
+        if not stem.endswith(suffix):
+            continue
+        stem = stem.removesuffix(suffix)
+        tail = next((tail for tail in _tails(PurePosixPath(stem)) if tail in wanted or tail in rest), None)
+        if tail is None:
+            found.surplus.append(name.as_posix())
+        elif tail not in wanted:
+            found.others += 1
+        elif len(wanted[tail]) > 1:
+            found.unclear.append(name.as_posix())
+        else:
+            _take(found, next(iter(wanted[tail])), file, name.as_posix())
+    return found
+
+
+def _take(found: Paired, sample: Sample, file: Path, name: str) -> None:
+    before = found.files.setdefault(sample, file)
+    if before is file:
+        return
+    arrays = [path.suffix.lower() in ARRAYS for path in (before, file)]
+    if arrays == [True, False]:
+        found.files[sample] = file
+    elif arrays[0] == arrays[1]:
+        found.twice.append(name)
+
+
+class PredictionReader:
+    """Reads predictions as class ids.
+
+    Args:
+        data: The data set, for its classes, unlabelled ids and colours.
+        masks: Kind of the masks: `auto`, `index`, `palette`, `rgb` or `binary`, as `data.masks` of `data=folder`.
+    """
+
+    def __init__(self, data: SegmentationData, masks: str = "auto") -> None:
+        own = getattr(data, "reader", None)
+        ignore = own.ignore if isinstance(own, MaskReader) else []
+        colours = own.class_dict if isinstance(own, MaskReader) and masks in ("auto", "rgb") else None
+        if masks == "binary":
+            ignore = []
+        elif colours is None:
+            ignore = [value for value in ignore if not isinstance(value, str)]
+        self.classes = len(data.classes)
+        self._reader = MaskReader(masks, data.classes, ignore, colours)
+        self._reader.prepare()
+
+    def read(self, path: Path) -> np.ndarray:
+        """Return ids uint8 `[H,W]`, 255 where it names no class.
+
+        Args:
+            path: A mask, or an array of ids `[H,W]` or of probabilities: `[K,H,W]`, `[H,W,K]`, or of the second of two
+                classes alone; among several arrays in a file the one called `probabilities`.
+
+        Raises:
+            DataError: if it cannot be read, or holds values that are no classes.
+        """
+        if path.suffix.lower() not in ARRAYS:
+            return self._reader.read(path)
+        array = _read_array(path)
+        if array.ndim == 2 and array.dtype.kind in "iub":
+            return self._checked(array)
+        return self._most_probable(array)
+
+    def _checked(self, ids: np.ndarray) -> np.ndarray:
+        wrong = (ids != 255) & ((ids < 0) | (ids >= self.classes))
+        if wrong.any():
+            some = ", ".join(map(str, np.unique(ids[wrong])[:5].tolist()))
+            raise DataError(f"ids {some} are no classes (0 to {self.classes - 1})")
+        return ids.astype(np.uint8)
+
+    def _most_probable(self, array: np.ndarray) -> np.ndarray:
+        if array.dtype.kind != "f":
+            raise DataError(f"an array {list(array.shape)} of {array.dtype}; write ids [H,W] or probabilities [K,H,W]")
+        if not np.isfinite(array).all():
+            raise DataError("probabilities that are not finite")
+        array = array[:, 0] if array.ndim == 4 and array.shape[1] == 1 else array  # of one slice
+        array = array[None] if array.ndim == 2 else array
+        channels = (self.classes, 1) if self.classes == 2 else (self.classes,)
+        if array.ndim == 3 and array.shape[0] not in channels:
+            array = np.moveaxis(array, 2, 0)
+        if array.ndim != 3 or array.shape[0] not in channels:
+            raise DataError(f"an array {list(array.shape)}, not probabilities [K,H,W] of {self.classes} classes")
+        if len(array) > 1:
+            return array.argmax(axis=0).astype(np.uint8)
+        if array.min() < 0 or array.max() > 1:
+            raise DataError("one channel that is no probability from 0 to 1")
+        return (array[0] > 0.5).astype(np.uint8)
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_ARRAY:
+                raise DataError(f"more than {MAX_ARRAY:,} bytes")
+        with np.load(path, allow_pickle=False) as arrays:
+            name = "probabilities" if "probabilities" in arrays.files else arrays.files[0]
+            if len(arrays.files) > 1 and name != "probabilities":
+                raise DataError(f"several arrays ({', '.join(arrays.files[:5])}) and none called probabilities")
+            return arrays[name]
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, IndexError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"no array that can be read: {error}") from None
