@@ -156,6 +156,22 @@ def score(
     score_predictions(words, predictions, splits, place, masks=masks, suffix=suffix, like=like, console=console)
 
 
+@app.command()
+def plan(
+    folders: Annotated[list[str], typer.Argument(help="Run folders, or folders with runs below.")],
+    difference: Annotated[float, typer.Option(help="What is to be seen, such as 0.01.")],
+    power: Annotated[float, typer.Option(help="How often it is to be seen.")] = 0.8,
+    metric: Annotated[str | None, typer.Option(help="Such as test/iou/road; default: test/mean_iou.")] = None,
+    filters: Annotated[list[str] | None, typer.Option("--filter", help="Such as data=fgbg or loss!=dice.")] = None,
+) -> None:
+    """Say how many seeds and units it takes to see a difference, from the spread of the runs so far."""
+    from rich.console import Console
+
+    from segbench.commands.plan import plan_runs
+
+    plan_runs(folders, difference, power=power, metric=metric, filters=filters or [], console=Console())
+
+
 Runs = Annotated[list[str], typer.Argument(help="Run folders.")]
 
 

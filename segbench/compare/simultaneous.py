@@ -26,6 +26,8 @@ class Spread:
     """`[G]`, of the runs' scores."""
     seeds: SeedSpread
     """Of a run among those of its setting."""
+    shares: np.ndarray
+    """`[G]`, what part of a run's variance each mean has: one over its runs."""
     own_seeds: np.ndarray
     """`[G]`, variance that seeds add to each mean: the pooled one over its runs, but for odd groups their own."""
     covariance: np.ndarray
@@ -57,14 +59,14 @@ class Spread:
         for number in seeds.odd:
             own[number] = measured[number] = float(found.scores[groups[number]].var(ddof=1)) / len(groups[number])
             freedom[number] = len(groups[number]) - 1
-        return cls(found.scores @ join, seeds, own, covariance, cells, found.freedom, measured, freedom)
+        return cls(found.scores @ join, seeds, layout.shares, own, covariance, cells, found.freedom, measured, freedom)
 
     def variance(self, first: int, second: np.ndarray) -> np.ndarray:
         """Return the variance of the differences between a setting and others, `[len(second)]`."""
-        return self._units(first, second) + self.own_seeds[first] + self.own_seeds[second]
+        return self.unit_variance(first, second) + self.own_seeds[first] + self.own_seeds[second]
 
-    def _units(self, first: int, second: np.ndarray) -> np.ndarray:
-        """Never below the variance of independent cells: A + B - AB may be, by chance."""
+    def unit_variance(self, first: int, second: np.ndarray) -> np.ndarray:
+        """Return the part of the units, never below the variance of independent cells: A + B - AB may be, by chance."""
         return np.maximum(_between(self.covariance, first, second), _between(self.cells, first, second))
 
     def of_mean(self, number: int) -> tuple[float | None, float]:
@@ -95,7 +97,7 @@ class Spread:
 
     def degrees(self, first: int, second: np.ndarray) -> np.ndarray:
         """Return Satterthwaite's degrees of freedom of `variance`; those of crossed units are of the scarcest kind."""
-        squares = self._units(first, second) ** 2 / self.unit_freedom + _seed_squares(self, first, second)
+        squares = self.unit_variance(first, second) ** 2 / self.unit_freedom + _seed_squares(self, first, second)
         total = self.variance(first, second)
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.where(squares > 0, total**2 / squares, 1e6)
@@ -132,6 +134,8 @@ class Simultaneous:
     """`[G]`, standard error of the difference."""
     critical: np.ndarray
     """`[G]`, `half / error`."""
+    quantile: float
+    """Of the largest studentised difference at 95 %, before Student's t."""
     optimism: float
     """How much too good the control's mean looks on average where all settings are equal, for being picked so."""
 
@@ -162,7 +166,7 @@ def against_control(
     value = test.means - test.means[control]
     half = critical * error
     half[control] = 0.0
-    return Simultaneous(test, control, value, half, error, critical, optimism)
+    return Simultaneous(test, control, value, half, error, critical, largest, optimism)
 
 
 def _largest(

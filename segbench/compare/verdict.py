@@ -83,6 +83,10 @@ class Answer:
     """What the intervals of scores rest on, such as `other seeds and 24 foregrounds x 13 backgrounds`."""
     sentences: list[str]
     """All of it, the answer first."""
+    family: Family
+    """What it was read from."""
+    found: Simultaneous
+    """The figures behind it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +256,16 @@ def _answer(judged: _Judged, said: Sequence[Verdict], unjudged: int) -> Answer:
         sentences.append(f"a difference of {detectable:.4f} or more is seen in 8 of 10 such comparisons")
     sentences += _limits(judged)
     return Answer(
-        judged.control, len(family.groups), may_be_best, expected, detectable, judged.scope, _basis(judged), sentences
+        control=judged.control,
+        judged=len(family.groups),
+        may_be_best=may_be_best,
+        expected=expected,
+        detectable=detectable,
+        scope=judged.scope,
+        basis=_basis(judged),
+        sentences=sentences,
+        family=family,
+        found=found,
     )
 
 

@@ -1,0 +1,72 @@
+"""`plan`: how many seeds and units it takes to see a difference, from the runs so far. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from segbench.compare.comparison import compare_runs
+from segbench.compare.planning import plan_sentences, plan_table
+from segbench.compare.text import printable
+from segbench.core.errors import ConfigError
+
+
+def plan_runs(
+    folders: Sequence[str],
+    difference: float,
+    *,
+    power: float = 0.8,
+    metric: str | None = None,
+    filters: Sequence[str] = (),
+    console: Console,
+) -> None:
+    """Print what it takes to see a difference between settings such as those below the folders.
+
+    Args:
+        folders: Run folders or folders with runs below.
+        difference: In units of the metric.
+        power: How often it is to be seen, in 0.5 to 1.
+        metric: Such as `test/iou/road`; by default as in `compare`.
+        filters: Conditions on the runs, as in `compare`.
+        console: Where it is printed.
+
+    Raises:
+        ConfigError: for a number out of range, or where no runs can be compared.
+    """
+    if not 0 < difference < float("inf"):
+        raise ConfigError(f"--difference must be positive, such as 0.01, got {difference:g}")
+    if not 0.5 <= power <= 0.999:
+        raise ConfigError(f"--power must lie in 0.5 to 0.999, such as 0.8, got {power:g}")
+    found = compare_runs(list(folders), metric=metric, filters=filters)
+    if not found.answers:
+        raise ConfigError(
+            "nothing to plan with: no completed runs there can be compared; run two settings with three seeds each"
+        )
+    several = len(found.answers) > 1
+    for answer in found.answers:
+        if several:
+            _say(console, f"data {found.data_labels[answer.control.data]}: {answer.control.label}")
+        sentences = plan_sentences(answer, difference, power)
+        for text in sentences:
+            _say(console, text)
+        if len(sentences) > 1:
+            heads, rows = plan_table(answer, power)
+            _say(console, f"smallest difference of {found.metric} that is seen in {power:.0%} of comparisons:")
+            _print(console, heads, rows)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(Text(printable(text, 1000)), soft_wrap=True)
+
+
+def _print(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        table.add_column(head, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
