@@ -12,7 +12,7 @@ FREE = ("data.num_workers", "data.pin_memory", "data.download", *(f"data.{name}"
         "logger", "name", "tags", "note", "about", "plugins", "resume", "sweep", "launcher")  # fmt: skip
 """Settings that may change at a resume; all others but those of the trainer decide what is trained, and must stay."""
 
-TRAINED = ("precision", "accumulate", "gradient_clip", "val_every", "ema")
+TRAINED = ("precision", "accumulate", "gradient_clip", "val_every", "ema", "ema_warmup")
 """Settings of the trainer that decide what is trained as well."""
 
 

@@ -7,6 +7,9 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+MUCH = 0.05
+"""Share of untrained weights in an average from which on it is said."""
+
 
 class AveragedNetwork(nn.Module):
     """The exponential moving average of a network's weights (Polyak and Juditsky, 1992; as in Tan and Le, 2019).
@@ -17,13 +20,15 @@ class AveragedNetwork(nn.Module):
 
     Args:
         network: What is averaged.
-        decay: Weight of the past in (0, 1). The first steps use less: (1 + step) / (10 + step).
+        decay: Weight of the past in (0, 1).
+        warmup: Whether the first steps use at most (1 + step) / (10 + step), to forget untrained weights sooner.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: nn.Module, decay: float, warmup: bool = True) -> None:
         super().__init__()
         self.network = deepcopy(network).requires_grad_(False)
         self.decay = decay
+        self.warmup = warmup
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions of the averaged weights."""
@@ -32,8 +37,30 @@ class AveragedNetwork(nn.Module):
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
         """Move towards the weights of `network` after optimizer step `step`, counted from 0."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+        decay = min(self.decay, _rising(step)) if self.warmup else self.decay
         mine, theirs = list(self.network.parameters()), list(network.parameters())
         torch._foreach_lerp_(mine, theirs, 1 - decay)
         for own, other in zip(self.network.buffers(), network.buffers(), strict=True):
             own.copy_(other)
+
+
+def remark(decay: float, warmup: bool, steps: int) -> str | None:
+    """Return a sentence where a training of so many steps is too short for the decay, else None."""
+    if warmup and _rising(steps - 1) <= decay:
+        needed = round((10 * decay - 1) / (1 - decay))
+        return (
+            f"trainer.ema={decay} never comes into force: its warm-up takes {needed:,} steps and the training has"
+            f" {steps:,}, so that every decay above {_rising(steps - 1):.4f} gives the same;"
+            " trainer.ema_warmup=false uses it from the first step"
+        )
+    start = decay**steps
+    if not warmup and start > MUCH:
+        return (
+            f"trainer.ema={decay} is too slow for a training of {steps:,} steps: the untrained weights still make up"
+            f" {start:.0%} of the average at its end; use a smaller one, or trainer.ema_warmup=true"
+        )
+    return None
+
+
+def _rising(step: int) -> float:
+    return (1 + step) / (10 + step)

@@ -71,7 +71,8 @@ class Experiment:
         return SegmentationModule(
             self.network, self.loss, self.make_optimizer, self.schedule, total_steps, self.config["task"],
             self.data.classes, self.mean, self.std, self.config["inputs"], self.config["seed"],
-            trainer.get("channels_last", True), self.resolution, trainer.get("ema"), trainer.get("non_finite", "raise"),
+            trainer.get("channels_last", True), self.resolution, trainer.get("ema"), trainer.get("ema_warmup", True),
+            trainer.get("non_finite", "raise"),
         )  # fmt: skip
 
 

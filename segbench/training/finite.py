@@ -12,6 +12,9 @@ from segbench.core.errors import NonFiniteError
 MOST_SKIPPED = 10
 """Steps of a run that `trainer.non_finite=skip` leaves out before it gives up."""
 
+MOST_RECORDED = 20
+"""Most steps that results.json lists."""
+
 NAMED = 8
 """Most samples that a message names."""
 
@@ -22,12 +25,14 @@ class FiniteCheck:
     On a GPU the answer travels to the host while the backward pass runs, so that looking at it hardly waits.
 
     Args:
-        policy: `raise` stops the run; `skip` leaves the step out, `MOST_SKIPPED` times in a run; `rollback` stops as
-            well, and `fit.train` starts again from the last checkpoint with half the learning rate.
+        policy: `raise` stops the run; `skip` leaves the step out, `MOST_SKIPPED` times in a run, and notes its number,
+            from 1, in `skipped`; `rollback` stops as well, and `fit.train` starts again from the last checkpoint with
+            half the learning rate.
     """
 
     def __init__(self, policy: str = "raise") -> None:
-        self.policy, self.skipped = policy, 0
+        self.policy = policy
+        self.skipped: list[int] = []
         self._pending: list[tuple[Tensor, torch.cuda.Event | None, Tensor, Tensor]] = []
         self._buffers: list[Tensor] = []
 
@@ -50,14 +55,17 @@ class FiniteCheck:
 
     def before_step(
         self,
+        step: int,
         where: str,
+        *,
         network: nn.Module,
         describe: Callable[[int], str],
         agree: Callable[[bool], bool] = bool,
-    ) -> None:
-        """Let the step pass, leave it out, or raise.
+    ) -> str | None:
+        """Let the step pass, or leave it out and return a sentence that says so, or raise.
 
         Args:
+            step: Its number, from 1.
             where: Epoch and step, for the message.
             network: What the optimizer would change; without gradients it changes nothing.
             describe: Returns what a training sample is.
@@ -71,17 +79,25 @@ class FiniteCheck:
         if self.policy != "skip":
             if bad:
                 raise NonFiniteError(_message(*bad[0], where, describe))
-            return
+            return None
         if not agree(bool(bad)):
-            return
-        self.skipped += 1
-        if self.skipped > MOST_SKIPPED:
-            what = _message(*bad[0], where, describe) if bad else f"the training loss of another process broke {where}"
+            return None
+        self.skipped.append(step)
+        what = _message(*bad[0], where, describe) if bad else f"the training loss of another process broke {where}"
+        if len(self.skipped) > MOST_SKIPPED:
             raise NonFiniteError(f"{what}; {MOST_SKIPPED} steps were left out before")
+        self._undo(network)
+        return f"{what}; the step was left out ({len(self.skipped)} of at most {MOST_SKIPPED})"
+
+    def _undo(self, network: nn.Module) -> None:
         for parameter in network.parameters():
             parameter.grad = None
         for buffer, before in zip(network.buffers(), self._buffers, strict=False):
             buffer.copy_(before)
+
+    def record(self) -> dict[str, int | list[int]]:
+        """Return what results.json holds of the steps that were left out: `count`, and the first of their numbers."""
+        return {"count": len(self.skipped), "steps": self.skipped[:MOST_RECORDED]}
 
 
 def _arrived(answer: Tensor, event: torch.cuda.Event | None) -> bool:

@@ -32,6 +32,7 @@ from segbench.training.conditions import conditions
 from segbench.training.experiment import Experiment, build_experiment, without_pretrained
 from segbench.training.faults import in_one_sentence
 from segbench.training.peers import Peers, check_shares
+from segbench.training.remarks import remarks
 from segbench.training.results import collect_results
 from segbench.training.resumption import Resumption, check_not_beyond, finished_results, pin_threads
 from segbench.training.session import Session, Watch
@@ -159,7 +160,8 @@ class _Run:
             scores = session.evaluate_best()
         results = collect_results(session.recorder, scores, session.module, session.trainer, session.data)
         results |= {"seconds": session.recorder.seconds, "resumes": resumes, "rollbacks": session.module.rollbacks,
-                    "stopped_early": session.patience.over}  # fmt: skip
+                    "stopped_early": session.patience.over,
+                    "skipped_steps": session.module.finite.record()}  # fmt: skip
         self.run.write_results(results)
         draw_curves(self.run.metrics, self.run.plots)
         self._say_results(results)
@@ -197,9 +199,16 @@ class _Run:
             log.info("  %-5s %s", split, session.data.describe(split))
         log.info("  %s steps of %d images, run folder %s", f"{session.total_steps:,}", session.data.batch_size,
                  self.run.path)  # fmt: skip
+        for sentence in remarks(self.settings, self.experiment.schedule, session.data.train_batches):
+            log.warning("%s", sentence)
 
     def _say_results(self, results: Mapping[str, Any]) -> None:
         print_summary(self.console, results, self.experiment.data.classes)
+        if count := results["skipped_steps"]["count"]:
+            numbers = ", ".join(map(str, results["skipped_steps"]["steps"]))
+            log.warning(
+                "%d of %d steps were left out, as their loss was not finite: %s", count, results["steps"], numbers
+            )
         speed = results["images_per_second"]
         log.info(
             "best epoch %d; %s; %s in %s; %s", results["best_epoch"] + 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from segbench.training.monitor import Monitor
 from segbench.training.resolution import Resolution
 from segbench.training.schedules import Schedule
 
+log = logging.getLogger("segbench")
 Batch = dict[str, Tensor]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -43,6 +45,7 @@ class SegmentationModule(pl.LightningModule):
         channels_last: Memory layout of images and weights.
         resolution: Sizes that training images are shrunk to, by epoch; None for none.
         ema: Decay of a moving average of the weights, which is then what is validated, tested and used; None for none.
+        ema_warmup: Whether the average's first steps use less, see `AveragedNetwork`.
         non_finite: What a NaN or infinite training loss does, see `FiniteCheck`.
     """
 
@@ -65,12 +68,13 @@ class SegmentationModule(pl.LightningModule):
         channels_last: bool = True,
         resolution: Resolution | None = None,
         ema: float | None = None,
+        ema_warmup: bool = True,
         non_finite: str = "raise",
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
-        self.average = None if ema is None else AveragedNetwork(self.network, ema)
+        self.average = None if ema is None else AveragedNetwork(self.network, ema, ema_warmup)
         self.finite, self.rollbacks = FiniteCheck(non_finite), 0
         self.loss, self.make_optimizer, self.schedule, self.total_steps = loss, make_optimizer, schedule, total_steps
         self.fed, self.seed = input_names(inputs), seed
@@ -111,12 +115,16 @@ class SegmentationModule(pl.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Do not let a loss that is not finite reach the weights."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.finite.before_step(
-            f"in epoch {self.current_epoch} at step {self.global_step + 1}",
-            self.network,
-            lambda index: data.locate_sample("train", index),
-            self._any,
+        step = self.global_step + 1
+        left_out = self.finite.before_step(
+            step,
+            f"in epoch {self.current_epoch} at step {step}",
+            network=self.network,
+            describe=lambda index: data.locate_sample("train", index),
+            agree=self._any,
         )
+        if left_out and self.global_rank == 0:
+            log.warning("%s", left_out)
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
         """Step, then move the average."""
@@ -209,8 +217,9 @@ class SegmentationModule(pl.LightningModule):
         """
         with_statistics(checkpoint["state_dict"], self)
         self.schedule.load_state_dict(checkpoint["schedule"])
-        met = checkpoint.get("non_finite", {"skipped": 0, "rollbacks": 0})
-        self.finite.skipped, self.rollbacks = met["skipped"], max(self.rollbacks, met["rollbacks"])
+        met = checkpoint.get("non_finite", {"skipped": [], "rollbacks": 0})
+        self.finite.skipped = list(met["skipped"])
+        self.rollbacks = max(self.rollbacks, met["rollbacks"])
         if checkpoint["epoch_is_over"]:
             progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
             epochs = progress["current"]["processed"]

@@ -15,6 +15,9 @@ from segbench.training.module import Batch, SegmentationModule
 from segbench.training.monitor import Monitor
 from segbench.training.phase import ends_epoch, in_training
 
+SKIPPED = "train/skipped_steps"
+"""Column of the steps that `trainer.non_finite=skip` has left out so far."""
+
 
 class Recorder(pl.Callback):
     """Writes every number once, and remembers what results.json needs.
@@ -113,7 +116,8 @@ class Recorder(pl.Callback):
         elif self._val:
             self.waited += 1
         self.validated, self._val = (trainer.current_epoch if self._val else self.validated), {}
-        self._write(trainer, "epoch", values)
+        skipped = len(pl_module.finite.skipped) if isinstance(pl_module, SegmentationModule) else 0
+        self._write(trainer, "epoch", {**values, SKIPPED: skipped})
 
     @property
     def images_per_second(self) -> float:

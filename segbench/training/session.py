@@ -22,7 +22,7 @@ from segbench.training.experiment import Experiment
 from segbench.training.limits import Limits, Patience
 from segbench.training.module import SegmentationModule, with_statistics
 from segbench.training.progress import ProgressReport
-from segbench.training.recorder import Recorder
+from segbench.training.recorder import SKIPPED, Recorder
 from segbench.training.results import write_per_image
 from segbench.training.sample_panels import SamplePanels
 from segbench.training.settings import TrainerSettings, make_trainer
@@ -78,6 +78,8 @@ class Session:
     def _table(self) -> MetricsLog | None:
         columns = ["lr", "train/loss", *(f"train/{term}" for term in self.experiment.loss.terms), "val/loss",
                    *(f"val/{name}" for name in self.module.scores["val_split"].names)]  # fmt: skip
+        if self.settings.non_finite == "skip":
+            columns.append(SKIPPED)
         return MetricsLog(self.run.metrics, columns) if self.rank == 0 else None
 
     def _callbacks(self, signals: StopSignals, console: Console | None, watch: Watch | None) -> list[pl.Callback]:

@@ -61,6 +61,7 @@ class TrainerSettings:
     threads: int | None
     checkpoint_minutes: float = 0
     ema: float | None = None
+    ema_warmup: bool = True
     patience: int | None = None
     non_finite: str = "raise"
 
@@ -73,6 +74,22 @@ class TrainerSettings:
             raise ConfigError(f"trainer does not hold the settings that it should: {error}") from None
 
     def __post_init__(self) -> None:
+        self._check_choices()
+        self._check_numbers()
+        if self.ema is not None and not (_is_number(self.ema, float) and 0 < self.ema < 1):
+            raise ConfigError(f"trainer.ema is the decay of an average in (0, 1), such as 0.999, got {self.ema}")
+        if self.ema is None and not self.ema_warmup:
+            raise ConfigError("trainer.ema_warmup=false does nothing without trainer.ema; give a decay such as 0.999")
+        if self.non_finite == "rollback" and self.devices > 1:
+            raise ConfigError(
+                "trainer.non_finite=rollback works with one process; use skip with trainer.devices above 1"
+            )
+        if self.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+            raise ConfigError(
+                f"trainer.accelerator={self.accelerator}, but torch sees no GPU here; use trainer=default"
+            )
+
+    def _check_choices(self) -> None:
         choices = {
             "precision": PRECISIONS,
             "accelerator": ACCELERATORS,
@@ -83,6 +100,8 @@ class TrainerSettings:
             value = getattr(self, name)
             if value not in valid:
                 raise ConfigError(f"there is no trainer.{name} '{value}'{nearest(value, valid)}")
+
+    def _check_numbers(self) -> None:
         whole = ("max_epochs", "max_steps", "devices", "accumulate", "val_every", "log_every", "threads", "patience")
         for name in (*whole, "checkpoint_every", "panels_every"):
             value, least = getattr(self, name), int(name in whole)
@@ -91,20 +110,11 @@ class TrainerSettings:
         for name in ("threads", "devices"):
             if (getattr(self, name) or 0) > MOST_THREADS:
                 raise ConfigError(f"trainer.{name} must be at most {MOST_THREADS:,}, got {getattr(self, name):,}")
-        for name in ("checkpoint_minutes", "gradient_clip"):
-            value = getattr(self, name)
-            if value is not None and not (_is_number(value, int | float) and 0 <= value < float("inf")):
-                raise ConfigError(f"trainer.{name} must be a number of at least 0, got {value}")
-        if self.ema is not None and not (_is_number(self.ema, float) and 0 < self.ema < 1):
-            raise ConfigError(f"trainer.ema is the decay of an average in (0, 1), such as 0.999, got {self.ema}")
-        if self.non_finite == "rollback" and self.devices > 1:
-            raise ConfigError(
-                "trainer.non_finite=rollback works with one process; use skip with trainer.devices above 1"
-            )
-        if self.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-            raise ConfigError(
-                f"trainer.accelerator={self.accelerator}, but torch sees no GPU here; use trainer=default"
-            )
+        minutes, clip = self.checkpoint_minutes, self.gradient_clip
+        if not (_is_number(minutes, int | float) and 0 <= minutes < float("inf")):
+            raise ConfigError(f"trainer.checkpoint_minutes must be a number of at least 0, got {minutes}")
+        if clip is not None and not (_is_number(clip, int | float) and 0 < clip < float("inf")):
+            raise ConfigError(f"trainer.gradient_clip must be a number above 0, or null for no limit, got {clip}")
 
     def prepare_torch(self) -> None:
         """Set torch's global switches, each both ways: a sweep runs many jobs in one process."""

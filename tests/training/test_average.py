@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from segbench.training.average import AveragedNetwork
+from segbench.training.average import AveragedNetwork, remark
 
 
 def test_the_average_of_three_steps_by_hand():
@@ -24,6 +24,62 @@ def test_the_average_of_three_steps_by_hand():
     network.weight.data.fill_(0.0)
     average.update(network, 10**6)  # long after the start the decay itself counts
     assert average.network.weight.item() == pytest.approx(0.9 * expected, rel=1e-6)
+
+
+def test_without_a_warmup_the_decay_counts_from_the_first_step():
+    network = nn.Linear(1, 1, bias=False)
+    network.weight.data.fill_(1.0)
+    average = AveragedNetwork(network, 0.9, warmup=False)
+    network.weight.data.fill_(2.0)
+    average.update(network, 0)
+    assert average.network.weight.item() == pytest.approx(0.9 * 1.0 + 0.1 * 2.0, rel=1e-6)
+
+
+def _average_after(decay, warmup, steps):
+    network = nn.Linear(1, 1, bias=False)
+    network.weight.data.fill_(1.0)
+    average = AveragedNetwork(network, decay, warmup)
+    for step in range(steps):
+        network.weight.data.fill_(float(step))
+        average.update(network, step)
+    return average.network.weight.item()
+
+
+@pytest.mark.parametrize("steps", [10, 80, 81, 82, 200])
+def test_a_decay_that_never_comes_into_force_is_told(steps):
+    """It does where another decay, no matter how near to 1, gives another average."""
+    said = remark(0.9, True, steps)
+    assert (said is not None) == (_average_after(0.9, True, steps) == _average_after(0.9999, True, steps))
+    if said:
+        assert "trainer.ema=0.9 never comes into force: its warm-up takes 80 steps" in said
+
+
+def test_an_average_that_is_still_untrained_is_told():
+    assert "still make up 37% of the average" in remark(0.999, False, 1000)
+    assert remark(0.999, False, 5000) is None
+
+
+def test_the_warmup_changes_what_is_trained_and_is_told(command, tiny):
+    words = [*tiny, "data.train_size=40", "trainer.ema=0.9999"]
+    told = command(*words, "hydra.run.dir=warm")
+    assert told.code == 0
+    assert "never comes into force: its warm-up takes 89,990 steps and the training has 20" in " ".join(
+        told.out.split()
+    )
+    assert "never comes into force" in Path("warm/run.log").read_text()
+    assert command(*words, "trainer.ema_warmup=false", "hydra.run.dir=cold").code == 0
+    losses = [json.loads(Path(f"{name}/results.json").read_text())["metrics"]["val/loss"]["last"]
+              for name in ("warm", "cold")]  # fmt: skip
+    assert losses[0] != losses[1]
+    refused = command("resume=warm", "trainer.ema_warmup=false", "trainer.max_epochs=3")
+    assert refused.code == 2
+    assert "trainer.ema_warmup (True -> False)" in refused.err
+
+
+def test_a_warmup_without_an_average_is_refused(command, tiny):
+    outcome = command(*tiny, "trainer.ema_warmup=false")
+    assert outcome.code == 2
+    assert "trainer.ema_warmup=false does nothing without trainer.ema" in outcome.err
 
 
 def test_buffers_are_those_of_the_network():

@@ -55,16 +55,39 @@ def test_a_broken_run_goes_on_from_its_checkpoint(command, tiny, broken_at, monk
 
 def test_skip_leaves_the_step_out(command, tiny, broken_at):
     calls = broken_at(3)
-    assert command(*tiny, "data.train_size=40", "trainer.non_finite=skip", "hydra.run.dir=run").code == 0
+    outcome = command(*tiny, "data.train_size=40", "trainer.non_finite=skip", "hydra.run.dir=run")
+    assert outcome.code == 0
     assert len(calls) == 20
     checkpoint = torch.load("run/checkpoints/step-00000020.ckpt", weights_only=True)
-    assert checkpoint["non_finite"]["skipped"] == 1
+    assert checkpoint["non_finite"]["skipped"] == [4]
     assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
     steps = {int(entry["step"]) for entry in checkpoint["optimizer_states"][0]["state"].values()}
     assert steps == {19}
     rows = Path("run/metrics.csv").read_text().splitlines()
     assert [row.split(",")[4] for row in rows if row.startswith("train,0,4,")] == [""]
     assert "nan" not in [row.split(",")[4] for row in rows if row.startswith("epoch,")]
+    counts = [row.split(",")[rows[0].split(",").index("train/skipped_steps")] for row in rows if row[:5] == "epoch"]
+    assert counts == ["1", "1"]
+    assert json.loads(Path("run/results.json").read_text())["skipped_steps"] == {"count": 1, "steps": [4]}
+    log = Path("run/run.log").read_text()
+    for told in (" ".join(outcome.out.split()), log):
+        assert "the training loss became nan in epoch 0 at step 4, on the samples train " in told
+        assert "the step was left out (1 of at most 10)" in told
+        assert "1 of 20 steps were left out, as their loss was not finite: 4" in told
+
+
+def test_what_was_skipped_before_a_resume_is_told_at_the_end(command, tiny, broken_at, monkeypatch):
+    broken_at(3)
+    words = [*tiny, "data.train_size=40", "trainer.non_finite=skip", "hydra.run.dir=run"]
+    assert command(*words, "trainer.max_steps=10").code == 0
+    assert command("resume=run", "trainer.max_steps=20").code == 0
+    assert json.loads(Path("run/results.json").read_text())["skipped_steps"] == {"count": 1, "steps": [4]}
+
+
+def test_a_run_without_any_says_so(command, tiny):
+    assert command(*tiny, "data.train_size=16", "hydra.run.dir=run").code == 0
+    assert json.loads(Path("run/results.json").read_text())["skipped_steps"] == {"count": 0, "steps": []}
+    assert "skipped" not in Path("run/metrics.csv").read_text()
 
 
 def test_skip_gives_up(command, tiny, broken_at):
@@ -120,11 +143,12 @@ def test_accumulated_batches_are_left_out_together():
     check.note(torch.tensor(1.0), torch.tensor([0]))
     check.note(torch.tensor(torch.inf), torch.tensor([1]))
     layer(torch.ones(1)).backward()
-    check.before_step("", layer, str)
+    assert "the step was left out (1 of at most 10)" in check.before_step(1, "", network=layer, describe=str)
     assert all(parameter.grad is None for parameter in layer.parameters())
     layer(torch.ones(1)).backward()
     check.note(torch.tensor(1.0), torch.tensor([2]))
-    check.before_step("", layer, str)
+    assert check.before_step(2, "", network=layer, describe=str) is None
+    assert check.record() == {"count": 1, "steps": [1]}
     assert all(parameter.grad is not None for parameter in layer.parameters())
 
 
@@ -132,7 +156,7 @@ def test_a_long_batch_is_not_named_in_full():
     check = FiniteCheck()
     check.note(torch.tensor(torch.nan), torch.arange(100))
     with pytest.raises(NonFiniteError, match=r"nan in epoch 0, on the samples 0, 1, 2, 3, 4, 5, 6, 7 and 92 more"):
-        check.before_step("in epoch 0", nn.Identity(), str)
+        check.before_step(1, "in epoch 0", network=nn.Identity(), describe=str)
 
 
 def test_all_finite():

@@ -1,0 +1,38 @@
+"""What is said at the start of a training about settings that cannot take effect in it."""
+
+from __future__ import annotations
+
+from segbench.training.average import remark
+from segbench.training.schedules import Plateau, Schedule
+from segbench.training.settings import TrainerSettings
+
+
+def remarks(settings: TrainerSettings, schedule: Schedule, batches: int) -> list[str]:
+    """Return a sentence for each setting that a training of this length does not come to, or that changes nothing.
+
+    Args:
+        settings: Those of the trainer.
+        schedule: The learning rate's.
+        batches: Batches in an epoch.
+    """
+    steps, epochs = settings.total_steps(batches), settings.epochs(batches)
+    validations = -(-epochs // settings.val_every)
+    found: list[str | None] = []
+    if settings.ema is not None:
+        found.append(remark(settings.ema, settings.ema_warmup, steps))
+    if settings.val_every > epochs:
+        found.append(
+            f"trainer.val_every={settings.val_every} is more than the {epochs} epochs: only the last is validated"
+        )
+    if settings.patience is not None and settings.patience >= validations - 1:
+        found.append(f"trainer.patience={settings.patience} never ends a training of {validations} validations")
+    if settings.accumulate > batches:
+        found.append(
+            f"trainer.accumulate={settings.accumulate} is more than the {batches} batches of an epoch, so that a step"
+            f" is made of {batches}"
+        )
+    if isinstance(schedule, Plateau) and schedule.patience >= validations - 2:
+        found.append(f"scheduler.patience={schedule.patience} never lowers the rate within {validations} validations")
+    if 0 < schedule.warmup * steps < 1:
+        found.append(f"scheduler.warmup={schedule.warmup} of {steps:,} steps is less than one of them")
+    return [sentence for sentence in found if sentence is not None]

@@ -1,0 +1,46 @@
+"""Settings that a training is too short for are told at its start, and only those."""
+
+import pytest
+
+from segbench.training.remarks import remarks
+from segbench.training.schedules import Cosine, Plateau, Schedule
+from segbench.training.settings import TrainerSettings
+
+DEFAULT = {
+    "max_epochs": 10, "max_steps": None, "accelerator": "cpu", "devices": 1, "strategy": "auto",
+    "precision": "32-true", "deterministic": False, "channels_last": True, "compile": False, "accumulate": 1,
+    "gradient_clip": None, "val_every": 1, "log_every": 10, "checkpoint_every": 0, "panels_every": 0, "threads": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("settings", "schedule", "said"),
+    [
+        ({}, Schedule(), None),
+        ({"val_every": 10}, Schedule(), None),
+        ({"val_every": 11}, Schedule(), "trainer.val_every=11 is more than the 10 epochs: only the last is validated"),
+        ({"patience": 8}, Schedule(), None),
+        ({"patience": 9}, Schedule(), "trainer.patience=9 never ends a training of 10 validations"),
+        ({"patience": 5, "val_every": 2}, Schedule(), "trainer.patience=5 never ends a training of 5 validations"),
+        ({"accumulate": 4}, Schedule(), None),
+        ({"accumulate": 5}, Schedule(), "trainer.accumulate=5 is more than the 4 batches of an epoch"),
+        ({}, Plateau(patience=7), None),
+        ({}, Plateau(patience=8), "scheduler.patience=8 never lowers the rate within 10 validations"),
+        ({}, Cosine(warmup=0.025), None),
+        ({}, Cosine(warmup=0.02), "scheduler.warmup=0.02 of 40 steps is less than one of them"),
+        ({"ema": 0.9999}, Schedule(), "trainer.ema=0.9999 never comes into force"),
+    ],
+)
+def test_what_cannot_take_effect_is_told(settings, schedule, said):
+    found = remarks(TrainerSettings(**{**DEFAULT, **settings}), schedule, 4)
+    assert len(found) == (0 if said is None else 1)
+    assert not found or found[0].startswith(said)
+
+
+def test_the_plateau_that_is_not_told_lowers_the_rate_for_an_epoch():
+    """Ten validations without a rise: patience 7 acts before the last epoch, patience 8 after it."""
+    for patience, factor in ((7, 0.3), (8, 1.0)):
+        schedule = Plateau(patience=patience)
+        for _ in range(9):
+            schedule.observe(0.5)
+        assert schedule.factor(39, 40) == factor
