@@ -35,8 +35,9 @@ def evaluate_run(
 
     with nullcontext() if out is None else file_for(out):
         report = evaluate(load_trained(run, changes, plugins), split)
-        metrics = {name: {"best": value} for name, value in report["scores"].items()}
-        print_summary(console, {"metrics": metrics}, report["classes"], f"{report['images']:,} images of {split}")
+        results = {name: {split: report[name]} for name in ("images", "images_with_class", "baselines")}
+        results["metrics"] = {name: {"best": value} for name, value in report["scores"].items()}
+        print_summary(console, results, report["classes"], f"{report['images']:,} images of {split}")
         if out is not None:
             write_json(out, report)
     console.print(_verdict(report, split), highlight=False, soft_wrap=True)

@@ -8,6 +8,11 @@ def harmless(text: str, instead: str = "?", keep: str = "") -> str:
     return "".join(sign if sign.isprintable() or sign in keep else instead for sign in text)
 
 
+def escaped(text: str) -> str:
+    """Return text on one line that any encoding can write: what cannot be printed as its code, such as a line break."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def duration(seconds: float) -> str:
     """Return seconds as `45 s`, `3 min 20 s` or `2 h 5 min`."""
     if seconds < 60:

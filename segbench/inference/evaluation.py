@@ -24,7 +24,7 @@ def evaluate(trained: TrainedRun, split: str) -> dict[str, Any]:
     trained.experiment.read_data()
     data = trained.experiment.data
     trainer = make_trainer(settings, 1, trained.run.path, [], [], AtomicCheckpointIO())
-    scores, _ = score_split(trainer, trained.module, data, split)
+    scores, metric = score_split(trainer, trained.module, data, split)
     finished = trained.run.read_status()["state"] == RunState.COMPLETED and trained.run.results.is_file()
     results = trained.run.read_results() if finished else {}
     recorded = {name: value.get("best") for name, value in results.get("metrics", {}).items()}
@@ -36,4 +36,6 @@ def evaluate(trained: TrainedRun, split: str) -> dict[str, Any]:
         "same_data": results.get("data_fingerprint", {}).get(split, fingerprint) == fingerprint,
         "classes": data.classes,
         "images": data.num_samples(split),
+        "images_with_class": metric.images_with_class(),
+        "baselines": metric.baselines(),
     }

@@ -83,17 +83,7 @@ class SegmentationScores(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Return the scores by name; see `names`."""
-        hits, wrong, missed = _three(self.counts[None].cpu())[0].double()
-        iou, dice = _ratio(hits, hits + wrong + missed), _ratio(hits, hits + (wrong + missed) / 2)
-        accuracy = _ratio(hits, hits + missed)
-        scores = {
-            "mean_iou": iou.nanmean(),
-            "mean_dice": dice.nanmean(),
-            "accuracy": _ratio(hits.sum(), (hits + missed).sum()),
-            "mean_accuracy": accuracy.nanmean(),
-        }
-        for number, name in enumerate(self.classes):
-            scores |= {f"iou/{name}": iou[number], f"dice/{name}": dice[number], f"accuracy/{name}": accuracy[number]}
+        scores = scores_of_counts(self.counts, self.classes)
         if self.per_image:
             scores["image_mean_iou"] = torch.from_numpy(self.per_image_table()["iou"]).nanmean()
         return scores
@@ -106,6 +96,28 @@ class SegmentationScores(Metric):
         iou = _ratio(hits.double(), (hits + wrong + missed).double()).nanmean(dim=1)
         table = {"index": index[order].cpu(), "iou": iou, "tp": hits, "fp": wrong, "fn": missed}
         return {name: value.numpy() for name, value in table.items()}
+
+
+def scores_of_counts(counts: Tensor, classes: Sequence[str]) -> dict[str, Tensor]:
+    """Return IoU, Dice and accuracy of a confusion matrix `[C,C]`, as means and by class; NaN where a class has none.
+
+    Args:
+        counts: Pixels by true class (row) and predicted class (column).
+        classes: Names of the classes.
+    """
+    hits, wrong, missed = _three(counts[None].cpu())[0].double()
+    iou = _ratio(hits, hits + wrong + missed)
+    dice = _ratio(hits, hits + (wrong + missed) / 2)
+    accuracy = _ratio(hits, hits + missed)
+    scores = {
+        "mean_iou": iou.nanmean(),
+        "mean_dice": dice.nanmean(),
+        "accuracy": _ratio(hits.sum(), (hits + missed).sum()),
+        "mean_accuracy": accuracy.nanmean(),
+    }
+    for number, name in enumerate(classes):
+        scores |= {f"iou/{name}": iou[number], f"dice/{name}": dice[number], f"accuracy/{name}": accuracy[number]}
+    return scores
 
 
 def _three(counts: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
+from segbench.metrics.baselines import Baseline, depth_baselines
 from segbench.metrics.similarity import structural_similarity
 
 LEAST_DEPTH = 1e-6
@@ -27,6 +28,7 @@ class DepthScores(Metric):
 
     full_state_update = False
     sums: Tensor
+    truth: Tensor
     pixels: Tensor
     similarity: Tensor
     indices: list[Tensor]
@@ -35,6 +37,7 @@ class DepthScores(Metric):
     def __init__(self) -> None:
         super().__init__(sync_on_compute=False)  # SplitScores.gather joins processes, for the tables as well
         self.add_state("sums", torch.zeros(4, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("truth", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("pixels", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("similarity", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("indices", [], dist_reduce_fx="cat")
@@ -57,6 +60,7 @@ class DepthScores(Metric):
         sums = (per_pixel * known).sum(dim=(2, 3, 4))
         pixels = known.sum(dim=(1, 2, 3))
         self.sums += sums.sum(dim=1)
+        self.truth += (torch.stack([truth, truth**2]) * known).sum(dim=(1, 2, 3, 4))
         self.pixels += pixels.sum()
         self.similarity += self._similarity(predicted, depth, known)
         self.indices.append(index)
@@ -78,6 +82,11 @@ class DepthScores(Metric):
         squared, absolute, relative, hits = (self.sums.cpu() / self.pixels.cpu()).unbind()
         total, images = self.similarity.cpu().unbind()
         return dict(zip(NAMES, (squared.sqrt(), absolute, relative, hits, total / images), strict=True))
+
+    def baselines(self) -> dict[str, Baseline]:
+        """Return the error of telling the mean depth everywhere; empty where no depth is known."""
+        total, squares = self.truth.cpu().unbind()
+        return depth_baselines(total, squares, self.pixels.cpu()) if int(self.pixels) else {}
 
     def per_image_table(self) -> dict[str, np.ndarray]:
         """Return the images' `index` `[N]`, `squared_error` (sum) `[N]` and `pixels` (known ones) `[N]`."""

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from segbench.core.classes import TASKS
+from segbench.metrics.baselines import Baseline, mask_baselines
 from segbench.metrics.boundary import BoundaryScores
 from segbench.metrics.confusion import SegmentationScores, predicted_ids
 from segbench.metrics.depth import DepthScores
@@ -66,6 +67,19 @@ class SplitScores(nn.Module):
     def out_of_range(self) -> int:
         """Return how many pixels of the masks had an id that is neither a class nor 255."""
         return 0 if self.masks is None else int(self.masks.out_of_range)
+
+    def baselines(self) -> dict[str, Baseline]:
+        """Return the scores of the trivial predictions on the same pixels, by name: `segbench.metrics.baselines`."""
+        masks = {} if self.masks is None else mask_baselines(self.masks.counts, self.masks.classes)
+        return masks | ({} if self.depths is None else self.depths.baselines())
+
+    def images_with_class(self) -> dict[str, int]:
+        """Return how many images show each class in truth: what the score of a class rests on."""
+        if self.masks is None:
+            return {}
+        table = self.masks.per_image_table()
+        shown = (table["tp"] + table["fn"] > 0).sum(axis=0).tolist()
+        return dict(zip(self.masks.classes, shown, strict=True))
 
     def per_image_table(self) -> dict[str, np.ndarray]:
         """Return the columns of both metrics' tables, by image number."""

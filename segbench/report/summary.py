@@ -12,39 +12,100 @@ from rich.table import Table
 COLUMNS = ("iou", "dice", "accuracy")
 SHORT = {"iou": "IoU", "dice": "Dice", "accuracy": "acc"}
 MEANS = {"iou": "mean_iou", "dice": "mean_dice", "accuracy": "mean_accuracy"}
-
-
-DEPTH = {"depth/rmse": "RMSE", "depth/mae": "MAE", "depth/abs_rel": "abs rel", "depth/delta1": "delta < 1.25",
-         "depth/ssim": "SSIM"}  # fmt: skip
+DEPTH = {
+    "depth/rmse": "RMSE",
+    "depth/mae": "MAE",
+    "depth/abs_rel": "abs rel",
+    "depth/delta1": "delta < 1.25",
+    "depth/ssim": "SSIM",
+}
+MISSING = "-"
+WIDE = 76
+"""Columns of a terminal from which val and test stand side by side."""
 
 
 def print_summary(
     console: Console, results: Mapping[str, Any], classes: Sequence[str], title: str = "scores of the best epoch"
 ) -> None:
-    """Print IoU, Dice and accuracy by class, and depth scores, as far as there are any, for val and test."""
+    """Print IoU, Dice and accuracy by class, and depth scores, as far as there are any, for val and test.
+
+    Args:
+        console: Where to print.
+        results: As in results.json: `metrics`, and as far as known `images`, `images_with_class` and `baselines`.
+        classes: Names of the classes.
+        title: Above each table.
+    """
     metrics = results["metrics"]
     if splits := [split for split in ("val", "test") if f"{split}/mean_iou" in metrics]:
-        table = _table(title, "class", [f"{split} {SHORT[column]}" for split in splits for column in COLUMNS])
-        for name in classes:
-            table.add_row(name, *(_cell(metrics, f"{s}/{c}/{name}") for s in splits for c in COLUMNS))
-        table.add_section()
-        table.add_row("mean", *(_cell(metrics, f"{s}/{MEANS[c]}") for s in splits for c in COLUMNS), style="bold")
-        console.print(table)
+        for shown in [splits] if console.width >= WIDE else [[split] for split in splits]:
+            console.print(_mask_table(results, classes, shown, title))
     if splits := [split for split in ("val", "test") if f"{split}/depth/rmse" in metrics]:
-        table = _table(title, "depth", splits)
-        for name, label in DEPTH.items():
-            table.add_row(label, *(_cell(metrics, f"{split}/{name}") for split in splits))
-        console.print(table)
+        console.print(_depth_table(results, splits, title))
+
+
+def _mask_table(results: Mapping[str, Any], classes: Sequence[str], splits: Sequence[str], title: str) -> Table:
+    """Return the scores by class, beside the number of images that show it, and below those of trivial predictions."""
+    heads = [head for split in splits for head in (f"{split}\nn", *(f"{split}\n{SHORT[column]}" for column in COLUMNS))]
+    table = _table(title, "class", heads)
+    shown = {split: results.get("images_with_class", {}).get(split, {}) for split in splits}
+    for name in classes:
+        table.add_row(name, *_mask_cells(results, splits, {s: shown[s].get(name) for s in splits}, f"/{name}"))
+    table.add_section()
+    table.add_row("mean", *_mask_cells(results, splits, results.get("images", {})), style="bold")
+    for label, baselines in _painted(results, splits).items():
+        table.add_row(label, *(cell for baseline in baselines for cell in _baseline_cells(baseline)), style="dim")
+    return table
+
+
+def _painted(results: Mapping[str, Any], splits: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return what painting one class everywhere scores on each split, by what it is called."""
+    known = [results.get("baselines", {}).get(split, {}) for split in splits]
+    frequent = [baselines.get("most_frequent", {}) for baselines in known]
+    foreground = [baselines.get("all_foreground", {}) for baselines in known]
+    found = {}
+    if any(frequent):
+        names = dict.fromkeys(baseline["class"] for baseline in frequent if baseline)
+        found[f"most frequent ({', '.join(names)})"] = frequent
+    if any(foreground) and foreground != frequent:
+        found[f"all {foreground[0]['class']}"] = foreground
+    return found
+
+
+def _mask_cells(
+    results: Mapping[str, Any], splits: Sequence[str], images: Mapping[str, int | None], of_class: str = ""
+) -> list[str]:
+    cells = []
+    for split in splits:
+        cells.append(MISSING if images.get(split) is None else f"{images[split]:,}")
+        names = [f"{column}{of_class}" if of_class else MEANS[column] for column in COLUMNS]
+        cells += [_cell(results["metrics"].get(f"{split}/{name}", {}).get("best")) for name in names]
+    return cells
+
+
+def _baseline_cells(baseline: Mapping[str, Any]) -> list[str]:
+    return ["", *(_cell(baseline.get(MEANS[column])) for column in COLUMNS)]
+
+
+def _depth_table(results: Mapping[str, Any], splits: Sequence[str], title: str) -> Table:
+    table = _table(title, "depth", splits)
+    images = results.get("images", {})
+    table.add_row("images", *(f"{images[split]:,}" if split in images else MISSING for split in splits))
+    for name, label in DEPTH.items():
+        table.add_row(label, *(_cell(results["metrics"].get(f"{split}/{name}", {}).get("best")) for split in splits))
+    baselines = [results.get("baselines", {}).get(split, {}).get("mean_depth", {}) for split in splits]
+    if any(baselines):
+        table.add_section()
+        table.add_row("RMSE of the mean depth", *(_cell(one.get("depth/rmse")) for one in baselines), style="dim")
+    return table
 
 
 def _table(title: str, first: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD)
-    table.add_column(first)
+    table = Table(title=title, title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(first, min_width=12)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
-def _cell(metrics: Mapping[str, Any], name: str) -> str:
-    value = metrics.get(name, {}).get("best")
-    return "-" if value is None else f"{value:.4f}"
+def _cell(value: float | None) -> str:
+    return MISSING if value is None or value != value else f"{value:.4f}"

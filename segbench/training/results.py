@@ -14,7 +14,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from segbench.core.files import write_atomic
+from segbench.core.text import escaped
 from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.loading.source import SPLITS
 from segbench.metrics.split_scores import SplitScores
 from segbench.training.module import SegmentationModule
 from segbench.training.recorder import Recorder
@@ -39,7 +41,8 @@ def collect_results(
     for name, value in scores["test"].items():
         metrics[f"test/{name}"] = {"best": value, "last": value, "best_epoch": recorder.best_epoch}
     parameters = list(module.network.parameters())
-    masks = module.scores["test_split"].masks
+    evaluated = {split: module.scores[f"{split}_split"] for split in ("val", "test")}
+    masks = evaluated["test"].masks
     return {
         "metrics": metrics,
         "monitor": recorder.monitor.key,
@@ -55,7 +58,10 @@ def collect_results(
         "peak_memory_bytes": peak_memory(module.device),
         "classes": data.classes,
         "confusion": {} if masks is None else {"test": masks.counts.tolist()},
-        "data_fingerprint": {split: data.fingerprint(split) for split in ("train", "val", "test")},
+        "images": {split: data.num_samples(split) for split in SPLITS},
+        "images_with_class": {split: metric.images_with_class() for split, metric in evaluated.items()},
+        "baselines": {split: metric.baselines() for split, metric in evaluated.items()},
+        "data_fingerprint": {split: data.fingerprint(split) for split in SPLITS},
     }
 
 
@@ -82,18 +88,18 @@ def peak_memory(device: torch.device) -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def write_per_image(path: Path, metric: SplitScores, classes: Sequence[str]) -> None:
-    """Write one row an image: its number, and its scores as far as the task has them.
+def write_per_image(path: Path, metric: SplitScores, data: SegmentationData, split: str) -> None:
+    """Write one row an image: its number, name and units, and its scores as far as the task has them.
 
     For masks the mean IoU and the true positive, false positive and false negative pixels of each class; for depth the
     sum of squared errors and the number of known pixels. `compare` pairs runs by these rows; the counts allow the data
     set's score of any choice of images.
     """
     table = metric.per_image_table()
-    columns: dict[str, Any] = {"index": table["index"].tolist()}
+    columns: dict[str, Any] = _image_columns(table["index"].tolist(), data, split)
     if "iou" in table:
         columns["mean_iou"] = [f"{iou:.6f}" if iou == iou else "" for iou in table["iou"].tolist()]
-        for number, name in enumerate(classes):
+        for number, name in enumerate(data.classes):
             columns |= {f"{kind}/{name}": table[kind][:, number].tolist() for kind in ("tp", "fp", "fn")}
     if "pixels" in table:
         columns["depth/squared_error"] = [f"{error:.9g}" for error in table["squared_error"].tolist()]
@@ -103,3 +109,14 @@ def write_per_image(path: Path, metric: SplitScores, classes: Sequence[str]) -> 
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     write_atomic(path, text.getvalue())
+
+
+def _image_columns(indices: Sequence[int], data: SegmentationData, split: str) -> dict[str, list[Any]]:
+    """Return the columns `index`, `image`, and `unit/<factor>` for each factor that any image has a unit of."""
+    units = [data.units(split, index) for index in indices]
+    factors = dict.fromkeys(factor for one in units for factor, unit in one.items() if unit)
+    return {
+        "index": list(indices),
+        "image": [escaped(data.image_name(split, index)) for index in indices],
+        **{f"unit/{factor}": [escaped(one.get(factor, "")) for one in units] for factor in factors},
+    }

@@ -125,7 +125,7 @@ class Session:
         return scores
 
     def _write_details(self, split: str, metric: SplitScores) -> None:
-        write_per_image(self.run.per_image(split), metric, self.data.classes)
+        write_per_image(self.run.per_image(split), metric, self.data, split)
         if split == "test" and metric.masks is not None:
             counts = metric.masks.counts.cpu().numpy()
             draw_confusion(counts, self.data.classes, self.run.plots / "confusion.png")

@@ -63,7 +63,15 @@ def test_a_run_leaves_everything_the_house_promises(command, tiny):
     assert results["flops_per_image"] > 1e5
     assert results["images_per_second"] > 0
     assert results["peak_memory_bytes"] > 1e7
-    for text in ("training unet-dice-fgbg", "8 scenes of", "val IoU", "test IoU", "foreground", "images/s", str(run)):
+    for text in (
+        "training unet-dice-fgbg",
+        "8 scenes of",
+        "val IoU",
+        "most frequent",
+        "foreground",
+        "images/s",
+        str(run),
+    ):
         assert text in outcome.out, text
     assert "training unet-dice-fgbg" in (run / "run.log").read_text()
     assert Image.open(run / "samples" / "test.png").width > 3 * 32

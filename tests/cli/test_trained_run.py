@@ -1,5 +1,6 @@
 """`segbench evaluate` and `segbench predict`: a trained run at work, from its folder alone."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -38,6 +39,27 @@ def test_evaluate_gives_the_numbers_of_the_training(segbench, run, split):
     for name, value in recorded.items():
         if name.startswith(f"{split}/") and name != f"{split}/loss":
             assert scores[name] == value["best"], name
+
+
+def test_a_run_and_its_evaluation_state_baselines_and_numbers_of_pictures(segbench, run):
+    results = json.loads((run / "results.json").read_text())
+    assert results["images"] == {"train": 8, "val": 4, "test": 4}
+    with (run / "test_images.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    truth = [sum(int(row[f"tp/{name}"]) + int(row[f"fn/{name}"]) for row in rows) for name in results["classes"]]
+    most = results["baselines"]["test"]["most_frequent"]
+    assert most["class"] == results["classes"][int(np.argmax(truth))]
+    assert most["accuracy"] == pytest.approx(max(truth) / sum(truth))
+    assert most["mean_iou"] == pytest.approx(max(truth) / sum(truth) / 2)
+    assert results["baselines"]["test"]["all_foreground"]["iou/foreground"] == pytest.approx(truth[1] / sum(truth))
+    for row in rows:
+        assert row["image"] == f"{row['unit/foreground']} + {row['unit/background']}"
+    outcome = segbench("evaluate", run, "--out", "scores.json")
+    assert "most frequent (background)" in " ".join(outcome.out.split())
+    assert "all foreground" in outcome.out
+    report = json.loads(Path("scores.json").read_text())
+    assert report["baselines"] == results["baselines"]["test"]
+    assert report["images_with_class"] == results["images_with_class"]["test"] == {"background": 4, "foreground": 4}
 
 
 def test_evaluate_says_when_the_data_is_another(segbench, run):
@@ -224,8 +246,10 @@ def test_results_and_tables_of_depth(command, tiny):
         assert np.isfinite(results["metrics"][f"test/depth/{name}"]["best"]), name
     assert "test/mean_iou" not in results["metrics"]
     header, first = Path("run/test_images.csv").read_text().splitlines()[:2]
-    assert header == "index,depth/squared_error,depth/pixels"
-    assert first.split(",")[2] == str(32 * 32)
+    assert header == "index,image,unit/foreground,unit/background,depth/squared_error,depth/pixels"
+    assert first.split(",")[5] == str(32 * 32)
+    assert results["images_with_class"] == {"val": {}, "test": {}}
+    assert list(results["baselines"]["test"]) == ["mean_depth"]
     rows = [row for row in Path("run/metrics.csv").read_text().splitlines() if row.startswith("epoch")]
     assert len(rows) == 2
 

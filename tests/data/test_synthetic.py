@@ -204,7 +204,7 @@ def test_original_placement_is_the_older_projects_rule(tmp_path):
         counts[len(layers)] += 1
         free = {-50, 125, 20, 80}
         for layer, scale, top in zip(layers, (0.8, 1.0, 1.3, 1.8), (10, 40, 80, 140), strict=False):
-            name = data.names[layer.foreground][:-1]
+            name = Path(data.names[layer.foreground]).stem[:-1]
             if name in base:
                 assert (layer.width, layer.height) == tuple(round(side * scale) for side in base[name])
                 sizes.add((layer.width, layer.height))

@@ -127,6 +127,10 @@ class CamVid(FileData):
         mask = self.reader.read(item.label)
         return read_image(item.image, mask.shape, item.label), mask
 
+    def units(self, split: str, index: int) -> dict[str, str]:
+        """Return the recording that a frame is of: what its name begins with, such as `0016E5` of `0016E5_07959`."""
+        return {"recording": self.items[split][index].image.stem.partition("_")[0]}
+
     def describe(self, split: str) -> str:
         """Return how many pictures, and by which split."""
         return f"{super().describe(split)}, {self.split} split{'' if self.official else ' (counts not checked)'}"

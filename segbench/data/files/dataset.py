@@ -256,6 +256,12 @@ class FileData(SegmentationData):
         """Return the name of a picture's file."""
         return self.items[split][index].image.name
 
+    def image_name(self, split: str, index: int) -> str:
+        """Return the path of a picture within `data.root`; the whole path where it lies elsewhere."""
+        path = self.items[split][index].image
+        inside = self.root is not None and path.is_relative_to(self.root)
+        return (path.relative_to(self.root) if inside else path).as_posix()
+
     def locate_sample(self, split: str, index: int) -> str:
         """Return the path of a picture's file."""
         return str(self.items[split][index].image)

@@ -95,6 +95,7 @@ class FgBg(SegmentationData):
         longest = round(2 * self.layout.scale[1] * min(self.size))
         self.textures: list[Texture] = [make_texture(image, longest) for image in foregrounds.images]
         self.backgrounds = np.stack([make_background(image, height, width) for image in backgrounds.images])
+        self.names = (foregrounds.names, backgrounds.names)
         self.ground = self._ground(backgrounds.names, (height, width))
         self._digest = f"{foregrounds.digest}:{backgrounds.digest}"
         sizes = [(image.height, image.width) for image in foregrounds.images]
@@ -148,6 +149,15 @@ class FgBg(SegmentationData):
         top, left = scene.background_y, scene.background_x
         cut = self.ground[scene.background, top : top + height, left : left + width]
         return cut[:, ::-1] if scene.background_flip else cut
+
+    def image_name(self, split: str, index: int) -> str:
+        """Return the files of foreground and background."""
+        return " + ".join(self.units(split, index).values())
+
+    def units(self, split: str, index: int) -> dict[str, str]:
+        """Return the files of foreground and background."""
+        scene = self.scene(split, 0, index)
+        return {"foreground": self.names[0][scene.foreground], "background": self.names[1][scene.background]}
 
     def fingerprint(self, split: str) -> str:
         """Return a digest of the pictures and of every setting that decides the scenes of a split."""

@@ -135,6 +135,15 @@ class MnistCifar(SegmentationData):
         planner = self.planners[split]
         return f"{self.sizes[split]:,} scenes of {len(planner.digits):,} digits on {len(planner.photos):,} photos"
 
+    def image_name(self, split: str, index: int) -> str:
+        """Return the numbers of digit and photo: official training pictures first, then test."""
+        return " + ".join(f"{kind} {number}" for kind, number in self.units(split, index).items())
+
+    def units(self, split: str, index: int) -> dict[str, str]:
+        """Return the numbers of digit and photo, likewise."""
+        scene = self.scene(split, 0, index)
+        return {"digit": str(scene.digit), "photo": str(scene.photo)}
+
     def describe_sample(self, split: str, index: int) -> str:
         """Return which digit is on which photo, by their numbers: official training pictures first, then test."""
         scene = self.scene(split, 0, index)

@@ -21,7 +21,7 @@ SPLIT_RULES = ("by_source", "random")
 
 @dataclass(frozen=True)
 class Pictures:
-    """Decoded pictures with their names, in the order of the names, and a digest of their files."""
+    """Decoded pictures with their files' names within their folder, in that order, and a digest of the files."""
 
     names: list[str]
     images: list[Image.Image]
@@ -47,7 +47,7 @@ def _read(folder: Path, read: Callable[[Path], Image.Image], key: str) -> Pictur
     files = list_pictures(folder, key)
     with unchanged(files, key):
         images = read_all(files, read, key)
-        return Pictures([file.stem for file in files], images, digest_files(files))
+        return Pictures([file.relative_to(folder).as_posix() for file in files], images, digest_files(files))
 
 
 def digest_files(files: Sequence[Path]) -> str:
@@ -68,7 +68,7 @@ def read_depth_maps(folder: str, names: Sequence[str], size: tuple[int, int], fa
     Args:
         folder: Holds one file for each background, of the same stem: `.npy` (float, in the unit of the depth model,
             NaN where unknown) or a grey PNG of 8 or 16 bit (0 unknown, the largest value `far`).
-        names: Stems of the backgrounds.
+        names: Files of the backgrounds.
         size: Height and width to resize to, nearest only.
         far: Depth of the largest PNG value.
 
@@ -79,13 +79,14 @@ def read_depth_maps(folder: str, names: Sequence[str], size: tuple[int, int], fa
     if not path.is_dir():
         raise DataError(f"data.depth.from_folder: there is no folder {path}")
     found = {file.stem: file for file in sorted(path.iterdir()) if file.suffix.lower() in (".npy", ".png")}
-    missing = [name for name in names if name not in found]
+    stems = [Path(name).stem for name in names]
+    missing = [stem for stem in stems if stem not in found]
     if missing:
         raise DataError(
-            f"data.depth.from_folder: {path} has no .npy or .png for {len(missing)} of {len(names)} backgrounds:"
+            f"data.depth.from_folder: {path} has no .npy or .png for {len(missing)} of {len(stems)} backgrounds:"
             f" {', '.join(missing[:20])}"
         )
-    maps = read_all([found[name] for name in names], lambda file: _depth_map(file, far), "data.depth.from_folder")
+    maps = read_all([found[stem] for stem in stems], lambda file: _depth_map(file, far), "data.depth.from_folder")
     resized = [Image.fromarray(depth).resize((size[1], size[0]), Image.Resampling.NEAREST) for depth in maps]
     return np.stack([np.array(image, dtype=np.float32) for image in resized])
 

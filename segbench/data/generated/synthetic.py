@@ -132,10 +132,12 @@ class Synthetic(SegmentationData):
 
     def _read_photos(self) -> str:
         self.photos: np.ndarray | None = None
+        self.photo_names: list[str] = []
         if self.layout.background != "photo":
             return ""
         pictures = read_backgrounds(self.folders[1])
         height, width = self.size[0] + self.layout.margin[0], self.size[1] + self.layout.margin[1]
+        self.photo_names = pictures.names
         self.photos = np.stack([make_background(image, height, width) for image in pictures.images])
         return pictures.digest
 
@@ -183,6 +185,25 @@ class Synthetic(SegmentationData):
         pictures = ", ".join(f"{len(numbers)} {name}" for name, numbers in planner.species)
         on = f"{len(planner.backgrounds)} photos" if planner.backgrounds else f"{self.layout.background} backdrops"
         return f"{self.sizes[split]:,} scenes of {pictures} on {on}"
+
+    def image_name(self, split: str, index: int) -> str:
+        """Return the files of the cut-outs, back to front, and of the photograph behind them, where there is one."""
+        scene = self.scene(split, 0, index)
+        photo = [self.photo_names[scene.backdrop.background]] if self.photo_names else []
+        return " + ".join([*(self.names[layer.foreground] for layer in scene.layers), *photo])
+
+    def units(self, split: str, index: int) -> dict[str, str]:
+        """Return for each class the files that a scene shows of it ("" for none), and the photograph behind them.
+
+        A backdrop of another kind is made anew for every scene.
+        """
+        scene = self.scene(split, 0, index)
+        shown = sorted({layer.foreground for layer in scene.layers})
+        units = {
+            name: " + ".join(self.names[number] for number in shown if self.labels[number] == label)
+            for label, name in enumerate(self.classes[1:], start=1)
+        }
+        return units | ({"background": self.photo_names[scene.backdrop.background]} if self.photo_names else {})
 
     def describe_sample(self, split: str, index: int) -> str:
         """Return the pictures of a scene, back to front."""

@@ -60,7 +60,7 @@ def read_species(folder: str | None, classes: Sequence[str], crop: bool = True) 
     files = [file for file, _ in kept]
     with unchanged(files, KEY):
         images = read_all(files, read_cutout if crop else _read_whole, KEY)
-        pictures = Pictures([file.stem for file in files], images, digest_files(files))
+        pictures = Pictures([file.relative_to(root).as_posix() for file in files], images, digest_files(files))
     return Species(pictures, [label for _, label in kept])
 
 

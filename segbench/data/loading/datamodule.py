@@ -42,6 +42,9 @@ class SegmentationData(pl.LightningDataModule):
     entries: tuple[str, ...] = ("image", "mask")
     """The arrays that every sample has; a task or an input that needs another one is refused."""
 
+    fresh: bool = False
+    """Whether a training sample is another one in every epoch; it is then named only for the first."""
+
     def __init__(
         self,
         classes: Sequence[str],
@@ -108,7 +111,18 @@ class SegmentationData(pl.LightningDataModule):
 
     def locate_sample(self, split: str, index: int) -> str:
         """Return where a sample comes from, such as its file with its folder, for errors."""
+        return f"{split} {index}" if self.fresh and split == "train" else self.describe_sample(split, index)
+
+    def image_name(self, split: str, index: int) -> str:
+        """Return what a sample is called in tables: its file within the data's root, or its sources joined by ` + `."""
         return self.describe_sample(split, index)
+
+    def units(self, split: str, index: int) -> dict[str, str]:
+        """Return what a sample was taken from, by factor: what would be drawn anew if the data were collected again.
+
+        Samples that share a unit are not independent of each other. Empty where each sample is a unit of its own.
+        """
+        return {}
 
     def class_weights(self) -> np.ndarray:
         """Return the median-frequency weight of each class over the training split, float64 `[C]`.
