@@ -93,7 +93,7 @@ def _other_results(run: RunFolder, again: RunFolder) -> str | None:
     if not run.results.is_file():
         return None
     then, now = run.read_results(), again.read_results()
-    for name in ("data_fingerprint", *sorted({*then, *now})):
+    for name in ("data_fingerprint", *sorted(then)):
         if name not in FREE and then.get(name) != now.get(name):
             return f"'{name}' in results.json"
     return None

@@ -16,6 +16,7 @@ from segbench.compare.runs import Run
 from segbench.compare.seeds import Layout
 from segbench.compare.settings import REPLICATIONS
 from segbench.compare.units import Design
+from segbench.core.settings import is_experimental
 
 MAX_JUDGED = 300
 """Groups of the same data that are judged, the best of val: each reads the tables of images of its runs."""
@@ -144,11 +145,12 @@ def _key(run: Run, names: Sequence[str]) -> Identity:
 def _varied(groups: Sequence[Sequence[Run]]) -> list[str]:
     """Return the settings besides replications in which runs of one group differ."""
     names = dict.fromkeys(name for runs in groups for run in runs for name in run.settings)
-    skipped = (*REPLICATIONS, "name")
     return [
         name
         for name in names
-        if name not in skipped and any(len({run.settings.get(name) for run in runs}) > 1 for runs in groups)
+        if name not in REPLICATIONS
+        and is_experimental(name)
+        and any(len({run.settings.get(name) for run in runs}) > 1 for runs in groups)
     ]
 
 

@@ -9,8 +9,9 @@ from segbench.compare.filters import known_names
 from segbench.compare.intervals import Summary, summarize
 from segbench.compare.pareto import pareto_front
 from segbench.compare.runs import COSTS, Run
-from segbench.compare.settings import LABELS, REPLICATIONS
+from segbench.compare.settings import REPLICATIONS
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.settings import is_experimental
 from segbench.core.states import RunState
 
 LOWER = ("depth/rmse", "depth/mae", "depth/abs_rel", "loss")
@@ -150,20 +151,21 @@ def setting(run: Run, name: str) -> str:
 
 
 def identify(run: Run, by: Sequence[str] = ()) -> Identity:
-    """Return what the runs of a group share: all settings but the seed and the draw of the data, or those of `by`."""
+    """Return what the runs of a group share: the experimental settings but replications, or those of `by`."""
     if by:
         return tuple((name, setting(run, name)) for name in by)
-    return _without(run, (*LABELS, *REPLICATIONS))
+    return _experimental(run, without=REPLICATIONS)
 
 
-def _without(run: Run, names: Sequence[str]) -> Identity:
-    return tuple(sorted((name, value) for name, value in run.settings.items() if name not in names))
+def _experimental(run: Run, without: Sequence[str] = ()) -> Identity:
+    kept = (name for name in run.settings if name not in without and is_experimental(name))
+    return tuple((name, run.settings[name]) for name in sorted(kept))
 
 
 def _group(found: Sequence[Run], measure: Measure, shown: Sequence[str]) -> Group:
     newest: dict[Identity, Run] = {}
     for run in sorted(found, key=lambda run: (run.finished or 0.0, run.path)):
-        newest[_without(run, LABELS)] = run
+        newest[_experimental(run)] = run
     kept = list(newest.values())
     kept.sort(key=lambda run: (*_worst_last(run.metrics.get(measure.chosen_by), measure.sign), run.path))
     scored = [run for run in kept if measure.metric in run.metrics]

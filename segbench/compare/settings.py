@@ -7,12 +7,11 @@ from pathlib import Path
 
 from segbench.compare.files import Unusable, read_text
 from segbench.compare.plain_yaml import flat_yaml
+from segbench.core.settings import is_experimental
 
 MAX_CONFIG = 40_000
 """Bytes. A configuration has about 3,000. PyYAML may take most of a second for this many."""
 
-LABELS = ("name", "tags", "note", "predictions")
-"""Settings that name a run and do nothing."""
 REPLICATIONS = ("seed", "data.seed", "data.fold")
 """Settings that repeat an experiment: other luck, another draw of the data, another part of them held out."""
 DERIVED = ("model.in_channels", "model.heads", "data.augment", "plugins")
@@ -43,7 +42,7 @@ def same_value(first: str, second: str) -> bool:
 
 
 def differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the names of settings that tell runs apart, without replications, labels, and what a choice explains.
+    """Return the experimental settings that tell runs apart, without replications and what a choice explains.
 
     `model.width` is left out where it is the same in all runs with the same `model`: naming the model says it.
     """
@@ -51,7 +50,8 @@ def differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
     return [
         name
         for name in names
-        if name not in (*LABELS, *REPLICATIONS)
+        if name not in REPLICATIONS
+        and is_experimental(name)
         and not any(name == derived or name.startswith(f"{derived}.") for derived in DERIVED)
         and len({one.get(name) for one in settings if not _is_silent(one, name)}) > 1
         and not _explained(name, settings)
@@ -67,7 +67,8 @@ def _explained(name: str, settings: Sequence[Mapping[str, str]]) -> bool:
     """Whether the chosen options that `name` lies in always come with the same value of it."""
     parts = name.split(".")
     inside = [parts[0]] + ["/".join(parts[:2])] * (len(parts) > 2)  # model.width: model; loss.depth.head: loss/depth
-    owners = [owner for owner in inside if len(parts) > 1 and any(owner in one for one in settings)]
+    chosen = {option for one in settings for option in one if is_experimental(option)}
+    owners = [owner for owner in inside if len(parts) > 1 and owner in chosen]
     seen: dict[tuple[str | None, ...], str | None] = {}
     return bool(owners) and all(
         seen.setdefault(tuple(one.get(owner) for owner in owners), one.get(name)) == one.get(name) for one in settings

@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-PLACES = ("root", "foregrounds", "backgrounds", "mnist", "cifar", "images", "annotations", "cache", "depth_folder")
-"""Where data lies, by its setting's name: it may have been moved, its fingerprint says whether it is the same."""
-
-FREE = ("data.num_workers", "data.pin_memory", "data.download", *(f"data.{name}" for name in PLACES),
-        "logger", "name", "tags", "note", "about", "plugins", "resume", "sweep", "launcher")  # fmt: skip
-"""Settings that may change at a resume; all others but those of the trainer decide what is trained, and must stay."""
-
-TRAINED = ("precision", "accumulate", "gradient_clip", "val_every", "ema", "ema_warmup")
-"""Settings of the trainer that decide what is trained as well."""
+from segbench.core.settings import TRAINED, is_surrounding
 
 
 def differing_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -32,7 +24,7 @@ def differing_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> lis
     return [
         f"{key} ({old.get(key)} -> {new.get(key)})"
         for key in sorted({*old, *new})
-        if (key in trained or not key.startswith((*FREE, "trainer."))) and old.get(key) != new.get(key)
+        if (key in trained or not (is_surrounding(key) or key.startswith("trainer."))) and old.get(key) != new.get(key)
     ]
 
 

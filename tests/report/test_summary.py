@@ -40,9 +40,9 @@ def printed(width, content):
 def test_every_figure_stands_beside_its_pictures_and_the_trivial_baselines(width):
     text = printed(width, results())
     rows = [line.split() for line in text.splitlines()]
-    for_split = [row[1:] for row in rows if row and row[0] == "road"]
-    assert sum(for_split, []) == ["7", "0.1000", "0.1100", "0.1200", "0", "0.2000", "0.2100", "0.2200"]
-    means = sum((row[1:] for row in rows if row and row[0] == "mean"), [])
+    road = [cell for row in rows if row and row[0] == "road" for cell in row[1:]]
+    assert road == ["7", "0.1000", "0.1100", "0.1200", "0", "0.2000", "0.2100", "0.2200"]
+    means = [cell for row in rows if row and row[0] == "mean" for cell in row[1:]]
     assert [means[0], means[4]] == ["1,234", "56"]
     assert text.count("0.4321") == 4  # two baselines, two splits
     assert "most frequent" in text

@@ -1,0 +1,43 @@
+"""Which settings make an experiment what it is, and which only say where and how it is run."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+PLACES = ("root", "foregrounds", "backgrounds", "mnist", "cifar", "images", "annotations", "cache", "depth_folder")
+"""Where data lies, by its setting's name: it may have been moved, its fingerprint says whether it is the same."""
+
+LABELS = ("name", "tags", "note", "predictions")
+"""Settings that name a run and do nothing."""
+
+TRAINED = ("precision", "accumulate", "gradient_clip", "val_every", "ema", "ema_warmup")
+"""Settings of the trainer that decide what a step trains, or which epoch is chosen."""
+
+LENGTH = ("max_epochs", "max_steps", "patience", "non_finite")
+"""Settings of the trainer that decide how long is trained; a resume may change them."""
+
+SURROUNDINGS = (
+    *LABELS,
+    *("about", "experiment", "launcher", "logger", "plugins", "resume", "sweep"),
+    *("data.num_workers", "data.pin_memory", "data.download"),
+    *(f"data.{name}" for name in PLACES),
+)
+"""Settings that do not decide what is trained, with all below them."""
+
+
+def is_surrounding(key: str) -> bool:
+    """Whether a setting by its dotted name is one of `SURROUNDINGS`, or lies below one."""
+    return any(key == name or key.startswith(f"{name}.") for name in SURROUNDINGS)
+
+
+@lru_cache(maxsize=10_000)  # thousands of runs have the same few names
+def is_experimental(key: str) -> bool:
+    """Whether a setting by its dotted name decides the outcome: runs that differ in no such setting are one group.
+
+    Of the trainer, the steps and their number count; devices, threads, memory layout and how often something is
+    written move no more than the last bits.
+    """
+    group, _, name = key.partition(".")
+    if group == "trainer":
+        return name in (*TRAINED, *LENGTH)
+    return not is_surrounding(key)
