@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from segbench import __version__
 from segbench.commands.launch import guarded, launch
 from segbench.commands.usage import run_app
 
 app = typer.Typer(
     help="Train, resume, evaluate and look at semantic segmentation experiments.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -27,6 +27,21 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Settings as key=val
 def main() -> None:
     """Run the `segbench` command."""
     guarded(lambda: run_app(app))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"segbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def everything(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train, resume, evaluate and look at semantic segmentation experiments."""
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
@@ -201,6 +216,16 @@ def status(folder: Annotated[Path, typer.Argument(help="The folder of a sweep.")
     from segbench.commands.sweep import sweep_status
 
     sweep_status(folder, Console())
+
+
+@app.command()
+def doctor() -> None:
+    """Say whether what is installed can work: versions, extras, the device."""
+    from rich.console import Console
+
+    from segbench.commands.doctor import run_doctor
+
+    run_doctor(Console())
 
 
 @data_app.command()

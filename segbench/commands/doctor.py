@@ -1,0 +1,123 @@
+"""`doctor`: whether what is installed can work: versions and their bounds, extras, the device. Torch comes last."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+from rich.console import Console
+from rich.markup import escape
+
+import segbench
+from segbench.config.paths import conf_dir
+from segbench.core.errors import ConfigError
+
+BAD_VERSIONS = {
+    "pytorch-lightning": {"2.6.2": "this release was malware", "2.6.3": "this release was malware"},
+}
+"""Releases that must not be used, with the reason, beside those that the bounds of pyproject.toml leave out."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that segbench needs, or can use."""
+
+    name: str
+    """As it is installed."""
+
+    wanted: str
+    """The bounds of its version, such as `>=2.10`; empty for any."""
+
+    extra: str | None
+    """The extra that brings it, such as `optuna`; None for one that is always needed."""
+
+    version: str | None
+    """What is installed; None where it is missing."""
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it, in words; None where nothing is."""
+        if self.version is None:
+            return None if self.extra else "missing"
+        reason = BAD_VERSIONS.get(self.name, {}).get(self.version)
+        if reason:
+            return reason
+        fits = Version(self.version) in Requirement(f"{self.name}{self.wanted}").specifier
+        return None if fits else f"must be {self.wanted}"
+
+
+def run_doctor(console: Console) -> None:
+    """Print what is installed and what the device is.
+
+    Args:
+        console: Where to print.
+
+    Raises:
+        ConfigError: if something is missing or of a version that must not be used, naming what to install.
+    """
+    _line(console, "segbench", segbench.__version__, f"settings in {conf_dir()}")
+    _line(console, "python", platform.python_version(), sys.executable)
+    _line(console, "system", platform.platform(terse=True), "")
+    found = list(packages())
+    if not found:
+        console.print("segbench is not installed, so its bounds are not known; use: pip install -e .")
+    for package in found:
+        note = package.problem or (f"for the extra {package.extra}" if package.extra else "")
+        _line(console, package.name, package.version or "-", note, bad=package.problem is not None)
+    problems = [f"{package.name} {package.version or ''}".strip() for package in found if package.problem]
+    if not problems:
+        _line(console, "device", *_device())
+        console.print("all is well")
+        return
+    wanted = " ".join(f"'{package.name}{package.wanted}'" for package in found if package.problem)
+    raise ConfigError(f"{', '.join(problems)} cannot be used here; try: pip install {wanted}")
+
+
+def packages() -> Iterator[Package]:
+    """Yield the packages that the installed segbench names, those of its extras after those that it needs."""
+    try:
+        requirements = [Requirement(line) for line in metadata.requires("segbench") or []]
+    except metadata.PackageNotFoundError:
+        return
+    yield from (_package(requirement, None) for requirement in requirements if _is_needed(requirement))
+    for extra in metadata.metadata("segbench").get_all("Provides-Extra") or []:
+        if extra in ("test", "docs"):
+            continue
+        for requirement in requirements:
+            if not _is_needed(requirement) and requirement.marker and requirement.marker.evaluate({"extra": extra}):
+                yield _package(requirement, extra)
+
+
+def _is_needed(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+
+
+def _package(requirement: Requirement, extra: str | None) -> Package:
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        version = None
+    return Package(requirement.name, str(requirement.specifier), extra, version)
+
+
+def _device() -> tuple[str, str]:
+    """Return the device that a run takes by itself, and what is known about it."""
+    try:
+        import torch
+    except Exception as error:  # a broken installation raises anything, such as an OSError for a library
+        raise ConfigError(f"torch is installed but cannot be imported: {' '.join(str(error).split())[:200]}") from None
+    if torch.cuda.is_available():
+        return "cuda", f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}, CUDA {torch.version.cuda}"
+    if torch.backends.mps.is_available():
+        return "mps", "Apple GPU"
+    return "cpu", f"{torch.get_num_threads()} threads"
+
+
+def _line(console: Console, name: str, value: str, note: str, bad: bool = False) -> None:
+    style = "red" if bad else "dim"
+    console.print(f"{name:<30}{value:<18}[{style}]{escape(note)}[/]", soft_wrap=True, highlight=False)
