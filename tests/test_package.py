@@ -40,15 +40,19 @@ def test_wheel_composes_from_an_empty_folder(wheel, tmp_path):
     assert "segbench.conf" not in done.stderr
 
 
-def readme_commands():
-    text = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.DOTALL)
-    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return sorted({line for line in lines if re.match(r"(python train\.py|segbench)\b", line)})
+def documented_commands():
+    """Return the commands of the README and of the documentation, in blocks and within the text."""
+    lines = []
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = page.read_text(encoding="utf-8")
+        blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.DOTALL)
+        lines += [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+        lines += re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return sorted({line for line in lines if re.match(r"(python train\.py|segbench) ", line)})
 
 
-@pytest.mark.parametrize("line", readme_commands())
-def test_every_command_in_the_readme_is_accepted(line):
+@pytest.mark.parametrize("line", documented_commands())
+def test_every_command_in_the_documentation_is_accepted(line):
     """Each is composed and checked as the command line itself does it; words in capitals stand for paths."""
     import shlex
 
@@ -57,11 +61,11 @@ def test_every_command_in_the_readme_is_accepted(line):
 
     words = shlex.split(line)
     if words[0] == "segbench":
-        verb = words[1]
-        known = {
-            command.callback.__name__ for command in (*cli.app.registered_commands, *cli.data_app.registered_commands)
-        }
-        assert verb in known | {"data", "--help"}, line
+        group = {group.name: group.typer_instance for group in cli.app.registered_groups}.get(words[1])
+        commands = cli.app.registered_commands if group is None else group.registered_commands
+        known = {one.name or one.callback.__name__ for one in commands}
+        options = {"--help", "--version", "--install-completion"}
+        assert words[1 if group is None else 2] in known | options, line
         return
     settings = [word for word in spelled_out(words[2:]) if "=" in word and not re.search(r"[A-Z]{3}", word)]
     if "-m" in words:
