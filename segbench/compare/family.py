@@ -43,7 +43,10 @@ class Family:
     reported: Influence
     """Of all runs, by the reported metric."""
     chosen: Influence
-    """By the metric that is chosen by; `reported` itself where the images are the same."""
+    """Of the runs of the eligible groups, by the metric that is chosen by; `reported` itself where the images are the
+    same."""
+    eligible: np.ndarray
+    """Places of the groups that have a score to be chosen by: masks of another program may have none of val."""
     design: Design | None
     """The units of the reported split, None where there is no table of images."""
     blocks: Blocks | None = None
@@ -87,18 +90,29 @@ def read_family(groups: Sequence[Group], measure: Measure, by: Sequence[str] = (
     groups_kept, runs_kept = [group for group, _ in kept], [runs for _, runs in kept]
     layout = _layout(runs_kept, blocks, measure)
     reported = reader.join()
+    eligible = _eligible(groups_kept, measure)
     chosen = reported
-    if measure.chosen_by != measure.metric and not groups_kept[0].same_data:
-        chosen = _read_chosen(runs_kept, measure)
-    return Family(groups_kept, layout, reported, chosen, reader.design, blocks, refused)
+    if not _same(groups_kept, measure):
+        chosen = _read_chosen([runs_kept[number] for number in eligible], measure)
+    return Family(groups_kept, layout, reported, chosen, eligible, reader.design, blocks, refused)
+
+
+def _eligible(groups: Sequence[Group], measure: Measure) -> np.ndarray:
+    known = [number for number, group in enumerate(groups) if group.chosen.mean is not None]
+    return np.array(known if known and not _same(groups, measure) else range(len(groups)), int)
+
+
+def _same(groups: Sequence[Group], measure: Measure) -> bool:
+    """Whether settings are chosen by the very scores that are reported, or by their images."""
+    if measure.chosen_by == measure.metric or all(group.chosen.mean is None for group in groups):
+        return True
+    return groups[0].same_data
 
 
 def _unfit(group: Group, first: Group, measure: Measure) -> str:
     """Return why a group cannot be compared with the first, "" where it may be."""
     if group.summary.mean is None:
         return f"{group.label} has no {measure.metric}"
-    if group.chosen.mean is None:
-        return f"{group.label} has no {measure.chosen_by}, by which settings are chosen"
     if any(run.classes != group.runs[0].classes for run in group.runs):
         return f"the runs of {group.label} have different classes"
     if group.runs[0].classes != first.runs[0].classes:
@@ -107,9 +121,10 @@ def _unfit(group: Group, first: Group, measure: Measure) -> str:
 
 
 def _counting(group: Group, measure: Measure) -> list[Run]:
-    """Return the runs of a group that have both scores, in the order of their seeds."""
-    both = [run for run in group.runs if measure.metric in run.metrics and measure.chosen_by in run.metrics]
-    return sorted(both, key=lambda run: (_natural(run.settings.get("seed", "")), run.path))
+    """Return the runs of a group that count, in the order of their seeds: those with both scores, if any has both."""
+    scored = [run for run in group.runs if measure.metric in run.metrics]
+    both = [run for run in scored if measure.chosen_by in run.metrics]
+    return sorted(both or scored, key=lambda run: (_natural(run.settings.get("seed", "")), run.path))
 
 
 def _natural(text: str) -> tuple[float, str]:
@@ -198,9 +213,11 @@ def _unread(
     """Return the family as far as the scores of whole runs carry it."""
     layout = _layout(members, blocks, measure)
     reported = Influence(_scores(members, measure.metric), ())
-    same = measure.chosen_by == measure.metric or (bool(groups) and groups[0].same_data)
-    chosen = reported if same else Influence(_scores(members, measure.chosen_by), ())
-    return Family(groups, layout, reported, chosen, None, blocks, refused)
+    eligible = _eligible(groups, measure)
+    chosen = reported
+    if groups and not _same(groups, measure):
+        chosen = Influence(_scores([members[number] for number in eligible], measure.chosen_by), ())
+    return Family(groups, layout, reported, chosen, eligible, None, blocks, refused)
 
 
 def _scores(members: Sequence[Sequence[Run]], metric: str) -> np.ndarray:

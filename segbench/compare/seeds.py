@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,6 +38,14 @@ class Layout:
         if self.paired:
             return (len(self.groups) - 1) * (len(self.groups[0]) - 1)
         return sum(len(members) - 1 for members in self.groups)
+
+    def subset(self, groups: np.ndarray) -> tuple[Layout, np.ndarray]:
+        """Return the layout of some of the groups alone, and their runs in its order."""
+        kept = [self.groups[number] for number in groups]
+        ends = np.cumsum([0, *map(len, kept)])
+        places = tuple(np.arange(first, last) for first, last in pairwise(ends))
+        runs = np.concatenate(kept) if kept else np.arange(0)
+        return Layout(places, self.paired and len(kept) > 1, self.overlap), runs
 
     @property
     def shares(self) -> np.ndarray:

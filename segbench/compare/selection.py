@@ -10,12 +10,18 @@ import numpy as np
 from segbench.compare.influence import Influence
 from segbench.compare.intervals import Summary
 from segbench.compare.seeds import Layout
-from segbench.compare.simultaneous import Simultaneous, Spread, against_control
+from segbench.compare.simultaneous import Choice, Simultaneous, Spread, against_control
 from segbench.core.rng import generator
 
 
 def chosen_setting(
-    test: Influence, val: Influence, layout: Layout, *, control: int | None = None, sign: int = 1
+    test: Influence,
+    val: Influence,
+    layout: Layout,
+    *,
+    eligible: np.ndarray | None = None,
+    control: int | None = None,
+    sign: int = 1,
 ) -> Simultaneous:
     """Return all settings on test against the one that is best on val, or against a given one.
 
@@ -23,6 +29,7 @@ def chosen_setting(
         test: Scores of the runs that are reported, and what its units do to them.
         val: The same of what is chosen by; `test` itself where they are the same.
         layout: The runs of each setting.
+        eligible: The settings that `val` knows, all by default: only they can be chosen.
         control: A setting that was not picked by its score, such as a baseline.
         sign: -1 where small scores are good.
     """
@@ -31,11 +38,15 @@ def chosen_setting(
         return against_control(reported, control, picked_by=None)
     if val is test:
         best = int((sign * reported.means).argmax())
-        return against_control(reported, best, picked_by=reported, sign=sign)
-    chosen = Spread.of(val, layout)
-    correlation = seed_correlation(val.scores, test.scores, layout.groups, (chosen, reported))
-    best = int((sign * chosen.means).argmax())
-    return against_control(reported, best, picked_by=chosen, correlation=correlation, sign=sign)
+        return against_control(reported, best, picked_by=Choice(reported), sign=sign)
+    known = np.arange(len(layout.groups)) if eligible is None else eligible
+    inside, runs = layout.subset(known)
+    chosen = Spread.of(val, inside)
+    scores = test.scores[runs]
+    correlation = seed_correlation(val.scores, scores, inside.groups, (chosen, reported))
+    best = int(known[(sign * chosen.means).argmax()])
+    picked_by = Choice(chosen, known, correlation)
+    return against_control(reported, best, picked_by=picked_by, sign=sign)
 
 
 def seed_correlation(

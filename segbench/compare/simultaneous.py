@@ -12,6 +12,8 @@ from segbench.compare.intervals import LEVEL, t_quantile
 from segbench.compare.seeds import MIN_FREEDOM, Layout, SeedSpread, seed_spread
 from segbench.core.rng import generator
 
+NORMAL = 1.959963984540054
+"""The 97.5 % quantile of the normal distribution."""
 DRAWS = 8000
 """Joint draws of all settings' chance."""
 _CELLS = 20_000_000
@@ -119,6 +121,18 @@ def _between(covariance: np.ndarray, first: int, second: np.ndarray) -> np.ndarr
 
 
 @dataclass(frozen=True, eq=False)
+class Choice:
+    """How the control was picked by a score."""
+
+    spread: Spread
+    """The chance in the means that it was picked by; that of the reported means where they are the same."""
+    settings: np.ndarray | None = None
+    """The settings that it was picked from, by their places among the reported ones; all by default."""
+    correlation: float = 1.0
+    """Of the seeds' effects on both scores."""
+
+
+@dataclass(frozen=True, eq=False)
 class Simultaneous:
     """Every other setting less the control, with intervals that all hold together in 95 of 100 comparisons."""
 
@@ -140,9 +154,7 @@ class Simultaneous:
     """How much too good the control's mean looks on average where all settings are equal, for being picked so."""
 
 
-def against_control(
-    test: Spread, control: int, *, picked_by: Spread | None, correlation: float = 1.0, sign: int = 1
-) -> Simultaneous:
+def against_control(test: Spread, control: int, *, picked_by: Choice | None, sign: int = 1) -> Simultaneous:
     """Return all settings against the control.
 
     The critical value is the 95 % quantile of the largest studentised difference in joint draws of all settings'
@@ -153,14 +165,12 @@ def against_control(
     Args:
         test: The chance in the reported means.
         control: The setting to compare with.
-        picked_by: The chance in the means that the control was picked by; `test` itself where those are the same,
-            None where it was not picked by a score.
-        correlation: Of the seeds' effects on both.
+        picked_by: How the control was picked, None where it was not picked by a score.
         sign: -1 where small scores are good.
     """
     others = np.arange(len(test.means))
     error = np.sqrt(test.variance(control, others))
-    largest, optimism = _largest(test, control, picked_by=picked_by, correlation=correlation, sign=sign)
+    largest, optimism = _largest(test, control, picked_by=picked_by, sign=sign)
     tail = 0.5 * math.erfc(largest / math.sqrt(2))
     critical = np.array([t_quantile(1 - tail, freedom) for freedom in test.degrees(control, others)])
     value = test.means - test.means[control]
@@ -169,26 +179,19 @@ def against_control(
     return Simultaneous(test, control, value, half, error, critical, largest, optimism)
 
 
-def _largest(
-    test: Spread, control: int, *, picked_by: Spread | None, correlation: float, sign: int
-) -> tuple[float, float]:
+def _largest(test: Spread, control: int, *, picked_by: Choice | None, sign: int) -> tuple[float, float]:
     """Return the quantile of the largest studentised difference, and the mean luck of the picked setting."""
     settings = len(test.means)
     if settings < 2:
-        return 1.96, 0.0
+        return NORMAL, 0.0
     draws = max(500, min(DRAWS, _CELLS // settings))
     draw = generator("compare: joint draws", settings, draws)
     seeds = draw.standard_normal((draws, settings))
     chance, root = _draw_units(test, draw, draws)
     chance += seeds * np.sqrt(test.own_seeds)
     picked = np.full(draws, control)
-    if picked_by is test:
-        picked = (sign * chance).argmax(axis=1)
-    elif picked_by is not None:
-        other = draw.standard_normal((draws, settings))
-        mixed = correlation * seeds + math.sqrt(1 - correlation**2) * other
-        found = _draw_units(picked_by, draw, draws)[0] + mixed * np.sqrt(picked_by.own_seeds)
-        picked = (sign * found).argmax(axis=1)
+    if picked_by is not None:
+        picked = _pick(chance, seeds, test, picked_by=picked_by, draw=draw, sign=sign)
     size = np.diag(root) + test.own_seeds
     largest = np.empty(draws)
     for one in np.unique(picked):
@@ -200,6 +203,26 @@ def _largest(
         largest[rows] = np.nan_to_num(ratio, posinf=0.0).max(axis=1)
     luck = float(chance[np.arange(draws), picked].mean()) if picked_by is not None else 0.0
     return float(np.quantile(largest, LEVEL)), luck
+
+
+def _pick(
+    chance: np.ndarray,
+    seeds: np.ndarray,
+    test: Spread,
+    *,
+    picked_by: Choice,
+    draw: np.random.Generator,
+    sign: int,
+) -> np.ndarray:
+    """Return the setting that is picked in each draw."""
+    spread = picked_by.spread
+    if spread is test:
+        return (sign * chance).argmax(axis=1)
+    settings = np.arange(len(test.means)) if picked_by.settings is None else picked_by.settings
+    other = draw.standard_normal((len(seeds), len(settings)))
+    mixed = picked_by.correlation * seeds[:, settings] + math.sqrt(1 - picked_by.correlation**2) * other
+    found = _draw_units(spread, draw, len(seeds))[0] + mixed * np.sqrt(spread.own_seeds)
+    return settings[(sign * found).argmax(axis=1)]
 
 
 def _draw_units(spread: Spread, draw: np.random.Generator, draws: int) -> tuple[np.ndarray, np.ndarray]:

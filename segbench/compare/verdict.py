@@ -142,7 +142,14 @@ def _judge_family(
     if not family.groups:
         return [_refuse(group, same[0], family.refused[group]) for group in same[1:]], None
     control = family.groups.index(baseline) if baseline in family.groups else None
-    found = chosen_setting(family.reported, family.chosen, family.layout, control=control, sign=measure.sign)
+    found = chosen_setting(
+        family.reported,
+        family.chosen,
+        family.layout,
+        eligible=family.eligible,
+        control=control,
+        sign=measure.sign,
+    )
     judged = _Judged(family, found, measure, chosen=baseline is None)
     _give_intervals(judged)
     against = baseline or judged.control
@@ -274,7 +281,8 @@ def _expected(judged: _Judged) -> float | None:
     family = judged.family
     if not judged.chosen or family.blocks or len(family.groups) < 2:
         return None
-    return held_out_score(family.reported.scores, family.chosen.scores, family.layout.groups, judged.measure.sign)
+    layout, runs = family.layout.subset(family.eligible)
+    return held_out_score(family.reported.scores[runs], family.chosen.scores, layout.groups, judged.measure.sign)
 
 
 def _detectable(found: Simultaneous) -> float:

@@ -101,3 +101,17 @@ def test_images_and_a_trivial_score_stand_beside_the_figures(tmp_path):
     write_run(tmp_path / "a", images={"train": 10, "val": 4, "test": 60}, baselines=baselines)
     lines = to_markdown(compare_runs([tmp_path])).splitlines()
     assert " images | one class |" in lines[0] and " 60 | 0.3111 |" in lines[2]
+
+
+def test_masks_without_a_score_of_val_are_judged_but_never_chosen(tmp_path):
+    two(tmp_path)
+    for seed in (1, 2, 3):
+        path = write_run(tmp_path / f"other{seed}", seed=seed, loss="other", counts=some_counts(60, 0.9, seed))
+        results = json.loads((path / "results.json").read_text())
+        del results["metrics"]["val/mean_iou"]
+        (path / "results.json").write_text(json.dumps(results))
+    found = compare_runs([tmp_path])
+    words = {verdict.first.label: verdict.word for verdict in found.verdicts}
+    assert words == {"loss=focal": "may be as good", "loss=other": "better"}
+    assert found.answers[0].control.label == "loss=dice"
+    assert any("loss=other is" in text and "more than chance does" in text for text in found.answers[0].sentences)

@@ -9,7 +9,7 @@ from segbench.compare.influence import Influence, Term
 from segbench.compare.intervals import summarize
 from segbench.compare.seeds import Layout, odd_groups, seed_spread
 from segbench.compare.selection import chosen_setting, held_out_score, picked_luck
-from segbench.compare.simultaneous import Spread, against_control
+from segbench.compare.simultaneous import Choice, Spread, against_control
 
 
 def runs(table):
@@ -96,7 +96,7 @@ def test_critical_values_are_those_of_dunnett_and_tukey():
     test = Spread.of(*equal(12))
     fixed = against_control(test, 0, picked_by=None)
     assert fixed.critical[1] == pytest.approx(dunnett(11), abs=0.04)
-    picked = against_control(test, 0, picked_by=test)
+    picked = against_control(test, 0, picked_by=Choice(test))
     assert picked.critical[1] == pytest.approx(4.622 / 2**0.5, abs=0.06)  # Tukey's range of 12 over sqrt(2)
     assert fixed.optimism == 0 and picked.optimism == pytest.approx(1.629 / 20, rel=0.03)  # largest of 12 normals
     pair = against_control(Spread.of(*equal(2)), 0, picked_by=None)
@@ -105,8 +105,8 @@ def test_critical_values_are_those_of_dunnett_and_tukey():
 
 def test_a_choice_by_other_luck_costs_nothing_and_by_the_same_luck_all():
     test, val = Spread.of(*equal(12)), Spread.of(*equal(12))
-    by_other = against_control(test, 0, picked_by=val, correlation=0.0)
-    by_same = against_control(test, 0, picked_by=val, correlation=1.0)
+    by_other = against_control(test, 0, picked_by=Choice(val, correlation=0.0))
+    by_same = against_control(test, 0, picked_by=Choice(val, correlation=1.0))
     assert by_other.critical[1] == pytest.approx(dunnett(11), abs=0.04) and abs(by_other.optimism) < 0.002
     assert by_same.critical[1] == pytest.approx(3.27, abs=0.06) and by_same.optimism == pytest.approx(0.0815, rel=0.03)
 
