@@ -121,6 +121,7 @@ def compare(
     metric: str | None = None,
     baseline: str | None = None,
     filters: Sequence[str] = (),
+    over: str | None = None,
 ) -> Comparison:
     """Compare the runs below folders; see `segbench.compare.comparison.compare_runs`.
 
@@ -130,11 +131,12 @@ def compare(
         metric: Such as `val/mean_iou`.
         baseline: Path or name of a run that every group is judged against.
         filters: Conditions such as `data=fgbg` or `loss!=dice`.
+        over: A setting such as `data`, over whose values settings are ranked as well.
 
     Raises:
         ConfigError: for anything asked for that is not there.
     """
-    return compare_runs([_path(folder) for folder in folders] or ["outputs"], by, metric, baseline, filters)
+    return compare_runs([_path(folder) for folder in folders] or ["outputs"], by, metric, baseline, filters, over=over)
 
 
 def _path(run: Run) -> Path:

@@ -121,6 +121,7 @@ def _with_out(words: list[str] | None) -> tuple[list[str], Path | None]:
 def compare(
     folders: Annotated[list[str] | None, typer.Argument(help="Run folders, or folders with runs below.")] = None,
     by: Annotated[str | None, typer.Option(help="Group by these settings alone, such as loss,optimizer.lr.")] = None,
+    over: Annotated[str | None, typer.Option(help="Rank settings over the values of this one, such as data.")] = None,
     metric: Annotated[str | None, typer.Option(help="Such as val/mean_iou; default: test/mean_iou.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Judge every group against this run's: path or name.")] = None,
     filters: Annotated[list[str] | None, typer.Option("--filter", help="Such as data=fgbg or loss!=dice.")] = None,
@@ -136,7 +137,7 @@ def compare(
     from segbench.commands.watch import watch
 
     def show() -> None:
-        compare_folders(folders or [], by, metric, baseline, filters or [], form, out, hidden)
+        compare_folders(folders or [], by, metric, baseline, filters or [], form, out, hidden, over)
 
     if watching:
         watch(show, Console())

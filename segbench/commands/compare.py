@@ -31,6 +31,7 @@ def compare(
     form: str = "table",
     out: Path | None = None,
     hidden: bool = False,
+    over: str | None = None,
 ) -> None:
     """Compare the runs below folders and print the result, or write it to a file.
 
@@ -43,6 +44,7 @@ def compare(
         form: One of FORMATS.
         out: File to write; by default the terminal, for html `compare.html`.
         hidden: Also take the runs that `hide` left out.
+        over: A setting such as `data`, over whose values settings are ranked as well.
 
     Raises:
         ConfigError: for anything asked for that is not there.
@@ -55,7 +57,7 @@ def compare(
         make_folder(out.absolute().parent)
     names = [name.strip() for name in (by or "").split(",") if name.strip()]
     try:
-        result = compare_runs(list(folders) or ["outputs"], names, metric, baseline, filters, hidden)
+        result = compare_runs(list(folders) or ["outputs"], names, metric, baseline, filters, hidden, over)
     except ConfigError as error:  # it may name settings of anybody's run
         raise ConfigError(printable(str(error), 2000)) from None
     if out is None and form == "table":

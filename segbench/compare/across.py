@@ -108,7 +108,7 @@ def _contenders(complete: Mapping[str, Mapping[str, Group]], data: Sequence[str]
                 int((np.abs(ahead[row]) <= ROPE).sum()),
                 int((ahead[row] < -ROPE).sum()),
             ),
-            profile=tuple(float((behind[row] <= margin).mean()) for margin in MARGINS),
+            profile=tuple(float((behind[row] <= margin + 1e-9).mean()) for margin in MARGINS),
         )
         for row, label in enumerate(labels)
     ]
@@ -154,8 +154,8 @@ def _sentences(
     equal = [one.label for one in contenders if one.rank - first.rank < critical]
     texts = [
         f"over {len(data)} data sets, {first.label} has the best mean rank by val, and {first.rank:.2f} by test",
-        f"{len(equal)} of {len(contenders)} settings may be the best: {', '.join(equal[:10])} (mean ranks that differ by"
-        f" less than {critical:.2f} may do so by chance)",
+        f"{len(equal)} of {len(contenders)} settings may be the best: {', '.join(equal[:10])} (mean ranks that differ"
+        f" by less than {critical:.2f} may do so by chance)",
     ]
     if critical >= len(contenders) - 1:
         texts.append(f"{len(data)} data sets are too few: no difference of mean ranks could have been seen")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from segbench.compare.across import Across, compare_across
 from segbench.compare.family import families
 from segbench.compare.filters import filter_runs
 from segbench.compare.groups import Group, Measure, check_by, choose_measure, group_runs
@@ -38,6 +39,8 @@ class Comparison:
     """Sentences that a reader of the numbers should know."""
     runs: list[Run]
     """All of them."""
+    across: Across | None = None
+    """The settings over several data sets, where that was asked for."""
 
     @property
     def metric(self) -> str:
@@ -67,6 +70,7 @@ def compare_runs(
     baseline: str | None = None,
     filters: Sequence[str] = (),
     hidden: bool = False,
+    over: str | None = None,
 ) -> Comparison:
     """Read the runs below folders and compare them.
 
@@ -79,6 +83,7 @@ def compare_runs(
             that is chosen by val.
         filters: Conditions on the runs; see `filters.parse_filters`.
         hidden: Also take the runs that `segbench hide` left out.
+        over: A setting such as `data`, over whose values settings are ranked as well.
 
     Raises:
         ConfigError: for a folder, metric, setting, condition or baseline that is not there.
@@ -89,6 +94,7 @@ def compare_runs(
     if chosen is not None and chosen not in runs:
         runs.append(chosen)
     check_by(runs, by)
+    check_by(runs, [over] if over else [], "--over")
     measure = choose_measure(runs, metric)
     columns = list(by) or differing([run.settings for run in runs if run.settings])
     groups = group_runs(runs, measure, columns, by)
@@ -97,8 +103,9 @@ def compare_runs(
         reference.baseline = True
     verdicts, answers = judge(groups, measure, by, reference)
     others = [run for run in runs if not run.counts]
+    across = compare_across(groups, measure, over) if over else None
     notes = [*_notes(groups, measure, by=by, asked=metric is not None), *_left_out(found, runs)]
-    return Comparison(measure, columns, groups, others, verdicts, answers, notes, runs)
+    return Comparison(measure, columns, groups, others, verdicts, answers, notes, runs, across)
 
 
 def _visible(found: Sequence[Run], hidden: bool) -> list[Run]:

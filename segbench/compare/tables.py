@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from segbench.compare.across import MARGINS, Across, across_table
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import number
 from segbench.compare.groups import Group, setting
@@ -124,8 +125,19 @@ def to_json(comparison: Comparison) -> str:
         "answers": [_json_answer(answer, place) for answer in comparison.answers],
         "verdicts": [_json_verdict(verdict, place) for verdict in comparison.verdicts],
         "notes": comparison.notes,
+        "over": _json_across(comparison.across) if comparison.across else None,
     }
     return json.dumps(whole, indent=2, allow_nan=False) + "\n"
+
+
+def _json_across(across: Across) -> dict[str, Any]:
+    contenders = [
+        {**vars(one), "scores": dict(zip(across.data, one.scores, strict=True)),
+         "profile": dict(zip(map(str, MARGINS), one.profile, strict=True))}
+        for one in across.contenders
+    ]  # fmt: skip
+    return {"data": across.data, "critical_difference": across.critical, "settings": contenders,
+            "left_out": across.left_out, "sentences": across.sentences}  # fmt: skip
 
 
 def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
@@ -176,11 +188,12 @@ def sentences(comparison: Comparison) -> list[str]:
 def answer_sentences(comparison: Comparison) -> list[str]:
     """Return what the comparison of each data set comes to, the answer first."""
     labels, several = comparison.data_labels, len(comparison.answers) > 1
-    return [
+    said = [
         f"data {labels[answer.control.data]}: {text}" if several else text
         for answer in comparison.answers
         for text in answer.sentences
     ]
+    return [*said, *(comparison.across.sentences if comparison.across else [])]
 
 
 def to_markdown(comparison: Comparison) -> str:
@@ -191,6 +204,8 @@ def to_markdown(comparison: Comparison) -> str:
     if comparison.others:
         cells = [[run.name, run.state, run_words(comparison, run), run.error] for run in comparison.others]
         lines += ["", *_markdown_table(["run", "state", "settings", "why"], cells)]
+    if comparison.across:
+        lines += ["", *_markdown_table(*across_table(comparison.across))]
     said = [*sentences(comparison), *comparison.notes]
     lines += ["", *(f"- {markdown_cell(sentence, 1000)}" for sentence in said)] if said else []
     return "\n".join(lines) + "\n"

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from segbench.compare.across import across_table
 from segbench.compare.comparison import Comparison
 from segbench.compare.tables import (
     COST_HEADS,
@@ -47,6 +48,12 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         console.print(_others(comparison))
         if len(comparison.others) > MAX_OTHERS:
             _say(console, f"and {len(comparison.others) - MAX_OTHERS} more; --format csv or json lists them all")
+    if comparison.across:
+        heads, rows = across_table(comparison.across)
+        table = _table(heads, {0})
+        for cells in rows:
+            table.add_row(*(Text(printable(cell, 60)) for cell in cells))
+        console.print(table)
     for sentence in [*answer_sentences(comparison), *(v.sentence for v in comparison.verdicts[:MAX_SENTENCES])]:
         _say(console, printable(sentence, 1000))
     if len(comparison.verdicts) > MAX_SENTENCES:

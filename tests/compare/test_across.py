@@ -1,0 +1,66 @@
+"""Settings over several data sets: ranks, Demsar's critical difference, wins and profiles by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from fake_runs import write_run
+
+from segbench.compare.across import critical_difference, mean_ranks, range_quantile
+from segbench.compare.comparison import compare_runs
+from segbench.compare.tables import to_json, to_markdown
+from segbench.core.errors import ConfigError
+
+SCORES = {"dice": (0.80, 0.70, 0.60, 0.90), "focal": (0.70, 0.695, 0.50, 0.85), "bce": (0.60, 0.75, 0.40, 0.80)}
+
+
+def write(root, scores=SCORES):
+    for loss, values in scores.items():
+        for number, score in enumerate(values):
+            for seed in (1, 2):
+                write_run(root / f"{loss}{number}{seed}", loss=loss, data=f"set{number}", score=score, seed=seed,
+                          fingerprint=f"f{number}")  # fmt: skip
+    return root
+
+
+def test_critical_differences_are_demsars():
+    # table 5 of Demsar (2006): q_0.05 = 1.960, 2.343, 2.569, 2.728 ... 3.164 for 2, 3, 4, 5, 10 classifiers
+    for settings, value in {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 10: 3.164}.items():
+        assert range_quantile(settings) / 2**0.5 == pytest.approx(value, abs=1.5e-3)
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.01)  # his example of four on 14 data sets
+
+
+def test_ranks_share_ties():
+    np.testing.assert_allclose(mean_ranks(np.array([[3.0, 1.0], [2.0, 1.0], [1.0, 0.0]])), [1.25, 1.75, 3.0])
+
+
+def test_settings_are_ranked_over_data(tmp_path):
+    found = compare_runs([write(tmp_path)], over="data")
+    across = found.across
+    assert across.data == ("set3", "set0", "set1", "set2") or set(across.data) == {f"set{k}" for k in range(4)}
+    first = across.contenders[0]
+    assert (first.label, first.rank) == ("loss=dice", 1.25)
+    by_label = {one.label: one for one in across.contenders}
+    assert by_label["loss=focal"].record == (0, 1, 3) and by_label["loss=bce"].record == (1, 0, 3)
+    assert by_label["loss=dice"].profile == (0.75, 0.75, 0.75, 1.0)
+    assert by_label["loss=focal"].rank == 2.25 and by_label["loss=bce"].rank == 2.5
+    assert any("3 of 3 settings may be the best" in text for text in across.sentences)  # 1.25 < 1.66
+    whole = json.loads(to_json(found))["over"]
+    assert whole["critical_difference"] == pytest.approx(2.343 * (12 / 24) ** 0.5, abs=1e-3)
+    assert "| loss=focal |" in to_markdown(found)
+
+
+def test_incomplete_settings_are_named(tmp_path):
+    found = compare_runs([write(tmp_path, {**SCORES, "lovasz": (0.9,)})], over="data")
+    assert found.across.left_out == ("loss=lovasz",)
+    assert any("left out, as not run on all data sets: loss=lovasz" in text for text in found.across.sentences)
+
+
+def test_one_data_set_is_refused(tmp_path):
+    write(tmp_path, {"dice": (0.8,), "focal": (0.7,)})
+    with pytest.raises(ConfigError, match="it takes two settings that were run on each of two or more values of data"):
+        compare_runs([tmp_path], over="data")
+    with pytest.raises(ConfigError, match="--over: no run has a setting 'dat'; did you mean 'data'"):
+        compare_runs([tmp_path], over="dat")
