@@ -8,13 +8,15 @@ from functools import cached_property
 from pathlib import Path
 
 from segbench.compare.across import Across, compare_across
+from segbench.compare.answer import Answer
 from segbench.compare.family import families
 from segbench.compare.filters import filter_runs
 from segbench.compare.groups import Group, Measure, check_by, choose_measure, group_runs
+from segbench.compare.judge import judge
 from segbench.compare.runs import Run, find_runs, read_run
 from segbench.compare.selection import picked_luck
 from segbench.compare.settings import differing
-from segbench.compare.verdict import Answer, Verdict, judge
+from segbench.compare.verdict import Verdict
 from segbench.core.errors import ConfigError, nearest
 from segbench.runs.folder import RunFolder
 

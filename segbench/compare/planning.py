@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segbench.compare.answer import Answer
 from segbench.compare.intervals import t_quantile
 from segbench.compare.simultaneous import Simultaneous
-from segbench.compare.verdict import Answer
 
 MAX_SEEDS = 100
 """More seeds each are not planned for."""
@@ -99,6 +99,8 @@ def plan_sentences(answer: Answer, difference: float, power: float) -> list[str]
     found, family = answer.found, answer.family
     if len(found.value) < 2:
         return ["one setting has nothing to be compared with: run at least two, with three seeds each"]
+    if family.blocks:
+        return [f"planning takes runs that are repeated by the seed alone; these are compared {family.blocks.words}"]
     missing = found.spread.missing(int(found.control == 0), found.control)
     if missing:
         return [f"the spread of seeds is not known well enough to plan with: {missing}"]

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from segbench.compare.across import MARGINS, Across, across_table
+from segbench.compare.answer import Answer
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import number
 from segbench.compare.groups import Group, setting
 from segbench.compare.runs import COSTS, Run
 from segbench.compare.text import csv_cell, markdown_cell, si
-from segbench.compare.verdict import Answer, Difference, Verdict
+from segbench.compare.verdict import Difference, Verdict
 from segbench.core.text import duration
 
 COST_HEADS = {"parameters": "params", "flops_per_image": "FLOPs", "images_per_second": "img/s",

@@ -1,0 +1,83 @@
+"""Judges groups: each against the one of its data that val chose, or against a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from segbench.compare.answer import Answer, give_answer
+from segbench.compare.family import MAX_JUDGED, families, read_family
+from segbench.compare.groups import Group, Measure
+from segbench.compare.images import MASK_SCORES
+from segbench.compare.intervals import score_interval
+from segbench.compare.selection import chosen_setting
+from segbench.compare.verdict import Judged, Verdict, elsewhere, refuse, verdict_on_pair
+
+
+def judge(
+    groups: Sequence[Group], measure: Measure, by: Sequence[str] = (), baseline: Group | None = None
+) -> tuple[list[Verdict], list[Answer]]:
+    """Return every group's verdict against the chosen one of its data, or against the baseline; gives groups intervals.
+
+    Args:
+        groups: As `group_runs` returns them.
+        measure: What is reported and what is chosen by.
+        by: The settings that groups differ in, where `--by` named some.
+        baseline: One of the groups.
+    """
+    verdicts: list[Verdict] = []
+    answers: list[Answer] = []
+    for same in families(groups):
+        if baseline is not None and baseline in same:
+            same = [baseline, *(group for group in same if group is not baseline)]
+        said, answer = _judge_family(same, measure, by, baseline=baseline if baseline in same else None)
+        if baseline is None or baseline in same:
+            verdicts += said
+            answers += [answer] if answer else []
+    if baseline is not None:
+        judged = {verdict.first for verdict in verdicts}
+        others = [group for group in groups if group is not baseline and group not in judged]
+        verdicts += [refuse(group, baseline, elsewhere(group, baseline, measure)) for group in others]
+    return verdicts, answers
+
+
+def _judge_family(
+    same: Sequence[Group], measure: Measure, by: Sequence[str], *, baseline: Group | None
+) -> tuple[list[Verdict], Answer | None]:
+    family = read_family(same[:MAX_JUDGED], measure, by)
+    if not family.groups:
+        return [refuse(group, same[0], family.refused[group]) for group in same[1:]], None
+    control = family.groups.index(baseline) if baseline in family.groups else None
+    found = chosen_setting(
+        family.reported,
+        family.chosen,
+        family.layout,
+        eligible=family.eligible,
+        control=control,
+        sign=measure.sign,
+    )
+    judged = Judged(family, found, measure, chosen=baseline is None)
+    _give_intervals(judged)
+    against = baseline or judged.control
+    refused = [refuse(group, against, reason) for group, reason in family.refused.items() if group is not against]
+    if against in family.refused:
+        reason = family.refused[against]
+        return [refuse(group, against, reason) for group in same if group is not against], None
+    if family.design is None and "+" not in (against.data or ""):
+        reason = f"{measure.metric} is not made of sums over images, which the tables of images would give"
+        return [*(refuse(g, against, reason) for g in family.groups if g is not against), *refused], None
+    numbers = range(len(family.groups))
+    said = [verdict_on_pair(judged, number) for number in numbers if number != found.control]
+    return [*said, *refused], give_answer(judged, said, len(same) - len(family.groups) - len(refused))
+
+
+def _give_intervals(judged: Judged) -> None:
+    """Give each group the interval of its score: of other seeds and units, as far as the runs carry it."""
+    spread = judged.found.spread
+    share = judged.measure.metric.partition("/")[2].partition("/")[0] in MASK_SCORES
+    for number, group in enumerate(judged.family.groups):
+        error, freedom = spread.of_mean(number)
+        if error is None or group.summary.mean is None:
+            continue
+        low, high = score_interval(group.summary.mean, error, freedom, share=share)
+        group.summary = replace(group.summary, low=low, high=high)
