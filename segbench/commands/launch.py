@@ -21,6 +21,7 @@ from segbench.config.paths import conf_dir
 from segbench.config.resolvers import register
 from segbench.core.errors import ConfigError, Interrupted, SegbenchError
 from segbench.core.text import harmless
+from segbench.core.versions import check_versions
 
 
 def train_main(arguments: Sequence[str] | None = None) -> None:
@@ -123,6 +124,7 @@ def guarded(run: Callable[[], Any]) -> NoReturn:
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through instead of printing them its own way
     try:
+        check_versions()
         run()
     except SegbenchError as error:
         if before == "1":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -133,6 +135,19 @@ def _check_plugins(plugins: list[Any]) -> None:
     for name in plugins:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             raise ConfigError(f"plugins must be names of packages such as [mylab], got {shown(name)}")
+        if not _exists(name):
+            raise ConfigError(f"plugins={name}: there is no package of this name; install it, or set PYTHONPATH to it")
+
+
+def _exists(package: str) -> bool:
+    """Whether there is a package or module of this name; none is imported, since that would run it."""
+    top, *inner = package.split(".")
+    found = find_spec(top)
+    for part in inner:
+        if found is None or found.submodule_search_locations is None:
+            return False
+        found = PathFinder.find_spec(f"{found.name}.{part}", found.submodule_search_locations)
+    return found is not None
 
 
 def _fits(value: Any, default: Any) -> bool:

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segbench.config import resolvers
 from segbench.config.check import check_type, check_values
+from segbench.config.contradictions import check_contradictions
 from segbench.config.hydra_words import check_hydra, check_run_folder
 from segbench.config.paths import conf_dir
 from segbench.config.quoting import rendered
@@ -55,7 +56,9 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     written, defaults = _unresolved(config), _unresolved(reference)
     for name in ("task", "inputs"):
         check_type(name, written[name], defaults[name])  # before others are computed from them
-    check_values(_plain(config), _plain(reference), written, defaults)
+    values = _plain(config)
+    check_values(values, _plain(reference), written, defaults)
+    check_contradictions([override.key_or_group for override in parsed], values)
     check_run_folder(config)
     return config
 

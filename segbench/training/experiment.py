@@ -99,7 +99,7 @@ def build_experiment(config: Mapping[str, Any], shared: dict[str, SegmentationDa
     network = as_network(build(config["model"], plugins=plugins, where="model"), sizes)
     loss = _loss(config, plugins)
     loss.check(data.classes)
-    resolution = None if config["resolution"] is None else Resolution(_sides(config["resolution"]), data.size)
+    resolution = _resolution(config, data.size)
     if isinstance(network, Network):
         network.check_size(*(data.size if resolution is None else resolution.smallest()))
     check_output(network, _channels(config), sizes, data.size)
@@ -152,6 +152,18 @@ def _ignoring(node: Any, plugins: list[str], where: str) -> Any:
     if "_target_" in node and not maps and takes_ignore_index(find_class(node["_target_"], plugins, where)):
         told.setdefault("ignore_index", IGNORE_INDEX)
     return told
+
+
+def _resolution(config: Mapping[str, Any], size: tuple[int, int]) -> Resolution | None:
+    if config["resolution"] is None:
+        return None
+    sides, epochs = _sides(config["resolution"]), config["trainer"]["max_epochs"]
+    if len(sides) > epochs:
+        raise ConfigError(
+            f"resolution={sides} has {len(sides)} phases, of which trainer.max_epochs={epochs} would leave some out;"
+            " give each phase an epoch at least"
+        )
+    return Resolution(sides, size)
 
 
 def _sides(resolution: Any) -> list[int]:

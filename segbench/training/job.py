@@ -15,6 +15,7 @@ from rich.console import Console
 from segbench.config.compose import chosen_options, experiment_config
 from segbench.core.errors import ConfigError
 from segbench.core.text import harmless
+from segbench.core.versions import check_versions
 from segbench.runs.environment import git_commit, versions
 from segbench.runs.folder import RunFolder
 from segbench.runs.lock import LOCK
@@ -61,6 +62,7 @@ def train_in(folder: Path, config: DictConfig, console: Console, **further: Any)
         console: Where progress goes.
         **further: Further arguments of `segbench.training.fit.train`.
     """
+    check_versions()
     logger = _log_to(console)
     try:
         from segbench.training.fit import train  # torch is imported here, once everything light has been checked

@@ -188,7 +188,7 @@ COMBINATIONS = [
     (["scheduler=step", "scheduler.gamma=-1"], "scheduler.gamma must be above 0"),
     (["scheduler=step", "scheduler.milestones=[nan]"], "scheduler.milestones must be a finite number"),
     (["optimizer=sgd", "optimizer.momentum=inf"], "optimizer.momentum must be a finite number"),
-    (["plugins=[none_such]", "model._target_=none_such.Net"], "cannot be imported: No module named 'none_such'"),
+    (["plugins=[none_such]", "model._target_=none_such.Net"], "plugins=none_such: there is no package of this name"),
     (["plugins=[os]", "model._target_=os.system"], "is not a class that an experiment is made of"),
 ]
 

@@ -1,0 +1,35 @@
+"""Settings that say the opposite of each other, or that nothing would come of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from segbench.core.errors import ConfigError
+
+
+def check_contradictions(typed: Sequence[str], values: Mapping[str, Any]) -> None:
+    """Raise a ConfigError for a setting that the task has no use for, or that trains nothing.
+
+    The defaults hold a loss for masks and one for depth whatever the task is, so it counts what was typed.
+
+    Args:
+        typed: The groups and keys of the command line.
+        values: The composed configuration, plain and resolved.
+    """
+    task = values["task"]
+    for key in typed:
+        depth = key.startswith(("loss/depth", "loss.depth"))
+        if depth and task == "mask":
+            raise ConfigError(
+                f"{key} is about depth, which task=mask does not train; add task=depth or task=mask_depth"
+            )
+        if key.startswith("loss") and not depth and task == "depth":
+            raise ConfigError(
+                f"{key} is about masks, which task=depth does not train; give loss.depth=l1 or another of its options,"
+                " or task=mask_depth"
+            )
+        if key == "depth_weight" and task != "mask_depth":
+            raise ConfigError(f"depth_weight weighs two losses, but task={task} has one; add task=mask_depth")
+    if values["optimizer"].get("lr") == 0:
+        raise ConfigError("optimizer.lr=0 trains nothing; give a number above 0 such as 1e-3")
