@@ -14,9 +14,11 @@ from rich.console import Console
 
 from segbench.config.compose import check_sweep, compose_config, parse, plain_config
 from segbench.core.errors import ConfigError, Interrupted, SegbenchError
-from segbench.core.files import make_folder
+from segbench.core.files import make_folder, write_json
 from segbench.core.states import RunState
+from segbench.runs.environment import machine, versions
 from segbench.runs.lock import locked
+from segbench.runs.provenance import provenance
 from segbench.sweeps.folder import JobState, SweepFolder, is_sweep
 from segbench.sweeps.launchers import launch_jobs
 from segbench.sweeps.overview import Overview, table
@@ -122,6 +124,7 @@ class _Work:
         make_folder(self.sweep.path)
         with locked(self.sweep.path):
             self._note(self.jobs)
+            self._record_code()
             self.console.print(f"sweep folder {self.sweep.path}", markup=False, highlight=False, soft_wrap=True)
             try:
                 with Overview(self.sweep, self.console) as overview, _ended_by_signals():
@@ -136,6 +139,13 @@ class _Work:
 
     def _note(self, jobs: list[Job]) -> None:
         self.sweep.write(_recorded(self.own, self.words), jobs)
+
+    def _record_code(self) -> None:
+        """Record what the jobs run with; those that are continued with something else say so themselves."""
+        if not self.sweep.environment.exists():
+            given = [override.value() for override in parse(self.typed) if override.get_key_element() == "plugins"]
+            plugins = [str(plugin) for plugin in (given[-1] or [])] if given else []
+            write_json(self.sweep.environment, {**machine(), "versions": versions(), **provenance(plugins)})
 
     def _work(self, overview: Overview) -> None:
         if self.search is not None:

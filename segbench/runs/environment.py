@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import segbench
+from segbench.runs.git import ask_git
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "albumentations",
             "numpy", "pillow", "opencv-python-headless")  # fmt: skip
@@ -49,13 +49,8 @@ def git_commit() -> str | None:
     folder = Path(segbench.__file__).parent
     if not (folder.parent / ".git").exists():
         return None  # installed: a repository further up is somebody else's
-    try:
-        commit = _git(folder, "rev-parse", "--short=12", "HEAD")
-        return commit + ("+dirty" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
+    commit = ask_git(folder, "rev-parse", "--short=12", "HEAD")
+    if not commit:
         return None
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    changed = ask_git(folder, "status", "--porcelain", "--untracked-files=no")
+    return commit.strip() + ("+dirty" if changed else "")

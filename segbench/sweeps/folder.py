@@ -14,6 +14,7 @@ from segbench.core.files import write_json
 from segbench.core.states import RunState
 from segbench.runs.folder import RunFolder, read_json
 from segbench.runs.metrics_log import read_metrics
+from segbench.runs.provenance import SHARED
 from segbench.sweeps.plan import Job
 
 NAME = re.compile(r"[0-9]{3,6}(_[A-Za-z0-9._=+-]+)?")
@@ -49,6 +50,11 @@ class SweepFolder:
     def summary(self) -> Path:
         """One row a job, written at the end."""
         return self.path / "summary.csv"
+
+    @property
+    def environment(self) -> Path:
+        """The packages and the code that the jobs run with, recorded once for all of them."""
+        return self.path / SHARED
 
     @property
     def study(self) -> Path:

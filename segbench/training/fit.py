@@ -26,6 +26,7 @@ from segbench.report.curves import draw_curves
 from segbench.report.summary import print_summary
 from segbench.runs.folder import RunFolder
 from segbench.runs.lock import locked
+from segbench.runs.provenance import provenance_of_run
 from segbench.training.checkpoint_io import newest_good, step_checkpoints, sweep_temporary
 from segbench.training.checkpointer import restore_best
 from segbench.training.conditions import conditions
@@ -154,7 +155,8 @@ class _Run:
         if checkpoint is not None:
             restore_best(checkpoint)
         resumes = self.resumption.recorded(checkpoint) if self.resumption else []
-        write_json(self.run.environment, {**now, "resumes": resumes})
+        code = provenance_of_run(self.run, self.config["plugins"])
+        write_json(self.run.environment, {**now, **code, "resumes": resumes})
         with Peers(self.config, self.run, self.settings.devices, checkpoint):
             session = self._fitted(checkpoint)
             scores = session.evaluate_best()

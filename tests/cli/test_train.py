@@ -58,6 +58,9 @@ def test_a_run_leaves_everything_the_house_promises(command, tiny):
             entry = results["metrics"][f"{split}/{name}"]
             assert set(entry) == {"best", "last", "best_epoch"}
             assert entry["best"] is None or 0 <= entry["best"] <= 1
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["packages"]["numpy"] == np.__version__
+    assert "resumes" in environment
     assert results["steps"] == 4
     assert results["parameters"] > 1000
     assert results["flops_per_image"] > 1e5

@@ -35,6 +35,13 @@ def test_folders_summary_and_comparison(command, tiny):
         results = json.loads(Path("sweep", row["job"], "results.json").read_text())
         assert float(row["test/mean_iou"]) == pytest.approx(results["metrics"]["test/mean_iou"]["best"], abs=1e-6)
     assert "loss=" in Path("sweep/compare.md").read_text()
+    shared = json.loads(Path("sweep/environment.json").read_text())
+    assert shared["packages"]["torch"] == shared["versions"]["torch"]
+    assert isinstance(shared["sources"], list)
+    for name in names:
+        environment = json.loads(Path("sweep", name, "environment.json").read_text())
+        assert environment["provenance"] == "../environment.json"
+        assert "packages" not in environment
     assert outcome.out.count("completed") == 4
     assert "launcher" not in Path("sweep", names[0], "config.yaml").read_text()
     assert "sweep" not in Path("sweep", names[0], ".hydra/overrides.yaml").read_text()
