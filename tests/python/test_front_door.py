@@ -107,6 +107,19 @@ def test_losses_have_the_defaults_of_their_yaml_file(name):
     }
 
 
+@pytest.mark.parametrize(("missing", "words"), [("heads", r"must be \[1, 3, "), ("in_channels", "expected input")])
+def test_a_yaml_file_that_leaves_a_line_out_does_not_train_the_defaults_instead(missing, words):
+    """The defaults are for Python: a configuration that forgot what follows from the data is refused."""
+    from segbench.config.compose import compose_config, plain_config
+    from segbench.training.experiment import build_experiment
+
+    words_of_run = ["inputs=image+background", "data.classes=[a,b,c]", "loss=cross_entropy", *TINY]
+    config = plain_config(compose_config(words_of_run))
+    del config["model"][missing]
+    with pytest.raises(ConfigError, match=words):
+        build_experiment(config)
+
+
 def test_a_network_without_arguments_is_the_one_of_the_readme():
     network = segbench.models.UNet()
     assert sum(parameter.numel() for parameter in network.parameters()) == 1_964_097
