@@ -142,6 +142,7 @@ def _results(data: SegmentationData, scored: Scored) -> dict[str, Any]:
         "classes": data.classes,
         "confusion": confusion,
         "images": {split: data.num_samples(split) for split in scored.scores},
+        "baselines": {split: scores.baselines() for split, scores in scored.scores.items()},
         "data_fingerprint": {split: data.fingerprint(split) for split in scored.scores},
     }
 
@@ -150,7 +151,7 @@ def _write(run: RunFolder, config: Mapping[str, Any], data: SegmentationData, sc
     run.write_text(run.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
     run.add_command(sys.orig_argv)
     for split, scores in scored.scores.items():
-        write_per_image(run.per_image(split), scores, data.classes)
+        write_per_image(run.per_image(split), scores, data, split)
     draw_panel(scored.rows, data.classes, run.samples / "test.png")
 
 

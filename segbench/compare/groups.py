@@ -79,6 +79,18 @@ class Group:
         return " ".join(words) or self.runs[0].name
 
 
+def labels_apart(first: Group, second: Group) -> tuple[str, str]:
+    """Return two groups' labels without the settings that they share, for a sentence about both."""
+    names = {**first.settings, **second.settings}
+    apart = [name for name in names if first.settings.get(name, "") != second.settings.get(name, "")]
+    if not apart:
+        return first.label, second.label
+    one, other = (
+        " ".join(f"{name}={group.settings.get(name) or 'none'}" for name in apart) for group in (first, second)
+    )
+    return one, other
+
+
 def lower_is_better(metric: str) -> bool:
     """Whether smaller values of the metric are better: errors and losses."""
     return metric.partition("/")[2] in LOWER

@@ -67,7 +67,7 @@ def to_csv(comparison: Comparison) -> str:
     """Return one row a group, then one for each run without final numbers; text like a formula is quoted."""
     heads = [
         "state", *comparison.columns, "n", "lost", comparison.metric, "sd", "low", "high", "images", "baseline_score",
-        *_chosen_heads(comparison), "best", "val_is_test", "data", *COSTS, "fronts",
+        *chosen_heads(comparison), "best", "val_is_test", "data", *COSTS, "fronts",
         "verdict", "difference", "difference_low", "difference_high", "units", "run", "error",
     ]  # fmt: skip
     rows = [_csv_group(comparison, group) for group in comparison.groups]
@@ -80,7 +80,7 @@ def to_csv(comparison: Comparison) -> str:
     return text.getvalue()
 
 
-def _chosen_heads(comparison: Comparison) -> list[str]:
+def chosen_heads(comparison: Comparison) -> list[str]:
     """Return the heading of the score that is chosen by, where it is another than the reported one."""
     measure = comparison.measure
     return [] if measure.chosen_by == measure.metric else [measure.chosen_by]
@@ -93,7 +93,7 @@ def _csv_group(comparison: Comparison, group: Group) -> list[str | float | None]
     return [
         "completed", *group.settings.values(), numbers.n, sum(group.lost.values()),
         numbers.mean, numbers.sd, numbers.low, numbers.high, group.images, trivial_score(comparison, group),
-        *(group.chosen.mean for _ in _chosen_heads(comparison)), "best" if group.best else "",
+        *(group.chosen.mean for _ in chosen_heads(comparison)), "best" if group.best else "",
         "val is the test" if group.same_data else "", comparison.data_labels[group.data],
         *(group.costs.get(name) for name in COSTS), " ".join(group.fronts), "baseline" if group.baseline else word,
         *((found.value, found.low, found.high) if found else (None, None, None)),
@@ -183,7 +183,16 @@ def _json_verdict(verdict: Verdict, place: Callable[[Group], int]) -> dict[str, 
 
 def sentences(comparison: Comparison) -> list[str]:
     """Return what is to be said in words: the answers, then every verdict."""
-    return [*answer_sentences(comparison), *(verdict.sentence for verdict in comparison.verdicts)]
+    return [*answer_sentences(comparison), *verdict_sentences(comparison)]
+
+
+def verdict_sentences(comparison: Comparison) -> list[str]:
+    """Return every verdict, with the letter of its data where there are several."""
+    labels, several = comparison.data_labels, len({verdict.second.data for verdict in comparison.verdicts}) > 1
+    return [
+        f"data {labels[verdict.second.data]}: {verdict.sentence}" if several else verdict.sentence
+        for verdict in comparison.verdicts
+    ]
 
 
 def answer_sentences(comparison: Comparison) -> list[str]:
@@ -224,7 +233,7 @@ def group_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     images = any(group.images for group in comparison.groups)
     trivial = any(trivial_score(comparison, group) is not None for group in comparison.groups)
     heads = [
-        "", *comparison.columns, *["data"] * several, "n", *_chosen_heads(comparison), f"{comparison.metric}{mark}",
+        "", *comparison.columns, *["data"] * several, "n", *chosen_heads(comparison), f"{comparison.metric}{mark}",
         "sd", "95 % interval", *["images"] * images, *[TRIVIAL_HEAD] * trivial, *COST_HEADS.values(), FRONT_HEAD,
         against,
     ]  # fmt: skip
@@ -234,7 +243,7 @@ def group_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
         word = "baseline" if group.baseline else verdict_on(comparison, group)[0]
         rows.append([
             "*" if group.best else "", *group.settings.values(), *[labels[group.data]] * several, count_text(group),
-            *(score_text(group.chosen.mean) for _ in _chosen_heads(comparison)),
+            *(score_text(group.chosen.mean) for _ in chosen_heads(comparison)),
             score_text(numbers.mean), score_text(numbers.sd), interval_text(numbers.low, numbers.high),
             *[group.images] * images, *[score_text(trivial_score(comparison, group))] * trivial,
             *(cost_text(name, group.costs.get(name)) for name in COSTS),

@@ -9,17 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from segbench.compare.across import across_table
+from segbench.compare.across import Across, across_table
 from segbench.compare.comparison import Comparison
-from segbench.compare.tables import (
-    COST_HEADS,
-    FRONT,
-    FRONT_HEAD,
-    answer_sentences,
-    group_table,
-    interval_legend,
-    run_words,
-)
+from segbench.compare.layout import blocks, gap, shorten
+from segbench.compare.tables import FRONT, answer_sentences, interval_legend, run_words, verdict_sentences
 from segbench.compare.text import printable
 from segbench.core.states import RunState
 
@@ -33,6 +26,8 @@ STYLES = {
 }
 MAX_SENTENCES = 20
 """Verdicts that are written out."""
+ROOM_FOR_SETTINGS = 120
+"""Characters in a line from which on runs without numbers show their settings beside their name."""
 MAX_OTHERS = 50
 """Runs without final numbers that are listed one by one."""
 
@@ -45,16 +40,12 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     else:
         _say(console, "no completed runs")
     if comparison.others:
-        console.print(_others(comparison))
+        console.print(_others(console, comparison))
         if len(comparison.others) > MAX_OTHERS:
             _say(console, f"and {len(comparison.others) - MAX_OTHERS} more; --format csv or json lists them all")
     if comparison.across:
-        heads, rows = across_table(comparison.across)
-        table = _table(heads, {0})
-        for cells in rows:
-            table.add_row(*(Text(printable(cell, 60)) for cell in cells))
-        console.print(table)
-    for sentence in [*answer_sentences(comparison), *(v.sentence for v in comparison.verdicts[:MAX_SENTENCES])]:
+        _print_across(console, comparison.across)
+    for sentence in [*answer_sentences(comparison), *verdict_sentences(comparison)[:MAX_SENTENCES]]:
         _say(console, printable(sentence, 1000))
     if len(comparison.verdicts) > MAX_SENTENCES:
         _say(console, f"and {len(comparison.verdicts) - MAX_SENTENCES} more; --format json has them all")
@@ -67,39 +58,42 @@ def _say(console: Console, line: str, style: str = "") -> None:
 
 
 def _print_groups(console: Console, comparison: Comparison) -> None:
-    """Print one table, or quality and costs below each other where they do not fit side by side."""
-    heads, rows = group_table(comparison)
-    rows = [[printable(cell, 60) for cell in cells] for cells in rows]
-    settings = range(1, 1 + len(comparison.columns))
-    folding = {*settings, len(heads) - 1, len(heads) - 2}
-    width = sum(max(len(cells[place]) for cells in (heads, *rows)) + 1 for place in range(len(heads)))
-    costs = [place for place, head in enumerate(heads) if head in (*COST_HEADS.values(), FRONT_HEAD, "sd")]
-    parts: list[list[int]] = [list(range(len(heads)))]
-    if width > console.width:
-        parts = [[place for place in parts[0] if place not in costs], [0, *settings, *costs]]
-    for places in parts:
-        table = _table([heads[place] for place in places], {k for k, place in enumerate(places) if place in folding})
-        for group, cells in zip(comparison.groups, rows, strict=True):
-            table.add_row(*(Text(cells[place]) for place in places), style="bold" if group.best else "")
+    """Print a table for each data set; every row is one line."""
+    for block in blocks(comparison, console.width):
+        _say(console, printable(block.title, 1000))
+        heads, left = [column.head for column in block.columns], [column.left for column in block.columns]
+        table = _table(heads, left, console.width)
+        for row, bold in enumerate(block.bold):
+            table.add_row(*(Text(column.cells[row]) for column in block.columns), style="bold" if bold else "")
         console.print(table)
+        if block.dropped:
+            names = ", ".join(block.dropped)
+            _say(console, f"no room for {names}: a wider terminal or --format csv has them", style="dim")
 
 
-def _others(comparison: Comparison) -> Table:
-    table = _table(["run", "state", "settings", "why"], {0, 1, 2, 3})
+def _print_across(console: Console, across: Across) -> None:
+    heads, rows = across_table(across)
+    table = _table(heads, [place == 0 for place in range(len(heads))], console.width)
+    for cells in rows:
+        table.add_row(*(Text(printable(cell, 60)) for cell in cells))
+    console.print(table)
+
+
+def _others(console: Console, comparison: Comparison) -> Table:
+    """Return the runs without final numbers, one line each; settings where there is room for them."""
+    heads = ["state", "run", "why"] if console.width < ROOM_FOR_SETTINGS else ["state", "run", "settings", "why"]
+    room = (console.width - 12) // (len(heads) - 1) - 1
+    table = _table(heads, [True] * len(heads), console.width)
     for run in comparison.others[:MAX_OTHERS]:
-        cells = [run.name, run.state, run_words(comparison, run), run.error]
-        texts = [Text(printable(cell, 200)) for cell in cells]
-        texts[1].stylize(STYLES.get(run.state, ""))
-        table.add_row(*texts)
+        words = {"state": run.state, "run": run.name, "settings": run_words(comparison, run), "why": run.error}
+        whys = sum(bool(one.error) for one in comparison.others)
+        cells = [shorten(printable(words[head], 300), room if whys else 2 * room) for head in heads]
+        table.add_row(Text(cells[0], style=STYLES.get(run.state, "")), *map(Text, cells[1:]))
     return table
 
 
-def _table(heads: Sequence[str], folding: set[int]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for number, head in enumerate(heads):
-        text = Text(printable(head, 80))
-        if number in folding:
-            table.add_column(text, overflow="fold")
-        else:
-            table.add_column(text, justify="right", no_wrap=True)
+def _table(heads: Sequence[str], left: Sequence[bool], width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap(width) - 1, 0, 0), show_edge=False)
+    for head, to_left in zip(heads, left, strict=True):
+        table.add_column(Text(printable(head, 80)), justify="left" if to_left else "right", no_wrap=True)
     return table

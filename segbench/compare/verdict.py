@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from segbench.compare.family import Family
-from segbench.compare.groups import Group, Measure
+from segbench.compare.groups import Group, Measure, labels_apart
 from segbench.compare.simultaneous import Simultaneous
 from segbench.compare.units import Scope
 
@@ -76,7 +76,7 @@ class Judged:
 
 def refuse(first: Group, second: Group, reason: str) -> Verdict:
     """Return the verdict on groups that cannot be compared, and why."""
-    sentence = f"{first.label} and {second.label} are not comparable: {reason}"
+    sentence = f"{' and '.join(labels_apart(first, second))} are not comparable: {reason}"
     seeds = first.summary.n, second.summary.n
     return Verdict(first, second, Word.REFUSED, "", seeds, None, reason, sentence)
 
@@ -102,7 +102,8 @@ def verdict_on_pair(judged: Judged, number: int) -> Verdict:
     images = family.design.words if family.design else ""
     if missing:
         difference = Difference(value, None, None)
-        sentence = f"{first.label} and {second.label}: {value:+.4f} {judged.measure.metric}, too few seeds: {missing}"
+        both = " and ".join(labels_apart(first, second))
+        sentence = f"{both}: {value:+.4f} {judged.measure.metric}, too few seeds: {missing}"
         return Verdict(first, second, Word.FEW_SEEDS, images, seeds, difference, missing, sentence)
     difference = Difference(value, value - half, value + half)
     good = judged.measure.sign * value
@@ -111,7 +112,8 @@ def verdict_on_pair(judged: Judged, number: int) -> Verdict:
     if judged.scope is Scope.WITHIN and word is not Word.OPEN:
         middle = f"is {word} here than"
     size = f"{value:+.4f} {judged.measure.metric}, {_interval_name(judged)} {value - half:+.4f} to {value + half:+.4f}"
-    sentence = f"{first.label} {middle} {second.label}: {size} ({_evidence(judged, seeds)})"
+    one, other = labels_apart(first, second)
+    sentence = f"{one} {middle} {other}: {size} ({_evidence(judged, seeds)})"
     return Verdict(first, second, word, images, seeds, difference, "", sentence)
 
 

@@ -134,9 +134,10 @@ def test_the_folder_is_a_run_that_compare_takes_like_any_other(pictures, tmp_pat
     assert len({group.data for group in found.groups}) == 1
     assert found.runs[0].tags == ["theirs"] and found.runs[0].note == "v2"
     table = list(csv.DictReader((tmp_path / "runs/n1/test_images.csv").open()))
-    assert len(table) == 4 and {"index", "mean_iou", "tp/box", "fn/ground"} <= set(table[0])
+    assert len(table) == 4 and {"index", "image", "mean_iou", "tp/box", "fn/ground"} <= set(table[0])
     assert RunFolder(tmp_path / "runs/n1").read_status()["state"] == "completed"
     assert RunFolder(tmp_path / "runs/n1").read_results()["images"] == {"test": 4}
+    assert results(RunFolder(tmp_path / "runs/n1"))["baselines"]["test"]["most_frequent"]["class"] == "ground"
 
 
 def test_predictions_of_predict_give_the_runs_own_numbers_to_the_digit(command, tmp_path):

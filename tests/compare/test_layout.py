@@ -1,0 +1,91 @@
+"""How a comparison is laid out: what tells rows apart and the score, at any width, a line a row."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from fake_runs import some_counts, write_run
+from rich.console import Console
+
+from segbench.compare.comparison import compare_runs
+from segbench.compare.layout import shorten
+from segbench.compare.terminal import print_comparison
+
+LONG = "smp_unet_with_an_encoder_of_a_long_name"
+
+
+def printed(folder, width):
+    text = io.StringIO()
+    print_comparison(Console(file=text, width=width, color_system=None), compare_runs([folder]))
+    return text.getvalue()
+
+
+def tables(text):
+    """The lines of the tables, without sentences, which the terminal wraps."""
+    return text.split("95 % interval: of")[0].splitlines()
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory):
+    """A day of mixed runs: two data sets, several settings, and a run that failed."""
+    folder = tmp_path_factory.mktemp("day")
+    number = 0
+    for data, scheduler in (("fgbg", "onecycle"), ("camvid", "poly")):
+        for loss in ("dice", "focal"):
+            for lr in ("0.001", "0.0003"):
+                for seed in (1, 2, 3):
+                    number += 1
+                    counts = some_counts(30, 0.8 - 0.1 * (loss == "focal"), number)
+                    write_run(folder / f"{number:03d}_{data}-{loss}-{lr}-{seed}", seed=seed, loss=loss, lr=lr,
+                              data=data, scheduler=scheduler, model=f"{LONG}_{loss}", fingerprint=data, counts=counts,
+                              costs={"parameters": 1000.0 * number}, finished=float(number))  # fmt: skip
+    write_run(folder / "a_folder_of_a_long_name" / "2026-11-21_05-01-34-281", state="failed", error="why " * 60)
+    return folder
+
+
+@pytest.mark.parametrize("width", [80, 100, 132, 200])
+def test_every_row_is_one_line_that_ends_with_the_score(day, width):
+    lines = tables(printed(day, width))
+    assert all(len(line) <= width for line in lines if " to 0." in line or "against best" in line)
+    rows = [line for line in lines if " to 0." in line]
+    assert len(rows) == 8 and not any("…" in line for line in lines)
+    assert sum(line.startswith("*") for line in rows) == 2
+    assert all("test/mean_iou" in line for line in lines if "against best" in line)
+
+
+def test_data_sets_stand_apart_with_the_newest_first_and_what_they_share_is_said_once(day):
+    lines = tables(printed(day, 200))
+    titles = [line for line in lines if line.startswith("data ")]
+    assert len(titles) == 2
+    assert "data=camvid" in titles[0] and "data=fgbg" in titles[1]
+    assert "scheduler=poly" in titles[0] and "n=3" in titles[0]
+    heads = [line for line in lines if "against best" in line]
+    assert all("scheduler" not in line and "FLOPs" not in line for line in heads)
+    assert all(line.split()[:3] == ["model", "loss", "lr"] for line in heads)
+
+
+def test_settings_that_do_not_fit_become_one_column_of_differences(day):
+    lines = tables(printed(day, 80))
+    title = next(line for line in lines if line.startswith("data "))
+    assert f"else model={LONG}_dice loss=dice lr=0.0003" in title  # of values as common as others the first row's
+    assert any("settings" in line and "test/mean_iou" in line for line in lines)
+    assert any("lr=0.001" in line for line in lines)
+    assert any(line.startswith("no room for ") and "params" in line for line in lines)
+
+
+def test_runs_without_numbers_take_one_line_each(day):
+    text = printed(day, 80)
+    (line,) = [line for line in text.splitlines() if line.startswith("failed ")]
+    assert len(line) <= 80 and "_05-01-34-281" in line and "why" in line
+
+
+def test_a_sentence_leaves_out_what_both_sides_share(day):
+    text = printed(day, 200)
+    assert f"model={LONG}_focal loss=focal is worse than model={LONG}_dice loss=dice: " in text
+    assert "data A: " in text and "data B: " in text
+
+
+def test_shortened_text_keeps_its_end():
+    assert shorten("abcdefghij", 10) == "abcdefghij"
+    assert shorten("model_of_long_name_a", 10) == "mod..ame_a" and len(shorten("x" * 300, 10)) == 10
