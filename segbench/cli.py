@@ -129,6 +129,8 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="File to write; default: the terminal.")] = None,
     hidden: Annotated[bool, typer.Option("--hidden", help="Also take runs left out with hide.")] = False,
     watching: Annotated[bool, typer.Option("--watch", help="Show it again every few seconds, until Ctrl-C.")] = False,
+    serving: Annotated[bool, typer.Option("--serve", help="Show the page live in a browser of this machine.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="For --serve; 0 takes any free one.")] = 8720,
 ) -> None:
     """Say which settings are best, at what cost, and whether the differences are real; default folder: outputs."""
     from rich.console import Console
@@ -139,7 +141,12 @@ def compare(
     def show() -> None:
         compare_folders(folders or [], by, metric, baseline, filters or [], form, out, hidden, over)
 
-    if watching:
+    if serving:
+        from segbench.commands.compare import compared
+        from segbench.commands.serve import serve
+
+        serve(lambda: compared(folders or [], by, metric, baseline, filters or [], hidden, over), port, Console())
+    elif watching:
         watch(show, Console())
     else:
         show()

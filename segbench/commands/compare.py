@@ -55,11 +55,7 @@ def compare(
         out = Path("compare.html")  # a page is looked at with a browser, not in the terminal
     if out is not None:
         make_folder(out.absolute().parent)
-    names = [name.strip() for name in (by or "").split(",") if name.strip()]
-    try:
-        result = compare_runs(list(folders) or ["outputs"], names, metric, baseline, filters, hidden, over)
-    except ConfigError as error:  # it may name settings of anybody's run
-        raise ConfigError(printable(str(error), 2000)) from None
+    result = compared(folders, by, metric, baseline, filters, hidden, over)
     if out is None and form == "table":
         console = Console()
         print_comparison(console if console.is_terminal else Console(width=WIDE), result)
@@ -72,6 +68,23 @@ def compare(
         Console().print(
             f"{len(result.runs)} runs compared: {out.absolute()}", highlight=False, markup=False, soft_wrap=True
         )
+
+
+def compared(
+    folders: Sequence[str],
+    by: str | None = None,
+    metric: str | None = None,
+    baseline: str | None = None,
+    filters: Sequence[str] = (),
+    hidden: bool = False,
+    over: str | None = None,
+) -> Comparison:
+    """Return the comparison that the words of a command line ask for; see `compare`."""
+    names = [name.strip() for name in (by or "").split(",") if name.strip()]
+    try:
+        return compare_runs(list(folders) or ["outputs"], names, metric, baseline, filters, hidden, over)
+    except ConfigError as error:  # it may name settings of anybody's run
+        raise ConfigError(printable(str(error), 2000)) from None
 
 
 def _text(form: str, result: Comparison) -> str:

@@ -1,0 +1,112 @@
+"""`compare --serve`: the page live on this machine's own address, while runs are at work."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock
+
+from rich.console import Console
+
+from segbench.compare.comparison import Comparison
+from segbench.core.errors import ConfigError
+
+ADDRESS = "127.0.0.1"
+PORT = 8720
+SECONDS = 15.0
+"""The least time between two looks at the run folders."""
+RELOAD = 30
+"""Seconds after which a browser asks again, while runs are at work."""
+AT_WORK = ("running", "queued")
+
+
+class LivePage:
+    """The page of a comparison, made anew at most every few seconds.
+
+    Args:
+        read: Reads the run folders; a ConfigError of it, such as for a folder without runs yet, becomes the page.
+        seconds: The least time between two looks.
+    """
+
+    def __init__(self, read: Callable[[], Comparison], seconds: float = SECONDS) -> None:
+        self._read, self._seconds = read, seconds
+        self._lock = Lock()
+        self._made = float("-inf")
+        self._page, self._at_work = b"", True
+
+    def get(self) -> tuple[bytes, bool]:
+        """Return the page in UTF-8, and whether runs are at work or still to come."""
+        with self._lock:
+            if time.monotonic() - self._made >= self._seconds:
+                self._make()
+                self._made = time.monotonic()
+            return self._page, self._at_work
+
+    def _make(self) -> None:
+        from segbench.report.html.report import to_html  # the template engine costs other forms nothing
+
+        try:
+            comparison = self._read()
+        except ConfigError as error:
+            self._page, self._at_work = f"<!doctype html><p>{html.escape(str(error))}</p>".encode(), True
+            return
+        self._page = to_html(comparison).encode()
+        self._at_work = any(run.state in AT_WORK for run in comparison.others)
+
+
+def make_server(read: Callable[[], Comparison], port: int = PORT, seconds: float = SECONDS) -> ThreadingHTTPServer:
+    """Return a server of the page that only this machine reaches; raises ConfigError where the port is taken.
+
+    Args:
+        read: Reads the run folders.
+        port: Its port; 0 takes any free one.
+        seconds: The least time between two looks at the folders.
+    """
+    page = LivePage(read, seconds)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            host = (self.headers.get("Host") or "").rpartition(":")[0]
+            if host not in (ADDRESS, "localhost"):  # a web site whose name was pointed at this address
+                self.send_error(403)
+            elif self.path not in ("/", "/index.html"):
+                self.send_error(404)
+            else:
+                self._send(*page.get())
+
+        def _send(self, content: bytes, at_work: bool) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Cache-Control", "no-store")
+            if at_work:
+                self.send_header("Refresh", str(RELOAD))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing: the terminal has one line."""
+
+    try:
+        return ThreadingHTTPServer((ADDRESS, port), Handler)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"--port {port} cannot be served: {reason}; give another, or 0 for any free one") from None
+
+
+def serve(read: Callable[[], Comparison], port: int, console: Console) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        read: Reads the run folders.
+        port: The port; 0 takes any free one.
+        console: Where the address is said.
+    """
+    with make_server(read, port) as server:
+        console.print(f"http://{ADDRESS}:{server.server_port}/ shows the comparison; Ctrl-C ends it", highlight=False)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            console.print("no longer served", highlight=False)
