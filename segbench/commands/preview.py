@@ -35,7 +35,8 @@ def preview_data(config: dict[str, Any], out: Path, split: str, count: int) -> s
         data.prepare()
         dataset = SplitDataset(data, split, data.augment if split == "train" else None, config["seed"])
         rows = [_row(dataset[0, index], data.classes) for index in range(min(count, len(dataset)))]
-        draw_panel(rows, data.classes, out)
+        names = [data.image_name(split, index) for index in range(len(rows))]
+        draw_panel(rows, data.classes, out, names=names)
     return f"{len(rows)} of {data.describe(split)} ({split}): {out.absolute()}"
 
 

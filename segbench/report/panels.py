@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from segbench.core.classes import IGNORE_INDEX
+from segbench.core.text import harmless
 from segbench.report.palette import colour, palette
 
 GAP, TITLE = 4, 18
@@ -50,30 +51,54 @@ def grey(depth: np.ndarray, far: float) -> np.ndarray:
     return np.where(np.isnan(depth)[..., None], np.uint8([90, 0, 0]), shades)
 
 
-def draw_panel(rows: Sequence[Mapping[str, np.ndarray]], classes: Sequence[str], path: Path, least: int = 96) -> None:
+def draw_panel(
+    rows: Sequence[Mapping[str, np.ndarray]],
+    classes: Sequence[str],
+    path: Path,
+    *,
+    names: Sequence[str] = (),
+    least: int = 96,
+) -> None:
     """Write rows of pictures of one size as a PNG, with the titles of the first row and a legend of the classes.
 
     Args:
         rows: Pictures uint8 `[H,W,3]` by title.
         classes: Names for the legend.
         path: The PNG.
+        names: What each row shows, written below it; none for no such line.
         least: Pictures smaller than this are enlarged by a whole factor.
     """
     height, width = next(iter(rows[0].values())).shape[:2]
     factor = max(1, -(-least // min(height, width)))
     height, width = height * factor, width * factor
     columns = max(len(row) for row in rows)
-    sheet = Image.new("RGB", (columns * (width + GAP) + GAP, len(rows) * (height + GAP) + 2 * TITLE + GAP), BACKGROUND)
+    line_height = height + (TITLE if names else GAP)
+    size = columns * (width + GAP) + GAP, len(rows) * line_height + 2 * TITLE + GAP
+    sheet = Image.new("RGB", size, BACKGROUND)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
     for column, title in enumerate(rows[0]):
         draw.text((GAP + column * (width + GAP), 3), title, INK, font)
     for line, row in enumerate(rows):
         for column, picture in enumerate(row.values()):
             tile = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
-            sheet.paste(tile, (GAP + column * (width + GAP), TITLE + line * (height + GAP)))
+            sheet.paste(tile, (GAP + column * (width + GAP), TITLE + line * line_height))
+    for line, name in enumerate(names):
+        text = shortened(name, lambda text: draw.textlength(text, font) <= sheet.width - 2 * GAP)
+        draw.text((GAP, TITLE + line * line_height + height + 1), text, INK, font)
     _legend(draw, classes, sheet.height - TITLE, font)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
+
+
+def shortened(name: str, fits: Callable[[str], bool]) -> str:
+    """Return a name that fits: its folders are left out first, then its beginning; the end tells files apart."""
+    text = harmless(name).encode("latin-1", "replace").decode("latin-1")  # all that the font of the panels has
+    if not fits(text):
+        text = " + ".join(part.rpartition("/")[2] for part in text.split(" + "))
+    start = 0
+    while not fits(text[start:] if not start else f"...{text[start:]}") and start < len(text):
+        start += 1
+    return f"...{text[start:]}" if start else text
 
 
 def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], top: int, font: ImageFont.ImageFont) -> None:

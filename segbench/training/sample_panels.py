@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from segbench.core.classes import IGNORE_INDEX
+from segbench.data.loading.datamodule import SegmentationData
 from segbench.metrics.confusion import predicted_ids
 from segbench.report.panels import draw_panel, sample_row
 from segbench.runs.folder import RunFolder
@@ -22,15 +23,16 @@ class SamplePanels(pl.Callback):
 
     Args:
         run: The run folder.
-        classes: Names of the classes.
+        data: Names of the classes and of the samples.
         fed: The pictures that the network is given: `image`, perhaps `background`.
         every: Epochs between panels; 0 writes none but the test's.
         count: Samples in a panel: the first ones of the split.
     """
 
-    def __init__(self, run: RunFolder, classes: list[str], fed: Sequence[str], every: int, count: int = 6) -> None:
-        self.run, self.classes, self.fed, self.every, self.count = run, classes, fed, every, count
+    def __init__(self, run: RunFolder, data: SegmentationData, fed: Sequence[str], every: int, count: int = 6) -> None:
+        self.run, self.data, self.fed, self.every, self.count = run, data, fed, every, count
         self._rows: list[dict[str, np.ndarray]] = []
+        self._indices: list[int] = []
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int,
@@ -42,7 +44,7 @@ class SamplePanels(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the panel of the epoch."""
-        self._write(f"epoch-{trainer.current_epoch + 1:04d}.png")
+        self._write("val", f"epoch-{trainer.current_epoch + 1:04d}.png")
 
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int,
@@ -53,7 +55,7 @@ class SamplePanels(pl.Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the panel of the test."""
-        self._write("test.png")
+        self._write("test", "test.png")
 
     def _due(self, trainer: pl.Trainer) -> bool:
         epoch = trainer.current_epoch + 1
@@ -70,12 +72,14 @@ class SamplePanels(pl.Callback):
                 arrays["depth"] = batch["depth"][place, 0].cpu().numpy()
                 arrays["predicted_depth"] = prediction["depth"][place, 0].float().cpu().numpy()
             arrays["mask"] = np.where(arrays["mask"] > IGNORE_INDEX, IGNORE_INDEX, arrays["mask"])
-            self._rows.append(sample_row(arrays, self.classes))
+            self._rows.append(sample_row(arrays, self.data.classes))
+            self._indices.append(int(batch["index"][place]))
 
-    def _write(self, name: str) -> None:
+    def _write(self, split: str, file: str) -> None:
         if self._rows:
-            draw_panel(self._rows, self.classes, self.run.samples / name)
-        self._rows = []
+            names = [self.data.image_name(split, index) for index in self._indices]
+            draw_panel(self._rows, self.data.classes, self.run.samples / file, names=names)
+        self._rows, self._indices = [], []
 
 
 def _picture(image: torch.Tensor) -> np.ndarray:

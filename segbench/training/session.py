@@ -90,7 +90,7 @@ class Session:
         )  # fmt: skip
         shown: list[pl.Callback] = []
         if self.rank == 0:
-            shown.append(SamplePanels(self.run, self.data.classes, self.module.fed, settings.panels_every))
+            shown.append(SamplePanels(self.run, self.data, self.module.fed, settings.panels_every))
         if console is not None:
             shown.append(ProgressReport(console, self.recorder))
         # the checkpointer comes after those whose notes its checkpoint holds, before one that may end the run

@@ -33,7 +33,7 @@ from segbench.report.html.pictures import MAX_BYTES, read_png, sample_panels
 from segbench.report.html.report import to_html
 from segbench.report.html.settings import settings_data
 from segbench.report.html.whiskers import WIDTH, Scale
-from segbench.report.html.worst import read_worst, worst_images
+from segbench.report.html.worst import WorstImage, read_worst, worst_images
 
 
 class Page(HTMLParser):
@@ -260,16 +260,17 @@ def test_only_whole_regular_pngs_get_in(tmp_path, kind):
 def test_worst_images_are_the_lowest_and_hard_ones_are_marked(tmp_path):
     for name, scores in (("a", [0.9, 0.1, 0.8, 0.3]), ("b", [0.2, 0.15, "", 0.9])):
         run = write_run(tmp_path / name, loss=name, score=0.5 - (name == "b") / 10)
-        lines = ["index,mean_iou", *(f"{k},{score}" for k, score in enumerate(scores))]
+        lines = ["index,image,mean_iou", *(f"{k},p{k}.png,{score}" for k, score in enumerate(scores))]
         (run / "test_images.csv").write_text("\n".join(lines))
     write_run(tmp_path / "c", loss="c", score=0.1)
     found = compare_runs([tmp_path])
     first, second, third = worst_images(found)
-    assert [(index, iou) for index, iou, _ in first.images] == [(1, 0.1), (3, 0.3), (2, 0.8), (0, 0.9)]
-    assert [hard for *_, hard in first.images] == [True, True, False, True]
-    assert [(index, iou) for index, iou, _ in second.images] == [(1, 0.15), (0, 0.2), (3, 0.9)]
+    assert [(image.index, image.iou) for image in first.images] == [(1, 0.1), (3, 0.3), (2, 0.8), (0, 0.9)]
+    assert [image.name for image in first.images] == ["p1.png", "p3.png", "p2.png", "p0.png"]
+    assert [image.hard for image in first.images] == [True, True, False, True]
+    assert [(image.index, image.iou) for image in second.images] == [(1, 0.15), (0, 0.2), (3, 0.9)]
     assert third.images == [] and third.reason == "test_images.csv is missing"
-    assert read_worst(found.groups[0].runs[0], "test", most=1) == [(0.1, 1)]
+    assert read_worst(found.groups[0].runs[0], "test", most=1) == [WorstImage(1, 0.1, "p1.png")]
 
 
 def test_packed_settings_are_those_of_the_runs(found):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import heapq
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable, read_text
@@ -16,39 +16,67 @@ from segbench.report.html.choice import best_of_groups, run_label
 from segbench.runs.folder import RunFolder
 
 MAX_RUNS, MAX_IMAGES = 12, 10
+MAX_LABEL = 24
+
+
+@dataclass(frozen=True)
+class WorstImage:
+    """An image that a run does badly on."""
+
+    index: int
+    """Its number in the split."""
+    iou: float
+    """Mean IoU of its classes."""
+    name: str
+    """What its table calls it; "" in tables of earlier versions."""
+    hard: bool = False
+    """Whether at least half of the shown runs of the same data have it too."""
+
+    @property
+    def label(self) -> str:
+        """The end of its name, which tells it from others; its number where it has none."""
+        if not self.name:
+            return f"#{self.index}"
+        return self.name if len(self.name) <= MAX_LABEL else f"…{self.name[-MAX_LABEL:]}"
 
 
 @dataclass(frozen=True)
 class Worst:
-    """A run's worst images: (number, mean IoU, whether at least half of the shown runs of its data have it too)."""
+    """A run's worst images, or the reason why there are none."""
 
     label: str
     name: str
     data: str
-    images: list[tuple[int, float, bool]]
+    images: list[WorstImage]
     reason: str = ""
 
 
 def worst_images(comparison: Comparison) -> list[Worst]:
     """Return the MAX_IMAGES images of lowest mean IoU of the best run of each of the first MAX_RUNS groups."""
     split = comparison.metric.partition("/")[0]
-    found: list[tuple[tuple[str, str, str], list[tuple[float, int]], str]] = []
+    found: list[Worst] = []
     for run, group in zip(best_of_groups(comparison, MAX_RUNS), comparison.groups, strict=False):
         words = run_label(comparison, run), printable(run.name), comparison.data_labels[group.data]
         try:
-            found.append((words, read_worst(run, split), ""))
+            found.append(Worst(*words, read_worst(run, split)))
         except Unusable as unusable:
-            found.append((words, [], printable(str(unusable))))
-    shared = Counter((words[2], index) for words, images, _ in found for _, index in images)
-    runs = Counter(words[2] for words, images, _ in found if images)
+            found.append(Worst(*words, [], printable(str(unusable))))
+    shared = Counter((worst.data, image.index) for worst in found for image in worst.images)
+    runs = Counter(worst.data for worst in found if worst.images)
     return [
-        Worst(*words, [(i, iou, 1 < shared[words[2], i] >= runs[words[2]] / 2) for iou, i in images], reason)
-        for words, images, reason in found
+        replace(
+            worst,
+            images=[
+                replace(image, hard=1 < shared[worst.data, image.index] >= runs[worst.data] / 2)
+                for image in worst.images
+            ],
+        )
+        for worst in found
     ]
 
 
-def read_worst(run: Run, split: str, most: int = MAX_IMAGES) -> list[tuple[float, int]]:
-    """Return (mean IoU, number) of the worst images of `val` or `test`, worst first.
+def read_worst(run: Run, split: str, most: int = MAX_IMAGES) -> list[WorstImage]:
+    """Return the worst images of `val` or `test`, worst first.
 
     Raises:
         Unusable: if the table is missing, broken or has no mean IoU, as that of a run for depth.
@@ -58,7 +86,13 @@ def read_worst(run: Run, split: str, most: int = MAX_IMAGES) -> list[tuple[float
         table = csv.reader(read_text(path, MAX_TABLE).splitlines())
         heads = next(table, [])
         index, iou = heads.index("index"), heads.index("mean_iou")
-        scores = [(float(row[iou]), int(float(row[index]))) for row in table if row[iou]]
+        name = heads.index("image") if "image" in heads else None
+        images = [
+            WorstImage(int(float(row[index])), float(row[iou]), "" if name is None else printable(row[name], 120))
+            for row in table
+            if row[iou]
+        ]
     except (csv.Error, ValueError, IndexError, OverflowError):
         raise Unusable(f"{path.name} has no mean IoU of each image") from None
-    return heapq.nsmallest(most, (score for score in scores if 0 <= score[0] <= 1))
+    possible = (image for image in images if 0 <= image.iou <= 1)
+    return heapq.nsmallest(most, possible, key=lambda image: (image.iou, image.index))
