@@ -14,9 +14,8 @@ from segbench.compare.images import ImageTable, read_table, scorer
 from segbench.compare.influence import Influence, Jackknife
 from segbench.compare.runs import Run
 from segbench.compare.seeds import Layout
-from segbench.compare.settings import REPLICATIONS
+from segbench.compare.settings import REPLICATIONS, differing
 from segbench.compare.units import Design
-from segbench.core.settings import is_experimental
 
 MAX_JUDGED = 300
 """Groups of the same data that are judged, the best of val: each reads the tables of images of its runs."""
@@ -159,23 +158,15 @@ def _key(run: Run, names: Sequence[str]) -> Identity:
 
 def _varied(groups: Sequence[Sequence[Run]]) -> list[str]:
     """Return the settings besides replications in which runs of one group differ."""
-    names = dict.fromkeys(name for runs in groups for run in runs for name in run.settings)
-    return [
-        name
-        for name in names
-        if name not in REPLICATIONS
-        and is_experimental(name)
-        and any(len({run.settings.get(name) for run in runs}) > 1 for runs in groups)
-    ]
+    return list(dict.fromkeys(name for runs in groups for name in differing([run.settings for run in runs])))
 
 
 def _block_words(common: Sequence[Identity], varied: Sequence[str]) -> str:
     """Return `over 4 values of optimizer.lr, 1 seed each`."""
     found = [dict(key) for key in common]
     places = {tuple(one.get(name, "") for name in varied) for one in found}
-    chosen = [name for name in varied if not any(name.startswith(f"{other}.") for other in varied)]
     seeds = f"{len(found) / len(places):.3g}"
-    what = f"values of {chosen[0]}" if len(chosen) == 1 else f"combinations of {', '.join(chosen)}"
+    what = f"values of {varied[0]}" if len(varied) == 1 else f"combinations of {', '.join(varied)}"
     return f"over {len(places)} {what}, {seeds} seed{'s' * (seeds != '1')} each"
 
 
