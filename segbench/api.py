@@ -10,6 +10,7 @@ from rich.console import Console
 
 from segbench.compare.comparison import Comparison, compare_runs
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.versions import check_versions
 from segbench.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def evaluate(
     """
     if split not in ("val", "test"):
         raise ConfigError(f"there is no split '{split}' to evaluate{nearest(split, ('val', 'test'))}")
+    check_versions()
     from segbench.inference.evaluation import evaluate as score
     from segbench.inference.load import load_trained
 
@@ -108,6 +110,7 @@ def load(
     Raises:
         SegbenchError: for a run that cannot be loaded.
     """
+    check_versions()
     from segbench.commands.predict import pick_device
     from segbench.inference.load import load_trained
     from segbench.inference.model import TrainedModel

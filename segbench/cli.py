@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +27,8 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Settings as key=val
 
 def main() -> None:
     """Run the `segbench` command."""
-    guarded(lambda: run_app(app))
+    # what is wrong with an installation has to be told by it
+    guarded(lambda: run_app(app), any_version=sys.argv[1:2] in (["doctor"], ["--version"]))
 
 
 def _print_version(wanted: bool) -> None:

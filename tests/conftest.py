@@ -14,6 +14,34 @@ from tiny_sources import write_pictures
 
 ROOT = Path(__file__).parents[1]
 
+SLOW = (
+    "cli/test_every_option.py",
+    "cli/test_score.py",
+    "cli/test_train.py",
+    "cli/test_trained_run.py",
+    "cli/test_traps.py",
+    "cli/test_verify.py",
+    "compare/test_simulations.py",
+    "data/test_workers.py",
+    "models/test_pretrained.py",
+    "report/test_browser.py",
+    "resume",
+    "sweeps",
+    "test_matrix.py",
+    "test_windows.py",
+    "training/test_machine_faults.py",
+    "training/test_patience.py",
+)
+"""Files and folders whose tests train runs or start processes; `pytest -m "not slow"` leaves them out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow by where it lies, or by its use of processes of its own."""
+    for item in items:
+        place = item.path.relative_to(ROOT / "tests").as_posix()
+        if place.startswith(SLOW) or "process" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
 
 @dataclass
 class Outcome:

@@ -16,11 +16,7 @@ from rich.markup import escape
 import segbench
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError
-
-BAD_VERSIONS = {
-    "pytorch-lightning": {"2.6.2": "this release was malware", "2.6.3": "this release was malware"},
-}
-"""Releases that must not be used, with the reason, beside those that the bounds of pyproject.toml leave out."""
+from segbench.core.versions import FLOORS
 
 
 @dataclass(frozen=True)
@@ -44,11 +40,10 @@ class Package:
         """What is wrong with it, in words; None where nothing is."""
         if self.version is None:
             return None if self.extra else "missing"
-        reason = BAD_VERSIONS.get(self.name, {}).get(self.version)
-        if reason:
-            return reason
-        fits = Version(self.version) in Requirement(f"{self.name}{self.wanted}").specifier
-        return None if fits else f"must be {self.wanted}"
+        if Version(self.version) in Requirement(f"{self.name}{self.wanted}").specifier:
+            return None
+        _, reason = FLOORS.get(self.name, ("", ""))
+        return f"must be {self.wanted}" + (f": {reason}" if reason else "")
 
 
 def run_doctor(console: Console) -> None:

@@ -8,6 +8,7 @@ import pytest
 import segbench
 from segbench import cli
 from segbench.commands import doctor
+from segbench.core.errors import ConfigError
 
 
 def test_version(command, monkeypatch):
@@ -60,9 +61,9 @@ def test_all_is_well(command, installed):
         (["torch>=2.10"], {"torch": "2.9.1"}, "torch 2.9.1 cannot be used here; try: pip install 'torch>=2.10'"),
         (["torch>=2.10"], {}, "torch cannot be used here; try: pip install 'torch>=2.10'"),
         (
-            ["numpy", "pytorch-lightning>=2.6"],
+            ["numpy", "pytorch-lightning>=2.6.6"],
             {"numpy": "2", "pytorch-lightning": "2.6.3"},
-            "pytorch-lightning 2.6.3 c",
+            "pytorch-lightning 2.6.3 cannot",
         ),
         (['optuna>=4.4; extra == "optuna"'], {"optuna": "3.0"}, "optuna 3.0 cannot be used here"),
     ],
@@ -79,8 +80,8 @@ def test_what_cannot_be_used_is_named_without_importing_torch(
 
 
 def test_reasons_are_shown(command, installed):
-    installed(["pytorch-lightning>=2.6"], {"pytorch-lightning": "2.6.2"})
-    assert "this release was malware" in command("doctor", entry=cli.main).out
+    installed(["pytorch-lightning>=2.6.6"], {"pytorch-lightning": "2.6.2"})
+    assert "2.6.2 and 2.6.3 were malware" in command("doctor", entry=cli.main).out
 
 
 def test_this_environment(command):
@@ -101,3 +102,18 @@ def test_completion_names_the_verbs(command, monkeypatch, shell):
     monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
     monkeypatch.setattr(sys, "argv", ["segbench"])
     assert "compare" in command(entry=cli.main).out
+
+
+def test_a_version_that_stops_all_other_verbs_is_shown_by_doctor(command, installed, monkeypatch):
+    from segbench.core import versions
+
+    monkeypatch.setattr(versions, "version", lambda name: "2.9.1" if name == "torch" else "99")
+    installed(["torch>=2.10"], {"torch": "2.9.1"})
+    refused = command("compare", "nowhere", entry=cli.main)
+    assert (refused.code, "torch 2.9.1 must not be used" in refused.err) == (2, True)
+    shown = command("doctor", entry=cli.main)
+    assert (shown.code, "CVE-2026-24747" in shown.out) == (2, True)
+    assert command("--version", entry=cli.main).code == 0
+    for call in (segbench.load, segbench.evaluate):
+        with pytest.raises(ConfigError, match=r"torch 2\.9\.1 must not be used"):
+            call("nowhere")
