@@ -141,7 +141,7 @@ def _results(results: dict[str, Any]) -> dict[str, Any]:
         "fingerprints": _texts(_object(results, "data_fingerprint")),
         "images": {name: int(value) for name, value in _numbers(_object(results, "images")).items()},
         "baselines": _object(results, "baselines"),
-        "skipped_steps": int(number(results.get("skipped_steps")) or 0),
+        "skipped_steps": int(number(_object(results, "skipped_steps").get("count")) or 0),
         "classes": tuple(map(str, classes)) if isinstance(classes, list) else (),
     }
 
