@@ -255,7 +255,7 @@ def preview(
 @data_app.command()
 def check(
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="The JSON beside the table; data-check.json by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write all of it as JSON.")] = None,
 ) -> None:
     """Look for what is wrong with a data set: pairs, ids, sizes, duplicates; shares of classes, mean and std."""
     from rich.console import Console
@@ -264,7 +264,7 @@ def check(
     config = _settings(words)
     from segbench.commands.data_check import check_data
 
-    check_data(config, out or folder or Path("data-check.json"), Console())
+    check_data(config, out or folder, Console())
 
 
 @data_app.command()

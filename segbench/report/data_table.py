@@ -30,6 +30,7 @@ def print_data_table(console: Console, report: Mapping[str, Any]) -> None:
         table.add_row(str(number), name, *cells)
     table.add_section()
     table.add_row("255", "void", *(cell for split in splits.values() for cell in _cells(split["void"])))
+    table.add_row("", "all", *(cell for split in splits.values() for cell in ("", f"{split['looked_at']:,}")))
     console.print(table)
     for line in notes(report):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 from tiny_files import write_camvid, write_coco, write_folder
 
+from segbench import cli
 from segbench.commands import data_check
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
@@ -160,3 +162,22 @@ def test_statistics_equal_numpy():
     assert found.void_share() == pytest.approx((masks == 255).mean())
     assert measure(Source(), "train", 2).samples == 2
     assert Statistics().void_share() == 0.0
+
+
+def test_a_json_is_written_only_where_one_is_asked_for(command):
+    words = [
+        "data",
+        "check",
+        "data=fgbg",
+        "data.size=[32,32]",
+        "data.train_size=8",
+        "data.val_size=5",
+        "data.batch_size=4",
+    ]
+    outcome = command(*words, "data.test_size=4", entry=cli.main)
+    assert outcome.code == 0, outcome.err
+    assert list(Path.cwd().iterdir()) == []
+    (row,) = (line.split() for line in outcome.out.splitlines() if line.split()[:1] == ["all"])
+    assert row == ["all", "8", "5", "4"]  # pictures that the shares rest on
+    assert command(*words, "data.test_size=4", "--out", "found.json", entry=cli.main).code == 0
+    assert json.loads(Path("found.json").read_text())["splits"]["val"]["looked_at"] == 5

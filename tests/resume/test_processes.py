@@ -46,6 +46,9 @@ def test_counts_and_samples_are_those_of_one_process(command, tiny, pair):
         assert [int(row["index"]) for row in rows] == list(range(images))
         assert truth(rows) == truth(table("one", split))
         assert sum(sum(counts) for _, *counts in truth(rows)) == images * 32 * 32
+    two, one = (json.loads(Path(f"{run}/results.json").read_text()) for run in ("two", "one"))
+    assert all(two[name] == one[name] for name in ("images", "images_with_class", "baselines"))
+    assert [row["image"] for row in table("two", "test")] == [row["image"] for row in table("one", "test")]
     losses = [[row["train/loss"] for row in read_metrics(Path(f"{run}/metrics.csv")) if row["split"] == "train"]
               for run in ("two", "one")]  # fmt: skip
     # each process normalises its half of a batch, so only the first steps are close; the batches are the same
