@@ -30,10 +30,15 @@ def train(*settings: str, quiet: bool = False) -> RunFolder:
     Raises:
         SegbenchError: for everything that the settings or the data have wrong, as on the command line.
     """
+    from segbench.commands.places import folder_for
     from segbench.config.compose import compose_config, spelled_out
+    from segbench.training.job import train_in
 
     config = compose_config(spelled_out(list(settings)))
-    return _train_in(Path(config.hydra.run.dir).absolute(), config, quiet)
+    folder = Path(config.hydra.run.dir).absolute()
+    with folder_for(folder):
+        train_in(folder, config, Console(quiet=quiet))
+    return RunFolder(folder)
 
 
 def resume(run: Run, *settings: str, quiet: bool = False) -> RunFolder:
@@ -47,20 +52,10 @@ def resume(run: Run, *settings: str, quiet: bool = False) -> RunFolder:
     Raises:
         SegbenchError: as the command `segbench resume` does.
     """
-    from segbench.commands.resume import resume_overrides
-    from segbench.config.compose import compose_config, spelled_out
+    from segbench.commands.resume import continue_run
+    from segbench.config.compose import spelled_out
 
-    config = compose_config(resume_overrides(str(_path(run)), spelled_out(list(settings))))
-    return _train_in(Path(config.hydra.run.dir), config, quiet)
-
-
-def _train_in(folder: Path, config: Any, quiet: bool) -> RunFolder:
-    from segbench.commands.places import folder_for
-    from segbench.training.job import train_in
-
-    with folder_for(folder):
-        train_in(folder, config, Console(quiet=quiet))
-    return RunFolder(folder)
+    return continue_run(str(_path(run)), spelled_out(list(settings)), Console(quiet=quiet))
 
 
 def evaluate(

@@ -15,6 +15,8 @@ from tiny_sources import write_pictures
 ROOT = Path(__file__).parents[1]
 
 SLOW = (
+    "cli/test_bad_commands.py",
+    "cli/test_bad_input.py",
     "cli/test_every_option.py",
     "cli/test_score.py",
     "cli/test_train.py",

@@ -6,15 +6,18 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Override
 
-from segbench.config.compose import groups, parse
+from segbench.config.compose import compose_config, groups, parse
 from segbench.config.quoting import rendered
 from segbench.config.saved import is_cache, looks_up, read_plain_yaml, read_saved_config
 from segbench.core.errors import ConfigError
 from segbench.runs.folder import RunFolder, open_run
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 NEVER = ("hydra", "plugins", "resume")
 """What a run folder cannot decide: where and how Hydra runs, and whose code is trusted."""
@@ -24,6 +27,15 @@ MAX_OVERRIDES = 16_000
 
 
 log = logging.getLogger("segbench")
+
+
+def continue_run(path: str, words: Sequence[str], console: Console) -> RunFolder:
+    """Continue the run at `path` to its end, with the settings in `words`, and return it; raises SegbenchError."""
+    from segbench.training.job import train_in
+
+    config = compose_config(resume_overrides(path, words))
+    train_in(Path(config.hydra.run.dir), config, console)
+    return open_run(path)
 
 
 def resume_overrides(path: str, new: Sequence[str]) -> list[str]:
