@@ -24,8 +24,11 @@ SLOW = (
     "cli/test_traps.py",
     "cli/test_verify.py",
     "compare/test_simulations.py",
+    "data/test_fault_splits.py",
     "data/test_workers.py",
+    "losses/test_external.py",
     "models/test_pretrained.py",
+    "python/test_page.py",
     "report/test_browser.py",
     "resume",
     "sweeps",
@@ -38,10 +41,10 @@ SLOW = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow by where it lies, or by its use of processes of its own."""
+    """Mark what is slow by where it lies, or by its use of processes or of the wheel."""
     for item in items:
         place = item.path.relative_to(ROOT / "tests").as_posix()
-        if place.startswith(SLOW) or "process" in getattr(item, "fixturenames", ()):
+        if place.startswith(SLOW) or {"process", "wheel"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

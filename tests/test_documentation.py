@@ -75,6 +75,7 @@ def test_the_reference_holds_every_option_and_every_part():
             assert f"::: {part.__module__}.{name}" in parts
 
 
+@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path):
     pytest.importorskip("mkdocs", reason="the site needs pip install -e '.[docs]'")
     pytest.importorskip("mkdocstrings", reason="the site needs pip install -e '.[docs]'")
@@ -116,6 +117,7 @@ def tutorial():
     return [line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs(command, tmp_path, capfd):
     """From its first command to its last, on small pictures and with small networks."""
     from segbench.commands.launch import train_main
