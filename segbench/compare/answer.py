@@ -101,6 +101,10 @@ def _choice(judged: Judged, expected: float | None) -> list[str]:
     if not judged.chosen or group.chosen.mean is None or group.summary.mean is None:
         return []
     runs = f"{group.summary.n} run{'s' * (group.summary.n != 1)}"
+    if len(judged.family.groups) == 1:
+        return [
+            f"{group.label} has nothing to be compared with: {measure.metric} {group.summary.mean:.4f} of its {runs}"
+        ]
     score = f"{measure.metric} {group.summary.mean:.4f} of its {runs}"
     if measure.chosen_by == measure.metric:
         text = f"best by {measure.metric}: {group.label}, {group.summary.mean:.4f} of its {runs}"

@@ -76,7 +76,7 @@ class Group:
     def label(self) -> str:
         """What tells it apart, such as `loss=dice optimizer.lr=0.001`."""
         words = [f"{name}={value}" for name, value in self.settings.items() if value]
-        return " ".join(words) or self.runs[0].name
+        return " ".join(words) or (self.runs[0].name if len(self.runs) == 1 else "the one setting")
 
 
 def labels_apart(first: Group, second: Group) -> tuple[str, str]:

@@ -96,6 +96,21 @@ def test_lost_seeds_are_counted(tmp_path):
     assert sorted(run.state for run in found.others) == ["failed", "pruned"]
 
 
+def test_one_setting_alone_is_no_choice(tmp_path):
+    for seed in (1, 2, 3, 4, 5):
+        write_run(tmp_path / f"a{seed}", seed=seed, counts=some_counts(60, 0.8, seed))
+    (answer,) = compare_runs([tmp_path]).answers
+    assert answer.sentences[0].startswith("the one setting has nothing to be compared with: test/mean_iou 0.7")
+    assert answer.sentences[0].endswith("of its 5 runs") and answer.may_be_best == []
+
+
+def test_skipped_steps_are_said(tmp_path):
+    path = write_run(tmp_path / "a")
+    results = json.loads((path / "results.json").read_text())
+    (path / "results.json").write_text(json.dumps(results | {"skipped_steps": {"count": 7, "steps": [3]}}))
+    assert any("gradient that is no number: a (7)" in note for note in compare_runs([tmp_path]).notes)
+
+
 def test_images_and_a_trivial_score_stand_beside_the_figures(tmp_path):
     baselines = {"test": {"most_frequent": {"class": "background", "mean_iou": 0.3111}}}
     write_run(tmp_path / "a", images={"train": 10, "val": 4, "test": 60}, baselines=baselines)

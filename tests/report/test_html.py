@@ -332,9 +332,10 @@ def test_a_thousand_runs_make_a_page_of_a_few_megabytes_in_seconds(tmp_path):
         write_run(path, seed=seed, lr=lr, score=0.3 + number / 2000, counts=counts)
         if number % 4 == 0:
             add_curves(path, number, epochs=300)
-    began = time.perf_counter()
+    # of CPU: the clock says more of the machine than of the page
+    began = time.process_time()
     compare([tmp_path], form="html", out=tmp_path / "report.html")
-    took, size = time.perf_counter() - began, (tmp_path / "report.html").stat().st_size
+    took, size = time.process_time() - began, (tmp_path / "report.html").stat().st_size
     print(f"1,000 runs: {took:.2f} s, {size / 1e6:.2f} MB")
     assert took < 8 and size < 4_000_000
 
