@@ -327,7 +327,21 @@ def test_hundreds_of_runs_open_fast(chromium, tmp_path):
     entry = "return performance.getEntriesByType('navigation')[0].loadEventEnd"
     took = chromium.execute_script(entry)
     print(f"600 runs: open after {took:.0f} ms")
-    assert took < 8000 and len(column(chromium, "runs", 1)) == 600 and chromium.get_log("browser") == []
+    assert took < 8000 and chromium.get_log("browser") == []
+    assert len(column(chromium, "runs", 1)) == 100 and one(chromium, "#runs-count").text == "600 rows"
+    pause = chromium.execute_script(
+        "const now = performance.now(); document.querySelectorAll('#runs-table thead button')[1].click();"
+        "document.body.offsetHeight; return performance.now() - now"
+    )
+    assert pause < 1000  # some 50 ms where nothing else works
+    names = column(chromium, "runs", 1)
+    assert names == sorted(names) and names[0] == "0000"  # of all rows, not of those that were shown
+    write(chromium, "#runs-filter", "0599")
+    assert column(chromium, "runs", 1) == ["0599"]
+    chromium.execute_script("const f = document.querySelector('#runs-filter'); f.value = '';"
+                            "f.dispatchEvent(new Event('input'))")  # fmt: skip
+    one(chromium, "#runs-more").click()
+    assert len(column(chromium, "runs", 1)) == 600 and not one(chromium, "#runs-more").is_displayed()
 
 
 def test_screenshot_of_the_top(chromium, page, tmp_path):
@@ -339,3 +353,50 @@ def test_screenshot_of_the_top(chromium, page, tmp_path):
     assert shot.startswith(b"\x89PNG") and int.from_bytes(shot[16:20], "big") == WIDE
     if wanted := os.environ.get("SEGBENCH_SCREENSHOT"):
         Path(wanted).write_bytes(shot)
+
+
+def headings(driver):
+    return [head.text for head in driver.find_elements("css selector", "#groups-table thead button")]
+
+
+def test_columns_are_taken_away_and_brought_back(browser):
+    one(browser, "details.columns:has(#groups-columns) summary").click()
+    boxes = browser.find_elements("css selector", "#groups-columns label")
+    box = next(label for label in boxes if "params" in label.text)
+    box.click()
+    assert "params" not in headings(browser)
+    box.click()
+    assert "params" in headings(browser)
+
+
+def lefts(driver):
+    return [cell.rect["x"] for cell in driver.find_elements("css selector", "#runs-table tbody tr:first-child td")[:3]]
+
+
+def test_the_first_columns_stay_while_others_are_scrolled(chromium, page):
+    show(chromium, page, 900)
+    before = lefts(chromium)
+    chromium.execute_script("document.querySelector('#runs-table').parentElement.scrollLeft = 300")
+    after = lefts(chromium)
+    assert after[:2] == pytest.approx(before[:2], abs=2) and after[2] < before[2] - 100
+
+
+def test_settings_are_drawn_against_the_score(browser):
+    circles = browser.find_elements("css selector", "#effects-plot circle")
+    assert len(circles) == 4
+    titles = browser.execute_script(
+        "return [...document.querySelectorAll('#effects-plot title')].map((t) => t.textContent)"
+    )
+    assert any("model=unet loss=dice" in title for title in titles)
+    choose(browser, "#effects-setting", "loss")
+    words = [text.text for text in browser.find_elements("css selector", "#effects-plot text")]
+    assert {"dice", "focal", "loss"} <= set(words)
+    assert len(browser.find_elements("css selector", "#effects-parallel polyline")) == 4
+
+
+def test_a_verdict_says_what_it_rests_on(browser):
+    first = one(browser, ".verdicts details")
+    assert not first.find_element("css selector", "dl").is_displayed()
+    first.find_element("css selector", "summary").click()
+    text = first.find_element("css selector", "dl").text
+    assert "runs of the first" in text and "seed 1: 0." in text and "seed 2: 0." in text

@@ -167,8 +167,8 @@ def test_curves_of_the_best_runs_come_first_and_the_rest_is_counted(tmp_path):
     for seed in range(MAX_RUNS + 5):
         add_curves(write_run(tmp_path / f"{seed:02d}", seed=seed, score=seed / 100), seed, epochs=3)
     many = tmp_path / "64" / "metrics.csv"
-    names = ",".join(f"val/x{k:02d}" for k in range(30))
-    many.write_text(f"split,epoch,step,val/mean_iou,{names}\nepoch,0,1,0.5{',1' * 30}\n")
+    names = ",".join(f"val/x{k:02d}" for k in range(60))
+    many.write_text(f"split,epoch,step,val/mean_iou,{names}\nepoch,0,1,0.5{',1' * 60}\n")
     found = compare_runs([tmp_path])
     curves = curve_data(found)
     assert [found.runs[one["run"]].name for one in curves["runs"]] == [f"{k:02d}" for k in range(64, 4, -1)]

@@ -15,7 +15,7 @@ from segbench.report.html.choice import by_rank
 from segbench.runs.folder import RunFolder
 from segbench.runs.metrics_log import KEYS
 
-MAX_RUNS, MAX_METRICS, MAX_POINTS = 60, 14, 160
+MAX_RUNS, MAX_METRICS, MAX_POINTS = 60, 40, 120
 MAX_TABLE = 16_000_000
 """Bytes: a row every ten steps of a million makes about 5 million."""
 
@@ -110,7 +110,8 @@ def _curves_or_none(run: Run) -> dict[str, Points] | None:
 def _choose_metrics(found: Any) -> list[str]:
     names = {name for curves in found for name in curves}
     first = [name for name in FIRST if name in names]
-    return [*first, *sorted(names.difference(first))][:MAX_METRICS]
+    classes = sorted(name for name in names.difference(first) if name.startswith("val/iou/"))
+    return [*first, *classes, *sorted(names.difference(first, classes))][:MAX_METRICS]
 
 
 def _packed(points: Points) -> list[list[float]]:

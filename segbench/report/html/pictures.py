@@ -15,6 +15,8 @@ from segbench.report.html.choice import best_of_groups, run_label
 from segbench.runs.folder import RunFolder
 
 MAX_PANELS, MAX_BYTES, MAX_PIXELS = 6, 1_500_000, 30_000_000
+MAX_TOTAL = 2_000_000
+"""Bytes of all panels: the page stays small enough to be sent."""
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 """The chunks that make the picture; texts, profiles and animations are dropped."""
@@ -35,11 +37,14 @@ class Panel:
 
 def sample_panels(comparison: Comparison) -> list[Panel]:
     """Return the panels of test pictures of the best run of each of the first MAX_PANELS groups."""
-    panels = []
+    panels, total = [], 0
     for run, group in zip(best_of_groups(comparison, MAX_PANELS), comparison.groups, strict=False):
         words = run_label(comparison, run), printable(run.name), comparison.data_labels[group.data]
         try:
             png, width, height = read_png(RunFolder(run.path).samples / "test.png")
+            if total + len(png) > MAX_TOTAL:
+                raise Unusable("the page has no room for more; it lies in samples/test.png of the run")
+            total += len(png)
         except Unusable as unusable:
             panels.append(Panel(*words, reason=str(unusable)))
         else:

@@ -7,9 +7,11 @@ from typing import Any
 
 from segbench import __version__
 from segbench.compare.comparison import Comparison
-from segbench.compare.tables import FRONT, answer_sentences, interval_legend, score_text
+from segbench.compare.groups import Group, setting
+from segbench.compare.tables import FRONT, answer_sentences, interval_legend, score_text, verdict_sentences
 from segbench.compare.text import printable
-from segbench.report.html import classes, curves, pareto, pictures, settings, worst
+from segbench.compare.verdict import Verdict
+from segbench.report.html import classes, curves, effects, pareto, pictures, settings, worst
 from segbench.report.html.choice import run_label
 from segbench.report.html.page import render
 from segbench.report.html.tables import groups_table, runs_table
@@ -48,6 +50,7 @@ def to_html(comparison: Comparison) -> str:
         "confusion": classes.confusion_data(comparison),
         "settings": settings.settings_data(comparison),
         "pareto": pareto.pareto_data(comparison),
+        "effects": effects.effects_data(comparison),
     }
     view = {
         "made": time.strftime("%Y-%m-%d %H:%M"),
@@ -60,7 +63,8 @@ def to_html(comparison: Comparison) -> str:
         "groups": groups_table(comparison),
         "runs": runs_table(comparison),
         "answers": [printable(text, 1000) for text in answer_sentences(comparison)],
-        "verdicts": [(verdict.word.value, printable(verdict.sentence, 1000)) for verdict in comparison.verdicts],
+        "verdicts": [(verdict.word.value, printable(text, 1000), rests_on(comparison, verdict))
+                     for verdict, text in zip(comparison.verdicts, verdict_sentences(comparison), strict=True)],
         "notes": [printable(note, 1000) for note in comparison.notes],
         "legends": [interval_legend(comparison), FRONT],
         "heat": heat,
@@ -72,6 +76,22 @@ def to_html(comparison: Comparison) -> str:
         "whisker_width": WIDTH,
     }  # fmt: skip
     return render(data, view)
+
+
+def rests_on(comparison: Comparison, verdict: Verdict) -> list[tuple[str, str]]:
+    """Return what a verdict was made from: the scores of the runs on both sides, and what was resampled."""
+    sides = (("of the first", verdict.first), ("of the second", verdict.second))
+    facts = [(f"runs {side}", ", ".join(_scores(comparison, group))) for side, group in sides]
+    found = verdict.difference
+    if found is not None and found.low is not None:
+        facts.append(("interval", f"{score_text(found.low)} to {score_text(found.high)}, around {found.value:+.4f}"))
+    facts += [("resampled", verdict.images), ("missing", verdict.reason)]
+    return [(name, printable(text, 1000)) for name, text in facts if text]
+
+
+def _scores(comparison: Comparison, group: Group) -> list[str]:
+    scored = [run for run in group.runs if comparison.metric in run.metrics]
+    return [f"seed {setting(run, 'seed') or '?'}: {score_text(run.metrics[comparison.metric])}" for run in scored]
 
 
 def _run(comparison: Comparison, number: int) -> dict[str, Any]:

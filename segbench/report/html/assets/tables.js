@@ -17,16 +17,31 @@
     return { text, number: key ? Number(key) : null, empty: key === "" || text === "" || text === "-" };
   };
 
-  const sort = (table, place, way) => {
-    const body = table.tBodies[0];
-    const rows = [...body.rows].map((row) => ({ row, key: sortKey(row.cells[place]) }));
-    rows.sort((a, b) => compare(a.key, b.key, way)); // stable: rows of equal keys keep their order
-    body.append(...rows.map(({ row }) => row));
-  };
-
+  const AT_FIRST = 100; // rows in the page: a thousand would make every click slow
   const headings = (table) => [...table.tHead.rows[0].cells];
 
-  const setUpSorting = (table) => {
+  // A table whose rows are held here; the page has the first ones that the filter keeps, in the order of the sort.
+  const setUp = (table, name) => {
+    const input = Report.find(`#${name}-filter`);
+    const state = Report.find(`#${name}-state`);
+    const count = Report.find(`#${name}-count`);
+    const more = Report.find(`#${name}-more`);
+    const body = table.tBodies[0];
+    const rows = [...body.rows].map((row) => ({
+      row, keys: [...row.cells].map(sortKey), text: [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase(),
+    }));
+    let all = false;
+
+    const show = () => {
+      const kept = rows.filter(({ row, text }) =>
+        Report.matches(text, input.value) && (!state?.value || row.classList.contains(state.value)));
+      const shown = all ? kept : kept.slice(0, AT_FIRST);
+      body.replaceChildren(...shown.map(({ row }) => row));
+      count.textContent = kept.length === rows.length ? `${kept.length} rows` : `${kept.length} of ${rows.length} rows`;
+      more.hidden = shown.length === kept.length;
+      more.textContent = `Show all ${kept.length} rows`;
+    };
+
     for (const [place, heading] of headings(table).entries()) {
       heading.firstElementChild.addEventListener("click", () => {
         const first = "falling" in heading.dataset ? "descending" : "ascending";
@@ -34,36 +49,38 @@
         const order = heading.ariaSort === first ? other : first;
         headings(table).forEach((one) => one.removeAttribute("aria-sort"));
         heading.setAttribute("aria-sort", order);
-        sort(table, place, order === "ascending" ? 1 : -1);
+        const way = order === "ascending" ? 1 : -1;
+        rows.sort((a, b) => compare(a.keys[place], b.keys[place], way)); // stable: equal keys keep their order
+        show();
       });
     }
+    input.addEventListener("input", show);
+    state?.addEventListener("change", show);
+    more.addEventListener("click", () => { all = true; show(); });
+    addEventListener("beforeprint", () => { all = true; show(); });
+    show(); // a page that is opened again may remember the filter
+    setUpColumns(table, name, rows);
+    freeze(table);
   };
 
-  const setUpFilter = (table, name) => {
-    const input = Report.find(`#${name}-filter`);
-    const state = Report.find(`#${name}-state`);
-    const count = Report.find(`#${name}-count`);
-    const rows = [...table.tBodies[0].rows].map((row) => ({
-      row, text: [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase(),
-    }));
-    const apply = () => {
-      let shown = 0;
-      for (const { row, text } of rows) {
-        const keep = Report.matches(text, input.value) && (!state?.value || row.classList.contains(state.value));
-        if (row.hidden === keep) row.hidden = !keep;
-        shown += keep;
-      }
-      count.textContent = shown === rows.length ? `${shown} rows` : `${shown} of ${rows.length} rows`;
-    };
-    input.addEventListener("input", apply);
-    state?.addEventListener("change", apply);
-    apply(); // a page that is opened again may remember the filter
+  // Boxes that take columns away and bring them back.
+  const setUpColumns = (table, name, rows) => {
+    const boxes = headings(table).map((heading, place) => {
+      const box = Report.make("input", { type: "checkbox", checked: true, autocomplete: "off" });
+      box.addEventListener("change", () => {
+        for (const row of [table.tHead.rows[0], ...rows.map((one) => one.row)]) row.cells[place].hidden = !box.checked;
+        freeze(table);
+      });
+      return Report.make("label", { className: "check" }, box, heading.textContent.trim());
+    });
+    Report.find(`#${name}-columns`).append(...boxes);
   };
+
+  // The first two columns stay where they are while the others are scrolled.
+  const freeze = (table) => table.style.setProperty("--first", `${headings(table)[0].offsetWidth}px`);
 
   for (const name of ["groups", "runs"]) {
     const table = Report.find(`#${name}-table`);
-    if (!table) continue;
-    setUpSorting(table);
-    setUpFilter(table, name);
+    if (table) setUp(table, name);
   }
 })();

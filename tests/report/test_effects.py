@@ -1,0 +1,54 @@
+"""How much of the score a setting explains, and that the page stays small."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_runs import write_run
+from PIL import Image
+
+from segbench.compare.comparison import compare_runs
+from segbench.report.html import pictures
+from segbench.report.html.effects import effects_data, epsilon_squared, variance_shares
+
+
+def test_the_share_of_a_setting_worked_out_by_hand():
+    scores, levels = np.array([1.0, 2.0, 5.0, 6.0]), np.array([0, 0, 1, 1])
+    # between: 2 * 4 + 2 * 4 = 16, within: 1, of 17; less one degree of freedom at 1 / 2
+    assert epsilon_squared(scores, levels) == pytest.approx((16 - 0.5) / 17)
+
+
+def test_settings_that_do_nothing_explain_nothing_on_average():
+    draw = np.random.default_rng(0)
+    found = [epsilon_squared(draw.normal(size=40), np.arange(40) % 4) for _ in range(300)]
+    plain = 3 / 39  # what the share of variance would say without the correction
+    assert np.mean(found) < plain / 2
+
+
+def test_shares_name_the_setting_that_matters_with_its_interval(tmp_path):
+    noise = np.random.default_rng(1)
+    for model in ("unet", "fcn", "gcn"):
+        for loss in ("dice", "focal", "bce"):
+            for seed in (1, 2):
+                score = 0.6 + 0.1 * (model == "unet") + 0.005 * noise.normal()
+                write_run(tmp_path / f"{model}-{loss}-{seed}", seed=seed, model=model, loss=loss, score=score)
+    found = compare_runs([tmp_path])
+    first, second = variance_shares(found.groups)
+    assert (first.name, second.name) == ("model", "loss")
+    assert first.share > 0.9 > 0.2 > second.share and first.low <= first.share <= first.high
+    data = effects_data(found)
+    assert len(data["points"]) == 9 and data["settings"] == found.columns
+    assert variance_shares(found.groups[:5]) == []
+
+
+def test_panels_share_a_budget(tmp_path, monkeypatch):
+    for number in range(3):
+        run = write_run(tmp_path / f"{number}", loss=f"l{number}", score=0.9 - number / 10)
+        (run / "samples").mkdir()
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (40, 40, 3), np.uint8)).save(
+            run / "samples" / "test.png"
+        )
+    monkeypatch.setattr(pictures, "MAX_TOTAL", 12_000)
+    first, second, third = pictures.sample_panels(compare_runs([tmp_path]))
+    assert first.uri and second.uri and not third.uri
+    assert third.reason == "the page has no room for more; it lies in samples/test.png of the run"
