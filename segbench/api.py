@@ -32,12 +32,12 @@ def train(*settings: str, quiet: bool = False) -> RunFolder:
     """
     from segbench.commands.places import folder_for
     from segbench.config.compose import compose_config, spelled_out
-    from segbench.training.job import train_in
+    from segbench.training.job import Begin, train_in
 
     config = compose_config(spelled_out(list(settings)))
     folder = Path(config.hydra.run.dir).absolute()
     with folder_for(folder):
-        train_in(folder, config, Console(quiet=quiet))
+        train_in(folder, Begin.composed(config), Console(quiet=quiet))
     return RunFolder(folder)
 
 

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segbench.commands.flags import read_flags
 from segbench.commands.requeue import requeue_job
-from segbench.commands.resume import resume_overrides
+from segbench.commands.resume import resume_run
 from segbench.config.check import shown
 from segbench.config.compose import CONFIG_NAME, SWEEPS, check_sweep, compose_config, first_line, spelled_out
 from segbench.config.paths import conf_dir
@@ -41,7 +41,9 @@ def launch(words: list[str]) -> None:
         from segbench.commands.sweep import resume_sweep
 
         return resume_sweep(Path(path).expanduser(), words)
-    flags = read_flags(words if path is None else _run_to_resume(path, words))
+    if path is not None:
+        return resume_run(path, words)
+    flags = read_flags(words)
     if flags.multirun and not flags.shows:
         from segbench.commands.sweep import run_sweep
 
@@ -69,14 +71,6 @@ def _is_sweep(path: str) -> bool:
         return bool(path) and (Path(path).expanduser() / "sweep.json").is_file()
     except (OSError, RuntimeError, ValueError):
         return False  # no path at all, which is said where the run is opened
-
-
-def _run_to_resume(path: str, rest: list[str]) -> list[str]:
-    if not path:
-        raise ConfigError("resume= needs the path of a run folder, printed at the start of every run")
-    if {"-m", "--multirun"} & set(rest):
-        raise ConfigError("resume continues one run; it cannot be combined with -m")
-    return resume_overrides(path, rest)
 
 
 def _check_no_sweep(settings: list[str]) -> None:

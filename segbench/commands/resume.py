@@ -1,113 +1,82 @@
-"""`resume`: the command line that continues a run in its own folder."""
+"""`resume`: a run continued in its own folder, from what is written there."""
 
 from __future__ import annotations
 
 import logging
-import re
+from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hydra.core.override_parser.types import Override
-
-from segbench.config.compose import compose_config, groups, parse
-from segbench.config.quoting import rendered
-from segbench.config.saved import is_cache, looks_up, read_plain_yaml, read_saved_config
-from segbench.core.errors import ConfigError
+from segbench.commands.flags import read_flags
+from segbench.config.continued import check_start, continued_config, dropped_settings
+from segbench.config.saved import read_plain_yaml, read_saved_config
+from segbench.core.errors import CheckpointError, ConfigError
 from segbench.runs.folder import RunFolder, open_run
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-NEVER = ("hydra", "plugins", "resume")
-"""What a run folder cannot decide: where and how Hydra runs, and whose code is trusted."""
-
-MAX_OVERRIDES = 16_000
-"""The largest list of overrides in bytes; the time of Hydra's parser grows with the square of a list's length."""
-
-
 log = logging.getLogger("segbench")
 
 
-def continue_run(path: str, words: Sequence[str], console: Console) -> RunFolder:
-    """Continue the run at `path` to its end, with the settings in `words`, and return it; raises SegbenchError."""
-    from segbench.training.job import train_in
-
-    config = compose_config(resume_overrides(path, words))
-    train_in(Path(config.hydra.run.dir), config, console)
-    return open_run(path)
-
-
-def resume_overrides(path: str, new: Sequence[str]) -> list[str]:
-    """Return the overrides of the run at `path`, then the new ones, then the run's folder.
-
-    The run may be somebody else's: its overrides choose what is trained, but not where is written, what is looked up
-    in the environment, whose code runs, or which server is asked.
+def resume_run(path: str, words: Sequence[str]) -> None:
+    """Continue the run at `path` with the settings in `words`, or show them where an option of Hydra asks for that.
 
     Raises:
-        ConfigError: if there is no run, or its files are not what a run has.
+        SegbenchError: as `continue_run`.
+    """
+    if not path:
+        raise ConfigError("resume= needs the path of a run folder, printed at the start of every run")
+    flags = read_flags(words)
+    if flags.multirun:
+        raise ConfigError("resume continues one run; it cannot be combined with -m")
+    if flags.shows:
+        _show(flags, settings_of(open_run(path), flags.overrides)[0])
+        return
+    from rich.console import Console
+
+    continue_run(path, flags.overrides, Console())
+
+
+def continue_run(path: str, words: Sequence[str], console: Console) -> RunFolder:
+    """Continue the run at `path` to its end, and return it.
+
+    Raises:
+        CheckpointError: if there is no run that could be continued.
+        ConfigError: for a mistake in the words, before anything is written.
+        SegbenchError: as `segbench.training.fit.train`.
     """
     run = open_run(path)
-    if "${" in str(run.path):
-        raise ConfigError(f"{run.path} has ${{ in its path, which Hydra would take for a setting; rename the folder")
+    config, choices = settings_of(run, words)
+    from segbench.training.job import Begin, train_in
+
+    train_in(run.path, Begin(config, choices), console, prepare=lambda: _warn(run, words))
+    return run
+
+
+def settings_of(run: RunFolder, words: Sequence[str]) -> tuple[dict, dict[str, str]]:
+    """Return the configuration that a run is continued with, and the chosen options; nothing is written."""
     run.check_writable_inside()
-    recorded = run.hydra / "overrides.yaml"
-    if not recorded.is_file():
-        raise ConfigError(f"{run.path} has no .hydra/overrides.yaml, so its experiment is not known")
-    words = [word for item in _recorded(recorded) if (word := _taken_over(item, run)) is not None]
-    return [*words, *new, f"hydra.run.dir={rendered(str(run.path))}"]
+    if not run.config.is_file():
+        raise CheckpointError(
+            f"{run.path} has no config.yaml, so its settings are not known: start it again with the same command and"
+            f" hydra.run.dir={run.path}"
+        )
+    config, choices = continued_config(read_saved_config(run.config), words, str(run.path))
+    if not run.has_begun():
+        check_start(config, words, str(run.path))
+    return config, choices
 
 
-def _recorded(path: Path) -> list[Override]:
-    loaded = read_plain_yaml(path, MAX_OVERRIDES)
-    if not isinstance(loaded, list) or not all(isinstance(item, str) for item in loaded):
-        raise ConfigError(f"{path} must be a list of overrides")
-    try:
-        return parse(loaded)
-    except (ConfigError, RecursionError):
-        raise ConfigError(f"{path} holds what cannot be read as settings, which are given as key=value") from None
+def _warn(run: RunFolder, words: Sequence[str]) -> None:
+    for key in dropped_settings(read_plain_yaml(run.config), words):
+        log.warning("%s: %s reaches beyond the run folder and is not taken over; give it again if it is to hold",
+                    run.path, key)  # fmt: skip
 
 
-def _taken_over(item: Override, run: RunFolder) -> str | None:
-    """Return a recorded override as it is given to Hydra again, or None if the person has to give it."""
-    word, key, room = item.input_line or "", item.key_or_group, _root(item.key_or_group)
-    if item.package is not None and _root(item.package) in NEVER:
-        raise ConfigError(f"{run.path} was started with {key}@{item.package}, which a resume does not take over")
-    if item.is_sweep_override():
-        raise ConfigError(f"{run.path} was started with several values of {key}, but a run has one")
-    if room in NEVER:
-        return None
-    value = item.value()
-    if (
-        ("logger" in (room, item.package and _root(item.package)) and not _is_shipped_logger(item))
-        or (key == "data.download" and value not in (False, None))
-        or (key == "data.cache" and value is not None and not is_cache(value))
-    ):
-        log.warning("%s was started with %s, which reaches beyond the run folder and is not taken over;"
-                    " give it again if it is to hold", run.path, key)  # fmt: skip
-        return None
-    return _resolved(item, run) if "${" in word or looks_up(value) else word
+def _show(flags: Namespace, config: dict) -> None:
+    from omegaconf import OmegaConf
 
-
-def _root(key: str) -> str:
-    return re.split("[./]", key.lstrip("/"))[0]
-
-
-def _is_shipped_logger(item: Override) -> bool:
-    return item.key_or_group == "logger" and item.package is None and item.value() in [*groups()["logger"], None]
-
-
-def _resolved(item: Override, run: RunFolder) -> str:
-    """Return the override with the value that the run had, so that nothing is looked up a second time."""
-    config = read_saved_config(run.config)
-    key = item.key_or_group
-    node: Any = config
-    names = ["about", "choices", key] if key in groups() else key.split(".")
-    for name in names:
-        if item.package is not None or not isinstance(node, dict) or name not in node:
-            raise ConfigError(
-                f"{run.path} was started with ${{...}} for {key}, and its config.yaml does not say what that was"
-            )
-        node = node[name]
-    sign = "+" if item.is_add() else "++" if item.is_force_add() else ""
-    return f"{sign}{key}={rendered(node)}"
+    if flags.cfg is None:
+        raise ConfigError("with resume=RUN, settings can be shown with --cfg job; give the other options without it")
+    print(OmegaConf.to_yaml(OmegaConf.create(config)), end="")

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 from rich.console import Console
 
-from segbench.training.job import train_in
+from segbench.training.job import Begin, train_in
 
 
 def run_training(config: DictConfig, before: frozenset[Path]) -> float:
@@ -22,7 +22,7 @@ def run_training(config: DictConfig, before: frozenset[Path]) -> float:
     with open_dict(config):
         config.hydra = HydraConfig.get()
     try:
-        results = train_in(folder, config, Console())
+        results = train_in(folder, Begin.composed(config), Console())
     finally:
         _remove_empty(folder, before)
     return float(results["metrics"][results.get("monitor", "val/mean_iou")]["best"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import PurePosixPath
@@ -42,9 +42,14 @@ def check_values(
     """
     _check_node(values, reference, written, defaults, "")
     check_numbers(values)
-    _check_name(values["name"])
-    check_remarks(values["tags"], values["note"])
-    _check_plugins(values["plugins"])
+    check_name(values["name"])
+    check_parts(values)
+
+
+def check_parts(values: Mapping[str, Any]) -> None:
+    """Raise a ConfigError for tags, a note, plugins or loggers that are none."""
+    check_remarks(values.get("tags", []), values.get("note"))
+    check_plugins(values["plugins"])
     for name, part in (values["logger"] or {}).items():
         if not isinstance(part, Mapping) or "_target_" not in part:
             raise ConfigError(f"logger.{name} must describe a logger, with its class as _target_, got {shown(part)}")
@@ -109,7 +114,10 @@ def _looks_up(default: Any) -> bool:
     return isinstance(default, str) and "${" in default
 
 
-def _check_name(name: str) -> None:
+def check_name(name: Any) -> None:
+    """Raise a ConfigError if a run's name is no path of a folder below outputs."""
+    if not isinstance(name, str):
+        raise ConfigError(f"name must be a folder's name, got {shown(name)}")
     path = PurePosixPath(name)
     if not path.name or path.is_absolute() or ".." in path.parts or len(name) > LONGEST_NAME:
         raise ConfigError(
@@ -117,9 +125,9 @@ def _check_name(name: str) -> None:
         )
 
 
-def check_remarks(tags: Sequence[Any], note: Any) -> None:
+def check_remarks(tags: Any, note: Any) -> None:
     """Raise a ConfigError for tags that are no short words, or a note that is no short line of text."""
-    for tag in tags:
+    for tag in tags if isinstance(tags, list) else [tags]:
         if not isinstance(tag, str) or not TAG.fullmatch(tag) or not tag.isprintable() or len(tag) > LONGEST_TAG:
             raise ConfigError(
                 f"tags must be words of 1 to {LONGEST_TAG} characters without spaces and , = ! [ ], such as"
@@ -131,7 +139,10 @@ def check_remarks(tags: Sequence[Any], note: Any) -> None:
         raise ConfigError(f"note must be a line of at most {LONGEST_NOTE} characters, got {shown(note)}")
 
 
-def _check_plugins(plugins: list[Any]) -> None:
+def check_plugins(plugins: Any) -> None:
+    """Raise a ConfigError for plugins that are no names of packages."""
+    if not isinstance(plugins, list):
+        raise ConfigError(f"plugins must be a list such as [mylab], got {shown(plugins)}")
     for name in plugins:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             raise ConfigError(f"plugins must be names of packages such as [mylab], got {shown(name)}")

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from segbench.config.check import check_numbers, check_type, shown
-from segbench.config.compose import parse
+from segbench.config.check import OPEN_NODES, check_numbers, check_plugins, check_type, shown
+from segbench.config.compose import compose_config, groups, parse, plain_config
 from segbench.core.classes import INPUTS, TASKS
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.files import read_text_file
@@ -19,7 +19,8 @@ MAX_BYTES = 300_000
 
 PARTS = ("data", "model", "loss", "optimizer", "scheduler")
 NEEDED = (*PARTS, "trainer", "seed", "task", "inputs")
-LATER = {"resolution": None, "depth_weight": 1.0, "logger": None}
+OPEN = [[name] for name in OPEN_NODES]
+LATER = {"tags": [], "note": None, "resolution": None, "depth_weight": 1.0, "logger": None}
 """Settings that came later, with what runs without them did."""
 
 
@@ -92,31 +93,43 @@ def read_saved_config(path: Path) -> dict[str, Any]:
     return {**LATER, **loaded, "data": data, "plugins": []}
 
 
-def with_changes(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+def with_changes(
+    config: Mapping[str, Any], words: Sequence[str], choices: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return the configuration with `key=value` words applied, each to a setting that is there.
 
+    Args:
+        config: Of a run.
+        words: What is typed; `+key=value` adds an argument for a class.
+        choices: The options that it was composed of; None for those under `about`.
+
     Raises:
-        ConfigError: for a word that cannot be read or a setting that does not exist.
+        ConfigError: for a word that cannot be read, or a setting that does not exist.
     """
     changed = dict(config)
+    about = config.get("about")
+    known = (about.get("choices") if isinstance(about, Mapping) else None) if choices is None else choices
     for override in parse(words):
-        *parents, leaf = override.key_or_group.split(".")
+        key = override.key_or_group
+        *parents, leaf = key.split(".")
         node = changed
         for name in parents:
             if not isinstance(node.get(name), dict):
-                raise ConfigError(f"there is no setting '{override.key_or_group}'{nearest(name, map(str, node))}")
+                raise ConfigError(f"there is no setting '{key}'{nearest(name, map(str, node))}")
             node[name] = dict(node[name])
             node = node[name]
-        if leaf not in node:
-            raise ConfigError(f"there is no setting '{override.key_or_group}'{nearest(leaf, map(str, node))}")
-        if isinstance(node[leaf], dict):
+        added = (override.is_add() or override.is_force_add()) and ("_target_" in node or parents[:1] in OPEN)
+        if leaf not in node and not added:
+            raise ConfigError(f"there is no setting '{key}'{nearest(leaf, map(str, node))}")
+        if isinstance(node.get(leaf), dict) and not added:
             raise ConfigError(
-                f"'{override.key_or_group}' is a group: of a trained run single settings can be changed, such as"
-                f" {override.key_or_group}.{next(iter(node[leaf]), 'name')}=..."
+                f"'{key}' is a group: of a trained run single settings can be changed, such as"
+                f" {key}.{next(iter(node[leaf]), 'name')}=..."
             )
         if override.is_sweep_override():
-            raise ConfigError(f"'{override.key_or_group}' takes one value here, got several")
-        node[leaf] = _checked(override.key_or_group, override.value(), node[leaf])
+            raise ConfigError(f"'{key}' takes one value here, got several")
+        node[leaf] = _checked(key, override.value(), node.get(leaf), known if isinstance(known, Mapping) else {})
+    check_plugins(changed["plugins"])
     _check_network(config, changed)
     return changed
 
@@ -136,13 +149,30 @@ def _check_network(before: Mapping[str, Any], changed: Mapping[str, Any]) -> Non
         raise ConfigError(f"data.classes must be {len(old)} names, as the network was trained for, got {len(new)}")
 
 
-def _checked(key: str, value: Any, before: Any) -> Any:
-    """Return a value for a setting if it is of the kind that the run had; whole numbers count as numbers."""
+def _checked(key: str, value: Any, before: Any, choices: Mapping[str, str]) -> Any:
+    """Return a value for a setting if it is of the kind that the run had, or else of the default's kind."""
     if looks_up(value):
         raise ConfigError(f"{key} takes a value here; ${{...}} is not looked up for a trained run")
     check_numbers(value, key)
-    check_type(key, value, _as_numbers(before))
+    try:
+        check_type(key, value, _as_numbers(before))
+    except ConfigError:
+        if not _may_be_anything(key, choices):
+            raise
     return value
+
+
+def _may_be_anything(key: str, choices: Mapping[str, str]) -> bool:
+    """Whether the default of a setting is null in the options that a run was composed of."""
+    part = key.split(".")[0]
+    words = [f"{group}={option}" for group, option in choices.items()
+             if group.split("/")[0] == part and option in groups().get(group, ())]  # fmt: skip
+    node: Any = plain_config(compose_config(words))
+    for name in key.split("."):
+        if not isinstance(node, Mapping) or name not in node:
+            return False
+        node = node[name]
+    return node is None
 
 
 def _as_numbers(value: Any) -> Any:

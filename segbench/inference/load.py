@@ -10,10 +10,10 @@ from typing import Any
 from segbench.config.saved import read_saved_config, with_changes
 from segbench.core.errors import CheckpointError
 from segbench.runs.folder import RunFolder, open_run
-from segbench.training.checkpoint_io import load_safely
-from segbench.training.checkpointer import BEST
+from segbench.training.best import BEST, load_best
+from segbench.training.carry_over import scored_weights
 from segbench.training.experiment import Experiment, build_experiment, without_pretrained
-from segbench.training.module import SegmentationModule, with_statistics
+from segbench.training.module import SegmentationModule
 
 
 @dataclass
@@ -48,9 +48,10 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequenc
         )
     experiment = build_experiment(without_pretrained(config))
     module = experiment.module()
+    checkpoint = load_best(run.checkpoints)
     try:
-        module.load_state_dict(with_statistics(load_safely(best)["state_dict"], module))
-    except (RuntimeError, TypeError, AttributeError) as error:
+        module.load_state_dict(scored_weights(checkpoint, module))
+    except (CheckpointError, RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{best} does not fit the network that {run.config} describes: {reason}") from None
     module.eval()

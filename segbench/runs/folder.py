@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import stat
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segbench.core.errors import ConfigError
+from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.files import read_text_file, write_atomic, write_json
 from segbench.core.states import RunState, recorded_state
 
@@ -24,6 +25,9 @@ ROOMS = ("samples", "plots", ".hydra", "tensorboard")
 FILES = ("config.yaml", "command.txt", "environment.json", "status.json", "metrics.csv", "results.json",
          "digests.csv", "val_images.csv", "test_images.csv", "run.log", ".lock")  # fmt: skip
 """Files that a resume writes or appends to."""
+
+
+_UNWRITTEN = re.compile(r"\.config\.yaml\.[0-9]{1,7}\.tmp")
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,30 @@ class RunFolder:
         return self.path / f"{split}_images.csv"
 
     def exists(self) -> bool:
-        """Whether a run was started here."""
-        return self.status.is_file()
+        """Whether a run was started here: after its folder for checkpoints, config.yaml is the first that it writes."""
+        return self.status.is_file() or (self.config.is_file() and self.checkpoints.is_dir())
+
+    def has_begun(self) -> bool:
+        """Whether a run has ever written a checkpoint; one that has not is started again at step 0.
+
+        A run that has lost all of its checkpoints has begun: it is not started again without a word.
+        """
+        written = next(self.checkpoints.glob("step-*.ckpt*"), None)
+        return written is not None or self.digests.is_file() or self.results.is_file()
+
+    def is_blank(self) -> bool:
+        """Whether nothing is in the folder but what a run leaves that was killed before it had written anything."""
+        rooms = [self.checkpoints, *(self.path / name for name in ROOMS)]
+        for path in self.path.iterdir():
+            is_ours = path.name == ".lock" or _UNWRITTEN.fullmatch(path.name) is not None
+            if not is_ours and not (path in rooms and path.is_dir() and not any(path.iterdir())):
+                return False
+        return True
+
+    def forget_beginning(self) -> None:
+        """Remove the tables of a run that starts again at its first step."""
+        for path in (self.metrics, self.digests):
+            path.unlink(missing_ok=True)
 
     def create(self) -> None:
         """Make the folder and its rooms."""
@@ -191,17 +217,26 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def open_run(path: str | Path) -> RunFolder:
-    """Return the run at `path` (the folder, or any file directly in it or in its checkpoints); raises ConfigError."""
+    """Return the run at `path`: the folder, or any file directly in it or in its checkpoints.
+
+    Raises:
+        CheckpointError: if there is no such folder, or no run in it.
+    """
     try:
         start = Path(path).expanduser().absolute()
         there = start.exists()
     except (OSError, RuntimeError, ValueError) as error:  # too long, a user that does not exist, a zero in it
-        raise ConfigError(f"{str(path)[:80]!r} cannot be the path of a run folder: {error!s:.80}") from None
+        raise CheckpointError(f"{str(path)[:80]!r} cannot be the path of a run folder: {error!s:.80}") from None
     if not there:
-        raise ConfigError(f"there is no run folder at {start}; give the path printed at the end of a run")
+        raise CheckpointError(f"there is no run folder at {start}; give the path printed at the end of a run")
     for folder in (start, *list(start.parents)[:2]):
         if RunFolder(folder).exists():
             return RunFolder(folder)
-    raise ConfigError(
+    if start.is_dir() and RunFolder(start).is_blank():
+        raise CheckpointError(
+            f"{start} holds nothing of a run yet, which was stopped before it wrote its settings: start it again with"
+            f" the same command and hydra.run.dir={start}"
+        )
+    raise CheckpointError(
         f"{start} is not a run folder: it has no status.json; give the path printed at the start of a run"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,11 +14,9 @@ from segbench.config.compose import compose_config
 from segbench.config.quoting import rendered
 from segbench.core.errors import Interrupted, InUseError, Pruned, SegbenchError
 from segbench.core.states import RunState
-from segbench.runs.folder import RunFolder
-from segbench.runs.lock import locked
 from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job
-from segbench.training.job import train_in
+from segbench.training.job import Begin, train_in
 
 _shared: dict[str, Any] = {}
 """The data of the last job of this process, by its settings: the next job mostly has the same."""
@@ -47,7 +44,6 @@ def run_job(
         return state
     sweep.forget_failure(job)
     try:
-        _start_over(sweep.run(job))
         _train(sweep, job, typed, watch)
     except Interrupted:
         raise
@@ -65,18 +61,11 @@ def run_job(
     return RunState.COMPLETED
 
 
-def _start_over(run: RunFolder) -> None:
-    """Remove a run that was stopped before its first checkpoint: nothing of it can be continued."""
-    if run.exists() and not any(run.checkpoints.glob("step-*.ckpt*")):
-        with locked(run.path):
-            shutil.rmtree(run.path)
-
-
 def _train(sweep: SweepFolder, job: Job, typed: Sequence[str], watch: Callable[[int, float], None] | None) -> None:
     folder = sweep.run(job).path
     config = compose_config([*job.words, *typed, f"hydra.run.dir={rendered(str(folder))}"])
     try:
-        train_in(folder, config, Console(file=io.StringIO()), watch=watch, shared=_shared)
+        train_in(folder, Begin.composed(config), Console(file=io.StringIO()), watch=watch, shared=_shared)
     finally:
         if not sweep.run(job).exists() and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

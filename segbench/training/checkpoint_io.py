@@ -1,32 +1,37 @@
 """Reading and writing checkpoint files: never half of one, never code in one.
 
-A file is written beside its place, flushed, and renamed over it. `latest.json` points to the newest with its size and
-SHA-256, and lists the same of every other that was written and kept: only those are ever removed. Loading goes from the
-newest to the oldest and takes the first that is whole.
+A file is written beside its place, flushed, and renamed over it. `latest.json` has its digest before it has its name.
+Loading goes from the newest to the oldest and takes the first that is whole.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
-import stat
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from segbench.core.errors import CheckpointError, ConfigError
-from segbench.core.files import replacing, write_json
-from segbench.runs.folder import read_json
+from segbench.core.errors import CheckpointError
+from segbench.core.files import replacing
+from segbench.training.checkpoint_index import (
+    STEP,
+    Record,
+    is_as_recorded,
+    is_regular,
+    kept,
+    note_written,
+    record_of,
+    step_checkpoints,
+)
 
-POINTER = "latest.json"
-_STEP = re.compile(r"step-([0-9]{8,12})\.ckpt")
 _TEMPORARY = re.compile(
     r"\.(?:step-[0-9]{8,12}\.ckpt|best\.ckpt|(?:latest|results|status|environment)\.json"
     r"|(?:config|hydra|overrides)\.yaml|(?:val|test)_images\.csv)\.([0-9]{1,7})\.tmp"
@@ -36,7 +41,14 @@ log = logging.getLogger("segbench")
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's door to the disk, without its detour over the temporary folder."""
+    """Lightning's door to the disk, without its detour over the temporary folder.
+
+    Args:
+        adapt: What is done to a checkpoint between its file and Lightning; None for nothing.
+    """
+
+    def __init__(self, adapt: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> None:
+        self.adapt = adapt
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint in one step; an error leaves what was there before."""
@@ -44,7 +56,8 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Return a checkpoint; tensors and plain containers only, whatever was asked for."""
-        return load_safely(Path(path), map_location)
+        checkpoint = load_safely(Path(path), map_location)
+        return checkpoint if self.adapt is None else self.adapt(checkpoint)
 
     def remove_checkpoint(self, path: Any) -> None:
         """Remove a checkpoint file."""
@@ -57,8 +70,8 @@ def save_atomic(checkpoint: dict[str, Any], path: Path) -> None:
         with replacing(path) as file:
             torch.save(checkpoint, file)
             file.flush()
-            if _STEP.fullmatch(path.name):  # known as ours before it is there: a kill may come between the two
-                _write_pointer(path.parent, _pointer(path.parent), [_record(Path(file.name), path.name)])
+            if STEP.fullmatch(path.name):  # known as ours before it is there: a kill may come between the two
+                note_written(path.parent, record_of(Path(file.name), path.name))
     except OSError as error:
         raise CheckpointError(f"the checkpoint {path} cannot be written: {error}; older ones are untouched") from error
 
@@ -103,125 +116,69 @@ def _reason(error: Exception) -> str:
     return (told or [type(error).__name__])[0][:200]
 
 
-def point_to(path: Path, step: int) -> None:
-    """Make `latest.json` beside `path` name it and list it as kept, with its size and digest."""
-    written = _kept(_pointer(path.parent)).get(path.name)  # save_atomic has read it for its digest already
-    if written is None or written["bytes"] != path.stat().st_size:
-        written = _record(path, path.name)
-    newest = {**written, "step": step}
-    _write_pointer(path.parent, newest, [newest])
-
-
-def prune(folder: Path, keep: int) -> None:
-    """Remove the step checkpoints that this run wrote, beyond the newest `keep` (at least one).
-
-    Only files that `latest.json` lists and whose size is still the one written there are removed, and never what a
-    link leads to. Whatever else lies in the folder stays.
-    """
-    pointer = _pointer(folder)
-    known = _kept(pointer)
-    ours = [path for path in step_checkpoints(folder) if path.name in known]
-    gone = [path for path in ours[: -max(keep, 1)] if path.stat().st_size == known[path.name]["bytes"]]
-    for path in gone:
-        path.unlink(missing_ok=True)
-    if gone:
-        _write_pointer(folder, pointer, [])
-
-
 def sweep_temporary(folder: Path) -> None:
     """Remove the half-written files that a process of ours left here when it was killed."""
     for path in folder.iterdir() if folder.is_dir() else ():
         named = _TEMPORARY.fullmatch(path.name)
-        if named and _is_regular(path) and not _alive(int(named[1])):
+        if named and is_regular(path) and not _alive(int(named[1])):
             with suppress(PermissionError):  # on Windows one that is open
                 path.unlink(missing_ok=True)
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    total = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            total.update(block)
-    return total.hexdigest()
+@dataclass(frozen=True)
+class Found:
+    """The newest checkpoint of a run that is whole, and those that are not."""
+
+    path: Path
+    """Its file."""
+    content: dict[str, Any]
+    """What is in it."""
+    damaged: dict[Path, str] = field(default_factory=dict)
+    """Newer ones, with what is wrong with each."""
+
+    def set_damaged_aside(self) -> None:
+        """Rename the damaged ones to `*.damaged`, with a message."""
+        for path, reason in self.damaged.items():
+            try:
+                path.replace(path.with_suffix(".ckpt.damaged"))
+            except OSError as error:
+                said = f"{path} is damaged ({reason}) and cannot be set aside: {error.strerror}"
+                raise CheckpointError(said) from None
+            log.warning("checkpoint %s is damaged (%s) and was set aside; the one before is used", path.name, reason)
 
 
-def step_checkpoints(folder: Path) -> list[Path]:
-    """Return the step-numbered checkpoints of a run, oldest first; regular files only, no links."""
-    found = [(int(named[1]), path) for path in folder.glob("step-*.ckpt") if (named := _STEP.fullmatch(path.name))]
-    return [path for _, path in sorted(found) if _is_regular(path)]
-
-
-def newest_good(folder: Path) -> Path:
-    """Return the newest checkpoint that is whole; damaged ones are set aside as `*.damaged` with a message.
+def find_newest(folder: Path) -> Found:
+    """Return the newest checkpoint that is whole; nothing is changed.
 
     Raises:
         CheckpointError: if there is none.
     """
-    damaged = []
-    known = _kept(_pointer(folder))
+    damaged: dict[Path, str] = {}
+    known = kept(folder)
     for path in reversed(step_checkpoints(folder)):
-        reason = _damage(path, known.get(path.name))
-        if reason is None:
-            return path
         try:
-            path.replace(path.with_suffix(".ckpt.damaged"))
-        except OSError as error:
-            raise CheckpointError(f"{path} is damaged ({reason}) and cannot be set aside: {error.strerror}") from None
-        damaged.append(f"{path.name} ({reason})")
-        log.warning("checkpoint %s is damaged (%s) and was set aside; the one before is used", path.name, reason)
+            return Found(path, load_whole(path, known.get(path.name)), damaged)
+        except (CheckpointError, OSError) as error:
+            damaged[path] = str(error).rsplit(": ", 1)[-1]
     if damaged:
-        raise CheckpointError(f"every checkpoint in {folder} is damaged: {', '.join(damaged)}; start a new run")
-    raise CheckpointError(f"{folder} holds no checkpoint yet, so there is nothing to continue; start a new run")
+        names = ", ".join(f"{path.name} ({reason})" for path, reason in damaged.items())
+        raise CheckpointError(f"every checkpoint in {folder} is damaged: {names}; start a new run")
+    raise CheckpointError(f"{folder} holds no checkpoint; start a new run")
 
 
-def _damage(path: Path, record: dict[str, Any] | None) -> str | None:
-    try:
-        if record is not None and (record["bytes"] != path.stat().st_size or record["sha256"] != digest(path)):
-            return "its digest differs from the one written with it"
-        load_safely(path)
-    except (CheckpointError, OSError) as error:
-        return str(error).rsplit(": ", 1)[-1]
-    return None
+def newest_good(folder: Path) -> Path:
+    """Return the newest checkpoint that is whole, and set damaged ones aside; raises CheckpointError without one."""
+    found = find_newest(folder)
+    found.set_damaged_aside()
+    return found.path
 
 
-def _record(path: Path, name: str) -> dict[str, Any]:
-    named = _STEP.fullmatch(name)
-    step = int(named[1]) if named else 0
-    return {"file": name, "step": step, "bytes": path.stat().st_size, "sha256": digest(path)}
-
-
-def _pointer(folder: Path) -> dict[str, Any]:
-    path = folder / POINTER
-    try:
-        return read_json(path) if path.exists() else {}
-    except ConfigError as error:
-        log.warning("%s; the checkpoints are taken without their digests", error)
-        return {}
-
-
-def _kept(pointer: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what `latest.json` says of each file; those of earlier versions say it of the newest alone."""
-    listed = pointer.get("kept", [])
-    entries: Iterable[Any] = [pointer, *(listed if isinstance(listed, list) else [])]
-    kinds = {"file": str, "step": int, "bytes": int, "sha256": str}
-    sound = [entry for entry in entries if isinstance(entry, dict)
-             and all(isinstance(entry.get(name), kind) for name, kind in kinds.items())]  # fmt: skip
-    return {entry["file"]: {name: entry[name] for name in kinds} for entry in sound if _STEP.fullmatch(entry["file"])}
-
-
-def _write_pointer(folder: Path, newest: dict[str, Any], added: list[dict[str, Any]]) -> None:
-    known = {name: entry for name, entry in _kept(_pointer(folder)).items() if _is_regular(folder / name)}
-    known.update({entry["file"]: entry for entry in added if _STEP.fullmatch(entry["file"])})
-    about = {name: value for name, value in newest.items() if name != "kept"}
-    write_json(folder / POINTER, {**about, "kept": sorted(known.values(), key=lambda entry: entry["step"])})
-
-
-def _is_regular(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
+def load_whole(path: Path, record: Record | None) -> dict[str, Any]:
+    """Return a checkpoint that is as `latest.json` says; a CheckpointError says what is wrong with the file."""
+    content = load_safely(path)
+    if not is_as_recorded(path, record):
+        raise CheckpointError(f"the checkpoint {path} is damaged: its digest differs from the one written with it")
+    return content
 
 
 def _alive(process: int) -> bool:
@@ -231,6 +188,6 @@ def _alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another person's
+    except PermissionError:  # another user's
         pass
     return True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from segbench.core.errors import CheckpointError, NonFiniteError
-from segbench.core.files import sync_folder
-from segbench.training.checkpoint_io import load_safely, point_to, prune
+from segbench.core.errors import NonFiniteError
+from segbench.training.best import make_best
+from segbench.training.checkpoint_index import point_to, prune
 from segbench.training.digests import DigestLog
 from segbench.training.finite import all_finite
 from segbench.training.module import Batch
@@ -21,13 +19,15 @@ from segbench.training.phase import ends_epoch, in_training
 from segbench.training.recorder import Recorder
 from segbench.training.signals import StopSignals
 
-BEST = "best.ckpt"
+FIRST = 1
+"""The step after which a run has a checkpoint for the first time, so that a kill in a long first epoch loses little."""
+
 AGREE_EVERY = 10
 """Steps after which several processes ask one another whether to write a checkpoint or to stop."""
 
 
 class Checkpointer(pl.Callback):
-    """Writes a step-numbered checkpoint after every epoch, every `every` steps or `minutes`, and on a signal.
+    """Writes a step-numbered checkpoint after the first step, every epoch, `every` steps or `minutes`, and on a signal.
 
     None is written at the last step of an epoch before its validation: one from there would skip the validation when
     it is resumed. The epoch's checkpoint comes after validation and holds its outcome. When a checkpoint is written
@@ -70,7 +70,8 @@ class Checkpointer(pl.Callback):
         if ends_epoch(trainer) or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         late, code = self._agree(trainer)
-        if late or code or (self.every and trainer.global_step % self.every == 0):
+        due = trainer.global_step == FIRST or (self.every and trainer.global_step % self.every == 0)
+        if late or code or due:
             self._save(trainer, pl_module)
         self._stop(trainer, code)
 
@@ -78,7 +79,7 @@ class Checkpointer(pl.Callback):
         """Write the epoch's checkpoint; the best one so far is also kept as best.ckpt."""
         path = self._save(trainer, pl_module)
         if self.recorder.improved and trainer.is_global_zero:
-            _replace_by_link(path, self.folder / BEST)
+            make_best(path)
         self._stop(trainer, self._agree(trainer, always=True)[1])
 
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
@@ -126,31 +127,3 @@ class Checkpointer(pl.Callback):
     def _stop(self, trainer: pl.Trainer, code: int) -> None:
         if code:
             raise self.signals.interrupted(f"stopped at step {trainer.global_step} with a checkpoint", code)
-
-
-def restore_best(path: Path) -> None:
-    """Make best.ckpt of a checkpoint that knows it is the best: a kill may have come before the link was made.
-
-    Raises:
-        CheckpointError: if it does not say so much as where the training stood.
-    """
-    checkpoint = load_safely(path)
-    try:
-        recorded = checkpoint["callbacks"][Recorder.__qualname__]
-        is_best = checkpoint["epoch_is_over"] and recorded["best_epoch"] == checkpoint["epoch"]
-    except (KeyError, TypeError):
-        raise CheckpointError(f"{path} is not a checkpoint of a training: it does not say where it stood") from None
-    if is_best:
-        _replace_by_link(path, path.parent / BEST)
-
-
-def _replace_by_link(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)
-    temporary.unlink(missing_ok=True)  # a rename between two links of one file does nothing
-    sync_folder(target.parent)

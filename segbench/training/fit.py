@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,16 @@ from segbench.report.summary import print_summary
 from segbench.runs.folder import RunFolder
 from segbench.runs.lock import locked
 from segbench.runs.provenance import provenance_of_run
-from segbench.training.checkpoint_io import newest_good, step_checkpoints, sweep_temporary
-from segbench.training.checkpointer import restore_best
+from segbench.training.checkpoint_index import step_checkpoints
+from segbench.training.checkpoint_io import newest_good, sweep_temporary
 from segbench.training.conditions import conditions
 from segbench.training.experiment import Experiment, build_experiment, without_pretrained
 from segbench.training.faults import in_one_sentence
+from segbench.training.length import Length, Position
 from segbench.training.peers import Peers, check_shares
 from segbench.training.remarks import remarks
 from segbench.training.results import collect_results
-from segbench.training.resumption import Resumption, check_not_beyond, finished_results, pin_threads
+from segbench.training.resumption import Differences, Resumption, finished_results, pin_threads
 from segbench.training.session import Session, Watch
 from segbench.training.settings import TrainerSettings
 from segbench.training.signals import StopSignals
@@ -55,6 +57,8 @@ def train(
 ) -> dict[str, Any]:
     """Train the experiment of `config` in `run` and return its results.
 
+    Nothing of a run that is continued changes before all that could be refused has been checked.
+
     Args:
         config: The composed, checked and resolved configuration as plain data.
         run: The run folder; a stopped run in it is continued.
@@ -71,7 +75,7 @@ def train(
     settings.prepare_torch()
     if settings.device == "cuda":
         torch.cuda.reset_peak_memory_stats()  # else it would be that of all jobs of a sweep so far
-    experiment = build_experiment(without_pretrained(config) if run.exists() else config, shared)
+    experiment = build_experiment(without_pretrained(config) if run.has_begun() else config, shared)
     experiment.check_training(settings.devices)
     loggers = [build(node, plugins=config["plugins"], where=f"logger.{name}", save_dir=str(run.path))
                for name, node in (config["logger"] or {}).items()]  # fmt: skip
@@ -80,28 +84,50 @@ def train(
         experiment.read_data()
         check_law(experiment.data, experiment.data.augment, config["seed"])
         check_shares(settings.devices, experiment.data)
-        resumed = run.exists()
-        if resumed:
+        if run.exists():
             pin_threads(run, settings)
         now = conditions(settings, config["seed"], experiment.data)
-        resumption = Resumption.of(run, config, now) if resumed else None
-        checkpoint = None
-        if resumption is not None:
-            if finished := finished_results(run, settings, experiment.data):
-                log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
-                return finished
-            run.check_writable_inside()
-            checkpoint = newest_good(run.checkpoints)
-            check_not_beyond(checkpoint, settings, experiment.data)
-            resumption.note_forced(checkpoint)
-        begin(run)
+        differences = Differences.of(run, config, now) if run.exists() else None
+        if differences is not None and (finished := finished_results(run, settings, experiment.data)):
+            log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
+            return finished
+        resumption = None
+        if differences is not None and run.has_begun():
+            resumption = Resumption.of(run, differences, experiment, force=config["resume"]["force"])
+        length = _length(settings, experiment.data, resumption)
+        _write_beginning(run, begin, {**now, **provenance_of_run(run, config["plugins"])}, resumption)
         with StopSignals() as signals, _true_status(run):
             try:
-                return _Run(config, settings, experiment, run, loggers, signals, console, resumption, watch).work(
-                    now, checkpoint
-                )
+                work = _Run(config, settings, experiment, run, loggers, signals, console, length, resumption, watch)
+                return work.results()
             finally:  # the data may serve the next job, which needs the memory of this one's network
                 experiment.data.trainer = experiment.data.position = None
+
+
+def _length(settings: TrainerSettings, data: SegmentationData, resumption: Resumption | None) -> Length:
+    position = Position() if resumption is None else resumption.position
+    length = Length.of(settings, data.train_batches, position)
+    if resumption is not None:
+        resumption.check_not_beyond(length)
+    return length
+
+
+def _write_beginning(
+    run: RunFolder, begin: Callable[[RunFolder], None], now: Mapping[str, Any], resumption: Resumption | None
+) -> None:
+    """Write what a session begins with into the folder; that it continues another experiment comes first."""
+    if run.exists():
+        run.check_writable_inside()
+    if resumption is not None:
+        resumption.mend()
+        write_json(run.environment, {**now, "resumes": resumption.records})
+        begin(run)
+        return
+    if run.exists():
+        log.info("%s holds no checkpoint yet, so the run starts again at step 0", run.path)
+        run.forget_beginning()
+    begin(run)
+    write_json(run.environment, {**now, "resumes": []})
 
 
 @contextmanager
@@ -124,40 +150,28 @@ def _true_status(run: RunFolder) -> Iterator[None]:
     run.write_status(RunState.COMPLETED, finished=time.time())
 
 
+@dataclass
 class _Run:
     """The sessions of one call: one, and a further one after each rollback."""
 
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        settings: TrainerSettings,
-        experiment: Experiment,
-        run: RunFolder,
-        loggers: list[Any],
-        signals: StopSignals,
-        console: Console,
-        resumption: Resumption | None,
-        watch: Watch | None,
-    ) -> None:
-        self.watch = watch
-        self.config, self.settings, self.experiment, self.run = config, settings, experiment, run
-        self.loggers, self.signals, self.console, self.resumption = loggers, signals, console, resumption
+    config: Mapping[str, Any]
+    settings: TrainerSettings
+    experiment: Experiment
+    run: RunFolder
+    loggers: list[Any]
+    signals: StopSignals
+    console: Console
+    length: Length
+    resumption: Resumption | None
+    watch: Watch | None
 
-    def work(self, now: Mapping[str, Any], checkpoint: Path | None) -> dict[str, Any]:
-        """Train from the checkpoint on, test, and write results, plots and tables.
-
-        Args:
-            now: The conditions, for environment.json.
-            checkpoint: The newest good one; None to begin.
-        """
+    def results(self) -> dict[str, Any]:
+        """Train, from the newest checkpoint on if there is one, test, and write results, plots and tables."""
         for folder in (self.run.path, self.run.hydra, self.run.checkpoints):
             sweep_temporary(folder)
-        if checkpoint is not None:
-            restore_best(checkpoint)
-        resumes = self.resumption.recorded(checkpoint) if self.resumption else []
-        code = provenance_of_run(self.run, self.config["plugins"])
-        write_json(self.run.environment, {**now, **code, "resumes": resumes})
-        with Peers(self.config, self.run, self.settings.devices, checkpoint):
+        checkpoint = self.resumption.found.path if self.resumption else None
+        resumes = self.resumption.records if self.resumption else []
+        with Peers(self.config, self.run, self.settings.devices, checkpoint, self.length):
             session = self._fitted(checkpoint)
             scores = session.evaluate_best()
         results = collect_results(session.recorder, scores, session.module, session.trainer, session.data)
@@ -173,8 +187,8 @@ class _Run:
         """Return the session that has trained to the end, after as many rollbacks as it took."""
         rollbacks = 0
         while True:
-            session = Session(self.config, self.settings, self.experiment, self.run, self.signals, self.console,
-                              self.loggers, rollbacks=rollbacks, watch=self.watch)  # fmt: skip
+            session = Session(self.config, self.settings, self.experiment, self.run, self.signals, self.length,
+                              self.console, self.loggers, rollbacks=rollbacks, watch=self.watch)  # fmt: skip
             if not rollbacks:
                 self._header(session)
             try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,48 +18,62 @@ from segbench.core.text import harmless
 from segbench.core.versions import check_versions
 from segbench.runs.environment import git_commit, versions
 from segbench.runs.folder import RunFolder
-from segbench.runs.lock import LOCK
 
 
 @dataclass(frozen=True)
 class Begin:
-    """Makes the folder of a run, and writes what it says about where it came from. config: with its `hydra` node."""
+    """Makes the folder of a run, or goes on in one, and writes what it says about where it came from."""
 
-    config: DictConfig
+    plain: dict[str, Any]
+    """The resolved configuration of the experiment."""
+    choices: dict[str, str]
+    """The option that was chosen of each group."""
+    hydra: DictConfig | None = None
+    """The configuration as Hydra composed it, with its `hydra` node; None where a run is continued from its folder."""
 
-    @cached_property
-    def plain(self) -> dict[str, Any]:
-        """The resolved configuration of the experiment."""
-        return experiment_config(self.config)
+    @classmethod
+    def composed(cls, config: DictConfig) -> Begin:
+        """Return that of a configuration which Hydra has composed."""
+        return cls(experiment_config(config), chosen_options(config), config)
 
     def __call__(self, run: RunFolder) -> None:
-        """Make the folder, then write configuration, command line and log."""
-        if any(path.name != LOCK for path in run.path.iterdir()) and not run.exists():
+        """Write configuration, command line and log.
+
+        The first file is config.yaml: a run that is killed here can be told from what is none, and started again.
+        """
+        if not run.exists() and not run.is_blank():
             raise ConfigError(f"{run.path} is not empty and holds no run; give a new folder as hydra.run.dir")
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        about = {"choices": self.choices, "versions": versions(), "git_commit": git_commit()}
+        run.write_text(run.config, OmegaConf.to_yaml(OmegaConf.create({**self.plain, "about": about})))
         run.create()
-        hydra = self.config.hydra
-        about = {"choices": chosen_options(self.config), "versions": versions(), "git_commit": git_commit()}
-        task = OmegaConf.masked_copy(self.config, [str(key) for key in self.config if key != "hydra"])
-        for path, content in (
-            (run.config, OmegaConf.create({**self.plain, "about": about})),
-            (run.hydra / "config.yaml", task),
-            (run.hydra / "hydra.yaml", OmegaConf.create({"hydra": hydra})),
-            (run.hydra / "overrides.yaml", hydra.overrides.task),
-        ):
-            run.write_text(path, OmegaConf.to_yaml(content))
+        if self.hydra is not None:
+            self._write_hydra(run, self.hydra)
         run.add_command(sys.orig_argv)
         file = logging.FileHandler(run.log)
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         logging.getLogger("segbench").addHandler(file)
 
+    def _write_hydra(self, run: RunFolder, config: DictConfig) -> None:
+        task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        for name, content in (
+            ("config.yaml", task),
+            ("hydra.yaml", OmegaConf.create({"hydra": config.hydra})),
+            ("overrides.yaml", config.hydra.overrides.task),
+        ):
+            run.write_text(run.hydra / name, OmegaConf.to_yaml(content))
 
-def train_in(folder: Path, config: DictConfig, console: Console, **further: Any) -> dict[str, Any]:
-    """Train a composed configuration in a folder, with its log there and on the console; return the results.
+
+def train_in(
+    folder: Path, begin: Begin, console: Console, *, prepare: Callable[[], None] | None = None, **further: Any
+) -> dict[str, Any]:
+    """Train a configuration in a folder, with its log there and on the console; return the results.
 
     Args:
         folder: The run folder; a stopped run in it is continued.
-        config: As composed, with its `hydra` node.
+        begin: Knows the configuration, and writes it.
         console: Where progress goes.
+        prepare: Called once there is a log.
         **further: Further arguments of `segbench.training.fit.train`.
     """
     check_versions()
@@ -67,8 +81,9 @@ def train_in(folder: Path, config: DictConfig, console: Console, **further: Any)
     try:
         from segbench.training.fit import train  # torch is imported here, once everything light has been checked
 
-        begin = Begin(config)
         logger.info("preparing %s", begin.plain["name"])
+        if prepare is not None:
+            prepare()
         return train(begin.plain, RunFolder(folder), begin, console, **further)
     finally:
         _close(logger)

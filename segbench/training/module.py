@@ -17,6 +17,7 @@ from segbench.core.rng import torch_seed
 from segbench.losses.base import Loss
 from segbench.metrics.split_scores import SplitScores
 from segbench.training.average import AveragedNetwork
+from segbench.training.digests import weights_digest
 from segbench.training.finite import FiniteCheck
 from segbench.training.monitor import Monitor
 from segbench.training.resolution import Resolution
@@ -78,6 +79,8 @@ class SegmentationModule(pl.LightningModule):
         self.finite, self.rollbacks = FiniteCheck(non_finite), 0
         self.loss, self.make_optimizer, self.schedule, self.total_steps = loss, make_optimizer, schedule, total_steps
         self.fed, self.seed = input_names(inputs), seed
+        # part of the checkpoint, so that a resume knows whether its tensors come from other settings than those of now
+        self.origin = {"loss": weights_digest(loss), "mean": list(mean), "std": list(std)}
         # part of the checkpoint, so that a run does not need the pretrained weights again to know its normalisation
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255)
@@ -209,13 +212,13 @@ class SegmentationModule(pl.LightningModule):
         checkpoint["schedule"] = self.schedule.state_dict()
         checkpoint["non_finite"] = {"skipped": self.finite.skipped, "rollbacks": self.rollbacks}
         checkpoint["epoch_is_over"] = progress.processed > progress.completed
+        checkpoint["origin"] = self.origin
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the schedule's state; after the end of an epoch, continue as if the next one had not begun.
 
         Lightning would end that epoch a second time and count it twice.
         """
-        with_statistics(checkpoint["state_dict"], self)
         self.schedule.load_state_dict(checkpoint["schedule"])
         met = checkpoint.get("non_finite", {"skipped": [], "rollbacks": 0})
         self.finite.skipped = list(met["skipped"])
@@ -225,13 +228,6 @@ class SegmentationModule(pl.LightningModule):
             epochs = progress["current"]["processed"]
             for counts in (progress["current"], progress["total"]):
                 counts.update(dict.fromkeys(counts, epochs))
-
-
-def with_statistics(state: dict[str, Tensor], module: SegmentationModule) -> dict[str, Tensor]:
-    """Return a state dict, with the module's mean and std where it is of a version that did not keep them."""
-    for name in ("mean", "std"):
-        state.setdefault(name, getattr(module, name))
-    return state
 
 
 def widen(batch: Batch) -> Batch:

@@ -12,6 +12,7 @@ import torch
 from segbench.core.errors import SegbenchError
 from segbench.runs.folder import RunFolder
 from segbench.training.experiment import build_experiment, without_pretrained
+from segbench.training.length import Length
 from segbench.training.peers import READY, Request, end_with, join, leave
 from segbench.training.session import Session
 from segbench.training.settings import TrainerSettings
@@ -40,7 +41,9 @@ def _run(request: Request, signals: StopSignals) -> None:
     torch.set_num_threads(request.threads)
     experiment = build_experiment(without_pretrained(request.config) if request.checkpoint else request.config)
     experiment.read_data()
-    session = Session(request.config, settings, experiment, RunFolder(Path(request.run)), signals, rank=request.rank)
+    length = Length(request.steps, request.epochs)
+    run = RunFolder(Path(request.run))
+    session = Session(request.config, settings, experiment, run, signals, length, rank=request.rank)
     print(READY, flush=True)
     os.dup2(2, 1)  # whatever else is said goes to the log
     session.fit(Path(request.checkpoint) if request.checkpoint else None)

@@ -26,6 +26,7 @@ from segbench.core.states import RunState
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS
 from segbench.runs.folder import RunFolder
+from segbench.training.length import Length
 
 FOREIGN = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 """What is set where somebody else has started several processes already."""
@@ -50,6 +51,8 @@ class Request:
     rank: int
     port: int
     threads: int
+    steps: int
+    epochs: int
 
 
 class PeerError(SegbenchError):
@@ -68,14 +71,17 @@ class Peers:
         run: The run folder; what a process says goes to `process-<rank>.log` in it.
         devices: Processes altogether.
         checkpoint: The checkpoint to continue from.
+        length: Where the training ends.
 
     Raises:
         PeerError: if one of the others ended early.
     """
 
-    def __init__(self, config: Mapping[str, Any], run: RunFolder, devices: int, checkpoint: Path | None) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], run: RunFolder, devices: int, checkpoint: Path | None, length: Length
+    ) -> None:
         self.config, self.run, self.devices = dict(config), run, devices
-        self.checkpoint = checkpoint
+        self.checkpoint, self.length = checkpoint, length
         self._processes: list[subprocess.Popen[str]] = []
         self._over = threading.Event()
 
@@ -126,7 +132,7 @@ class Peers:
     def _start(self, rank: int, port: int) -> subprocess.Popen[str]:
         checkpoint = str(self.checkpoint) if self.checkpoint else None
         request = Request(self.config, str(self.run.path.absolute()), checkpoint, rank, port,
-                          torch.get_num_threads())  # fmt: skip
+                          torch.get_num_threads(), self.length.steps, self.length.epochs)  # fmt: skip
         environment = {name: value for name, value in os.environ.items() if name != "LOCAL_RANK"}
         environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         command = [sys.executable, "-m", "segbench.training.peer"]

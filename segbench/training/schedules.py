@@ -159,8 +159,10 @@ class Plateau(Schedule):
         return {"current": self.current, "best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        self.current, self.best, self.waited = state["current"], state["best"], state["waited"]
+        """Restore what `state_dict` returned; nothing where the run had another schedule until now."""
+        if state:
+            self.current = max(self.least, state["current"])
+            self.best, self.waited = state["best"], state["waited"]
 
 
 def _between(first: float, last: float, progress: float) -> float:

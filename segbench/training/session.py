@@ -15,12 +15,16 @@ from segbench.metrics.split_scores import SplitScores
 from segbench.report.curves import draw_confusion
 from segbench.runs.folder import RunFolder
 from segbench.runs.metrics_log import MetricsLog
-from segbench.training.checkpoint_io import AtomicCheckpointIO, load_safely, step_checkpoints
-from segbench.training.checkpointer import BEST, Checkpointer
+from segbench.training.best import BEST, load_best
+from segbench.training.carry_over import carry_over, scored_weights
+from segbench.training.checkpoint_index import step_checkpoints
+from segbench.training.checkpoint_io import AtomicCheckpointIO
+from segbench.training.checkpointer import Checkpointer
 from segbench.training.digests import DigestLog
 from segbench.training.experiment import Experiment
+from segbench.training.length import Length
 from segbench.training.limits import Limits, Patience
-from segbench.training.module import SegmentationModule, with_statistics
+from segbench.training.module import SegmentationModule
 from segbench.training.progress import ProgressReport
 from segbench.training.recorder import SKIPPED, Recorder
 from segbench.training.results import write_per_image
@@ -40,6 +44,7 @@ class Session:
         experiment: The parts, with their data read.
         run: The run folder; only the first of several processes writes into it.
         signals: Tells when to stop.
+        length: Where the training ends.
         console: Where progress goes; None for nowhere.
         loggers: Lightning's loggers beside metrics.csv.
         rank: The number of this process.
@@ -54,6 +59,7 @@ class Session:
         experiment: Experiment,
         run: RunFolder,
         signals: StopSignals,
+        length: Length,
         console: Console | None = None,
         loggers: list[Any] | None = None,
         rank: int = 0,
@@ -62,8 +68,7 @@ class Session:
     ) -> None:
         self.config, self.settings, self.run, self.rank = config, settings, run, rank
         self.experiment, self.data = experiment, experiment.data
-        batches = self.data.train_batches
-        self.total_steps = settings.total_steps(batches)
+        self.total_steps = length.steps
         if settings.compile:
             experiment.network.compile()
         self.module = experiment.module(self.total_steps)
@@ -71,8 +76,9 @@ class Session:
         self.recorder = Recorder(self._table(), self.module.monitor, settings.log_every)
         self.patience = Patience(self.recorder, settings.patience)
         self.trainer = make_trainer(
-            settings, batches, run.path, self._callbacks(signals, console, watch), loggers or [], AtomicCheckpointIO()
-        )
+            settings, length.epochs, run.path, self._callbacks(signals, console, watch), loggers or [],
+            AtomicCheckpointIO(self._carry_over),
+        )  # fmt: skip
         self.data.position = self._position
 
     def _table(self) -> MetricsLog | None:
@@ -98,6 +104,11 @@ class Session:
         limits = Limits(self.total_steps, settings.val_every)
         return [limits, self.recorder, self.patience, *shown, checkpointer, *watched]
 
+    def _carry_over(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """Return the checkpoint that is continued; a best epoch whose checkpoint is lost is forgotten where forced."""
+        lost = self.config["resume"]["force"] and not (self.run.checkpoints / BEST).is_file()
+        return carry_over(checkpoint, self.module, without_best=lost)
+
     def _position(self) -> tuple[int, int]:
         return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
 
@@ -113,10 +124,12 @@ class Session:
 
     def evaluate_best(self) -> dict[str, dict[str, float]]:
         """Return the val and test scores of the best epoch's weights; the test is run once, here."""
-        best = self.run.checkpoints / BEST
-        if not best.is_file():
+        if self.recorder.best_epoch < 0:
             raise CheckpointError("training ended without a validation, so there is no best checkpoint to test")
-        self.module.load_state_dict(with_statistics(load_safely(best, self.module.device)["state_dict"], self.module))
+        best = load_best(self.run.checkpoints)
+        if best.get("epoch") != self.recorder.best_epoch:
+            raise CheckpointError(f"{self.run.checkpoints / BEST} is not of the best epoch, so it is not tested")
+        self.module.load_state_dict(scored_weights(best, self.module))
         scores = {}
         for split in ("val", "test"):
             scores[split], metric = score_split(self.trainer, self.module, self.data, split)

@@ -135,18 +135,6 @@ class TrainerSettings:
             return "mps"
         return "cpu"
 
-    def total_steps(self, batches: int) -> int:
-        """Return the optimizer steps of the whole training, with `batches` in an epoch."""
-        steps = self.max_epochs * self._steps(batches)
-        return steps if self.max_steps is None else min(steps, self.max_steps)
-
-    def epochs(self, batches: int) -> int:
-        """Return the epochs that the training needs, the last one perhaps in part."""
-        return -(-self.total_steps(batches) // self._steps(batches))
-
-    def _steps(self, batches: int) -> int:
-        return -(-batches // self.accumulate)
-
     def where(self) -> str:
         """Return where and how the training runs, in a few words."""
         name = torch.cuda.get_device_name() if self.device == "cuda" else f"{torch.get_num_threads()} CPU threads"
@@ -159,7 +147,7 @@ def _is_number(value: Any, kind: Any) -> bool:
 
 
 def make_trainer(
-    settings: TrainerSettings, batches: int, folder: Path, callbacks: list[Any], loggers: list[Any], io: CheckpointIO
+    settings: TrainerSettings, epochs: int, folder: Path, callbacks: list[Any], loggers: list[Any], io: CheckpointIO
 ) -> pl.Trainer:
     """Return a Trainer that only loops: files, progress, sampling and signals are this project's own."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
@@ -170,7 +158,7 @@ def make_trainer(
     if settings.devices > 1:  # buffers are sent before an evaluation instead: see SegmentationModule
         strategy = DDPStrategy(broadcast_buffers=False, timeout=PEER_TIMEOUT)
     return pl.Trainer(
-        max_epochs=settings.epochs(batches),
+        max_epochs=epochs,
         accelerator=settings.accelerator,
         devices=settings.devices,
         strategy=strategy,

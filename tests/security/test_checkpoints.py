@@ -13,16 +13,8 @@ import pytest
 import torch
 
 from segbench.core.errors import CheckpointError
-from segbench.training.checkpoint_io import (
-    digest,
-    load_safely,
-    newest_good,
-    point_to,
-    prune,
-    save_atomic,
-    step_checkpoints,
-    sweep_temporary,
-)
+from segbench.training.checkpoint_index import digest, point_to, prune, step_checkpoints
+from segbench.training.checkpoint_io import load_safely, newest_good, save_atomic, sweep_temporary
 
 
 class Trap:
@@ -80,7 +72,8 @@ def test_the_trap_works(run):
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("verb", ["evaluate", "predict"])
 def test_code_in_the_best_checkpoint_does_not_run(refused, run, verb, write):
-    (run / "checkpoints/best.ckpt").unlink()
+    for path in [run / "checkpoints/best.ckpt", *step_checkpoints(run / "checkpoints")]:
+        path.unlink()
     write(run / "checkpoints/best.ckpt")
     assert WRITERS[write] in refused(verb, 4)
     assert not Path("outside/pwned").exists()
@@ -131,7 +124,8 @@ def test_a_compressed_checkpoint_is_refused(refused, run):
     best = run / "checkpoints/best.ckpt"
     with zipfile.ZipFile(best) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
-    best.unlink()
+    for path in [best, *step_checkpoints(run / "checkpoints")]:
+        path.unlink()
     with zipfile.ZipFile(best, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in content.items():
             archive.writestr(name, data)

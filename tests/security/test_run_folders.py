@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segbench.commands.resume import resume_overrides
+from segbench.commands.resume import settings_of
 from segbench.config.compose import parse
+from segbench.config.continued import dropped_settings
+from segbench.config.quoting import rendered
 from segbench.config.saved import MAX_BYTES, read_saved_config
 from segbench.core.errors import ConfigError
 from segbench.core.files import read_text_file
-from segbench.runs.folder import MAX_JSON, RunFolder
+from segbench.runs.folder import MAX_JSON, RunFolder, open_run
 
+TENSORBOARD = {
+    "tensorboard": {"_target_": "pytorch_lightning.loggers.TensorBoardLogger", "name": "tensorboard", "version": ""}
+}
 TRAIN = Path(__file__).parents[2] / "train.py"
 VERBS = ("evaluate", "predict", "resume")
 LEVELS = "\n".join(f"b{n}: &b{n} [{','.join([f'*b{n - 1}'] * 10)}]" for n in range(1, 12))
@@ -59,22 +64,6 @@ def test_a_configuration_that_is_no_plain_yaml(refused, run, kind, verb):
     assert "\x1b" not in told
 
 
-@pytest.mark.parametrize("kind", NOT_PLAIN)
-def test_recorded_overrides_that_are_no_plain_yaml(refused, run, kind):
-    (run / ".hydra/overrides.yaml").write_text(NOT_PLAIN[kind][0])
-    told = refused("resume")
-    assert "overrides.yaml" in told or kind == "list"  # a list of one word without a value
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["name=[[[", "k=" + "[" * 7000, "--cfg=job", "~optimizer", "a", "-m", "=x", "optimizer.lr=1,2", "x=range(1,10)"],
-)
-def test_recorded_overrides_that_are_no_settings(refused, run, text):
-    add_overrides(run, text)
-    assert "setting" in refused("resume") or "," in text or "(" in text
-
-
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("value", ["name: ${oc.env:SECRET}", r'name: "\x24{oc.env:SECRET}"'])
 def test_a_configuration_cannot_read_the_environment(refused, run, verb, value):
@@ -82,21 +71,6 @@ def test_a_configuration_cannot_read_the_environment(refused, run, verb, value):
     line = next(line for line in text.splitlines() if line.startswith("name:"))
     (run / "config.yaml").write_text(text.replace(line, value))
     assert "${...}" in refused(verb)
-
-
-@pytest.mark.parametrize(
-    "word",
-    ["optimizer.lr=${oc.env:SECRET}", "optimizer.lr='${oc.env:SECRET}'", r"optimizer.lr=$\{oc.env\:SECRET\}",
-     "++optimizer.lr='${oc.decode:${oc.env:SECRET}}'"],
-)  # fmt: skip
-def test_an_override_that_was_looked_up_keeps_the_value_it_had(run, word):
-    words = resume_overrides("run", [])
-    add_overrides(run, word)
-    (kept,) = [item for item in resume_overrides("run", []) if item not in words]
-    rate = yaml.safe_load((run / "config.yaml").read_text())["optimizer"]["lr"]
-    assert (parse([kept])[0].key_or_group, parse([kept])[0].value()) == ("optimizer.lr", rate)
-    assert "${" not in kept
-    assert kept.startswith("++") == word.startswith("++")
 
 
 def test_a_resume_writes_nothing_of_the_environment(attempt, run):
@@ -111,15 +85,17 @@ def test_a_resume_writes_nothing_of_the_environment(attempt, run):
     assert not any(os.environ["SECRET"].encode() in text for text in told)
 
 
-@pytest.mark.parametrize("word", ["+optimizer.more=${oc.env:SECRET}", "seed.x=${oc.env:SECRET}", "model@x=${oc.env:A}"])
-def test_an_override_that_was_looked_up_and_is_not_in_the_configuration(refused, run, word):
-    add_overrides(run, word)
-    assert "does not say what that was" in refused("resume")
-
-
-def test_a_chosen_option_that_was_looked_up(run):
-    add_overrides(run, "loss=${oc.env:LOSS}")
-    assert "loss='dice'" in resume_overrides("run", [])
+@pytest.mark.parametrize("text", [BOMB, "[" * 100_000, "- optimizer.lr=9\n- hydra.run.dir=outside/elsewhere\n", None])
+def test_recorded_words_decide_nothing(attempt, run, text):
+    """config.yaml is what a run is continued from; the words that it was started with are there to be read."""
+    path = run / ".hydra/overrides.yaml"
+    before = yaml.safe_load((run / "config.yaml").read_text())
+    path.unlink() if text is None else path.write_text(text)
+    assert attempt("resume").code == 0
+    after = yaml.safe_load((run / "config.yaml").read_text())
+    assert after.pop("trainer") == {**before.pop("trainer"), "max_epochs": 3}
+    assert {**after, "about": None, "resume": None} == {**before, "about": None, "resume": None}
+    assert not list(Path("outside").glob("elsewhere"))
 
 
 def test_settings_of_hydra_are_not_taken_over(attempt, run):
@@ -135,35 +111,54 @@ def test_settings_of_hydra_are_not_taken_over(attempt, run):
     assert outcome.code == 0, outcome.err
     assert {path for path in Path().rglob("*") if "run" not in path.parts[:1]} == outside
     assert os.environ["PATH"] == path
-    recorded = (run / ".hydra/overrides.yaml").read_text()
-    assert "hydra" not in recorded
+    recorded = (run / "config.yaml").read_text()
+    assert "hydra." not in recorded
     assert "outside" not in recorded
 
 
-@pytest.mark.parametrize("word", ["model@hydra.launcher=unet", "+loss@hydra=dice", "loss@plugins=dice"])
-def test_no_option_is_put_into_hydra(refused, run, word):
-    add_overrides(run, word)
-    assert "a resume does not take over" in refused("resume")
+REACHING = {
+    "logger": {"logger": {"wandb": {"_target_": "pytorch_lightning.loggers.WandbLogger", "project": "x"}}},
+    "logger ": {"logger": {**TENSORBOARD, "tensorboard": {**TENSORBOARD["tensorboard"], "save_dir": "../../x"}}},
+    "data.download": {"data": {"download": True}},
+    "data.cache": {"data": {"cache": "outside"}},
+}
 
 
-@pytest.mark.parametrize(
-    "word",
-    ["+logger.wandb={_target_:pytorch_lightning.loggers.WandbLogger,project:x}", "logger.tensorboard.name=../../x",
-     "+data@logger.x=fgbg", "+logger@model.x=tensorboard", "logger=[tensorboard,none]", "++data.download=true",
-     "+data.cache=outside"],
-)  # fmt: skip
-def test_what_reaches_beyond_the_folder_is_not_taken_over(run, caplog, word):
-    words = resume_overrides("run", [])
-    add_overrides(run, word)
-    assert resume_overrides("run", []) == words
-    assert "give it again" in caplog.text
+@pytest.mark.parametrize("key", REACHING)
+def test_what_reaches_beyond_the_folder_is_not_taken_over(run, key):
+    part, changes = next(iter(REACHING[key].items()))
+    change_config(run, lambda config: config.update({part: {**config[part], **changes}}))
+    kept, _ = settings_of(RunFolder(run), [])
+    assert (kept["logger"], kept["data"].get("download", False), kept["data"].get("cache")) == ({}, False, None)
+    raw = yaml.safe_load((run / "config.yaml").read_text())
+    assert dropped_settings(raw, []) == [key.strip()]
+    assert dropped_settings(raw, [f"++{key.strip()}=null"]) == []
+
+
+def test_what_is_not_taken_over_is_told(attempt, run):
+    change_config(run, lambda config: config.update(REACHING["logger"]))
+    outcome = attempt("resume")
+    assert outcome.code == 0
+    assert "logger reaches beyond the run folder and is not taken over" in outcome.out
+    assert yaml.safe_load((run / "config.yaml").read_text())["logger"] == {}
 
 
 def test_shipped_loggers_and_a_cache_that_is_one_are_taken_over(run):
     Path("cache/123").mkdir(parents=True)
     Path("cache/123/images.npy").touch()
-    add_overrides(run, "logger=tensorboard", "+data.cache=cache", "+data.download=false")
-    assert resume_overrides("run", [])[-4:-1] == ["logger=tensorboard", "+data.cache=cache", "+data.download=false"]
+    change_config(run, lambda config: config.update(logger=TENSORBOARD, data={**config["data"], "cache": "cache"}))
+    config, _ = settings_of(RunFolder(run), [])
+    assert (config["logger"], config["data"]["cache"]) == (TENSORBOARD, "cache")
+
+
+@pytest.mark.parametrize("node", [{"weights": "torchvision"}, {"weights": "outside/precious.txt"},
+                                  {"_target_": "segmentation_models_pytorch.Unet"}])  # fmt: skip
+def test_a_run_without_a_checkpoint_fetches_no_weights(refused, run, node):
+    change_config(run, lambda config: config["model"].update(node))
+    shutil.rmtree(run / "checkpoints")
+    for name in ("digests.csv", "results.json"):
+        (run / name).unlink()
+    assert "begins with pretrained weights: give model." in refused("resume")
 
 
 def test_a_saved_configuration_fetches_nothing_and_makes_no_cache(run):
@@ -174,17 +169,14 @@ def test_a_saved_configuration_fetches_nothing_and_makes_no_cache(run):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_link_to_secrets_is_not_quoted(refused, run, verb):
-    for name in ("config.yaml", ".hydra/overrides.yaml"):
-        (run / name).unlink()
-    (run / ".hydra/overrides.yaml").write_text("[]")
+    (run / "config.yaml").unlink()
     (run / "config.yaml").symlink_to("/proc/self/environ")
     assert "config.yaml" in refused(verb)
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "resume"])
 def test_files_of_a_gigabyte(refused, run, verb):
-    for name in ("config.yaml", ".hydra/overrides.yaml"):
-        os.truncate(run / name, 1 << 30)
+    os.truncate(run / "config.yaml", 1 << 30)
     assert "is larger than" in refused(verb)
 
 
@@ -207,7 +199,7 @@ READERS = """
 import sys
 from pathlib import Path
 from segbench import cli
-from segbench.commands.resume import resume_overrides
+from segbench.commands.resume import settings_of
 from segbench.config.saved import read_saved_config
 from segbench.core.errors import SegbenchError
 from segbench.runs.folder import RunFolder, open_run
@@ -217,7 +209,7 @@ run = RunFolder(Path("run"))
 sweep_temporary(run.checkpoints)
 for read in (lambda: read_saved_config(run.config), lambda: read_metrics(run.metrics), run.read_results,
              lambda: load_safely(run.checkpoints / "best.ckpt"), lambda: newest_good(run.checkpoints),
-             lambda: resume_overrides("run", []), run.check_writable_inside, lambda: open_run("run")):
+             lambda: settings_of(run, []), run.check_writable_inside, lambda: open_run("run")):
     try:
         read()
     except SegbenchError as error:
@@ -238,7 +230,7 @@ def test_pipes_hold_nobody_up(run):
         ends.append(subprocess.run(
             [sys.executable, *words], capture_output=True, text=True, timeout=120, check=False, env=environment
         ))  # fmt: skip
-        assert ends[-1].returncode == 2
+        assert ends[-1].returncode == 4
         assert "has no status.json" in ends[-1].stderr
     told = ends[0].stdout.splitlines()
     assert len(told) == 8, told
@@ -283,14 +275,13 @@ def test_a_name_that_hydra_would_look_up(attempt, run):
     Path("run").symlink_to("${oc.env:SECRET}")
     assert attempt("resume").code == 0
     Path("run").unlink()
-    with pytest.raises(ConfigError, match="rename the folder"):
-        resume_overrides("${oc.env:SECRET}", [])
+    assert open_run("${oc.env:SECRET}").path == Path("${oc.env:SECRET}").absolute()
 
 
 def test_names_that_need_quotes(run):
     for name in ("it's", "a\\", "a\\'b", "=1+2", "x,y [1] {2}", "<b>"):
         run = run.rename(name)
-        word = parse(resume_overrides(str(run), [])[-1:])[0]
+        word = parse([f"hydra.run.dir={rendered(str(run.absolute()))}"])[0]
         assert (word.key_or_group, word.value()) == ("hydra.run.dir", str(run.absolute()))
 
 
@@ -315,7 +306,8 @@ TARGETS = [
     ("part", "node"), [*(("model", node) for node in TARGETS), *(("augment", node) for node in TARGETS[:3])]
 )
 def test_only_parts_of_experiments_are_built(refused, run, part, node):
-    change_config(run, lambda config: config.update({part: node if part == "model" else {"first": node}}))
+    change = {"model": node} if part == "model" else {"augment": {"first": node}}
+    change_config(run, lambda config: (config if part == "model" else config["data"]).update(change))
     verb = "evaluate" if part == "model" else "resume"
     assert "segbench: " in refused(verb)
     assert not Path("outside/pwned").exists()

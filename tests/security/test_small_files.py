@@ -5,7 +5,7 @@ import os
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from segbench.commands.resume import rendered
+from segbench.config.quoting import rendered
 from segbench.core.errors import ConfigError
 from segbench.core.files import write_atomic
 from segbench.runs.metrics_log import MetricsLog, read_metrics

@@ -1,0 +1,148 @@
+"""The configuration that a run is continued with: the one in its folder, with what is typed now applied on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segbench.config import resolvers
+from segbench.config.check import check_name, check_numbers, check_parts
+from segbench.config.compose import OPTIONAL, SEARCH_PATH, SWEEPS, compose_config, first_line, groups, parse
+from segbench.config.paths import conf_dir
+from segbench.config.saved import is_cache, with_changes
+from segbench.core.errors import ConfigError
+
+Config = dict[str, Any]
+
+
+def continued_config(saved: Mapping[str, Any], words: Sequence[str], where: str) -> tuple[Config, dict[str, str]]:
+    """Return the configuration of a run with the words of a resume applied, and the option chosen of each group.
+
+    A word chooses an option of a group, which is then composed anew, or changes a single setting. The run may be of an
+    untrusted user: its configuration decides what is trained, but not what is reached beyond the folder.
+
+    Args:
+        saved: The content of config.yaml, as `read_saved_config` returns it.
+        words: What is typed, without the path.
+        where: The run folder, for messages.
+
+    Raises:
+        ConfigError: for a word that cannot be read, a setting that does not exist, or a value of another kind.
+    """
+    config = {name: value for name, value in saved.items() if name != "about"}
+    config |= {"resume": {"force": False}, "logger": _shipped_loggers(saved)}
+    choices = recorded_choices(saved)
+    overrides = parse(words)
+    options = [override for override in overrides if override.key_or_group in groups()]
+    searched = [override for override in overrides if override.key_or_group == SEARCH_PATH]
+    for override in overrides:
+        _check_word(override, where)
+    if options:
+        choices |= {override.key_or_group: str(override.value()) for override in options}
+        config = _with_options(config, [word.input_line or "" for word in (*searched, *options)], options)
+    single = [override.input_line or "" for override in overrides if override not in (*options, *searched)]
+    changed = with_changes(config, single, choices)
+    changed["data"] = {**changed["data"], **_follows(config, changed)}
+    check_numbers(changed)
+    check_name(changed["name"])
+    check_parts(changed)
+    return changed, choices
+
+
+def check_start(config: Mapping[str, Any], words: Sequence[str], where: str) -> None:
+    """Raise a ConfigError if a run that has no checkpoint yet begins with weights that have not been given again.
+
+    They may be fetched from a server, or be any file: the folder of an untrusted user does not decide that.
+    """
+    model = config["model"]
+    given = {override.key_or_group for override in parse(words)}
+    loads = [f"model.{name}" for name in ("weights", "encoder_weights") if model.get(name) is not None]
+    if str(model["_target_"]).startswith("segmentation_models_pytorch") and "encoder_weights" not in model:
+        loads.append("model.encoder_weights")  # its own default asks a server
+    for key in loads:
+        if key not in given and "model" not in given:
+            raise ConfigError(
+                f"{where} holds no checkpoint yet, and begins with pretrained weights: give {key}=... again, or start"
+                " it with the same command"
+            )
+
+
+def recorded_choices(saved: Mapping[str, Any]) -> dict[str, str]:
+    """Return the options that a run says it was composed of."""
+    about = saved.get("about")
+    choices = about.get("choices") if isinstance(about, Mapping) else None
+    return {str(group): str(option) for group, option in choices.items()} if isinstance(choices, Mapping) else {}
+
+
+def dropped_settings(raw: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+    """Return the settings that a resume does not take over, as they reach beyond the folder and are not given again.
+
+    Args:
+        raw: config.yaml as it stands.
+        words: What is typed.
+    """
+    data = raw["data"]
+    reaching = {"data.download": bool(data.get("download")),
+                "data.cache": data.get("cache") is not None and not is_cache(data["cache"]),
+                "logger": _shipped_loggers(raw) != (raw.get("logger") or {})}  # fmt: skip
+    given = [override.key_or_group for override in parse(words)]
+    return [key for key, reaches_out in reaching.items()
+            if reaches_out and not any(word == key or word.startswith(f"{key}.") for word in given)]  # fmt: skip
+
+
+def _check_word(override: Override, where: str) -> None:
+    key, word = override.key_or_group, override.input_line or ""
+    root = key.split(".")[0].split("/")[0]
+    if override.is_sweep_override():
+        raise ConfigError(f"'{word}' has several values, and a resume continues one run; give one value")
+    if override.package is not None:
+        raise ConfigError(f"'{word}' puts options at another place; give {key}=... without the @")
+    if root == "hydra" and key != SEARCH_PATH:
+        raise ConfigError(f"'{word}' cannot be given to a resume: it stays in its folder, {where}")
+    if root in OPTIONAL:
+        raise ConfigError(f"'{word}' is chosen when a run is started; give a resume the single settings of it")
+    if root in SWEEPS:
+        raise ConfigError(f"'{word}' is about a sweep, and a resume continues one run")
+
+
+def _with_options(config: Config, words: list[str], options: list[Override]) -> Config:
+    """Return the configuration with the options of groups that are composed anew, looked up in the rest of it."""
+    composed = OmegaConf.to_container(compose_config(words), resolve=False)
+    assert isinstance(composed, dict)
+    changed = {**config, "loss": dict(config["loss"])}
+    for group in (override.key_or_group for override in options):
+        if group == "loss/depth":
+            changed["loss"]["depth"] = composed["loss"]["depth"]
+        elif group == "loss":
+            kept = {"depth": changed["loss"]["depth"]} if "depth" in changed["loss"] else {}
+            changed["loss"] = {**composed["loss"], **kept}
+        else:
+            changed[group] = composed[group] or {}
+    if any(override.key_or_group == "data" for override in options):
+        changed["data"]["augment"] = changed["augment"]
+    resolvers.register()
+    try:
+        plain = OmegaConf.to_container(OmegaConf.create(changed), resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(first_line(error)) from error
+    assert isinstance(plain, dict)
+    return {str(name): value for name, value in plain.items()} | {"data": plain["data"] | _follows(config, plain)}
+
+
+def _follows(before: Mapping[str, Any], now: Mapping[str, Any]) -> Config:
+    """Return the augmentation of the data where it is that of the run, which it then follows."""
+    data = now["data"]
+    follows = "augment" in data and data["augment"] in (before["augment"], now["augment"])
+    return {"augment": now["augment"]} if follows else {}
+
+
+def _shipped_loggers(saved: Mapping[str, Any]) -> Config:
+    """Return the loggers of a run if they are those of a shipped option, else none: others may report to anybody."""
+    loggers = saved.get("logger") or {}
+    shipped = (yaml.safe_load(file.read_text()) for file in (conf_dir() / "logger").glob("*.yaml"))
+    return loggers if loggers in shipped else {}

@@ -1,0 +1,132 @@
+"""`latest.json`: the checkpoints that a run has written, each with its size and SHA-256, and which of them is the best.
+
+Only files that it lists are ever removed, and a file that is not as it is listed is damaged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from segbench.core.errors import ConfigError
+from segbench.core.files import write_json
+from segbench.runs.folder import read_json
+
+POINTER = "latest.json"
+STEP = re.compile(r"step-([0-9]{8,12})\.ckpt")
+KINDS = {"file": str, "step": int, "bytes": int, "sha256": str}
+"""What is written of a checkpoint."""
+
+Record = dict[str, Any]
+log = logging.getLogger("segbench")
+
+
+def step_checkpoints(folder: Path) -> list[Path]:
+    """Return the step-numbered checkpoints of a run, oldest first; regular files only, no links."""
+    found = [(int(named[1]), path) for path in folder.glob("step-*.ckpt") if (named := STEP.fullmatch(path.name))]
+    return [path for _, path in sorted(found) if is_regular(path)]
+
+
+def record_of(path: Path, name: str) -> Record:
+    """Return what is to be written of a file that is, or will be, called `name`."""
+    named = STEP.fullmatch(name)
+    step = int(named[1]) if named else 0
+    return {"file": name, "step": step, "bytes": path.stat().st_size, "sha256": digest(path)}
+
+
+def is_as_recorded(path: Path, record: Record | None) -> bool:
+    """Whether a file has the size and the digest that were written of it; without a record it is taken as it is."""
+    return record is None or (record["bytes"] == path.stat().st_size and record["sha256"] == digest(path))
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            total.update(block)
+    return total.hexdigest()
+
+
+def kept(folder: Path) -> dict[str, Record]:
+    """Return what `latest.json` says of each step checkpoint, by the file's name."""
+    content = _content(folder)
+    listed = content.get("kept", [])
+    entries: Iterable[Any] = [content, *(listed if isinstance(listed, list) else [])]
+    sound = [record for entry in entries if (record := _sound(entry)) is not None]
+    return {record["file"]: record for record in sound}
+
+
+def best_record(folder: Path) -> Record | None:
+    """Return what `latest.json` says of best.ckpt, under the name of the step checkpoint that it is; None: nothing."""
+    return _sound(_content(folder).get("best"))
+
+
+def note_written(folder: Path, record: Record) -> None:
+    """List a checkpoint as this run's own; what is the newest stays."""
+    _write(folder, _content(folder), [record])
+
+
+def point_to(path: Path, step: int) -> None:
+    """Make `latest.json` beside `path` name it as the newest, and list it."""
+    written = kept(path.parent).get(path.name)  # its digest has mostly been read already
+    if written is None or written["bytes"] != path.stat().st_size:
+        written = record_of(path, path.name)
+    newest = {**written, "step": step}
+    _write(path.parent, {**_content(path.parent), **newest}, [newest])
+
+
+def note_best(path: Path) -> None:
+    """Note the digest of the step checkpoint that best.ckpt is going to be."""
+    record = kept(path.parent).get(path.name) or record_of(path, path.name)
+    _write(path.parent, {**_content(path.parent), "best": record}, [])
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Remove the step checkpoints that this run wrote, beyond the newest `keep` (at least one).
+
+    Only files that `latest.json` lists and whose size is still the one written there are removed, and never what a
+    link leads to. Whatever else lies in the folder stays.
+    """
+    known = kept(folder)
+    ours = [path for path in step_checkpoints(folder) if path.name in known]
+    gone = [path for path in ours[: -max(keep, 1)] if path.stat().st_size == known[path.name]["bytes"]]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    if gone:
+        _write(folder, _content(folder), [])
+
+
+def is_regular(path: Path) -> bool:
+    """Whether there is a file that is no link."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    path = folder / POINTER
+    try:
+        return read_json(path) if path.exists() else {}
+    except ConfigError as error:
+        log.warning("%s; the checkpoints are taken without their digests", error)
+        return {}
+
+
+def _sound(entry: Any) -> Record | None:
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), kind) for name, kind in KINDS.items()):
+        return None
+    return {name: entry[name] for name in KINDS} if STEP.fullmatch(entry["file"]) else None
+
+
+def _write(folder: Path, content: dict[str, Any], added: list[Record]) -> None:
+    known = {name: entry for name, entry in kept(folder).items() if is_regular(folder / name)}
+    known.update({entry["file"]: entry for entry in added if STEP.fullmatch(entry["file"])})
+    listed = sorted(known.values(), key=lambda entry: entry["step"])
+    write_json(folder / POINTER, {**content, "kept": listed})
