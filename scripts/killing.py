@@ -13,7 +13,6 @@ import io
 import itertools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +29,10 @@ Words = Sequence[str]
 
 REPLACE = "pathlib:Path.replace"
 POINTS = {
+    "settings are not written yet": (REPLACE, "config.yaml"),
+    "folders are not made yet": ("segbench.runs.folder:RunFolder.create", "*"),
+    "status is not written yet": (REPLACE, "status.json"),
+    "environment is not written yet": (REPLACE, "environment.json"),
     "step": ("segbench.training.module:SegmentationModule.training_step", "*"),
     "step is done": ("segbench.training.recorder:Recorder.on_train_batch_end", "*"),
     "validation": ("segbench.training.module:SegmentationModule.validation_step", "*"),
@@ -43,6 +46,9 @@ POINTS = {
     "plots are not drawn yet": ("segbench.training.fit:draw_curves", "*"),
 }
 """Where a process can be made to stand still: before a call of a function, whose last argument names such a file."""
+
+EARLY = [*itertools.islice(POINTS, 4)]
+"""Points before the first step."""
 
 STEPS = "checkpoints/step-*.ckpt"
 CLOCK = {"seconds", "images", "train_seconds", "images_per_second", "peak_memory_bytes", "resumes"}
@@ -163,23 +169,30 @@ class Child:
 class Run:
     """A run folder, and the processes that train in it one after the other.
 
-    folder: of the run, in a folder of its own for logs. words: its settings. environment: variables of its processes.
+    Where its settings are in the folder, it is continued by `resume=` and by the command that started it in turns; else
+    by that command, as nothing else knows them.
     """
 
     folder: Path
+    """Of the run, in a folder of its own for logs."""
     words: Words
+    """Its settings."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its processes."""
     started: int = 0
+    """How many processes there were."""
+
+    place = "hydra.run.dir"
+    settings = "config.yaml"
 
     def start(self, *more: str, point: str | None = None, count: int = 1) -> Child:
-        """Start or resume the run; where a kill came before the first checkpoint, start it anew, as a person must."""
+        """Start the run, or go on with whatever is there of it."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        if any((self.folder / "checkpoints").glob("step-*.ckpt")):
-            words = [f"resume={self.folder}", *more]
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            words = [*self.words, *more, f"hydra.run.dir='{self.folder}'"]
         self.started += 1
+        known = (self.folder / self.settings).is_file()
+        words = [f"resume={self.folder}", *more]
+        if not known or self.started % 3 == 0:
+            words = [*self.words, *more, f"{self.place}='{self.folder}'"]
         log = self.folder.with_name(f"{self.folder.name}-{self.started}.log")
         return Child(words, log, point, count, self.environment)
 
@@ -198,6 +211,13 @@ class Run:
             time.sleep(seconds)
             return child.process.poll() is None or self._ended_well(child)
 
+    def killed_young(self, seconds: float, *more: str) -> bool:
+        """Start or resume, and kill some seconds after there is anything in its folder; False if it ended before."""
+        with self.start(*more) as child:
+            child.arrives(lambda: self.folder.is_dir() and any(self.folder.iterdir()))
+            time.sleep(seconds)
+            return child.process.poll() is None or self._ended_well(child)
+
     def finish(self, *more: str) -> None:
         """Start or resume, and wait for the end; a RuntimeError holds the output of a process that fails."""
         with self.start(*more) as child:
@@ -207,6 +227,28 @@ class Run:
         if child.ends() != 0:
             raise RuntimeError(f"exit status {child.ends()} of {child.log}: {child.said()}")
         return False
+
+
+class Sweep(Run):
+    """The folder of a sweep, likewise; `resume=` alone continues what has a plan."""
+
+    place = "hydra.sweep.dir"
+    settings = "sweep.json"
+
+    def start(self, *more: str, point: str | None = None, count: int = 1) -> Child:
+        """Start the sweep, or go on with whatever is there of it; its settings cannot be changed in between."""
+        return super().start(point=point, count=count)
+
+
+def differences_of_sweeps(reference: Path, other: Path) -> Iterator[str]:
+    """Yield in words everything in which the outcome of two sweeps differs, job by job."""
+    jobs = [{path.parent.name for path in sweep.glob("*/status.json")} for sweep in (reference, other)]
+    if jobs[0] != jobs[1]:
+        yield f"jobs: {sorted(jobs[0] ^ jobs[1])} only in one"
+    for job in sorted(jobs[0] & jobs[1]):
+        yield from (f"{job}/{found}" for found in differences(reference / job, other / job))
+    if (reference / "summary.csv").read_bytes() != (other / "summary.csv").read_bytes():
+        yield "summary.csv"
 
 
 def differences(reference: Path, other: Path) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
     python scripts/torture.py --kills 100              about 15 minutes on two idle cores
     python scripts/torture.py --kills 20 --seed 3 scheduler=plateau data.num_workers=2
+    python scripts/torture.py --kills 40 --early     in the first seconds of runs and of sweeps
 
 Each configuration is drawn at random and trained twice by real processes of train.py: once in peace, once killed with
 SIGKILL again and again, workers and all, and resumed each time. Then the two run folders are compared bit by bit:
@@ -22,11 +23,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from killing import POINTS, ROOT, Run, Words, differences
+from killing import EARLY, POINTS, ROOT, Run, Sweep, Words, differences, differences_of_sweeps
 from rich.console import Console
 
 ENDING = ["test", "results are not written yet", "plots are not drawn yet"]
-TRAINING = [point for point in POINTS if point not in ENDING]
+TRAINING = [point for point in POINTS if point not in (*ENDING, *EARLY)]
 TRAINER = {"accumulate": [1, 1, 2, 3], "checkpoint_every": [0, 2, 5], "val_every": [1, 1, 2], "log_every": [1, 3],
            "gradient_clip": ["null", 0.5], "ema": ["null", 0.9], "patience": ["null", 2]}  # fmt: skip
 """Settings of the trainer to choose from."""
@@ -34,11 +35,14 @@ TRAINER = {"accumulate": [1, 1, 2, 3], "checkpoint_every": [0, 2, 5], "val_every
 
 @dataclass
 class Outcome:
-    """What became of a configuration: its words, the kills that came, and the first difference, None for none."""
+    """What became of a configuration."""
 
     words: list[str]
+    """Its settings."""
     kills: list[str]
+    """When the kills came."""
     difference: str | None
+    """The first difference; None for none."""
 
 
 def draw_words(draw: random.Random) -> list[str]:
@@ -69,17 +73,35 @@ def attack(run: Run, draw: random.Random) -> Iterator[str]:
         yield f"{count} x {point}" if point else f"{seconds:.2f} s"
 
 
-def torture(number: int, seed: int, given: Words, folder: Path) -> Outcome:
-    """Train the configuration of a number in peace and under attack, and compare."""
+def attack_early(run: Run, draw: random.Random, further: int) -> Iterator[str]:
+    """Kill a run or a sweep in its first seconds, again and again, then at any time; yield when each kill came."""
+    for _ in range(draw.randint(2, 5)):
+        point, seconds = draw.choice([None, None, *EARLY]), draw.uniform(0, 1.5)
+        count = draw.randint(1, 3) if point == "status is not written yet" else 1
+        if not (run.killed_at(point, count) if point else run.killed_young(seconds)):
+            return
+        yield f"early, {count} x {point}" if point else f"early, {seconds:.2f} s"
+    for _ in range(further):
+        seconds = draw.uniform(0, 4)
+        if not run.killed_young(seconds):
+            return
+        yield f"{seconds:.2f} s"
+
+
+def torture(number: int, seed: int, given: Words, folder: Path, early: bool) -> Outcome:
+    """Train the configuration of a number in peace and under attack, and compare; every third early one is a sweep."""
     draw = random.Random(f"{seed}/{number}")
     words = [*draw_words(draw), *given]
-    reference, victim = (Run(folder / str(number) / name, words) for name in ("reference", "victim"))
+    is_sweep = early and number % 3 == 2
+    words += ["-m", "seed=1,2"] if is_sweep else []
+    kind, compare = (Sweep, differences_of_sweeps) if is_sweep else (Run, differences)
+    reference, victim = (kind(folder / str(number) / name, words) for name in ("reference", "victim"))
     kills: list[str] = []
     try:
         reference.finish()
-        kills.extend(attack(victim, draw))
+        kills.extend(attack_early(victim, draw, 3 if is_sweep else 1) if early else attack(victim, draw))
         victim.finish()
-        return Outcome(words, kills, next(differences(reference.folder, victim.folder), None))
+        return Outcome(words, kills, next(compare(reference.folder, victim.folder), None))
     except RuntimeError as error:
         return Outcome(words, kills, str(error))
 
@@ -100,6 +122,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Key of all that is drawn: configurations and attacks.")] = 0,
     keep: Annotated[Path | None, typer.Option(help="Folder for the run folders; else only what differs stays.")] = None,
     jobs: Annotated[int, typer.Option(help="Configurations at the same time.")] = 2,
+    early: Annotated[bool, typer.Option(help="Kill in the first second or two of a run, and whole sweeps.")] = False,
 ) -> None:
     """Kill runs at random moments, resume them, and compare them bit by bit with runs left in peace.
 
@@ -111,7 +134,7 @@ def main(
     with ThreadPoolExecutor(jobs) as pool:
         while done < kills:
             numbers = range(number, number := number + jobs)
-            outcomes = pool.map(lambda one: torture(one, seed, settings or [], folder), numbers)
+            outcomes = pool.map(lambda one: torture(one, seed, settings or [], folder, early), numbers)
             for one, outcome in zip(numbers, outcomes, strict=True):
                 show(console, one, outcome)
                 done += len(outcome.kills)

@@ -19,7 +19,10 @@ def evaluate(trained: TrainedRun, split: str) -> dict[str, Any]:
         `scores`: the numbers now. `recorded`: those in results.json, empty for a run that has not finished.
         `same_data`: whether the samples are those of the run, by fingerprint.
     """
-    settings = replace(TrainerSettings.of(trained.config), devices=1)
+    settings = TrainerSettings.of(trained.config)
+    # a loss of a batch, such as Dice, depends on what is in the batch: the same as the processes of the training had
+    trained.experiment.data.batch_size = max(1, trained.experiment.data.batch_size // settings.devices)
+    settings = replace(settings, devices=1)
     settings.prepare_torch()
     trained.experiment.read_data()
     data = trained.experiment.data

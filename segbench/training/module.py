@@ -196,7 +196,9 @@ class SegmentationModule(pl.LightningModule):
 
     def _join(self, split: str) -> None:
         self.scores[f"{split}_split"].gather()
-        self.eval_loss[split] = [self._sum(torch.stack(self.eval_loss[split]).sum(0))]
+        # in float64, so that it does not matter how many processes have added it up
+        mine = torch.stack(self.eval_loss[split]).cpu().double().sum(0)
+        self.eval_loss[split] = [self._sum(mine.to(self.device)) if self.trainer.world_size > 1 else mine]
 
     def _reset(self, split: str) -> None:
         # several processes each have statistics of their own, which training does not use: the first one's count

@@ -186,15 +186,20 @@ def check_shares(devices: int, data: SegmentationData) -> None:
 
     Raises:
         ConfigError: for a batch size that is no multiple of their number, or processes that something else started.
-        DataError: for a split with fewer samples than processes.
+        DataError: for a split with fewer samples than processes, or of which one would get none.
     """
     _check_alone()
     if data.batch_size % devices:
         raise ConfigError(f"data.batch_size={data.batch_size} cannot be shared by {devices} devices")
+    part = data.batch_size // devices
     for split in SPLITS:
-        if data.num_samples(split) < devices:
+        samples = data.num_samples(split)
+        if samples < devices:
+            raise DataError(f"the {split} split has {samples} samples, fewer than the {devices} processes")
+        if samples <= (devices - 1) * part:
             raise DataError(
-                f"the {split} split has {data.num_samples(split)} samples, fewer than the {devices} processes"
+                f"the {split} split has {samples} samples, too few for {devices} processes that take {part} each: give"
+                f" data.batch_size={devices} or more samples"
             )
 
 

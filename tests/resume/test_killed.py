@@ -193,9 +193,7 @@ def test_killed_and_continued_to_the_same_end(case, attacks):
     assert attacks.differences(case) == []
 
 
-def test_killed_before_the_first_checkpoint(command, tmp_path):
+def test_the_first_checkpoint_comes_after_the_first_step(tmp_path):
     run = killing.Run(tmp_path / "run", PLAIN)
-    assert run.killed_at("step", 3)
-    outcome = command(f"resume={run.folder}")
-    assert outcome.code == 4
-    assert "no checkpoint yet" in outcome.err
+    assert run.killed_at("step", 2)
+    assert [path.name for path in run.folder.glob("checkpoints/step-*")] == ["step-00000001.ckpt"]

@@ -38,6 +38,8 @@ HINT = (
 class PlanSampler(Sampler[list[tuple[int, int]]]):
     """Yields the (epoch, index) pairs of each batch, from any batch of any epoch on.
 
+    Each process reads a part of every batch, as one process would read it in batches of that size.
+
     Args:
         size: Samples in the split.
         batch_size: Samples in a batch of one process.
@@ -62,7 +64,7 @@ class PlanSampler(Sampler[list[tuple[int, int]]]):
 
     def __len__(self) -> int:
         whole, rest = divmod(self.size, self.batch_size * self.world_size)
-        return whole if self.drop_last else whole + (self.rank < rest)
+        return whole if self.drop_last else whole + (self.rank * self.batch_size < rest)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         place = self._place()
@@ -78,7 +80,8 @@ class PlanSampler(Sampler[list[tuple[int, int]]]):
 
     def _pairs(self, place: Callable[[int], int], batch: int) -> list[tuple[int, int]]:
         together = self.batch_size * self.world_size
-        positions = range(batch * together + self.rank, min((batch + 1) * together, self.size), self.world_size)
+        first = batch * together + self.rank * self.batch_size
+        positions = range(first, min(first + self.batch_size, self.size))
         return [(self.epoch, place(position)) for position in positions]
 
 
