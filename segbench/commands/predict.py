@@ -36,10 +36,13 @@ def predict_images(
     For `<name>.jpg`: `<name>_mask.png` (palette PNG of class ids, at the picture's own size), `<name>_overlay.png`, and
     for a depth head `<name>_depth.npy` (float32) with `<name>_depth.png` to look at.
 
+    A `plugins=[mylab]` among the pictures is a setting, as everywhere.
+
     Raises:
         DataError: where nothing was found, or at the end, listing every file that could not be used.
     """
-    files, offenders = find_pictures(images)
+    trusted = [word for word in images if word.startswith("plugins=")]
+    files, offenders = find_pictures([word for word in images if word not in trusted])
     if not files:
         raise DataError("; ".join(offenders))
     if side is not None and side > MAX_SIDE:
@@ -48,7 +51,7 @@ def predict_images(
     from segbench.inference.load import load_trained
     from segbench.inference.prediction import Predictor
 
-    trained = load_trained(run, plugins=plugins)
+    trained = load_trained(run, trusted, plugins)
     if ("background" in trained.module.fed) != (backgrounds is not None):
         need = "also needs the scene without foreground" if backgrounds is None else "is given the image alone"
         raise ConfigError(

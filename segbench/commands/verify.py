@@ -47,7 +47,7 @@ def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], consol
     """
     run = open_run(path)
     config = with_changes(read_saved_config(run.config), changes)
-    config |= {"plugins": list(plugins), "logger": {}, "resume": {"force": False}}
+    config |= {"plugins": [*config["plugins"], *plugins], "logger": {}, "resume": {"force": False}}
     if not run.digests.is_file():
         raise ConfigError(f"{run.path} has no digests.csv: it has not finished an epoch, so there is nothing to verify")
     before = read_json(run.environment) if run.environment.is_file() else {}

@@ -31,7 +31,7 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequenc
 
     Args:
         path: The run folder, or a file in it.
-        changes: Settings as `key=value`, such as `data.root=DIR` where the data was moved.
+        changes: Settings as `key=value`, such as `data.root=DIR` where the data was moved, or `plugins=[mylab]`.
         plugins: Packages of the person's own whose classes the run may name; never taken from the folder.
 
     Raises:
@@ -40,7 +40,7 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequenc
     """
     run = open_run(path)
     config = with_changes(read_saved_config(run.config), changes)
-    config["plugins"] = list(plugins)
+    config["plugins"] = [*config["plugins"], *plugins]
     best = run.checkpoints / BEST
     if not best.is_file():
         raise CheckpointError(

@@ -119,6 +119,8 @@ class SweepFolder:
             if not run.exists():
                 return JobState(RunState.QUEUED)
             status = run.read_status()
+            if status["state"] is RunState.ABSENT:  # killed before it had one: it starts again
+                return JobState(RunState.QUEUED)
             results = run.read_results() if status["state"] is RunState.COMPLETED and run.results.is_file() else None
             return JobState(status["state"], str(status.get("error", "")), *_progress(run), results)
         except (ConfigError, OSError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from segbench.training.average import remark
+from segbench.training.length import Length
 from segbench.training.schedules import Plateau, Schedule
 from segbench.training.settings import TrainerSettings
 
@@ -15,7 +16,8 @@ def remarks(settings: TrainerSettings, schedule: Schedule, batches: int) -> list
         schedule: The learning rate's.
         batches: Batches in an epoch.
     """
-    steps, epochs = settings.total_steps(batches), settings.epochs(batches)
+    length = Length.of(settings, batches)
+    steps, epochs = length.steps, length.epochs
     validations = -(-epochs // settings.val_every)
     found: list[str | None] = []
     if settings.ema is not None:

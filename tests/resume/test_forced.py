@@ -134,7 +134,9 @@ class Weighted(Loss):
 def test_the_tensors_of_a_loss_are_those_of_its_settings(command, started, tmp_path, monkeypatch):
     (tmp_path / "own_loss.py").write_text(LOSS)
     monkeypatch.syspath_prepend(tmp_path)
-    own = ["plugins=[own_loss]", "loss._target_=own_loss.Weighted", "+loss.weight=1.0"]
+    (tmp_path / "options/loss").mkdir(parents=True)
+    (tmp_path / "options/loss/own.yaml").write_text("_target_: own_loss.Weighted\nweight: 1.0\n")
+    own = ["plugins=[own_loss]", f"hydra.searchpath=[file://{tmp_path / 'options'}]", "loss=own"]
     run = started(*own)
     assert newest(run)["state_dict"]["loss.seen"] == 2
     assert command("resume=run", MORE, own[0]).code == 0
@@ -210,11 +212,11 @@ REFUSED = {
     "no data": (["data.foregrounds=nowhere"], 3, "nowhere"),
     "an end that lies behind": (["trainer.max_steps=1"], 2, "stands at step 2, beyond"),
     "a class from elsewhere": (["model._target_=mylab.Net", FORCE], 2, "plugins=[mylab]"),
-    "damaged checkpoints": ([MORE, spoil_checkpoints], 4, "every checkpoint"),
-    "a damaged best": ([MORE, cut_the_best], 4, "best.ckpt cannot be used"),
-    "a link": ([MORE, link_the_log], 2, "run.log is a symbolic link"),
-    "no configuration": ([MORE, lambda run: (run / "config.yaml").unlink()], 4, "has no config.yaml"),
-    "half a configuration": ([MORE, lambda run: (run / "config.yaml").write_text("seed: 1")], 2, "it must hold"),
+    "damaged checkpoints": ([spoil_checkpoints], 4, "every checkpoint"),
+    "a damaged best": ([cut_the_best], 4, "best.ckpt cannot be used"),
+    "a link": ([link_the_log], 2, "run.log is a symbolic link"),
+    "no configuration": ([lambda run: (run / "config.yaml").unlink()], 4, "has no config.yaml"),
+    "half a configuration": ([lambda run: (run / "config.yaml").write_text("seed: 1")], 2, "it must hold"),
 }  # fmt: skip
 
 
@@ -226,7 +228,7 @@ def test_a_refused_resume_changes_no_file(command, started, kind):
         if callable(word):
             word(run)
     before = contents(run)
-    outcome = command("resume=run", *[word for word in words if not callable(word)])
+    outcome = command("resume=run", MORE, *[word for word in words if not callable(word)])
     assert outcome.code == code, outcome.out + outcome.err
     assert message in outcome.err
     assert len(outcome.err.strip().splitlines()) == 1

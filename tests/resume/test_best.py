@@ -1,0 +1,90 @@
+"""best.ckpt: held against its digest, made again where it can be, and missed before the work rather than after it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from segbench import cli
+from segbench.training.checkpoint_index import best_record, digest, note_best, point_to, step_checkpoints
+from segbench.training.checkpoint_io import save_atomic
+
+BEST = Path("run/checkpoints/best.ckpt")
+
+
+@pytest.fixture
+def run(command, tiny):
+    """A run of one epoch, which is its best."""
+    assert command(*tiny, "trainer.max_epochs=1", "hydra.run.dir=run").code == 0
+    return Path("run")
+
+
+def flip_a_bit(path):
+    """In a file of its own, so that the step checkpoint that it was linked to stays."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "a bit": flip_a_bit,
+    "its end": lambda path: (content := path.read_bytes(), path.unlink(), path.write_bytes(content[:-100])),
+    "all of it": lambda path: path.unlink(),
+}
+
+
+def go_on_to_a_worse_epoch(run):
+    """As a second epoch that was no better leaves it, once the first step checkpoints are pruned."""
+    folder = run / "checkpoints"
+    content = torch.load(step_checkpoints(folder)[-1], weights_only=True)
+    for path in step_checkpoints(folder):
+        path.unlink()
+    content["epoch"], content["global_step"] = 1, 4
+    for counts in content["loops"]["fit_loop"]["epoch_progress"].values():
+        counts.update(dict.fromkeys(counts, 2))
+    save_atomic(content, folder / "step-00000004.ckpt")
+    point_to(folder / "step-00000004.ckpt", 4)
+
+
+def test_its_digest_is_written(run):
+    record = best_record(run / "checkpoints")
+    assert (record["sha256"], record["bytes"], record["step"]) == (digest(BEST), BEST.stat().st_size, 2)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_it_is_made_again_of_its_step_checkpoint(command, run, damage):
+    before = digest(BEST)
+    DAMAGES[damage](BEST)
+    assert command("evaluate", "run", entry=cli.main).code == 0 or damage == "all of it"
+    assert command("resume=run", "trainer.max_epochs=2").code == 0
+    assert best_record(run / "checkpoints")["sha256"] == digest(BEST)
+    assert json.loads((run / "results.json").read_text())["best_epoch"] == 1 or digest(BEST) == before
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_where_it_cannot_be_made_again(command, run, damage):
+    go_on_to_a_worse_epoch(run)
+    DAMAGES[damage](BEST)
+    outcome = command("resume=run", "trainer.max_epochs=3")
+    assert outcome.code == 4
+    assert "best.ckpt cannot be used" in outcome.err
+    assert "resume.force=true" in outcome.err
+    outcome = command("evaluate", "run", entry=cli.main)
+    assert outcome.code == 4
+    assert "best.ckpt" in outcome.err
+    outcome = command("resume=run", "trainer.max_epochs=3", "resume.force=true")
+    assert outcome.code == 0, outcome.err
+    assert "without the best.ckpt so far" in outcome.out
+    assert json.loads((run / "results.json").read_text())["best_epoch"] == 2
+    assert best_record(run / "checkpoints")["sha256"] == digest(BEST)
+
+
+def test_a_kill_between_its_digest_and_its_link(command, run):
+    """The digest is of the newer checkpoint, the file of none: it is linked again."""
+    newest = step_checkpoints(run / "checkpoints")[-1]
+    note_best(newest)
+    BEST.unlink()
+    assert command("resume=run", "trainer.max_epochs=2").code == 0
+    assert best_record(run / "checkpoints")["sha256"] == digest(BEST)
