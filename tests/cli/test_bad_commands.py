@@ -71,7 +71,7 @@ def changed(**parts):
 
 
 DAMAGES = {
-    "young": lambda run: (run / "checkpoints/best.ckpt").unlink(),
+    "young": lambda run: [(run / "checkpoints" / name).unlink() for name in ("best.ckpt", "latest.json")],
     "spoilt": lambda run: (run / "checkpoints/best.ckpt").write_text("hello"),
     "bare": lambda run: (run / "config.yaml").unlink(),
     "wrong": lambda run: (run / "config.yaml").write_text("a: 1"),
@@ -87,9 +87,9 @@ DAMAGES = {
 LONG = "x" * 5000
 
 EVALUATE = [
-    (["nowhere"], 2, "there is no run folder"),
-    (["empty"], 2, "is not a run folder"),
-    (["file"], 2, "is not a run folder"),
+    (["nowhere"], 4, "there is no run folder"),
+    (["empty"], 4, "is not a run folder"),
+    (["file"], 4, "is not a run folder"),
     ([LONG], 2, "File name too long"),
     (["~nobody_at_all/x"], 2, "home directory"),
     (["young"], 4, "has no checkpoints/best.ckpt"),
@@ -123,7 +123,7 @@ EVALUATE = [
     (["run", "data.sed=5"], 2, "did you mean 'seed'"),
     (["run", "model=unet"], 2, "'model' is a group"),
     (["run", "~data"], 2, "a setting cannot be taken away"),
-    (["run", "+data.x=1"], 2, "there is no setting 'data.x'"),
+    (["run", "+data.x=1"], 2, "takes no 'x'"),
     (["run", "nonsense"], 2, "cannot read 'nonsense'"),
     (["run", ""], 2, "cannot read ''"),
     (["run", "data._target_=os.system"], 2, "os.system is not in a package"),
@@ -150,16 +150,16 @@ PREDICT = [
     (["run", "photo.png", "--side", "1000000000"], 2, "--side must be at most 8,192 pixels"),
     (["run", "photo.png", "--device", "tpu"], 2, "there is no device 'tpu'"),
     (["run", "photo.png", "--backgrounds", "empty"], 2, "leave out --backgrounds"),
-    (["empty", "photo.png"], 2, "is not a run folder"),
+    (["empty", "photo.png"], 4, "is not a run folder"),
     (["young", "photo.png"], 4, "has no checkpoints/best.ckpt"),
     (["spoilt", "photo.png"], 4, "cannot be loaded"),
 ]
 RESUME = [
     ([""], 2, "needs the path of a run folder"),
-    (["nowhere"], 2, "there is no run folder"),
-    (["empty"], 2, "is not a run folder"),
-    (["file"], 2, "is not a run folder"),
-    (["bare"], 2, "config.yaml"),
+    (["nowhere"], 4, "there is no run folder"),
+    (["empty"], 4, "is not a run folder"),
+    (["file"], 4, "is not a run folder"),
+    (["bare"], 4, "config.yaml"),
     (["status"], 2, "status.json"),
     (["run", "seed=1"], 2, "seed (0 -> 1)"),
     (["run", "model=unett"], 2, "did you mean 'unet'"),

@@ -71,7 +71,7 @@ def test_evaluate_says_when_the_data_is_another(segbench, run):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["nowhere"], 2, "there is no run folder"),
+        (["nowhere"], 4, "there is no run folder"),
         (["run", "--split", "tests"], 2, "did you mean 'test'"),
         (["run", "data.seeed=5"], 2, "did you mean 'seed'"),
         (["run", "data.seed.x=5"], 2, "there is no setting"),
@@ -96,7 +96,8 @@ def test_a_run_without_its_best_checkpoint_or_with_another_network(segbench, run
     assert outcome.code == 4
     assert "does not fit the network" in outcome.err
     (run / "config.yaml").write_text(text)
-    (run / "checkpoints/best.ckpt").unlink()
+    for name in ("best.ckpt", "latest.json"):
+        (run / "checkpoints" / name).unlink()
     outcome = segbench("evaluate", run)
     assert outcome.code == 4
     assert "has no checkpoints/best.ckpt yet" in outcome.err

@@ -13,7 +13,7 @@ from segbench.commands.hide import hide_runs, unhide_runs
 from segbench.compare.comparison import compare_runs
 from segbench.config.compose import compose_config, plain_config, spelled_out
 from segbench.config.same import differing_settings
-from segbench.core.errors import ConfigError
+from segbench.core.errors import CheckpointError, ConfigError
 
 
 def tagged(path, tags, note=None, **more):
@@ -98,7 +98,7 @@ def test_hidden_runs_take_no_part_until_they_are_taken_back(tmp_path):
 
 def test_hiding_says_what_is_wrong_and_then_hides_nothing(tmp_path):
     run = write_run(tmp_path / "a")
-    with pytest.raises(ConfigError, match="no run folder at"):
+    with pytest.raises(CheckpointError, match="no run folder at"):
         hide_runs([str(run), str(tmp_path / "b")])
     assert not (run / "hidden.txt").exists()
     with pytest.raises(ConfigError, match="is not hidden"):

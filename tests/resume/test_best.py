@@ -57,7 +57,7 @@ def test_its_digest_is_written(run):
 def test_it_is_made_again_of_its_step_checkpoint(command, run, damage):
     before = digest(BEST)
     DAMAGES[damage](BEST)
-    assert command("evaluate", "run", entry=cli.main).code == 0 or damage == "all of it"
+    assert command("evaluate", "run", entry=cli.main).code == 0
     assert command("resume=run", "trainer.max_epochs=2").code == 0
     assert best_record(run / "checkpoints")["sha256"] == digest(BEST)
     assert json.loads((run / "results.json").read_text())["best_epoch"] == 1 or digest(BEST) == before
