@@ -234,7 +234,7 @@ def open_run(path: str | Path) -> RunFolder:
             return RunFolder(folder)
     if start.is_dir() and RunFolder(start).is_blank():
         raise CheckpointError(
-            f"{start} holds nothing of a run yet, which was stopped before it wrote its settings: start it again with"
+            f"{start} is not a run folder yet: a run that was stopped here has written nothing, so start it again with"
             f" the same command and hydra.run.dir={start}"
         )
     raise CheckpointError(

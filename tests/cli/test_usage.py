@@ -97,7 +97,7 @@ def test_settings_and_options_mix_in_any_order(command):
 def test_escape_codes_in_a_name_do_not_reach_the_terminal(command):
     Path("a\x1b[31m").mkdir()
     outcome = command("evaluate", "a\x1b[31m", entry=cli.main)
-    assert outcome.code == 2
+    assert outcome.code == 4
     assert "\x1b" not in outcome.err
     assert "[31m is not a run folder" in outcome.err
 
