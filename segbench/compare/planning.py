@@ -119,11 +119,14 @@ def plan_sentences(answer: Answer, difference: float, power: float) -> list[str]
         )
     else:
         texts.append(f"for {difference:g}: more than {MAX_SEEDS} seeds each on the same images")
-    for count in (3, 5, 10):
-        times = plan.units_for(difference, count, power)
-        if times is not None:
-            texts.append(f"with {count} seeds each: {times:.3g} times the units, {_more(answer, times)}")
-    return texts
+    choices = [(count, plan.units_for(difference, count, power)) for count in (3, 5, 10, 20, 50, MAX_SEEDS)]
+    enough = [(count, times) for count, times in choices if times is not None]
+    texts += [
+        f"with {count} seeds each: {times:.3g} times the units, {_more(answer, times)}" for count, times in enough[:3]
+    ]
+    return (
+        texts if enough else [*texts, f"nor will more units with up to {MAX_SEEDS} seeds each: seeds differ too much"]
+    )
 
 
 def _more(answer: Answer, times: float) -> str:

@@ -62,6 +62,22 @@ def test_the_command_says_what_it_takes(tmp_path):
             said([str(tmp_path)], difference, power=power)
 
 
+def test_where_no_number_of_seeds_will_do_it_says_how_many_units(tmp_path):
+    draw = np.random.default_rng(3)
+    for number, loss in enumerate(("dice", "focal", "bce")):
+        own = draw.integers(-60, 60, (12, 2))  # each loss suits other patients
+        for seed in (1, 2, 3):
+            counts = some_counts(60, 0.8, 10 * number + seed)
+            moved = np.minimum(own[np.arange(60) % 12].clip(-counts[:, 0], counts[:, 2]), 1000)
+            counts[:, 0] += moved
+            counts[:, 2] -= moved
+            units = {"patient": [f"p{k % 12}" for k in range(60)]}
+            write_run(tmp_path / f"{loss}{seed}", seed=seed, loss=loss, counts=counts, units=units)
+    text = said([str(tmp_path)], 0.05)
+    assert "no number of seeds will do with these images; endless seeds would see 0.1" in text
+    assert "with 3 seeds each: " in text and " patients" in text.split("with 3 seeds each: ")[1]
+
+
 def test_too_few_seeds_cannot_plan(tmp_path):
     for loss in ("dice", "focal"):
         write_run(tmp_path / loss, loss=loss, counts=some_counts(60, 0.8, 1))
