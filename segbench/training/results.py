@@ -50,7 +50,8 @@ def collect_results(
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
         "validations_since_best": recorder.waited,
-        "images_trained": trainer.global_step * data.batch_size * trainer.accumulate_grad_batches,
+        "images_trained": data.batch_size
+        * batches_seen(trainer.global_step, batches=data.train_batches, accumulate=trainer.accumulate_grad_batches),
         "parameters": sum(parameter.numel() for parameter in parameters),
         "trained_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         "flops_per_image": count_flops(module, data.size),
@@ -63,6 +64,18 @@ def collect_results(
         "baselines": {split: metric.baselines() for split, metric in evaluated.items()},
         "data_fingerprint": {split: data.fingerprint(split) for split in SPLITS},
     }
+
+
+def batches_seen(steps: int, *, batches: int, accumulate: int) -> int:
+    """Return the batches that so many optimizer steps took: the last step of an epoch takes those that are left.
+
+    Args:
+        steps: Optimizer steps from the beginning.
+        batches: Of an epoch.
+        accumulate: Batches in a step.
+    """
+    epochs, rest = divmod(steps, -(-batches // accumulate))
+    return epochs * batches + min(rest * accumulate, batches)
 
 
 def count_flops(module: SegmentationModule, size: tuple[int, int]) -> int:
