@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
@@ -31,6 +32,9 @@ SWEEPS = ("sweep", "launcher")
 """Groups that say how several runs are chosen and started, which is no matter of a single one."""
 SEARCH_PATH = "hydra.searchpath"
 MOST_VALUES = 100_000
+SYNTAX = "[]{}()'\",="
+"""Characters that mean something in a value: text with one of them is left as it is typed."""
+NEEDS_QUOTES = re.compile(r"[^A-Za-z0-9_/\-\\+.$%*@?|: ,\[\]{}()'\"]")
 LONGEST_WORD = 4000
 """Characters of a word of the command line; the time of Hydra's parser grows with the square of a list's length."""
 
@@ -81,6 +85,8 @@ def spelled_out(words: Sequence[str]) -> list[str]:
             word = f"tags=[{value}]"
         if name == "note" and not value.startswith(("'", '"')):
             word = f"note={rendered(value)}"
+        if not value.isascii() and not any(sign in SYNTAX for sign in value):
+            word = f"{name}={rendered(value)}"  # the grammar of Hydra knows no letters but those of ASCII
         found.append(word)
     return found
 
@@ -113,11 +119,14 @@ def _parse_word(parser: OverridesParser, text: str) -> Override:
             raise OverrideParseException(text, "no value")
         _ = override.value()
     except (HydraException, ValueError, RecursionError):
-        raise ConfigError(
-            f"cannot read '{short}': settings are given as key=value; a value with = , [ or spaces in it needs"
-            f" quotes inside quotes, as in \"key='a=b'\""
-        ) from None
+        raise ConfigError(f"cannot read '{short}': {_why_unread(text)}") from None
     return override
+
+
+def _why_unread(text: str) -> str:
+    strange = NEEDS_QUOTES.search(text.partition("=")[2])
+    cause = f"the {strange.group()} in its value" if strange else "a value with = , [ or spaces in it"
+    return f"settings are given as key=value; {cause} needs quotes inside quotes, as in \"key='a=b'\""
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:

@@ -67,7 +67,7 @@ SAID = [
     (" ", "cannot read ' '"),
     ("=", "there is no setting ''"),
     ("m\u00f6del=unet", "cannot read"),
-    ("seed=\u0663", "cannot read"),
+    ("seed=\u0663", "seed must be a whole number"),
     ("name=\x1b[31m", "cannot be printed"),
     ("name='a\nb'", "cannot be printed"),
     ("name='\u202eb'", "cannot be printed"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segbench.config.compose import check_sweep, compose_config, groups, plain_config
+from segbench.config.compose import check_sweep, compose_config, groups, plain_config, spelled_out
 from segbench.core.errors import ConfigError
 
 OPTIONS = [(group, option) for group, options in groups().items() for option in options if "/" not in group]
@@ -89,3 +89,17 @@ def test_sweeps_are_checked_value_by_value():
 
 def test_own_arguments_are_left_to_the_class():
     assert plain_config(compose_config(["+optimizer.amsgrad=true"]))["optimizer"]["amsgrad"] is True
+
+
+def test_letters_of_any_language_are_text(tmp_path):
+    for value in ("/x/root_ü", "/daten/größe 2/日本", "~/é:1"):
+        assert plain_config(compose_config(spelled_out(["data=folder", f"data.root={value}"])))["data"]["root"] == value
+    typed = ["data.root='/x/ü'", "data.root=[ü]", "note=schön, oder?", "model=unet"]
+    assert spelled_out(typed) == [*typed[:2], "note='schön, oder?'", "model=unet"]
+
+
+def test_a_letter_that_needs_quotes_is_named():
+    with pytest.raises(ConfigError, match="the ü in its value needs quotes inside quotes"):
+        compose_config(spelled_out(["data=folder", "data.root=/x/ü,y"]))
+    with pytest.raises(ConfigError, match="a value with = , . or spaces in it needs quotes inside quotes"):
+        compose_config(spelled_out(["data.size=[1,2"]))
