@@ -14,9 +14,10 @@ from segbench.config.instantiate import build
 from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import DataError
 from segbench.core.files import write_json
+from segbench.data.files.dataset import FileData
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS
-from segbench.data.pictures import listed
+from segbench.data.problems import Problems, number_of, told
 from segbench.data.statistics import Statistics, measure, repeated
 from segbench.report.data_table import print_data_table
 
@@ -25,7 +26,7 @@ MAX_GENERATED = 500
 
 
 def check_data(config: dict[str, Any], out: Path | None, console: Console) -> int:
-    """Print what the data consists of, write it as JSON, and return 0.
+    """Print what the data consists of, write it as JSON where that is asked for, and return 0.
 
     All that can be read is counted even if there are problems, and the JSON is written before they are raised.
 
@@ -35,14 +36,14 @@ def check_data(config: dict[str, Any], out: Path | None, console: Console) -> in
         console: Where to print the table.
 
     Raises:
-        DataError: listing every problem, the first 20 by name; the JSON has them all.
+        DataError: telling of every kind of problem once; the JSON has each by name.
     """
     with nullcontext() if out is None else file_for(out):
         data: SegmentationData = build(config["data"], plugins=config.get("plugins", ()), where="data")
         problems, usable = _prepare(data)
-        limit = None if hasattr(data, "problems") else MAX_GENERATED
+        limit = None if isinstance(data, FileData) else MAX_GENERATED
         splits = {split: measure(data, split, limit) for split in SPLITS} if usable else {}
-        problems += _found_in_samples(data, splits, problems)
+        _add_found_in_samples(data, splits, problems)
         report = _report(data, splits, problems)
         if splits:
             print_data_table(console, report)
@@ -51,46 +52,48 @@ def check_data(config: dict[str, Any], out: Path | None, console: Console) -> in
     if out is not None and splits:
         console.print(f"all of it as JSON: {out.absolute()}", highlight=False, soft_wrap=True)
     if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise DataError(f"{count} in the data: {listed(problems)}")
+        advice = "; out=FILE.json lists each by name" if out is None and len(problems) > 1 else ""
+        raise DataError(f"{number_of(problems)} in the data: {told(problems)}{advice}")
     console.print("no problems found", highlight=False)
     return 0
 
 
-def _prepare(data: SegmentationData) -> tuple[list[str], bool]:
+def _prepare(data: SegmentationData) -> tuple[Problems, bool]:
     """Return all problems, and whether there are samples to count."""
-    if hasattr(data, "problems"):
+    if isinstance(data, FileData):
         problems = data.problems()
         return problems, any(data.num_samples(split) for split in SPLITS)
+    problems = Problems()
     try:
         data.prepare()
     except DataError as error:
-        return [str(error)], False
-    return [], True
+        problems.add("", str(error))
+    return problems, not problems
 
 
-def _found_in_samples(data: SegmentationData, splits: dict[str, Statistics], known: list[str]) -> list[str]:
-    problems = []
+def _add_found_in_samples(data: SegmentationData, splits: dict[str, Statistics], problems: Problems) -> None:
+    explained = any(problem.kind == "missing" and not problem.name for problem in problems)
     for split, statistics in splits.items():
-        if not statistics.samples and not any(text.startswith(f"missing: the {split} split") for text in known):
-            problems.append(f"missing: the {split} split has no usable pictures")
+        if not statistics.samples and not explained:
+            problems.add("missing", f"the {split} split has no usable pictures")
         for value, pixels in statistics.outside(len(data.classes)).items():
-            problems.append(f"label: {split} has {pixels:,} pixels of id {value}, which is no class and not 255")
-    # a test that is val by the person's own choice shares all pictures with it
-    pairs = [p for p in combinations(splits, 2) if not (getattr(data, "test_is_val", False) and p[1] == "test")]
+            problems.add("label", f"{split} has {pixels:,} pixels of id {value}, which is no class and not 255")
+    # a test that is val by the user's own choice shares all pictures with it
+    test_is_val = isinstance(data, FileData) and data.test_is_val
+    pairs = [pair for pair in combinations(splits, 2) if not (test_is_val and pair[1] == "test")]
     for first, one, second, other in repeated(splits, pairs):
-        names = data.describe_sample(first, one), data.describe_sample(second, other)
-        problems.append(f"duplicate: {names[1]} of {second} shows the same picture as {names[0]} of {first}")
-    return problems
+        what = f"it shows the same picture as {{}} of {first}"
+        name, detail = data.describe_sample(second, other), data.describe_sample(first, one)
+        problems.add("duplicate", what, name=name, among=f"pictures of {second}", detail=detail)
 
 
-def _report(data: SegmentationData, splits: dict[str, Statistics], problems: list[str]) -> dict[str, Any]:
+def _report(data: SegmentationData, splits: dict[str, Statistics], problems: Problems) -> dict[str, Any]:
     report: dict[str, Any] = {
         "data": type(data).__name__,
         "classes": data.classes,
         "size": list(data.size),
         "splits": {split: _split(data, split, statistics) for split, statistics in splits.items()},
-        "problems": problems,
+        "problems": [str(problem) for problem in problems],
     }
     if splits:
         mean, std = splits["train"].mean_std()

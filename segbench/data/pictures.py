@@ -1,4 +1,4 @@
-"""Reading picture folders: one decoder with explicit rules, and all offenders named at once."""
+"""Reading pictures: one decoder with explicit rules, and all offenders of a folder named at once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from segbench.core.errors import DataError, nearest
+from segbench.data.problems import FileError, Problems, check_name, first_names, told
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+SAMPLES = 277
+"""The TIFF tag of the number of bands."""
+VALUES = {1: "whole", 2: "signed", 3: "floating-point"}
+"""What a TIFF's values are, by its tag SampleFormat."""
 ORIENTATION = 0x0112
 """The EXIF tag that says how a picture is turned; 1 is upright."""
 MAX_PIXELS = 64_000_000
@@ -56,16 +61,18 @@ def list_pictures(folder: Path, key: str) -> list[Path]:
 
 
 def read_all(paths: list[Path], read: Callable[[Path], Result], key: str) -> list[Result]:
-    """Return `read(path)` of every path; a DataError lists every file that could not be used, with its reason."""
-    results, offenders = [], []
+    """Return `read(path)` of every path; a DataError tells of every file that could not be used, with its reason."""
     place = Path(os.path.commonpath([path.parent for path in paths]))
+    results, problems = [], Problems(place)
     for path in paths:
         try:
+            check_name(path)
             results.append(read(path))
         except DataError as error:
-            offenders.append(f"{path.relative_to(place)}: {error}")
-    if offenders:
-        raise DataError(f"{key}: {len(offenders)} of {len(paths)} files in {place} cannot be used: {listed(offenders)}")
+            problems.add_error(error, path)
+    if problems:
+        count = f"{len(problems)} of {len(paths)} files"
+        raise DataError(f"{key}: {count} in {place} cannot be used: {told(problems)}")
     return results
 
 
@@ -80,12 +87,6 @@ def together(*reads: Callable[[], Any]) -> list[Any]:
     if texts:
         raise DataError("; ".join(texts))
     return results
-
-
-def listed(texts: Sequence[str], limit: int = 20) -> str:
-    """Return the first `limit` texts as one, separated by semicolons, and how many more there are."""
-    rest = f"; and {len(texts) - limit} more" if len(texts) > limit else ""
-    return "; ".join(texts[:limit]) + rest
 
 
 def stamp(path: Path) -> tuple[int, int, int]:
@@ -106,7 +107,7 @@ def unchanged(paths: Sequence[Path], key: str) -> Iterator[None]:
     yield
     changed = [path.name for path in paths if _stamp_or_none(path) != before[path]]
     if changed:
-        raise DataError(f"{key}: {listed(changed)} changed while {paths[0].parent} was read; start again")
+        raise DataError(f"{key}: {first_names(changed)} changed while {paths[0].parent} was read; start again")
 
 
 def _stamp_or_none(path: Path) -> tuple[int, int, int] | None:
@@ -145,10 +146,11 @@ def load_picture(path: Path) -> Image.Image:
             raise DataError("not a regular file")
         with _open_header(path) as picture:
             if picture.width * picture.height > MAX_PIXELS:
-                raise DataError(f"{picture.width} x {picture.height} pixels, more than {MAX_PIXELS:,} in all")
+                size = f"{picture.width} x {picture.height} pixels"
+                raise FileError(f"{{}}, more than {MAX_PIXELS:,} in all", detail=size)
             # many cameras append a thumbnail to a JPEG, which then is an "MPO" of two frames; the first is the photo
-            if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
-                raise DataError("an animation or several pages; export one frame")
+            if picture.format != "MPO" and _has_several_frames(picture):
+                raise FileError("an animation or several pages", cure="export one frame")
             facts = {"stored": _stored(picture), "lossy": _is_lossy(picture, path)}
             facts["orientation"] = picture.getexif().get(ORIENTATION, 1)  # looks for it behind the pixels as well
             picture.load()
@@ -160,11 +162,42 @@ def load_picture(path: Path) -> Image.Image:
         raise DataError(f"more than {MAX_PIXELS:,} pixels") from None
     except FileNotFoundError:
         raise DataError("the file is not there any more") from None
+    except UnidentifiedImageError:
+        raise _unidentified(path) from None
     except Exception as error:  # decoders meet damaged files with anything from IndexError to TypeError
-        known = "cannot identify" not in str(error)
-        raise DataError(
-            f"damaged: {error or type(error).__name__}" if known else f"not a {', '.join(FORMATS[:-1])} or GIF picture"
-        ) from None
+        raise FileError("damaged: {}", detail=str(error) or type(error).__name__) from None
+
+
+def _has_several_frames(picture: Image.Image) -> bool:
+    if picture.format not in ("TIFF", "GIF"):
+        return getattr(picture, "n_frames", 1) > 1  # the header says it
+    try:
+        picture.seek(1)  # counting them would read all of a file that may have a million
+    except EOFError:
+        return False
+    return True
+
+
+def _unidentified(path: Path) -> FileError:
+    """Return what is wrong with a file that Pillow does not know; of a TIFF, the kind that it does not read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            if head[:4] not in TiffImagePlugin.PREFIXES:
+                raise ValueError("another format")
+            big = head[2] == 43 or head[3] == 43
+            tags = TiffImagePlugin.ImageFileDirectory_v2(head + (file.read(8) if big else b""))
+            file.seek(tags.next)
+            tags.load(file)
+            bands, bits = int(tags[SAMPLES]), tags[TiffImagePlugin.BITSPERSAMPLE][0]
+            kind = VALUES.get(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))[0], "unknown")
+    except Exception:  # whatever it is, no TIFF that could be read
+        return FileError(f"not a {', '.join(FORMATS[:-1])} or GIF picture")
+    return FileError(
+        "a TIFF of a kind that is not read, {}",
+        detail=f"{bands} band{'s' * (bands > 1)} of {kind} values of {bits} bit",
+        cure="save its red, green and blue, or the ids of a mask, with 8 bit",
+    )
 
 
 def _stored(picture: Image.Image) -> str:
@@ -206,9 +239,9 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         DataError: for a mode whose values have no fixed range, such as 32-bit floats.
     """
     if picture.mode == "F":
-        raise DataError("a picture of floating-point values; save it with 8 or 16 bit")
+        raise FileError("a picture of floating-point values", cure="save it with 8 or 16 bit")
     if picture.mode == "I":
-        raise DataError("a picture of 32-bit values; save it with 8 or 16 bit")
+        raise FileError("a picture of 32-bit values", cure="save it with 8 or 16 bit")
     if picture.mode.startswith("I;16"):
         picture = _scaled(picture)
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
@@ -223,8 +256,10 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 def _scaled(picture: Image.Image) -> Image.Image:
     grey = np.asarray(picture)
     if 0 < grey.max() < 256:
-        raise DataError(
-            f"a 16-bit picture whose largest value is {grey.max()} of 65535, which would be black; save it with 8 bit"
+        raise FileError(
+            "a 16-bit picture whose largest value is {} of 65535, which would be black",
+            detail=str(grey.max()),
+            cure="save it with 8 bit",
         )
     return Image.fromarray((grey >> 8).astype(np.uint8))
 

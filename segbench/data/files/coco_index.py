@@ -9,8 +9,13 @@ from typing import Any
 
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.coco_masks import counts
-from segbench.data.files.items import Item, Problems
+from segbench.data.files.items import Item
+from segbench.data.files.texts import read_text
 from segbench.data.pictures import MAX_PIXELS
+from segbench.data.problems import Problems
+
+MAX_JSON = 4 << 30
+"""Bytes of an annotation file; the largest of COCO has half a gigabyte."""
 
 Kinds = dict[str, type | tuple[type, ...]]
 
@@ -41,10 +46,9 @@ class Choice:
 
 def read_json(path: Path, key: str) -> dict[str, Any]:
     """Return an annotation file; a DataError says that it is missing, broken or of another format."""
+    text = read_text(path, f"data.{key}:", MAX_JSON)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"data.{key}: {path} cannot be read: {error.strerror}") from None
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"data.{key}: {path} is no JSON: {error}") from None
     keys = content if isinstance(content, dict) else {}
@@ -95,12 +99,13 @@ def read_items(
     entries: dict[int, dict[str, Any]] = {}
     for entry in content["images"]:
         if entry["id"] in entries:
-            problems.add("duplicate", f"the picture {entry['id']} comes twice in the annotation file")
+            what = "it comes more than once in the annotation file"
+            problems.add("duplicate", what, name=f"picture {entry['id']}", among="pictures")
         entries[entry["id"]] = entry
     found = _by_picture(content["annotations"], entries, problems)
     if panoptic is not None:
         for number in sorted(entries.keys() - found.keys()):
-            problems.add("unpaired", f"the picture {number} has no panoptic annotation")
+            problems.add("unpaired", "it has no panoptic annotation", name=f"picture {number}", among="pictures")
     items = []
     for number in sorted(entries if panoptic is None else entries.keys() & found.keys()):
         entry, own = entries[number], found.get(number, [])
@@ -152,9 +157,8 @@ def _by_picture(
     found: dict[int, list[dict[str, Any]]] = {}
     for annotation in annotations:
         if annotation["image_id"] not in entries:
-            problems.add(
-                "unpaired", f"annotation {annotation.get('id')} belongs to no picture ({annotation['image_id']})"
-            )
+            name, detail = f"annotation {annotation.get('id')}", str(annotation["image_id"])
+            problems.add("unpaired", "it belongs to no picture ({})", name=name, among="annotations", detail=detail)
         else:
             found.setdefault(annotation["image_id"], []).append(annotation)
     return found

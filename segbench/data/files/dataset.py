@@ -19,10 +19,11 @@ from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.cache import Decoded, cached, in_memory
 from segbench.data.files.fitting import Fitting
-from segbench.data.files.items import Item, Problems, subset
+from segbench.data.files.items import Item, subset
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS, Arrays
 from segbench.data.pictures import stamp
+from segbench.data.problems import Problems
 
 MISSING_TEST = ("refuse", "val")
 VERSION = 1
@@ -126,19 +127,21 @@ class FileData(SegmentationData):
             if not any((self.decoded.masks[self._rows[item.name]] != IGNORE_INDEX).any() for item in self.items[split]):
                 raise DataError(f"{self.place()}: no mask of the {split} split has a labelled pixel, all are 255")
 
-    def problems(self) -> list[str]:
+    def problems(self) -> Problems:
         """Return all that is wrong, for `data check`; the samples that can be used are then served from their files."""
         try:
             problems = self._index()
         except DataError as error:
-            return [f"missing: {error}"]
+            problems = Problems(self.root)
+            problems.add("missing", str(error))
+            return problems
         for _ in self._examine(self._unique(), problems):
             pass
         self.items = {split: [i for i in self.items[split] if i.name not in self._failed] for split in SPLITS}
         return problems
 
     def _index(self) -> Problems:
-        problems, self._failed = Problems(), set()
+        problems, self._failed = Problems(self.root), set()
         place = self.place()
         if self.root is not None and not self.root.is_dir():
             siblings = [i.name for i in self.root.parent.iterdir() if i.is_dir()] if self.root.parent.is_dir() else []
@@ -187,12 +190,14 @@ class FileData(SegmentationData):
                 image, label = item.image.read_bytes(), self.label_bytes(item)
             except OSError as error:
                 return error
+            except ValueError as error:  # a name that no file can have, such as one with a zero byte
+                return OSError(errno.EINVAL, str(error), str(item.image))
             return hashlib.blake2b(hashlib.blake2b(image).digest() + label, digest_size=16).hexdigest(), stamps
 
         digests = {}
         for item, found in _in_threads(digest, self._unique()):
             if isinstance(found, OSError):
-                problems.add("missing", f"{item.image.name}: {found.filename}: {found.strerror}")
+                problems.add_file("missing", Path(found.filename or item.image), found.strerror or str(found))
                 self._failed.add(item.name)
             else:
                 digests[item.name], self._stamps[item.name] = found
@@ -203,7 +208,7 @@ class FileData(SegmentationData):
         pixels = np.zeros(256, np.int64)
         for item, outcome in _in_threads(self._try_read, [item for item in items if item.name not in self._failed]):
             if isinstance(outcome, DataError):
-                problems.add(getattr(outcome, "kind", "unreadable"), f"{item.image.name}: {outcome}")
+                problems.add_error(outcome, item.image)
                 self._failed.add(item.name)
                 continue
             image, mask, counts = outcome

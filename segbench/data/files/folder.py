@@ -11,11 +11,20 @@ from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.dataset import FileData, Splits
-from segbench.data.files.items import Item, Problems, by_name, check_disjoint, check_shares, pair, split_by_share
+from segbench.data.files.items import (
+    Item,
+    by_name,
+    check_disjoint,
+    check_shares,
+    pair,
+    share_settings,
+    split_by_share,
+)
 from segbench.data.files.lists import read_list, resolve
 from segbench.data.files.masks import MaskReader
-from segbench.data.files.pairs import read_image
+from segbench.data.files.pairs import read_pair
 from segbench.data.loading.source import SPLITS
+from segbench.data.problems import Problems
 
 RULES = ("auto", "files", "folders", "shares")
 
@@ -66,7 +75,7 @@ class Folder(FileData):
         images, masks = self._pictures(self.root / "images", self.root / "masks", problems)
         if self.rule == "files":
             return self._from_lists(images, masks, problems)
-        return split_by_share(pair(images, masks, problems), *self.shares, self.seed)
+        return split_by_share(pair(images, masks, problems, suffixes=not self.suffixes), *self.shares, self.seed)
 
     def _rule(self) -> str:
         if (self.root / "train.txt").is_file():
@@ -91,7 +100,7 @@ class Folder(FileData):
                 places = (self.root / "images" / split, self.root / "masks" / split)
             if split == "test" and not places[0].is_dir():
                 continue
-            items = pair(*self._pictures(*places, problems), problems, f"{split}: ")
+            items = pair(*self._pictures(*places, problems), problems, suffixes=not self.suffixes)
             splits[split] = [Item(f"{split}/{item.name}", item.image, item.label) for item in items]
         return splits
 
@@ -108,11 +117,16 @@ class Folder(FileData):
 
     def read(self, item: Item) -> tuple[Image.Image, np.ndarray]:
         """Return the picture and the class ids of its mask."""
-        mask = self.reader.read(item.label)
-        return read_image(item.image, mask.shape, item.label), mask
+        return read_pair(item, self.reader)
 
     def check_ids(self, pixels: np.ndarray, problems: Problems) -> None:
-        """Note masks of nothing but 0 and 255: they are binary, and 255 would silently be ignored."""
+        """Note masks of nothing but 0 and 255, of which 255 would silently be ignored, and binary ones of only 0."""
+        if self.reader.mode == "binary" and pixels[0] and not pixels[1]:
+            problems.add(
+                "label",
+                f"no mask has a value of at least data.threshold={self.reader.threshold or 1}, so that nothing is"
+                " foreground; give a smaller threshold, or masks that are drawn in their values",
+            )
         if self.reader.mode != "binary" and pixels[255] and pixels[0] and not pixels[1:255].any():
             problems.add(
                 "label",
@@ -123,7 +137,7 @@ class Folder(FileData):
     def empty_advice(self, split: str) -> str:
         """Return what would fill a split that has no pictures."""
         if self.rule == "shares":
-            return f"with few pictures, chance may leave none: change data.{split}_share or data.seed, or list them"
+            return f"with few pictures, chance may leave none: change {share_settings(split)}, data.seed, or list them"
         return "put pictures into it, or list them"
 
     def settings(self) -> dict[str, Any]:

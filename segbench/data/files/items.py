@@ -1,14 +1,17 @@
-"""What a data set of files consists of: named items, and the problems that were found on the way."""
+"""What a data set of files consists of: items that are found, paired and split by their names."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.rng import key64
-from segbench.data.pictures import SUFFIXES, listed
+from segbench.data.pictures import SUFFIXES
+from segbench.data.problems import NOT_UTF8, RENAME, Problems, is_utf8
 
 SHARE_STEPS = 1 << 64
 
@@ -26,32 +29,6 @@ class Item:
     name: str
     image: Path
     label: Any
-
-
-class LabelError(DataError):
-    """A mask holds values that mean no class."""
-
-    kind = "label"
-
-
-class SizeMismatch(DataError):
-    """An image and its mask have different sizes."""
-
-    kind = "size"
-
-
-class Problems(list[str]):
-    """All that is wrong with a data set, one text a problem, each starting with its kind: `unpaired: ...`."""
-
-    def add(self, kind: str, text: str) -> None:
-        """Note a problem; `kind` is one of unpaired, unreadable, size, label, duplicate, list or missing."""
-        self.append(f"{kind}: {text}")
-
-    def raise_any(self, place: str) -> None:
-        """Raise a DataError that lists them (the first 20, and how many more), if there are any."""
-        if self:
-            count = "1 problem" if len(self) == 1 else f"{len(self)} problems"
-            raise DataError(f"{place}: {count}: {listed(self)}")
 
 
 def pictures_below(folder: Path) -> list[Path]:
@@ -73,10 +50,12 @@ def by_name(folder: Path, suffixes: tuple[str, ...], problems: Problems) -> dict
     for path in pictures_below(folder):
         stem = path.relative_to(folder).with_suffix("").as_posix()
         name = without_suffix(stem, suffixes)
-        if name is None:
-            problems.add("unpaired", f"{path.name} in {folder} has none of data.mask_suffixes={list(suffixes)}")
+        if not is_utf8(stem):
+            problems.add_file("unreadable", path, NOT_UTF8, cure=RENAME)
+        elif name is None:
+            problems.add_file("unpaired", path, f"its name ends in none of data.mask_suffixes=[{','.join(suffixes)}]")
         elif name in found:
-            problems.add("duplicate", f"{found[name].name} and {path.name} in {folder} have the same name")
+            problems.add_file("duplicate", path, "it has the name of another file, {}", detail=found[name].name)
         else:
             found[name] = path
     return found
@@ -90,16 +69,33 @@ def without_suffix(stem: str, suffixes: tuple[str, ...]) -> str | None:
     return stem[: len(stem) - len(fitting[0])] if fitting else None
 
 
-def pair(images: dict[str, Path], masks: dict[str, Path], problems: Problems, where: str = "") -> list[Item]:
+def pair(images: dict[str, Path], masks: dict[str, Path], problems: Problems, *, suffixes: bool = False) -> list[Item]:
     """Return an item for every name that has both an image and a mask; what is left over is noted.
 
     The order of files plays no part: pairing sorted or shuffled lists is how masks come to belong to other pictures.
+
+    Args:
+        images: Images by name.
+        masks: Masks by name.
+        problems: Takes note of what is left over.
+        suffixes: Whether `data.mask_suffixes` is a setting of the data, to be advised where it would help.
     """
-    for name in sorted(images.keys() - masks.keys()):
-        problems.add("unpaired", f"{where}image {images[name].name} has no mask")
-    for name in sorted(masks.keys() - images.keys()):
-        problems.add("unpaired", f"{where}mask {masks[name].name} has no image")
+    alone = {name: images[name] for name in sorted(images.keys() - masks.keys())}
+    stray = {name: masks[name] for name in sorted(masks.keys() - images.keys())}
+    ending = _common_ending(alone, stray) if suffixes else ""
+    cure = f"data.mask_suffixes=[{ending}] would pair them" if ending else ""
+    for path in alone.values():
+        problems.add_file("unpaired", path, "an image without a mask of its name", cure=cure)
+    for path in stray.values():
+        problems.add_file("unpaired", path, "a mask without an image of its name", cure=cure)
     return [Item(name, images[name], masks[name]) for name in sorted(images.keys() & masks.keys())]
+
+
+def _common_ending(images: Collection[str], masks: Collection[str]) -> str:
+    """Return what most masks are called like an image with; empty where that holds for less than half of them."""
+    cuts = (name[place:] for name in masks for place in range(1, len(name)) if name[:place] in images)
+    ending, count = next(iter(Counter(cuts).most_common(1)), ("", 0))
+    return ending if 2 * count >= len(masks) else ""
 
 
 def check_shares(val_share: float, test_share: float) -> tuple[float, float]:
@@ -110,6 +106,11 @@ def check_shares(val_share: float, test_share: float) -> tuple[float, float]:
             f" got {val_share} and {test_share}"
         )
     return val_share, test_share
+
+
+def share_settings(split: str) -> str:
+    """Return the settings that decide how many pictures a split gets by share; training gets what the others leave."""
+    return "data.val_share and data.test_share" if split == "train" else f"data.{split}_share"
 
 
 def split_by_share(items: list[Item], val_share: float, test_share: float, seed: int) -> dict[str, list[Item]]:
@@ -127,7 +128,8 @@ def check_disjoint(splits: dict[str, list[Item]], problems: Problems) -> None:
     for split, items in splits.items():
         for item in items:
             if item.name in home:
-                problems.add("duplicate", f"{item.name} is in {home[item.name]} and in {split}")
+                what = f"it is in {home[item.name]} and in {split}"
+                problems.add("duplicate", what, name=item.name, among="pictures")
             home.setdefault(item.name, split)
 
 

@@ -6,8 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from segbench.core.errors import DataError
-from segbench.data.files.items import Item, Problems, without_suffix
+from segbench.data.files.items import Item, without_suffix
+from segbench.data.files.texts import read_text
 from segbench.data.pictures import SUFFIXES
+from segbench.data.problems import Problems, shown_name
 
 
 def read_list(path: Path, names: Collection[str] = ()) -> list[list[str]]:
@@ -20,10 +22,7 @@ def read_list(path: Path, names: Collection[str] = ()) -> list[list[str]]:
     Raises:
         DataError: if the file is missing or a line has more than two words.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the split file {path} cannot be read: {error}") from None
+    lines = read_text(path, "the split file").splitlines()
     found = []
     for number, line in enumerate(lines, start=1):
         text = line.strip()
@@ -31,7 +30,9 @@ def read_list(path: Path, names: Collection[str] = ()) -> list[list[str]]:
             continue
         words = [text] if _name(text) in names else text.split()
         if len(words) > 2:
-            raise DataError(f"line {number} of {path} must be a name, or an image and its mask, got '{text}'")
+            raise DataError(
+                f"line {number} of {path} must be a name, or an image and its mask, got '{shown_name(text)}'"
+            )
         found.append(words)
     if not found:
         raise DataError(f"the split file {path} names no pictures")
@@ -68,12 +69,13 @@ def resolve(
             mask = _find(without_suffix(stem, suffixes) or stem, masks)
         if name is None or mask is None or mask not in masks:
             missing = words[0] if name is None else words[-1]
-            kind = "image" if name is None else "mask"
-            problems.add("missing", f"{where}: there is no {kind} called {missing}")
+            kind = "an image" if name is None else "a mask"
+            problems.add("missing", f"{where} lists {kind} that is not there", name=missing, among="lines")
         elif name in items:
-            problems.add("list", f"{where}: {name} is listed twice")
+            problems.add("list", f"{where} lists it more than once", name=name, among="lines")
         elif mask != name and name in masks:
-            problems.add("list", f"{where}: {name} is paired with the mask {mask}, but there is a mask called {name}")
+            what = f"{where} pairs it with the mask {{}}, but there is a mask of its own name"
+            problems.add("list", what, name=name, among="lines", detail=mask)
         else:
             items[name] = Item(name, images[name], masks[mask])
     return [items[name] for name in sorted(items)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,25 @@ from PIL import Image
 
 from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError, DataError, nearest
-from segbench.data.files.items import LabelError
+from segbench.data.files.texts import read_text
 from segbench.data.pictures import load_picture, upright
+from segbench.data.problems import FileError, LabelError, shown_name
 
 MODES = ("auto", "index", "palette", "rgb", "binary")
 SINGLE = ("1", "L", "I", "I;16", "I;16B", "I;16L")
+NO_IDS = {
+    "F": "a picture of floating-point values",
+    "LA": "a grey picture with an alpha channel",
+    "PA": "a palette picture with an alpha channel",
+}
+"""What is neither ids nor colours."""
+
+MOST = 65535
+"""The largest value of a mask that a picture of 16 bit can have."""
+
+MAX_COLOURS = 1 << 20
+"""Bytes of a class dictionary; some 30,000 colours."""
+
 UNKNOWN = 254
 """Marks values that mean no class; class lists are shorter than this."""
 
@@ -49,13 +64,17 @@ class MaskReader:
             raise ConfigError(f"data.masks=binary has two classes, but data.classes names {len(classes)}")
         if mode == "rgb" and class_dict is None:
             raise ConfigError("data.masks=rgb needs data.class_dict, a CSV file with the columns name, r, g, b")
-        if threshold is not None and (mode != "binary" or threshold < 1):
-            raise ConfigError("data.threshold is the smallest foreground value, at least 1, for data.masks=binary")
+        if threshold is not None and (mode != "binary" or not 1 <= threshold <= MOST):
+            raise ConfigError(
+                f"data.threshold is the smallest foreground value of data.masks=binary, 1 to {MOST}, got {threshold}"
+                f" with data.masks={mode}"
+            )
         self.mode, self.classes, self.threshold = mode, list(classes), threshold
         self.class_dict, self.ignore = class_dict, list(ignore)
         ids = [value for value in ignore if not isinstance(value, str)]
         if mode in ("index", "palette", "binary") and len(ids) != len(self.ignore):
             raise ConfigError(f"data.ignore must be ids for data.masks={mode}, got {list(ignore)}; names are for rgb")
+        _check_ignored(mode, self.ignore, self.classes)
         self._ids = _id_table(len(classes), ids)
         self._colours: np.ndarray | None = None
 
@@ -76,7 +95,9 @@ class MaskReader:
         if stored.info["lossy"] and (self.mode != "binary" or self.threshold is None):
             advice = "; data.masks=binary with data.threshold=128 can take it" if len(self.classes) == 2 else ""
             what = "JPEG" if stored.format in ("JPEG", "MPO") else f"lossy {stored.format}"
-            raise DataError(f"a {what}, which does not keep the values of a mask; save masks as PNG{advice}")
+            raise FileError(f"a {what}, which does not keep the values of a mask", cure=f"save masks as PNG{advice}")
+        if stored.mode in NO_IDS and (self.mode != "binary" or stored.mode != "LA"):
+            raise FileError(f"{NO_IDS[stored.mode]}, which is no mask of ids", cure=self._save_as(stored.mode))
         check_depth(stored)
         picture, kind = upright(stored), self._kind(stored)
         if kind == "rgb":
@@ -84,6 +105,12 @@ class MaskReader:
         if kind == "binary":
             return self._read_binary(picture)
         return self._read_ids(picture, kind)
+
+    def _save_as(self, mode: str) -> str:
+        binary = (
+            ", or give data.masks=binary, which looks at its grey" if mode == "LA" and len(self.classes) == 2 else ""
+        )
+        return f"save masks as grey PNG of 8 bit{binary}"
 
     def _kind(self, picture: Image.Image) -> str:
         if self.mode != "auto":
@@ -93,7 +120,7 @@ class MaskReader:
         if picture.mode in SINGLE:
             return "index"
         if self._colours is None:
-            raise DataError("a colour picture; give data.class_dict, a CSV file with the columns name, r, g, b")
+            raise FileError("a colour picture", cure="give data.class_dict, a CSV file with the columns name, r, g, b")
         return "rgb"
 
     def _read_ids(self, picture: Image.Image, kind: str) -> np.ndarray:
@@ -105,16 +132,21 @@ class MaskReader:
         values = np.asarray(picture).astype(np.int64) * _levels(picture) // 255
         ids = np.where((values >= 0) & (values < 256), self._ids[np.clip(values, 0, 255)], UNKNOWN).astype(np.uint8)
         if (ids == UNKNOWN).any():
-            wrong, counts = np.unique(values[ids == UNKNOWN], return_counts=True)
-            shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(wrong[:8], counts[:8], strict=True))
-            more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
             raise LabelError(
-                f"ids {shown}{more} are no classes (0 to {len(self.classes) - 1}), not 255 and not in data.ignore"
+                f"ids {{}} are no classes (0 to {len(self.classes) - 1}), not 255 and not in data.ignore",
+                values=_count(values[ids == UNKNOWN], str),
+                cure=self._cure_of_ids(values),
             )
         return ids
 
+    def _cure_of_ids(self, values: np.ndarray) -> str:
+        if values.min() < 0 or values.max() > 255:
+            return "save masks whose ids are from 0 to 255"
+        binary = "data.masks=binary makes all above 0 foreground, " if len(self.classes) == 2 else ""
+        return f"{binary}data.ignore=[{{}}] makes them unlabelled, more names in data.classes make them classes"
+
     def _read_binary(self, picture: Image.Image) -> np.ndarray:
-        if picture.mode in ("F", "CMYK", "LAB", "HSV", "YCbCr", "PA"):
+        if picture.mode in ("CMYK", "LAB", "HSV", "YCbCr"):
             raise DataError(f"a mask in the mode {picture.mode}; save it as a grey picture")
         values = np.asarray(picture).astype(np.int64)
         if values.ndim == 3:  # an alpha channel says nothing about the class
@@ -132,12 +164,11 @@ class MaskReader:
         codes = _codes(np.asarray(picture.convert("RGB")))
         ids = self._colours[codes]
         if (ids == UNKNOWN).any():
-            wrong, counts = np.unique(codes[ids == UNKNOWN], return_counts=True)
-            most = np.argsort(-counts, kind="stable")[:5]
-            shown = ", ".join(f"({c >> 16}, {c >> 8 & 255}, {c & 255}) at {counts[k]} pixels" for k, c in
-                              zip(most, wrong[most].tolist(), strict=True))  # fmt: skip
-            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-            raise LabelError(f"colours {shown}{more} are not in {self.class_dict.name if self.class_dict else ''}")
+            raise LabelError(
+                f"colours {{}} are not in {self.class_dict.name if self.class_dict else ''}",
+                values=_count(codes[ids == UNKNOWN], _colour),
+                cure="add them to it, by the names of classes or of data.ignore",
+            )
         return ids
 
 
@@ -148,6 +179,25 @@ def check_depth(picture: Image.Image) -> None:
         raise DataError("16 bit a channel, of which only the upper 8 are read; save masks with 8 bit a channel")
     if picture.format == "TIFF" and "I" in stored.partition(";")[2]:
         raise DataError("a TIFF whose 0 is white; save masks as PNG")
+
+
+def _check_ignored(mode: str, ignore: Sequence[int | str], classes: Sequence[str]) -> None:
+    for value in ignore:
+        known = value in classes if isinstance(value, str) else mode != "binary" and 0 <= value < len(classes)
+        if known:
+            name = value if isinstance(value, str) else classes[value]
+            raise ConfigError(
+                f"data.ignore={list(ignore)} takes away '{name}', which is a class of data.classes; take it out of one"
+            )
+
+
+def _count(values: np.ndarray, name: Callable[[int], str]) -> dict[str, int]:
+    found, counts = np.unique(values, return_counts=True)
+    return {name(value): count for value, count in zip(found.tolist(), counts.tolist(), strict=True)}
+
+
+def _colour(code: int) -> str:
+    return f"({code >> 16}, {code >> 8 & 255}, {code & 255})"
 
 
 def _levels(picture: Image.Image) -> int:
@@ -180,7 +230,8 @@ def _colour_table(colours: dict[tuple[int, int, int], str], classes: list[str], 
     for (red, green, blue), name in colours.items():
         if name not in classes and name not in ignore:
             raise DataError(
-                f"data.class_dict names '{name}', which is neither in data.classes nor in data.ignore; add it to one"
+                f"data.class_dict names '{shown_name(name)}', which is neither in data.classes nor in data.ignore;"
+                " add it to one"
             )
         table[red << 16 | green << 8 | blue] = IGNORE_INDEX if name in ignore else classes.index(name)
     return table
@@ -193,20 +244,31 @@ def read_class_dict(path: Path) -> dict[tuple[int, int, int], str]:
         DataError: if the file is missing or a row is no name and three numbers from 0 to 255, or a colour comes twice.
     """
     try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"data.class_dict: {path} cannot be read: {error}") from None
+        rows = list(csv.reader(read_text(path, "data.class_dict:", MAX_COLOURS).splitlines()))
+    except csv.Error as error:
+        raise DataError(f"data.class_dict: {path} is no CSV file of name,r,g,b: {error}") from None
     colours: dict[tuple[int, int, int], str] = {}
     for number, row in enumerate(rows, start=1):
         cells = [cell.strip() for cell in row]
-        if not any(cells) or (number == 1 and len(cells) >= 4 and not cells[1].isdigit()):
+        if not any(cells) or (number == 1 and _is_header(cells)):
             continue
-        if len(cells) < 4 or not all(cell.isdigit() and int(cell) < 256 for cell in cells[1:4]):
-            raise DataError(f"data.class_dict: line {number} of {path} must be name,r,g,b with 0 to 255, got {row}")
+        if len(cells) < 4 or not all(map(_is_byte, cells[1:4])):
+            got = shown_name(",".join(row))
+            raise DataError(f"data.class_dict: line {number} of {path} must be name,r,g,b with 0 to 255, got '{got}'")
         colour = (int(cells[1]), int(cells[2]), int(cells[3]))
         if colour in colours:
-            raise DataError(f"data.class_dict: {path} has {colour} for '{colours[colour]}' and for '{cells[0]}'")
+            names = f"'{shown_name(colours[colour])}' and for '{shown_name(cells[0])}'"
+            raise DataError(f"data.class_dict: {path} has {colour} for {names}")
         colours[colour] = cells[0]
     if not colours:
         raise DataError(f"data.class_dict: {path} names no colour; it needs lines of name,r,g,b")
     return colours
+
+
+def _is_header(cells: list[str]) -> bool:
+    return len(cells) >= 4 and all(cell[:1].isalpha() for cell in cells[1:4])
+
+
+def _is_byte(text: str) -> bool:
+    # the digits of other scripts and numbers of any length are digits to Python
+    return re.fullmatch("[0-9]{1,3}", text) is not None and int(text) < 256

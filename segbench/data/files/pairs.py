@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from segbench.core.errors import DataError
-from segbench.data.files.items import SizeMismatch
+from segbench.data.files.items import Item
+from segbench.data.files.masks import MaskReader
 from segbench.data.pictures import load_picture, to_rgb, upright
+from segbench.data.problems import FileError, SizeMismatch
 
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap height and width, so that the mask's shape tells whether it was turned as well."""
+
+
+def read_pair(item: Item, reader: MaskReader) -> tuple[Image.Image, np.ndarray]:
+    """Return an item's RGB picture and the class ids of its mask file, uint8 `[H, W]`.
+
+    Raises:
+        DataError: if one of them cannot be used, or they do not fit; a FileError names the mask where it is to blame.
+    """
+    try:
+        mask = reader.read(item.label)
+    except FileError as error:
+        error.file = item.label
+        raise
+    return read_image(item.image, mask.shape, item.label), mask
 
 
 def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None) -> Image.Image:
@@ -38,7 +55,8 @@ def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None)
         return to_rgb(stored)
     if turned.size != wanted:
         raise SizeMismatch(
-            f"the image has {turned.height} x {turned.width} pixels (height x width), the mask {size[0]} x {size[1]}"
+            "the image has {}",
+            detail=f"{turned.height} x {turned.width} pixels (height x width), the mask {size[0]} x {size[1]}",
         )
     unclear = orientation not in (0, 1) and (orientation not in QUARTER_TURNS or size[0] == size[1])
     if unclear and not (mask_file and _is_turned(mask_file)):

@@ -23,6 +23,7 @@ import numpy as np
 
 from segbench.core.errors import DataError
 from segbench.data.pictures import read_all, read_rgb, together
+from segbench.data.problems import first_names
 
 DIGIT, PHOTO = (28, 28), (32, 32, 3)
 MAX_BYTES = 1 << 30
@@ -203,7 +204,7 @@ def _read_digit_folders(root: Path) -> dict[str, np.ndarray]:
         folders = sorted(item for item in (root / split).glob("*") if item.is_dir())
         strange = [item.name for item in folders if item.name not in "0123456789"]
         if strange:
-            raise DataError(f"data.mnist: {root / split} must hold folders 0 to 9, not {', '.join(strange[:20])}")
+            raise DataError(f"data.mnist: {root / split} must hold folders 0 to 9, not {first_names(strange)}")
         files = [file for folder in folders for file in sorted(folder.glob("*.png"))]
         listed[split] = files
         arrays[f"y_{split}"] = np.array([int(file.parent.name) for file in files], dtype=np.uint8)

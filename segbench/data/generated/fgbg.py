@@ -14,7 +14,13 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.data.generated.depth import DepthModel, compose_depth
 from segbench.data.generated.plan import Layout, Planner, Scene
 from segbench.data.generated.render import render
-from segbench.data.generated.sources import read_backgrounds, read_depth_maps, read_foregrounds, split_sources
+from segbench.data.generated.sources import (
+    check_opacity,
+    read_backgrounds,
+    read_depth_maps,
+    read_foregrounds,
+    split_sources,
+)
 from segbench.data.generated.textures import Texture, make_background, make_texture
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS, Arrays
@@ -68,6 +74,11 @@ class FgBg(SegmentationData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
+        if len(self.classes) != 2:
+            raise ConfigError(
+                f"data.classes must be 2 names (background and foreground), got {len(self.classes)}:"
+                f" {', '.join(self.classes)}; a class for each kind of foreground is what data=synthetic has"
+            )
         if not 0 < mask_threshold <= 1 or background_margin < 0 or len(scale) != 2:
             raise ConfigError(
                 "data.mask_threshold must be in (0, 1], data.background_margin at least 0 and data.scale two numbers,"
@@ -90,6 +101,7 @@ class FgBg(SegmentationData):
         foregrounds, backgrounds = together(
             lambda: read_foregrounds(self.folders[0]), lambda: read_backgrounds(self.folders[1])
         )
+        check_opacity(foregrounds, self.threshold)
         height, width = self.size[0] + self.layout.margin[0], self.size[1] + self.layout.margin[1]
         # twice the largest box, so that even the largest copy of a cut-out is shrunk, never blown up
         longest = round(2 * self.layout.scale[1] * min(self.size))

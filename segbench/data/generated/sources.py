@@ -14,6 +14,7 @@ from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.core.rng import generator
 from segbench.data.loading.source import SPLITS
 from segbench.data.pictures import list_pictures, open_picture, read_all, read_cutout, read_rgb, unchanged
+from segbench.data.problems import first_names
 
 ASSETS = Path(__file__).parent / "assets"
 SPLIT_RULES = ("by_source", "random")
@@ -50,6 +51,17 @@ def _read(folder: Path, read: Callable[[Path], Image.Image], key: str) -> Pictur
         return Pictures([file.relative_to(folder).as_posix() for file in files], images, digest_files(files))
 
 
+def check_opacity(pictures: Pictures, threshold: int) -> None:
+    """Raise a DataError for cut-outs that are nowhere as opaque as `threshold`, 1..255: they would never be drawn."""
+    largest = [image.getchannel("A").getextrema()[1] for image in pictures.images]
+    faint = [name for name, alpha in zip(pictures.names, largest, strict=True) if alpha < threshold]
+    if faint:
+        raise DataError(
+            f"data.mask_threshold: {len(faint)} of {len(pictures)} foregrounds ({first_names(faint)}) are nowhere as"
+            f" opaque as that, at most {max(0.0, min(largest) / 255):.3g} of 1; give less, or other foregrounds"
+        )
+
+
 def digest_files(files: Sequence[Path]) -> str:
     """Return a digest of the names and the bytes of files."""
     digest = hashlib.sha256()
@@ -84,7 +96,7 @@ def read_depth_maps(folder: str, names: Sequence[str], size: tuple[int, int], fa
     if missing:
         raise DataError(
             f"data.depth.from_folder: {path} has no .npy or .png for {len(missing)} of {len(stems)} backgrounds:"
-            f" {', '.join(missing[:20])}"
+            f" {first_names(missing)}"
         )
     maps = read_all([found[stem] for stem in stems], lambda file: _depth_map(file, far), "data.depth.from_folder")
     resized = [Image.fromarray(depth).resize((size[1], size[0]), Image.Resampling.NEAREST) for depth in maps]

@@ -12,7 +12,7 @@ import numpy as np
 
 from segbench.core.errors import ConfigError
 from segbench.data.generated.depth import DepthModel
-from segbench.data.generated.sources import read_backgrounds, split_sources
+from segbench.data.generated.sources import check_opacity, read_backgrounds, split_sources
 from segbench.data.generated.synthetic_plan import Painting, PaintingLayout, PaintingPlanner, layer_depths
 from segbench.data.generated.synthetic_render import paint, render_backdrop
 from segbench.data.generated.synthetic_sources import read_species
@@ -109,6 +109,7 @@ class Synthetic(SegmentationData):
         species, photos = together(  # its boxes hold whole pictures
             lambda: read_species(self.folders[0], self.classes, crop=not original), self._read_photos
         )
+        check_opacity(species.pictures, self.threshold)
         images = species.pictures.images
         # twice the largest box, so that even the largest copy of a cut-out is shrunk, never blown up
         largest = max(self.size) if original else self.layout.scale[1] * min(self.size)

@@ -12,6 +12,7 @@ from PIL import Image
 from segbench.core.errors import DataError
 from segbench.data.generated.sources import ASSETS, Pictures, digest_files
 from segbench.data.pictures import SUFFIXES, list_pictures, open_picture, read_all, read_cutout, unchanged
+from segbench.data.problems import first_names
 
 KEY = "data.foregrounds"
 
@@ -45,9 +46,9 @@ def read_species(folder: str | None, classes: Sequence[str], crop: bool = True) 
     unknown = [str(file.relative_to(root)) for file, label in zip(files, labels, strict=True) if label is None]
     names = ", ".join(classes[1:])
     if unknown and folder:
-        shown = ", ".join(unknown[:20]) + (f" and {len(unknown) - 20} more" if len(unknown) > 20 else "")
         raise DataError(
-            f"{KEY}: {len(unknown)} of {len(files)} pictures in {root} belong to none of the classes {names}: {shown};"
+            f"{KEY}: {len(unknown)} of {len(files)} pictures in {root} belong to none of the classes {names}:"
+            f" {first_names(unknown)};"
             " name them <class>_<anything>.png, put them into sub-folders <class>/, or add their class to data.classes"
         )
     empty = [name for label, name in enumerate(classes) if label and label not in labels]

@@ -22,6 +22,10 @@ WEIGHED_SAMPLES = 5000
 """Most training samples that class weights are computed from."""
 
 
+LEAST_STD = 1e-6
+"""Less would divide differences of colour that no picture has into infinities."""
+
+
 class SegmentationData(pl.LightningDataModule):
     """A data set with train, val and test samples.
 
@@ -67,8 +71,7 @@ class SegmentationData(pl.LightningDataModule):
                 f"data.batch_size must be at least 1 and data.num_workers 0 to {MAX_WORKERS}, got {batch_size} and"
                 f" {num_workers}"
             )
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise ConfigError(f"data.mean and data.std must be three numbers each, std above 0, got {mean} and {std}")
+        _check_colours(mean, std)
         if len(set(classes)) != len(classes) or not all(classes) or not 2 <= len(classes) < IGNORE_INDEX:
             raise ConfigError(f"data.classes must be 2 to {IGNORE_INDEX - 1} different names, got {list(classes)}")
         self.classes, self.size = list(classes), (int(size[0]), int(size[1]))
@@ -182,3 +185,14 @@ class SegmentationData(pl.LightningDataModule):
     def test_dataloader(self) -> EpochLoader:
         """Return the test loader."""
         return self.loader("test")
+
+
+def _check_colours(mean: Sequence[float], std: Sequence[float]) -> None:
+    """Raise a ConfigError for colours that no picture can have; those of 0..255 are the usual mistake."""
+    fitting = len(mean) == len(std) == 3 and min(mean) >= 0 and max(*mean, *std) <= 1 and min(std) >= LEAST_STD
+    if not fitting:
+        advice = "; divide figures of 0..255 by 255" if 1 < max([*mean, *std], default=0) <= 255 else ""
+        raise ConfigError(
+            f"data.mean must be three numbers from 0 to 1 and data.std three from {LEAST_STD:g} to 1, got"
+            f" {list(mean)} and {list(std)}{advice}"
+        )
