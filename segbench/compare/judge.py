@@ -54,6 +54,7 @@ def _judge_family(
         family.layout,
         eligible=family.eligible,
         control=control,
+        best=0,  # groups come in the order of their choice
         sign=measure.sign,
     )
     judged = Judged(family, found, measure, chosen=baseline is None)

@@ -21,6 +21,7 @@ def chosen_setting(
     *,
     eligible: np.ndarray | None = None,
     control: int | None = None,
+    best: int | None = None,
     sign: int = 1,
 ) -> Simultaneous:
     """Return all settings on test against the one that is best on val, or against a given one.
@@ -31,20 +32,21 @@ def chosen_setting(
         layout: The runs of each setting.
         eligible: The settings that `val` knows, all by default: only they can be chosen.
         control: A setting that was not picked by its score, such as a baseline.
+        best: The one that was picked, where that is known; by default the best mean of `val`.
         sign: -1 where small scores are good.
     """
     reported = Spread.of(test, layout)
     if control is not None:
         return against_control(reported, control, picked_by=None)
     if val is test:
-        best = int((sign * reported.means).argmax())
+        best = int((sign * reported.means).argmax()) if best is None else best
         return against_control(reported, best, picked_by=Choice(reported), sign=sign)
     known = np.arange(len(layout.groups)) if eligible is None else eligible
     inside, runs = layout.subset(known)
     chosen = Spread.of(val, inside)
     scores = test.scores[runs]
     correlation = seed_correlation(val.scores, scores, inside.groups, (chosen, reported))
-    best = int(known[(sign * chosen.means).argmax()])
+    best = int(known[(sign * chosen.means).argmax()]) if best is None else best
     picked_by = Choice(chosen, known, correlation)
     return against_control(reported, best, picked_by=picked_by, sign=sign)
 
