@@ -140,7 +140,7 @@ def test_curves_are_painted_and_follow_the_choice_of_runs(browser):
     write(browser, "#curve-filter", "running")
     labels = browser.find_elements("css selector", "#curve-list label")
     shown = [label for label in labels if label.is_displayed()]
-    assert len(labels) == 9 and len(shown) == 1 and "[running]" in shown[0].text
+    assert len(labels) == 4 + 9 and len(shown) == 1 and "[running]" in shown[0].text
     shown[0].find_element("css selector", "input").send_keys(" ")
     assert painted(browser, "curve-chart").get(blue, 0) > 50
 
@@ -171,9 +171,9 @@ def test_metric_smoothing_and_log_axis_change_the_plot(browser):
 def test_arrow_keys_read_values_off_the_curves(browser):
     choose(browser, "#curve-metric", "lr")
     one(browser, "#curve-chart").send_keys("\ue014")
-    assert one(browser, "#curve-list label:first-child output").text == "0.001"
+    assert one(browser, "#curve-list label:has(:checked) output").text == "0.001"
     one(browser, "#curve-chart").send_keys("\ue014")
-    assert one(browser, "#curve-list label:first-child output").text == "0.0009"
+    assert one(browser, "#curve-list label:has(:checked) output").text == "0.0009"
 
 
 def test_pareto_plot_shows_each_cost_and_reads_out_points(browser):
@@ -400,3 +400,13 @@ def test_a_verdict_says_what_it_rests_on(browser):
     first.find_element("css selector", "summary").click()
     text = first.find_element("css selector", "dl").text
     assert "runs of the first" in text and "seed 1: 0." in text and "seed 2: 0." in text
+
+
+def test_groups_are_drawn_as_mean_and_band(browser):
+    one(browser, "#curve-groups").click()
+    chosen = browser.execute_script(
+        "return [...document.querySelectorAll('#curve-list input:checked')].map((box) => box.parentElement.textContent)"
+    )
+    assert len(chosen) == 4 and all("mean and range of 2" in text for text in chosen)
+    assert browser.execute_script("return Report.charts.curves.bands.length") == 4
+    assert browser.execute_script("return Report.charts.curves.series.length") == 1 + 3 * 4

@@ -26,7 +26,7 @@ from segbench.compare.files import Unusable
 from segbench.compare.intervals import Summary
 from segbench.compare.runs import read_run
 from segbench.report.html.classes import confusion_data, heat_map
-from segbench.report.html.curves import MAX_METRICS, MAX_POINTS, MAX_RUNS, curve_data, read_curves, thin
+from segbench.report.html.curves import MAX_METRICS, MAX_POINTS, MAX_RUNS, curve_data, join, read_curves, thin
 from segbench.report.html.page import ASSETS, script_json
 from segbench.report.html.pareto import pareto_data
 from segbench.report.html.pictures import MAX_BYTES, read_png, sample_panels
@@ -347,3 +347,18 @@ def test_report_imports_no_torch(tmp_path):
             "compare([sys.argv[1]], form='html', out=Path(sys.argv[2]));"
             "assert not {'torch', 'matplotlib', 'pandas'} & set(sys.modules)")  # fmt: skip
     subprocess.run([sys.executable, "-c", code, tmp_path, tmp_path / "a.html"], check=True)
+
+
+def test_curves_of_a_group_are_mean_and_range_of_its_seeds(found):
+    assert join([[(1.0, 0.2), (2.0, 0.4)], [(1.0, 0.4), (2.0, 0.8), (3.0, 0.9)]]) == [
+        [1, 2],
+        [0.3, 0.6],
+        [0.2, 0.4],
+        [0.4, 0.8],
+    ]
+    epochs = join([[(float(k), 1.0) for k in range(1, 1001)]] * 2)[0]
+    assert epochs[0] == 1 and epochs[-1] == 1000 and len(epochs) <= MAX_POINTS + 1
+    groups = curve_data(found)["groups"]
+    assert len(groups) == 4 and all(group["n"] == 2 for group in groups)
+    mean, low, high = groups[0]["curves"][0][1:]
+    assert all(a <= b <= c for a, b, c in zip(low, mean, high, strict=True))

@@ -16,6 +16,8 @@ from segbench.runs.folder import RunFolder
 from segbench.runs.metrics_log import KEYS
 
 MAX_RUNS, MAX_METRICS, MAX_POINTS = 60, 40, 120
+MAX_GROUPS, MAX_SEEDS = 12, 10
+"""Groups whose mean is drawn, and runs of each."""
 MAX_TABLE = 16_000_000
 """Bytes: a row every ten steps of a million makes about 5 million."""
 
@@ -29,12 +31,13 @@ def curve_data(comparison: Comparison) -> dict[str, Any]:
     """Return the curves of the first MAX_RUNS runs by rank, running and failed ones last.
 
     `metrics` are names, `start` is the one shown first, `runs` have the number of the run and curves by number of the
-    metric, `left` is how many runs are left out. A curve is two lists, epochs from 1 and values with five digits, at
-    most MAX_POINTS long.
+    metric, `groups` have label, number of runs and curves of their mean and range (see `join`), `left` is how many runs
+    are left out. A run's curve is two lists, epochs from 1 and values with five digits, at most MAX_POINTS long.
     """
     numbers = {run: number for number, run in enumerate(comparison.runs)}
     wanted = by_rank(comparison)
     found = {run: curves for run in wanted[:MAX_RUNS] if (curves := _curves_or_none(run))}
+    joined = _groups(comparison, found)
     metrics = _choose_metrics(found.values())
     runs = [
         {"run": numbers[run], "curves": {k: _packed(curves[m]) for k, m in enumerate(metrics) if m in curves}}
@@ -45,6 +48,10 @@ def curve_data(comparison: Comparison) -> dict[str, Any]:
         "metrics": [printable(name, 80) for name in metrics],
         "start": metrics.index(named) if named in metrics else 0,
         "runs": runs,
+        "groups": [
+            {"label": label, "n": n, "curves": {k: curves[m] for k, m in enumerate(metrics) if m in curves}}
+            for label, n, curves in joined
+        ],
         "left": len(wanted) - len(runs),
     }
 
@@ -98,6 +105,32 @@ def thin(points: Points, most: int = MAX_POINTS) -> Points:
         inside = range(number * len(points) // slices, (number + 1) * len(points) // slices)
         kept |= {min(inside, key=lambda k: points[k][1]), max(inside, key=lambda k: points[k][1])}
     return [points[k] for k in sorted(kept)]
+
+
+def _groups(
+    comparison: Comparison, known: Mapping[Run, dict[str, Points]]
+) -> list[tuple[str, int, dict[str, list[list[float]]]]]:
+    """Return label, number of runs, and mean and range of the curves of each of the first groups of several seeds."""
+    joined = []
+    for group in comparison.groups[:MAX_GROUPS]:
+        runs = [known.get(run) or _curves_or_none(run) for run in group.runs[:MAX_SEEDS]]
+        curves = [one for one in runs if one]
+        if len(curves) > 1:
+            names = {name for one in curves for name in one}
+            packed = {name: join([one[name] for one in curves if name in one]) for name in names}
+            joined.append((printable(group.label, 160), len(curves), packed))
+    return joined
+
+
+def join(curves: Sequence[Points]) -> list[list[float]]:
+    """Return epochs, means, smallest and largest values of several curves, where all of them have a value."""
+    tables = [dict(points) for points in curves]
+    epochs = sorted(set.intersection(*(set(table) for table in tables)))
+    step = max(1, -(-len(epochs) // MAX_POINTS))
+    kept = [*epochs[::step], *(epochs[-1:] if (len(epochs) - 1) % step else [])]
+    rows = [[table[epoch] for table in tables] for epoch in kept]
+    columns = ([sum(row) / len(row) for row in rows], [min(row) for row in rows], [max(row) for row in rows])
+    return [[int(epoch) for epoch in kept], *([float(f"{value:.5g}") for value in column] for column in columns)]
 
 
 def _curves_or_none(run: Run) -> dict[str, Points] | None:
