@@ -12,6 +12,7 @@ from PIL import Image
 
 from segbench.commands.places import folder_for
 from segbench.core.errors import ConfigError, DataError
+from segbench.data.problems import Fault, FileError, Problem, Problems, shown_name, told
 from segbench.report.palette import colour, palette
 from segbench.report.panels import grey
 
@@ -39,12 +40,12 @@ def predict_images(
     A `plugins=[mylab]` among the pictures is a setting, as everywhere.
 
     Raises:
-        DataError: where nothing was found, or at the end, listing every file that could not be used.
+        DataError: where nothing was found, or at the end, telling what could not be used.
     """
     trusted = [word for word in images if word.startswith("plugins=")]
-    files, offenders = find_pictures([word for word in images if word not in trusted])
+    files, missing = find_pictures([word for word in images if word not in trusted])
     if not files:
-        raise DataError("; ".join(offenders))
+        raise DataError("; ".join(missing))
     if side is not None and side > MAX_SIDE:
         raise ConfigError(f"--side must be at most {MAX_SIDE:,} pixels, got {side:,}")
     torch_device = pick_device(device)
@@ -61,9 +62,11 @@ def predict_images(
     data = trained.experiment.data
     predictor = Predictor(trained.module, data.size, side, torch_device)
     with folder_for(out.absolute()):
-        done = _predict_all(predictor, _named(files), out, backgrounds, data.classes, offenders)
-        if offenders:
-            raise DataError(f"{done}; not used: {'; '.join(offenders)}")
+        problems = Problems()
+        done = _predict_all(predictor, _named(files), out, backgrounds, data.classes, problems)
+        if missing or problems:
+            reasons = [*missing, told(problems)] if problems else missing
+            raise DataError(f"{done}; not used: {'; '.join(reasons)}")
     return done
 
 
@@ -73,19 +76,18 @@ def _predict_all(
     out: Path,
     backgrounds: Path | None,
     classes: Sequence[str],
-    offenders: list[str],
+    problems: Problems,
 ) -> str:
-    """Write all predictions, add a sentence to `offenders` for each picture that cannot be used, and say how many."""
-    unusable = 0
+    """Write all predictions, note each picture that cannot be used, and say how many could be."""
     for name, file in files.items():
         try:
             _predict_one(predictor, file, name, out, backgrounds, classes)
         except DataError as error:
-            unusable += 1
-            offenders.append(f"{file}: {error}")
+            fault = error.fault if isinstance(error, FileError) else Fault(str(error))
+            problems.append(Problem("", fault, shown_name(str(file)), "pictures"))
         except OSError as error:
             raise DataError(f"the prediction of {file} cannot be written into {out}: {error.strerror}") from None
-    return f"{len(files) - unusable} of {len(files)} pictures predicted: {out.absolute()}"
+    return f"{len(files) - len(problems)} of {len(files)} pictures predicted: {out.absolute()}"
 
 
 def find_pictures(words: Sequence[str]) -> tuple[list[Path], list[str]]:

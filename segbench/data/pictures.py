@@ -67,6 +67,8 @@ def read_all(paths: list[Path], read: Callable[[Path], Result], key: str) -> lis
     for path in paths:
         try:
             check_name(path)
+            if path.exists() and not path.is_file():  # a pipe would be waited for without end
+                raise FileError("not a regular file")
             results.append(read(path))
         except DataError as error:
             problems.add_error(error, path)

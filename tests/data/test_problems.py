@@ -18,6 +18,7 @@ from tiny_files import write_camvid, write_coco, write_folder
 from tiny_sources import write_pictures
 
 import segbench
+from segbench.commands import predict
 from segbench.commands.data_check import check_data
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
@@ -26,7 +27,7 @@ from segbench.data.files.coco import Coco
 from segbench.data.files.folder import Folder
 from segbench.data.files.masks import MaskReader, read_class_dict
 from segbench.data.generated.fgbg import FgBg
-from segbench.data.generated.sources import read_backgrounds
+from segbench.data.generated.sources import read_backgrounds, read_depth_maps
 from segbench.data.generated.synthetic import Synthetic
 from segbench.data.pictures import load_picture, read_rgb
 from segbench.data.problems import FileError, Problems, shown_name, told
@@ -116,6 +117,22 @@ def test_pictures_of_a_generated_set_are_told_once(tmp_path):
     assert text.count("not a PNG") == 1
 
 
+def test_pictures_that_predict_cannot_use_are_told_once(tmp_path, monkeypatch):
+    def refused(predictor, file, name, out, backgrounds, classes):
+        if name != "p05":
+            load_picture(file)
+
+    files = {f"p{number:02d}": tmp_path / f"p{number:02d}.png" for number in range(20)}
+    for path in files.values():
+        path.write_bytes(b"")
+    monkeypatch.setattr(predict, "_predict_one", refused)
+    problems = Problems()
+    done = predict._predict_all(None, files, tmp_path, None, ["a", "b"], problems)
+    assert done.startswith("1 of 20 pictures predicted")
+    names = ", ".join(str(files[f"p0{number}"]) for number in range(3))
+    assert told(problems) == f"not a PNG, JPEG, WEBP, TIFF, BMP or GIF picture (19 pictures: {names} and 16 more)"
+
+
 # names
 
 
@@ -190,6 +207,9 @@ def test_pipes_are_refused_and_never_waited_for(tmp_path):
     os.mkfifo(camvid / "val.txt")
     data = CamVid(root=str(camvid), classes=[f"c{k}" for k in range(11)], size=[36, 48], official=False, **COMMON)
     assert "val.txt is not a regular file" in refusal(data.prepare)
+    os.mkfifo(tmp_path / "b0.npy")
+    text = refusal(lambda: read_depth_maps(str(tmp_path), ["b0"], (4, 6), 10.0))
+    assert "b0.npy: not a regular file" in text
 
 
 # kinds of pictures
@@ -336,6 +356,15 @@ def test_colours_that_no_picture_has(mean, std, advice):
     text = refusal(lambda: Folder(classes=["a", "b"], size=[8, 8], mean=mean, std=std, batch_size=1))
     assert text.startswith("data.mean must be three numbers from 0 to 1 and data.std three from 1e-06 to 1, got ")
     assert text.endswith(advice or f"{std}")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"background_margin": 1e308}, {"depth": {"far": 1e308}}, {"depth": {"object_height": 1e308}}]
+)
+def test_numbers_beyond_all_scenes(settings):
+    for make, classes in ((FgBg, ["a", "b"]), (Synthetic, ["a", "person"])):
+        text = refusal(lambda make=make, classes=classes: make(classes=classes, size=[32, 32], **settings, **COMMON))
+        assert next(iter(settings)) in text and "1e+308" in text
 
 
 def test_few_pictures_are_split_by_settings_that_exist(tmp_path):

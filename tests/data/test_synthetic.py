@@ -391,7 +391,7 @@ def test_fingerprint_changes_with_what_decides_the_scenes(make):
         ({"mask_threshold": 0.0}, "mask_threshold"),
         ({"train_size": 3}, "fewer than one batch"),
         ({"val_size": 0}, "val split has no samples"),
-        ({"depth": {"far": 0.5}}, "far > 1"),
+        ({"depth": {"far": 0.5}}, "1 < far <= 1e[+]06"),
     ],
 )
 def test_refusals_say_what_and_where(make, settings, message):

@@ -25,20 +25,22 @@ from segbench.core.errors import ConfigError
 from segbench.data.generated.plan import Layer, Scene
 
 NEAREST = 0.5
+MOST = 1e6
+"""Greater depths would leave the range in which float32 tells near things apart."""
 
 
 @dataclass(frozen=True)
 class DepthModel:
-    """The three numbers of the model: horizon in [0, 1), far > 1, object_height > 0."""
+    """The three numbers of the model: horizon in [0, 1), far in (1, 1e6], object_height in (0, 1e6]."""
 
     horizon: float = 0.4
     far: float = 10.0
     object_height: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.horizon < 1 or self.far <= 1 or self.object_height <= 0:
+        if not (0 <= self.horizon < 1 < self.far <= MOST and 0 < self.object_height <= MOST):
             raise ConfigError(
-                "data.depth needs 0 <= horizon < 1, far > 1 and object_height > 0, got"
+                f"data.depth needs 0 <= horizon < 1 < far <= {MOST:g} and 0 < object_height <= {MOST:g}, got"
                 f" horizon={self.horizon}, far={self.far}, object_height={self.object_height}"
             )
 

@@ -15,6 +15,7 @@ from segbench.data.generated.depth import DepthModel, compose_depth
 from segbench.data.generated.plan import Layout, Planner, Scene
 from segbench.data.generated.render import render
 from segbench.data.generated.sources import (
+    MOST_MARGIN,
     check_opacity,
     read_backgrounds,
     read_depth_maps,
@@ -79,9 +80,9 @@ class FgBg(SegmentationData):
                 f"data.classes must be 2 names (background and foreground), got {len(self.classes)}:"
                 f" {', '.join(self.classes)}; a class for each kind of foreground is what data=synthetic has"
             )
-        if not 0 < mask_threshold <= 1 or background_margin < 0 or len(scale) != 2:
+        if not 0 < mask_threshold <= 1 or not 0 <= background_margin <= MOST_MARGIN or len(scale) != 2:
             raise ConfigError(
-                "data.mask_threshold must be in (0, 1], data.background_margin at least 0 and data.scale two numbers,"
+                f"data.mask_threshold must be in (0, 1], data.background_margin in [0, {MOST_MARGIN:g}] and data.scale two numbers,"
                 f" got {mask_threshold}, {background_margin} and {list(scale)}"
             )
         self.folders = (foregrounds, backgrounds)

@@ -17,6 +17,8 @@ from segbench.data.pictures import list_pictures, open_picture, read_all, read_c
 from segbench.data.problems import first_names
 
 ASSETS = Path(__file__).parent / "assets"
+MOST_MARGIN = 4.0
+"""How much larger than the canvas a background may be kept, as a share."""
 SPLIT_RULES = ("by_source", "random")
 
 

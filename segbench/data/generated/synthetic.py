@@ -12,7 +12,7 @@ import numpy as np
 
 from segbench.core.errors import ConfigError
 from segbench.data.generated.depth import DepthModel
-from segbench.data.generated.sources import check_opacity, read_backgrounds, split_sources
+from segbench.data.generated.sources import MOST_MARGIN, check_opacity, read_backgrounds, split_sources
 from segbench.data.generated.synthetic_plan import Painting, PaintingLayout, PaintingPlanner, layer_depths
 from segbench.data.generated.synthetic_render import paint, render_backdrop
 from segbench.data.generated.synthetic_sources import read_species
@@ -80,10 +80,15 @@ class Synthetic(SegmentationData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        if not 0 < mask_threshold <= 1 or background_margin < 0 or len(scale) != 2 or len(objects) != 2:
+        if (
+            not 0 < mask_threshold <= 1
+            or not 0 <= background_margin <= MOST_MARGIN
+            or len(scale) != 2
+            or len(objects) != 2
+        ):
             raise ConfigError(
-                "data.mask_threshold must be in (0, 1], data.background_margin at least 0, data.scale and data.objects"
-                f" two numbers each, got {mask_threshold}, {background_margin}, {list(scale)} and {list(objects)}"
+                f"data.mask_threshold must be in (0, 1], data.background_margin in [0, {MOST_MARGIN:g}], data.scale and"
+                f" data.objects two numbers each, got {mask_threshold}, {background_margin}, {list(scale)} and {list(objects)}"
             )
         self.folders = (foregrounds, backgrounds)
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
