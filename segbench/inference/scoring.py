@@ -16,7 +16,6 @@ from segbench.core.errors import DataError
 from segbench.data.files.dataset import FileData
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import Arrays
-from segbench.data.pictures import listed
 from segbench.inference.predictions import Paired, PredictionReader, Sample
 from segbench.metrics.split_scores import SplitScores
 from segbench.report.panels import sample_row
@@ -91,8 +90,13 @@ def _names(data: SegmentationData, paired: Paired, splits: Sequence[str]) -> Pro
 
 def _raise_any(problems: Mapping[str, list[str]]) -> None:
     if problems:
-        groups = [f"{kind} ({len(names)}): {listed(names, NAMED)}" for kind, names in problems.items()]
+        groups = [f"{kind} ({len(names)}): {_some(names)}" for kind, names in problems.items()]
         raise DataError(f"the predictions do not fit the data: {'; '.join(groups)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _fitted(
