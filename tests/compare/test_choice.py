@@ -131,3 +131,26 @@ def test_masks_without_a_score_of_val_are_judged_but_never_chosen(tmp_path):
     assert words == {"loss=focal": "may be as good", "loss=other": "better"}
     assert found.answers[0].control.label == "loss=dice"
     assert any("loss=other is" in text and "more than chance does" in text for text in found.answers[0].sentences)
+
+
+def test_only_so_many_groups_are_judged_and_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("segbench.compare.judge.MAX_JUDGED", 2)
+    for number, loss in enumerate(("a", "b", "c", "d")):
+        for seed in (1, 2, 3):
+            counts = some_counts(60, 0.8 - number / 50, seed)
+            write_run(tmp_path / f"{loss}{seed}", seed=seed, loss=loss, counts=counts)
+    found = compare_runs([tmp_path])
+    assert [verdict.first.label for verdict in found.verdicts] == ["loss=b"]
+    assert "only the 2 best by val/mean_iou are judged, 2 others are not" in found.answers[0].sentences
+
+
+def test_a_setting_whose_seeds_lie_far_apart_is_named(tmp_path):
+    for loss, mean, spread in (("a", 0.8, 0.001), ("b", 0.8, 0.001), ("c", 0.75, 0.06), ("d", 0.8, 0.001)):
+        for seed in (1, 2, 3):
+            counts = some_counts(60, mean + spread * (seed - 2), seed)
+            write_run(tmp_path / f"{loss}{seed}", seed=seed, loss=loss, counts=counts)
+    found = compare_runs([tmp_path])
+    (text,) = (text for text in found.answers[0].sentences if "lie further apart" in text)
+    assert text.startswith("the seeds of loss=c lie further apart (sd 0.")
+    words = {verdict.first.label: verdict.word for verdict in found.verdicts}
+    assert words["loss=c"] == "too few seeds" and "too few seeds" not in {words.get(f"loss={k}") for k in "abd"}
