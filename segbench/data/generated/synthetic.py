@@ -88,7 +88,8 @@ class Synthetic(SegmentationData):
         ):
             raise ConfigError(
                 f"data.mask_threshold must be in (0, 1], data.background_margin in [0, {MOST_MARGIN:g}], data.scale and"
-                f" data.objects two numbers each, got {mask_threshold}, {background_margin}, {list(scale)} and {list(objects)}"
+                f" data.objects two numbers each, got {mask_threshold}, {background_margin}, {list(scale)} and"
+                f" {list(objects)}"
             )
         self.folders = (foregrounds, backgrounds)
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
