@@ -82,8 +82,8 @@ class FgBg(SegmentationData):
             )
         if not 0 < mask_threshold <= 1 or not 0 <= background_margin <= MOST_MARGIN or len(scale) != 2:
             raise ConfigError(
-                f"data.mask_threshold must be in (0, 1], data.background_margin in [0, {MOST_MARGIN:g}] and data.scale two"
-                f" numbers, got {mask_threshold}, {background_margin} and {list(scale)}"
+                f"data.mask_threshold must be in (0, 1], data.background_margin in [0, {MOST_MARGIN:g}] and"
+                f" data.scale two numbers, got {mask_threshold}, {background_margin} and {list(scale)}"
             )
         self.folders = (foregrounds, backgrounds)
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
