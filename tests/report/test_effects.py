@@ -1,15 +1,16 @@
-"""How much of the score a setting explains, and that the page stays small."""
+"""How much of the score a setting explains, which units are worst, and that the page stays small."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_runs import write_run
+from fake_runs import mean_iou, some_counts, write_run
 from PIL import Image
 
 from segbench.compare.comparison import compare_runs
 from segbench.report.html import pictures
 from segbench.report.html.effects import effects_data, epsilon_squared, variance_shares
+from segbench.report.html.unit_scores import unit_scores
 
 
 def test_the_share_of_a_setting_worked_out_by_hand():
@@ -52,3 +53,18 @@ def test_panels_share_a_budget(tmp_path, monkeypatch):
     first, second, third = pictures.sample_panels(compare_runs([tmp_path]))
     assert first.uri and second.uri and not third.uri
     assert third.reason == "the page has no room for more; it lies in samples/test.png of the run"
+
+
+def test_worst_units_are_scored_over_all_their_images(tmp_path):
+    counts = some_counts(6, 0.8, 1)
+    counts[4:, 0] //= 2  # the last recording is hard
+    recordings = ["a", "a", "b", "b", "c", "c"]
+    write_run(tmp_path / "one", loss="dice", counts=counts, units={"recording": recordings})
+    write_run(tmp_path / "two", loss="focal", counts=some_counts(6, 0.6, 2), units={"recording": recordings})
+    (table,) = unit_scores(compare_runs([tmp_path]))
+    assert (table.factor, table.count, len(table.runs)) == ("recording", 3, 2)
+    by_name = {name: (images, scores[0]) for name, images, scores in table.rows}
+    assert by_name["c"] == (2, pytest.approx(mean_iou(counts[4:].sum(axis=0))))
+    assert by_name["a"] == (2, pytest.approx(mean_iou(counts[:2].sum(axis=0))))
+    means = [sum(scores) / 2 for _, _, scores in table.rows]
+    assert means == sorted(means) and table.rows[0][0] == "c"

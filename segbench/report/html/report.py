@@ -11,7 +11,7 @@ from segbench.compare.groups import Group, setting
 from segbench.compare.tables import FRONT, answer_sentences, interval_legend, score_text, verdict_sentences
 from segbench.compare.text import printable
 from segbench.compare.verdict import Verdict
-from segbench.report.html import classes, curves, effects, pareto, pictures, settings, worst
+from segbench.report.html import classes, curves, effects, pareto, pictures, settings, unit_scores, worst
 from segbench.report.html.choice import run_label
 from segbench.report.html.page import render
 from segbench.report.html.tables import groups_table, runs_table
@@ -70,6 +70,7 @@ def to_html(comparison: Comparison) -> str:
         "heat": heat,
         "panels": pictures.sample_panels(comparison),
         "worst": worst.worst_images(comparison),
+        "units": unit_scores.unit_scores(comparison) if comparison.groups else [],
         "limits": {"curves": curves.MAX_RUNS, "panels": pictures.MAX_PANELS, "matrices": classes.MAX_MATRICES,
                 "worst": worst.MAX_RUNS, "images": worst.MAX_IMAGES, "verdicts": FIRST_VERDICTS},
         "symbols": SYMBOLS,
