@@ -39,8 +39,8 @@ class World:
     unit: float = 0.7
     """Of a unit, for all settings alike."""
     interaction: float = 0.16
-    """Of a setting on a unit. The standard error of a difference over crossed units is then 1.7, 2.2 and 2.5 times that of
-    images for 1, 3 and 5 seeds; real runs of fgbg had 1.6 to 3.4."""
+    """Of a setting on a unit. The standard error of a difference over crossed units is then 1.7, 2.2 and 2.5 times that
+    of images for 1, 3 and 5 seeds; real runs of fgbg had 1.6 to 3.4."""
 
     def units(self, draw: np.random.Generator) -> dict[str, np.ndarray]:
         """Return the unit of each image, by factor."""

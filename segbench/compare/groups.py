@@ -214,7 +214,7 @@ def _same_data(run: Run, measure: Measure) -> bool:
 
 def _images(runs: Sequence[Run], split: str) -> str:
     known = sorted({run.images[split] for run in runs if split in run.images})
-    return "" if not known else str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
+    return " to ".join(str(count) for count in dict.fromkeys([*known[:1], *known[-1:]]))
 
 
 def _mean_costs(costs: Sequence[Mapping[str, float]]) -> dict[str, float]:

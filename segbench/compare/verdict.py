@@ -106,8 +106,7 @@ def verdict_on_pair(judged: Judged, number: int) -> Verdict:
         sentence = f"{both}: {value:+.4f} {judged.measure.metric}, too few seeds: {missing}"
         return Verdict(first, second, Word.FEW_SEEDS, images, seeds, difference, missing, sentence)
     difference = Difference(value, value - half, value + half)
-    good = judged.measure.sign * value
-    word = Word.OPEN if abs(value) <= half else Word.BETTER if good > 0 else Word.WORSE
+    word = _word(judged.measure.sign * value, half)
     middle = "may be as good as" if word is Word.OPEN else f"is {word} than"
     if judged.scope is Scope.WITHIN and word is not Word.OPEN:
         middle = f"is {word} here than"
@@ -115,6 +114,12 @@ def verdict_on_pair(judged: Judged, number: int) -> Verdict:
     one, other = labels_apart(first, second)
     sentence = f"{one} {middle} {other}: {size} ({_evidence(judged, seeds)})"
     return Verdict(first, second, word, images, seeds, difference, "", sentence)
+
+
+def _word(ahead: float, half: float) -> Word:
+    if abs(ahead) <= half:
+        return Word.OPEN
+    return Word.BETTER if ahead > 0 else Word.WORSE
 
 
 def _interval_name(judged: Judged) -> str:
