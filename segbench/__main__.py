@@ -1,5 +1,5 @@
 """`python -m segbench` is the `segbench` command."""
 
-from segbench.cli import main
+from segbench.start import main
 
 main()

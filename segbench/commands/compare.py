@@ -15,6 +15,7 @@ from segbench.compare.terminal import print_comparison
 from segbench.compare.text import printable
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.files import make_folder, write_atomic
+from segbench.core.text import say
 
 FORMATS = ("table", "csv", "json", "md", "html")
 WIDE = 200
@@ -65,9 +66,7 @@ def compare(
         sys.stdout.write(text)
     else:
         write_atomic(out, text)
-        Console().print(
-            f"{len(result.runs)} runs compared: {out.absolute()}", highlight=False, markup=False, soft_wrap=True
-        )
+        say(Console(), f"{len(result.runs)} runs compared: {out.absolute()}")
 
 
 def compared(

@@ -14,6 +14,7 @@ from segbench.config.instantiate import build
 from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import DataError
 from segbench.core.files import write_json
+from segbench.core.text import say
 from segbench.data.files.dataset import FileData
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS
@@ -50,7 +51,7 @@ def check_data(config: dict[str, Any], out: Path | None, console: Console) -> in
         if out is not None:
             write_json(out, report)
     if out is not None and splits:
-        console.print(f"all of it as JSON: {out.absolute()}", highlight=False, soft_wrap=True)
+        say(console, f"all of it as JSON: {out.absolute()}")
     if problems:
         advice = "; out=FILE.json lists each by name" if out is None and len(problems) > 1 else ""
         raise DataError(f"{number_of(problems)} in the data: {told(problems)}{advice}")

@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from segbench.config.instantiate import build
 from segbench.core.errors import ConfigError, DataError, Interrupted
+from segbench.core.terminal import outliving_the_terminal
+from segbench.core.text import say
 from segbench.data.export.encode import Encoder
 from segbench.data.export.manifest import require_parquet, total_bytes
 from segbench.data.export.options import Chunk, Options, chunks
@@ -30,6 +32,7 @@ LINE_EVERY = 10.0
 """Seconds between lines of progress where there is no terminal."""
 
 
+@outliving_the_terminal()
 def export_data(
     config: Mapping[str, Any],
     out: Path,
@@ -156,4 +159,4 @@ def _with_lines(finished: Iterable[Chunk], before: int, total: int, console: Con
         done += _samples([chunk])
         if (now := time.monotonic()) - said >= LINE_EVERY and done < total:
             rate, said = (done - before) / (now - began), now
-            console.print(f"{done:,} of {total:,} samples, {rate:,.0f} samples/s", highlight=False, soft_wrap=True)
+            say(console, f"{done:,} of {total:,} samples, {rate:,.0f} samples/s")

@@ -12,6 +12,7 @@ from rich.console import Console
 from segbench.commands.places import file_for
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.files import write_json
+from segbench.core.text import say
 from segbench.report.summary import print_summary
 
 
@@ -40,7 +41,7 @@ def evaluate_run(
         print_summary(console, results, report["classes"], f"{report['images']:,} images of {split}")
         if out is not None:
             write_json(out, report)
-    console.print(_verdict(report, split), highlight=False, soft_wrap=True)
+    say(console, _verdict(report, split))
 
 
 def _verdict(report: dict, split: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,8 +20,10 @@ from segbench.config.check import shown
 from segbench.config.compose import CONFIG_NAME, SWEEPS, check_sweep, compose_config, first_line, spelled_out
 from segbench.config.paths import conf_dir
 from segbench.config.resolvers import register
-from segbench.core.errors import ConfigError, Interrupted, SegbenchError
-from segbench.core.text import harmless
+from segbench.core.errors import ConfigError, SegbenchError
+from segbench.core.signals import stopped_by_signals
+from segbench.core.terminal import standard_streams
+from segbench.core.text import for_stream, harmless
 from segbench.core.versions import check_versions
 
 
@@ -48,6 +51,8 @@ def launch(words: list[str]) -> None:
         from segbench.commands.sweep import run_sweep
 
         return run_sweep(flags.overrides)
+    if flags.multirun and (flags.cfg or flags.info):
+        raise ConfigError("--cfg and --info show one run: leave out -m, and give every setting one value")
     _check_no_sweep(flags.overrides)
     folder = Path.cwd()
     if not flags.shows:
@@ -118,21 +123,20 @@ def guarded(run: Callable[[], Any], *, any_version: bool = False) -> NoReturn:
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through instead of printing them its own way
     try:
-        if not any_version:
-            check_versions()
-        run()
+        with standard_streams(), stopped_by_signals():
+            if not any_version:
+                check_versions()
+            run()
     except SegbenchError as error:
         if before == "1":
             raise
         _say(str(error))
-        if isinstance(error, Interrupted) and error.requeue and (said := requeue_job()):
-            _say(said)
+        _requeue(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _say("interrupted before the first step; nothing was lost")
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(141)
+    except KeyboardInterrupt as error:
+        _say("stopped before the first step; nothing was lost")
+        _requeue(error)
+        sys.exit(getattr(error, "exit_code", 130))
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")
         if before is not None:
@@ -140,6 +144,14 @@ def guarded(run: Callable[[], Any], *, any_version: bool = False) -> NoReturn:
     sys.exit(0)
 
 
+def _requeue(error: BaseException) -> None:
+    if getattr(error, "requeue", False) and (said := requeue_job()):
+        _say(said)
+
+
 def _say(message: str) -> None:
     # names from somebody else's folder may hold control characters, which a terminal would obey
-    print(f"segbench: {harmless(' '.join(message.split()))}", file=sys.stderr, flush=True)
+    if message and sys.stderr is not None:
+        line = f"segbench: {harmless(' '.join(message.split()))}"
+        with suppress(OSError, ValueError):  # a terminal that is gone
+            print(for_stream(line, sys.stderr), file=sys.stderr, flush=True)

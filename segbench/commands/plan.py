@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from segbench.compare.comparison import compare_runs
 from segbench.compare.planning import plan_sentences, plan_table
 from segbench.compare.text import printable
 from segbench.core.errors import ConfigError
+from segbench.core.text import say
 
 
 def plan_runs(
@@ -60,7 +60,7 @@ def plan_runs(
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(Text(printable(text, 1000)), soft_wrap=True)
+    say(console, printable(text, 1000))
 
 
 def _print(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

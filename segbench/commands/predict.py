@@ -12,6 +12,7 @@ from PIL import Image
 
 from segbench.commands.places import folder_for
 from segbench.core.errors import ConfigError, DataError
+from segbench.core.terminal import outliving_the_terminal
 from segbench.data.problems import Fault, FileError, Problem, Problems, shown_name, told
 from segbench.report.palette import colour, palette
 from segbench.report.panels import grey
@@ -23,6 +24,7 @@ MAX_SIDE = 8192
 """Pixels of the shorter side that a network may see; pictures themselves have at most 64 million."""
 
 
+@outliving_the_terminal()
 def predict_images(
     run: str,
     images: Sequence[str],

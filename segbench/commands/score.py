@@ -18,6 +18,8 @@ from segbench.config.instantiate import build
 from segbench.config.quoting import rendered
 from segbench.config.saved import read_saved_config, with_changes
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.terminal import outliving_the_terminal
+from segbench.core.text import say
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.predictions import PredictionReader, pair_predictions
 from segbench.inference.scoring import Scored, score_masks
@@ -32,6 +34,7 @@ SETTINGS = ("data", "seed", "name", "tags", "note", "plugins", "experiment", "hy
 SPLITS = ("val", "test")
 
 
+@outliving_the_terminal()
 def score_predictions(
     words: Sequence[str],
     predictions: Path,
@@ -86,8 +89,8 @@ def score_predictions(
     count = sum(results["images"].values())
     print_summary(console, results, data.classes, f"{count:,} predictions of {' and '.join(splits)}")
     for line in _remarks(data, scored, paired.others):
-        console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"run folder {run.path}", highlight=False, soft_wrap=True)
+        say(console, line)
+    say(console, f"run folder {run.path}")
     return run
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -16,15 +12,19 @@ from segbench.config.compose import check_sweep, compose_config, parse, plain_co
 from segbench.core.errors import ConfigError, Interrupted, SegbenchError
 from segbench.core.files import make_folder, write_json
 from segbench.core.states import RunState
+from segbench.core.terminal import outliving_the_terminal
+from segbench.core.text import say
 from segbench.runs.environment import machine, versions
 from segbench.runs.lock import locked
 from segbench.runs.provenance import provenance
 from segbench.sweeps.folder import JobState, SweepFolder, is_sweep
-from segbench.sweeps.launchers import launch_jobs
+from segbench.sweeps.launchers import check_launcher, launch_jobs
 from segbench.sweeps.overview import Overview, table
-from segbench.sweeps.plan import Job, plan_jobs
+from segbench.sweeps.plan import Job, count_jobs, plan_jobs
 from segbench.sweeps.summary import write_summary
-from segbench.training.signals import NOTICES
+
+if TYPE_CHECKING:
+    from segbench.sweeps.search import Search
 
 OWN = ("sweep", "launcher", "hydra")
 """Where settings of the sweep itself begin; they are no part of its jobs."""
@@ -42,6 +42,7 @@ class SweepFailedError(SegbenchError):
         self.exit_code = exit_code
 
 
+@outliving_the_terminal()
 def run_sweep(words: Sequence[str]) -> None:
     """Run every combination of the values in `words`, or search them, in a new folder.
 
@@ -60,6 +61,8 @@ def run_sweep(words: Sequence[str]) -> None:
     presets = [f"{key}={value}" for key, value in plain["sweep"]["params"].items() if key not in given]
     words = [*presets, *shared]
     search = plain["sweep"]["search"]
+    if search is None:
+        say(Console(), f"a sweep of {count_jobs(words, plain['sweep']['limit']):,} jobs")
     check_sweep([*typed, *(words if search is None else _checkable(words))])
     if any(override.is_sweep_override() for override in parse(typed)):
         raise ConfigError(f"{', '.join(TYPED)} are the same for all jobs of a sweep; give one value")
@@ -72,6 +75,7 @@ def run_sweep(words: Sequence[str]) -> None:
     _Work(sweep, own, words, jobs, plain, typed).run()
 
 
+@outliving_the_terminal()
 def resume_sweep(path: Path, words: Sequence[str]) -> None:
     """Continue a sweep: completed jobs are left as they are, started ones go on exactly, the others run.
 
@@ -121,13 +125,16 @@ class _Work:
     def run(self) -> None:
         if self.search is not None and self.launcher["kind"] != "local":
             raise ConfigError("a search chooses each trial by the ones before, so it runs with launcher=local")
+        if self.search is not None:
+            self._make_search()
+        check_launcher(self.launcher)
         make_folder(self.sweep.path)
         with locked(self.sweep.path):
             self._note(self.jobs)
             self._record_code()
-            self.console.print(f"sweep folder {self.sweep.path}", markup=False, highlight=False, soft_wrap=True)
+            say(self.console, f"sweep folder {self.sweep.path}")
             try:
-                with Overview(self.sweep, self.console) as overview, _ended_by_signals():
+                with Overview(self.sweep, self.console) as overview:
                     overview.jobs = self.jobs
                     self._work(overview)
             except (Interrupted, KeyboardInterrupt) as error:
@@ -136,6 +143,11 @@ class _Work:
                 said = f"the sweep was stopped; continue it with resume={self.sweep.path}"
                 raise Interrupted(said, code, requeue) from None
             self._report(write_summary(self.sweep, self.jobs))
+
+    def _make_search(self) -> Search:
+        from segbench.sweeps.search import Search  # half a second
+
+        return Search(self.sweep, self.words, self.search, self.typed)
 
     def _note(self, jobs: list[Job]) -> None:
         self.sweep.write(_recorded(self.own, self.words), jobs)
@@ -149,9 +161,7 @@ class _Work:
 
     def _work(self, overview: Overview) -> None:
         if self.search is not None:
-            from segbench.sweeps.search import Search
-
-            Search(self.sweep, self.words, self.search, self.typed).run(self.jobs, self._note, overview.finished)
+            self._make_search().run(self.jobs, self._note, overview.finished)
             return
         left = [job for job in self.jobs if not self.sweep.state(job).state.is_settled]
         for job, state in launch_jobs(self.sweep, left, self.launcher, self.typed):
@@ -175,7 +185,7 @@ class _Work:
 
         if self._compare(states):
             compare([str(self.sweep.path)])
-        self.console.print(f"summary {self.sweep.summary}", markup=False, highlight=False, soft_wrap=True)
+        say(self.console, f"summary {self.sweep.summary}")
         failed = [(job, state) for job, state in zip(self.jobs, states, strict=True) if state.state is RunState.FAILED]
         if failed:
             job, state = failed[0]
@@ -183,31 +193,6 @@ class _Work:
                 f"{len(failed)} of {len(states)} jobs failed; the first, {job.name}: {state.error}",
                 self.sweep.exit_code(job),
             )
-
-
-class _StoppedError(KeyboardInterrupt):
-    """A signal came between jobs or while one reads its data; no handler of damaged files takes it for one."""
-
-    def __init__(self, requeue: bool) -> None:
-        super().__init__("stopped")
-        self.exit_code, self.requeue = 143, requeue
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and the notices of schedulers stop a sweep between and beside its jobs as Ctrl-C does."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == owner:
-            raise _StoppedError(number != signal.SIGTERM)
-
-    owner = os.getpid()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, *NOTICES)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _recorded(own: Sequence[str], words: Sequence[str]) -> list[str]:

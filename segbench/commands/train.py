@@ -8,9 +8,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 from rich.console import Console
 
+from segbench.core.terminal import outliving_the_terminal
 from segbench.training.job import Begin, train_in
 
 
+@outliving_the_terminal()
 def run_training(config: DictConfig, before: frozenset[Path]) -> float:
     """Train a configuration that Hydra has composed, in the folder that it chose; return the best val score.
 

@@ -22,8 +22,8 @@ def run_app(app: typer.Typer) -> None:
     """
     try:
         app(standalone_mode=False, prog_name="segbench")
-    except typer.Abort:
-        raise KeyboardInterrupt from None
+    except typer.Abort as error:
+        raise (error.__cause__ or KeyboardInterrupt()) from None
     except UsageError as error:
         if not error.format_message():
             raise SystemExit(2) from None

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from segbench.config.saved import read_saved_config, with_changes
 from segbench.core.errors import ConfigError, SegbenchError
+from segbench.core.text import say
 from segbench.runs.folder import RunFolder, open_run, read_json
 from segbench.runs.metrics_log import read_metrics
 
@@ -105,7 +106,8 @@ def _report(run: RunFolder, verdict: Verdict, inexact: list[str], console: Conso
         raise NotReproducedError(f"{run.path} and its repeat have no checkpoint of the same step to compare{reasons}")
     if verdict.other is not None:
         raise NotReproducedError(f"{run.path} is not reproduced: the first difference is {verdict.other}{reasons}")
-    console.print(
+    say(
+        console,
         f"reproduced: the weights at {verdict.steps} checkpoints, {verdict.rows} rows of metrics.csv and the results"
-        f" are the same bits as in {run.path}{reasons}", markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        f" are the same bits as in {run.path}{reasons}",
+    )

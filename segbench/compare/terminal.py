@@ -15,6 +15,7 @@ from segbench.compare.layout import blocks, gap, shorten
 from segbench.compare.tables import FRONT, answer_sentences, interval_legend, run_words, verdict_sentences
 from segbench.compare.text import printable
 from segbench.core.states import RunState
+from segbench.core.text import say
 
 STYLES = {
     RunState.BROKEN: "red",
@@ -54,7 +55,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
 
 
 def _say(console: Console, line: str, style: str = "") -> None:
-    console.print(Text(line, style=style), soft_wrap=True)
+    say(console, line, style)
 
 
 def _print_groups(console: Console, comparison: Comparison) -> None:

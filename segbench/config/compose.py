@@ -82,10 +82,10 @@ def spelled_out(words: Sequence[str]) -> list[str]:
         if name == "resolution" and "," in value and not value.startswith(("[", "'", '"')) and not sweep:
             word = f"resolution=[{value}]"
         if name == "tags" and value and not value.startswith(("[", "'", '"')):
-            word = f"tags=[{value}]"
+            word = f"tags={rendered(value.split(','))}"
         if name == "note" and not value.startswith(("'", '"')):
             word = f"note={rendered(value)}"
-        if not value.isascii() and not any(sign in SYNTAX for sign in value):
+        if name not in ("tags", "note") and not value.isascii() and not any(sign in SYNTAX for sign in value):
             word = f"{name}={rendered(value)}"  # the grammar of Hydra knows no letters but those of ASCII
         found.append(word)
     return found
@@ -281,11 +281,14 @@ def swept_values(override: Override) -> list[str]:
     """Return the values of an override as they are written: one, or those that a sweep goes through.
 
     Raises:
-        ConfigError: for an interval, which only a search can go through.
+        ConfigError: for an interval, which only a search can go through, and where there is no value at all.
     """
     if not override.is_sweep_override():
         return [override.get_value_element_as_str()]
-    return list(itertools.islice(_choices(override, own_sweeper=False), MOST_VALUES))
+    values = list(itertools.islice(_choices(override, own_sweeper=False), MOST_VALUES))
+    if not values:
+        raise ConfigError(f"'{override.input_line}' sweeps over no value at all")
+    return values
 
 
 def _one_at_a_time(parsed: list[Override]) -> Iterator[list[str]]:

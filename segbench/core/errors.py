@@ -34,6 +34,18 @@ class CheckpointError(SegbenchError):
     exit_code = 4
 
 
+class TerminalError(SegbenchError):
+    """What the command prints cannot be written."""
+
+    exit_code = 4
+
+
+class ReaderGoneError(SegbenchError):
+    """Whoever read what the command prints has gone, such as `head`: nobody is left to be told."""
+
+    exit_code = 141
+
+
 class NonFiniteError(SegbenchError):
     """The loss became NaN or infinite."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -11,6 +12,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from segbench.core.errors import ConfigError, DataError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+"""What a disk answers that takes nothing more."""
+
+
+def disk_error(error: BaseException | None) -> OSError | None:
+    """Return the OSError that an error is, or that it came of while being handled; None for no such thing."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 @contextmanager
@@ -27,6 +38,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def write_even_if_full(path: Path, content: bytes) -> None:
+    """Replace a small file as `write_atomic` does; on a full disk, with no room for a second one, overwrite it."""
+    try:
+        write_atomic(path, content)
+    except OSError as error:
+        if error.errno not in FULL or not path.is_file() or path.is_symlink():
+            raise
+        with path.open("r+b") as file:
+            file.write(content)
+            file.truncate()
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -84,7 +107,12 @@ def sync_folder(folder: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically; NaN is written as null, so that any reader can parse it."""
-    write_atomic(path, json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+    write_atomic(path, as_json(value))
+
+
+def as_json(value: Any) -> bytes:
+    """Return `value` as indented JSON with NaN as null."""
+    return f"{json.dumps(_plain(value), indent=2, allow_nan=False)}\n".encode()
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from segbench.core.text import say
+
 
 def print_data_table(console: Console, report: Mapping[str, Any]) -> None:
     """Print share of pixels and number of pictures by class and split, and notes on what is missing.
@@ -33,7 +35,7 @@ def print_data_table(console: Console, report: Mapping[str, Any]) -> None:
     table.add_row("", "all", *(cell for split in splits.values() for cell in ("", f"{split['looked_at']:,}")))
     console.print(table)
     for line in notes(report):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)
 
 
 def _cells(entry: Mapping[str, Any]) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from segbench.core.errors import CheckpointError, ConfigError
-from segbench.core.files import read_text_file, write_atomic, write_json
+from segbench.core.files import as_json, read_text_file, write_atomic, write_even_if_full, write_json
 from segbench.core.states import RunState, recorded_state
 
 MAX_JSON = 50_000_000
@@ -143,7 +143,7 @@ class RunFolder:
 
     def write_status(self, state: RunState, **details: Any) -> None:
         """Replace the status; `state` is one of `RECORDED`."""
-        write_json(self.status, {"state": state, **details})
+        write_even_if_full(self.status, as_json({"state": state, **details}))
 
     def read_status(self) -> dict[str, Any]:
         """Return the status, or `{"state": "absent"}` where the run never started; raises ConfigError."""

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from segbench.core.errors import ConfigError, InUseError
+from segbench.core.errors import CheckpointError, ConfigError, InUseError
+from segbench.core.files import FULL
 
 LOCK = ".lock"
 UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -29,7 +30,8 @@ def locked(folder: Path) -> Iterator[None]:
     file that a killed one leaves behind says who it was, and hinders nobody.
 
     Raises:
-        ConfigError: if the file of the lock cannot be made.
+        CheckpointError: if the disk is full.
+        ConfigError: if the file of the lock cannot be made for another reason.
         InUseError: if another process has it, with its number and machine.
     """
     from filelock import FileLock, Timeout  # a tenth of a second, which --help can do without
@@ -41,10 +43,13 @@ def locked(folder: Path) -> Iterator[None]:
     except Timeout:
         raise InUseError(f"{folder} is in use by {_holder(path)}: wait for it to end, or stop it") from None
     except OSError as error:
+        if error.errno in FULL:
+            raise CheckpointError(f"{folder} cannot be written: {error.strerror}") from None
         if error.errno not in UNLOCKABLE:
             raise ConfigError(f"{path} cannot be made the lock of its run: {error.strerror}") from None
     try:
-        _write_holder(path)
+        with contextlib.suppress(OSError):  # who it is, is told where the disk has room for it
+            _write_holder(path)
         yield
     finally:
         with contextlib.suppress(OSError):  # the folder may have become unwritable, which its own error says better

@@ -12,11 +12,13 @@ from typing import Any
 from uuid import uuid4
 
 from segbench.core.errors import ConfigError, Interrupted, nearest
+from segbench.core.signals import stopped_by_signals
 from segbench.core.states import RunState
 from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job
 
 Outcomes = Iterator[tuple[Job, RunState]]
+KINDS = ("local", "joblib", "submitit", "ray")
 POLL = 0.5
 """Seconds between two looks at what a queue has done."""
 
@@ -37,12 +39,22 @@ def launch_jobs(
         Interrupted: if a signal stopped the job that runs in this process.
     """
     kinds: dict[str, Callable[..., Outcomes]] = {
-        "local": _local, "joblib": _joblib, "submitit": _submitit, "ray": _ray,
-    }  # fmt: skip
+        "local": _local,
+        "joblib": _joblib,
+        "submitit": _submitit,
+        "ray": _ray,
+    }
+    check_launcher(settings)
+    return kinds[settings["kind"]](str(sweep.path), jobs, settings, list(typed))
+
+
+def check_launcher(settings: Mapping[str, Any]) -> None:
+    """Raise a ConfigError for a launcher that does not exist or whose package is not installed."""
     kind = settings["kind"]
-    if kind not in kinds:
-        raise ConfigError(f"there is no launcher.kind '{kind}'{nearest(str(kind), kinds)}")
-    return kinds[kind](str(sweep.path), jobs, settings, list(typed))
+    if kind not in KINDS:
+        raise ConfigError(f"there is no launcher.kind '{kind}'{nearest(str(kind), KINDS)}")
+    if kind != "local":
+        _needed(kind)
 
 
 def _needed(name: str) -> Any:
@@ -61,13 +73,14 @@ def _local(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed:
 
 def _in_turn(folder: str, job: Job, typed: Sequence[str], gpus: int | None) -> tuple[Job, RunState]:
     """Run a job in a process that runs several, on the GPU that is its share."""
-    from segbench.sweeps.work import run_job
-
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(_place() % gpus)
     try:
-        return job, run_job(folder, job, typed)
-    except Interrupted:
+        with stopped_by_signals():
+            from segbench.sweeps.work import run_job  # torch
+
+            return job, run_job(folder, job, typed)
+    except (Interrupted, KeyboardInterrupt):
         return job, RunState.INTERRUPTED
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segbench.core.states import RunState
-from segbench.core.text import harmless
+from segbench.core.text import harmless, say
 from segbench.sweeps.folder import JobState, SweepFolder
 from segbench.sweeps.plan import Job
 
@@ -74,7 +74,7 @@ class Overview:
             parts.append(f"best val {_score(now)}")
         if now.error:
             parts.append(now.error)
-        self.console.print(harmless("  ".join(parts), " "), markup=False, highlight=False, soft_wrap=True)
+        say(self.console, harmless("  ".join(parts), " "))
 
 
 def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = None) -> Table:

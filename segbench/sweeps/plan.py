@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from segbench.config.compose import groups, parse, swept_values
+from segbench.config.compose import MOST_VALUES, groups, parse, swept_values
 from segbench.core.errors import ConfigError
 
-MOST_JOBS = 100_000
 LONGEST_NAME = 100
 
 
@@ -31,21 +31,41 @@ def plan_jobs(words: Sequence[str]) -> list[Job]:
         words: Settings as typed; where one is given twice, the last one holds.
 
     Raises:
-        ConfigError: for a word that cannot be read, or more combinations than anybody can run.
+        ConfigError: for a word that cannot be read.
     """
+    values = _values(words)
+    swept = [key for key, choices in values.items() if len(choices) > 1]
+    jobs = []
+    for number, combination in enumerate(itertools.product(*values.values())):
+        chosen = dict(zip(values, combination, strict=True))
+        jobs.append(make_job(number, chosen, swept))
+    return jobs
+
+
+def count_jobs(words: Sequence[str], limit: int) -> int:
+    """Return the number of jobs that `plan_jobs` makes.
+
+    Raises:
+        ConfigError: for more than `limit`, and for a word that cannot be read.
+    """
+    counts = [len(choices) for choices in _values(words).values()]
+    number = math.prod(counts)
+    if number > limit:
+        least = "at least " if MOST_VALUES in counts else ""
+        raise ConfigError(
+            f"the sweep has {least}{number:,} jobs, more than sweep.limit={limit}: sweep over fewer values, or give a"
+            f" larger sweep.limit"
+        )
+    return number
+
+
+def _values(words: Sequence[str]) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for override in parse(words):
         key = override.get_key_element()
         values.pop(key, None)
         values[key] = swept_values(override)
-    swept = [key for key, choices in values.items() if len(choices) > 1]
-    jobs = []
-    for number, combination in enumerate(itertools.product(*values.values())):
-        if number >= MOST_JOBS:
-            raise ConfigError(f"the sweep has more than {MOST_JOBS:,} jobs; sweep over fewer values")
-        chosen = dict(zip(values, combination, strict=True))
-        jobs.append(make_job(number, chosen, swept))
-    return jobs
+    return values
 
 
 def make_job(number: int, chosen: Mapping[str, str], swept: Sequence[str]) -> Job:

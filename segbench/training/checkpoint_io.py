@@ -20,7 +20,7 @@ import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from segbench.core.errors import CheckpointError
-from segbench.core.files import replacing
+from segbench.core.files import disk_error, replacing
 from segbench.training.checkpoint_index import (
     STEP,
     Record,
@@ -72,8 +72,12 @@ def save_atomic(checkpoint: dict[str, Any], path: Path) -> None:
             file.flush()
             if STEP.fullmatch(path.name):  # known as ours before it is there: a kill may come between the two
                 note_written(path.parent, record_of(Path(file.name), path.name))
-    except OSError as error:
-        raise CheckpointError(f"the checkpoint {path} cannot be written: {error}; older ones are untouched") from error
+    except (OSError, RuntimeError) as error:
+        refused = disk_error(error)  # torch closes its archive all the same, and complains of that instead
+        if refused is None:
+            raise
+        reason = refused.strerror or refused
+        raise CheckpointError(f"the checkpoint {path} cannot be written: {reason}; older ones are untouched") from error
 
 
 def load_safely(path: Path, map_location: Any = "cpu") -> dict[str, Any]:

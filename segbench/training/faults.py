@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from segbench.core.errors import CheckpointError, OutOfMemoryError
+from segbench.core.files import FULL
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.runs.folder import RunFolder
 from segbench.training.results import peak_memory
 from segbench.training.settings import TrainerSettings
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "CUDNN_STATUS_ALLOC_FAILED")
 
 

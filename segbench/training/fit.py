@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from segbench.config.instantiate import build
 from segbench.core.errors import Interrupted, NonFiniteError, Pruned
 from segbench.core.files import write_json
 from segbench.core.states import RunState
@@ -34,6 +33,7 @@ from segbench.training.conditions import conditions
 from segbench.training.experiment import Experiment, build_experiment, without_pretrained
 from segbench.training.faults import in_one_sentence
 from segbench.training.length import Length, Position
+from segbench.training.loggers import make_loggers, open_loggers
 from segbench.training.peers import Peers, check_shares
 from segbench.training.remarks import remarks
 from segbench.training.results import collect_results
@@ -77,8 +77,7 @@ def train(
         torch.cuda.reset_peak_memory_stats()  # else it would be that of all jobs of a sweep so far
     experiment = build_experiment(without_pretrained(config) if run.has_begun() else config, shared)
     experiment.check_training(settings.devices)
-    loggers = [build(node, plugins=config["plugins"], where=f"logger.{name}", save_dir=str(run.path))
-               for name, node in (config["logger"] or {}).items()]  # fmt: skip
+    loggers = make_loggers(config, run)
     run.path.mkdir(parents=True, exist_ok=True)
     with locked(run.path), in_one_sentence(run, settings, experiment.data):
         experiment.read_data()
@@ -95,13 +94,16 @@ def train(
         if differences is not None and run.has_begun():
             resumption = Resumption.of(run, differences, experiment, force=config["resume"]["force"])
         length = _length(settings, experiment.data, resumption)
-        _write_beginning(run, begin, {**now, **provenance_of_run(run, config["plugins"])}, resumption)
-        with StopSignals() as signals, _true_status(run):
-            try:
-                work = _Run(config, settings, experiment, run, loggers, signals, console, length, resumption, watch)
-                return work.results()
-            finally:  # the data may serve the next job, which needs the memory of this one's network
-                experiment.data.trainer = experiment.data.position = None
+        found = {**now, **provenance_of_run(run, config["plugins"])}
+        with StopSignals() as signals:  # a signal that comes now waits for the first step, and no half is left
+            _write_beginning(run, begin, found, resumption)
+            with _true_status(run):
+                try:
+                    started = open_loggers(loggers)
+                    work = _Run(config, settings, experiment, run, started, signals, console, length, resumption, watch)
+                    return work.results()
+                finally:  # the data may serve the next job, which needs the memory of this one's network
+                    experiment.data.trainer = experiment.data.position = None
 
 
 def _length(settings: TrainerSettings, data: SegmentationData, resumption: Resumption | None) -> Length:

@@ -14,10 +14,11 @@ from rich.console import Console
 
 from segbench.config.compose import chosen_options, experiment_config
 from segbench.core.errors import ConfigError
-from segbench.core.text import harmless
+from segbench.core.text import harmless, say
 from segbench.core.versions import check_versions
 from segbench.runs.environment import git_commit, versions
 from segbench.runs.folder import RunFolder
+from segbench.training.run_log import RunLog
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Begin:
         if self.hydra is not None:
             self._write_hydra(run, self.hydra)
         run.add_command(sys.orig_argv)
-        file = logging.FileHandler(run.log)
+        file = RunLog(run.log)
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         logging.getLogger("segbench").addHandler(file)
 
@@ -106,7 +107,7 @@ class _ConsoleHandler(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.console.print(harmless(self.format(record), keep="\n"), markup=False, highlight=False, soft_wrap=True)
+        say(self.console, harmless(self.format(record), keep="\n"))
 
 
 def _close(logger: logging.Logger) -> None:

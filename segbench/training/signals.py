@@ -1,20 +1,14 @@
-"""Ctrl-C, SIGTERM and a scheduler's notice: a flag that training looks at between steps; the second stops at once."""
+"""Signals while a run trains: a flag that is looked at between steps; the second one stops at once."""
 
 from __future__ import annotations
 
 import os
 import signal
-import threading
 from types import FrameType, TracebackType
 from typing import Any
 
 from segbench.core.errors import Interrupted
-
-NOTICES = tuple(signal.Signals[name] for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
-"""What schedulers send some time before they end a job: SLURM's `--signal=USR1@90`, submitit. Windows has none."""
-
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143} | dict.fromkeys(NOTICES, 143)
-"""Signals that stop a run, with the process's exit status."""
+from segbench.core.signals import EXIT_CODES, NOTICES, end_worker, heeded, write_to_terminal
 
 
 class StopSignals:
@@ -35,11 +29,8 @@ class StopSignals:
         return Interrupted(message, exit_code, requeue=self.received in NOTICES)
 
     def __enter__(self) -> StopSignals:
-        if (
-            threading.current_thread() is threading.main_thread()
-        ):  # elsewhere, whoever owns the main thread handles them
-            self._before = {number: signal.getsignal(number) for number in EXIT_CODES}
-            self.install()
+        self._before = {number: signal.getsignal(number) for number in heeded()}
+        self.install()
         return self
 
     def install(self) -> None:
@@ -55,14 +46,12 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._owner:
-            # a forked loader worker inherits this handler; the terminal sends Ctrl-C to it as well
-            if number == signal.SIGTERM:
-                os._exit(EXIT_CODES[signal.SIGTERM])
+            end_worker(number)  # a forked loader worker inherits this handler
             return
         if self.received is not None:
             os._exit(EXIT_CODES[signal.Signals(number)])
         self.received = signal.Signals(number)
-        os.write(2, b"\nstopping after this step with a checkpoint; press again to stop at once\n")
+        write_to_terminal(b"\nstopping after this step with a checkpoint; press again to stop at once\n")
 
 
 class Unheard(StopSignals):

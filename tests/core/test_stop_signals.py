@@ -1,0 +1,64 @@
+"""Signals before the first step: an exit status each, a second one at once, and none that nohup has switched off."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segbench.core import signals
+from segbench.core.signals import StoppedError, heeded, hold_signals, stopped_by_signals
+
+ROOT = Path(__file__).parents[2]
+CASES = [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, False), (signal.SIGHUP, 143, False),
+         (signal.SIGUSR1, 143, True), (signal.SIGUSR2, 143, True)]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _handlers_back():
+    before = {number: signal.getsignal(number) for number, *_ in CASES}
+    yield
+    signals._held.clear()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("number", "code", "requeue"), CASES)
+def test_the_first_signal_stops(number, code, requeue):
+    before = signal.getsignal(number)
+    with pytest.raises(StoppedError) as stopped, stopped_by_signals():
+        signal.raise_signal(number)
+    assert (stopped.value.exit_code, stopped.value.requeue) == (code, requeue)
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(("number", "code", "requeue"), CASES)
+def test_one_that_comes_during_the_imports_is_held(number, code, requeue):
+    hold_signals()
+    os.kill(os.getpid(), number)
+    began = []
+    with pytest.raises(StoppedError) as stopped, stopped_by_signals():
+        began.append(1)
+    assert not began
+    assert (stopped.value.exit_code, stopped.value.requeue) == (code, requeue)
+
+
+def test_nohup():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert signal.SIGHUP not in heeded()
+    with stopped_by_signals():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+def test_a_second_one_ends_the_process_at_once():
+    code = (
+        "import os, signal\nfrom segbench.core.signals import stopped_by_signals\n"
+        "with stopped_by_signals():\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    finally:\n        os.kill(os.getpid(), signal.SIGTERM)\n        print('still here')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
