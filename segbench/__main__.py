@@ -1,5 +1,11 @@
 """`python -m segbench` is the `segbench` command."""
 
-from segbench.start import main
+import sys
+
+try:
+    from segbench.start import main
+except KeyboardInterrupt:  # so early that no signal is held yet
+    print("segbench: stopped before the first step; nothing was lost", file=sys.stderr)
+    sys.exit(130)
 
 main()
