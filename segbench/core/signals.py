@@ -23,6 +23,9 @@ ENDINGS = _known("SIGTERM", "SIGHUP")
 EXIT_CODES = {signal.SIGINT: 130} | dict.fromkeys((*ENDINGS, *NOTICES), 143)
 """Signals that stop a command, with the process's exit status."""
 
+AGAIN = 0.05
+"""Seconds after which a signal that came in the middle of an import is sent again."""
+
 _held: list[signal.Signals] = []
 
 
@@ -68,6 +71,11 @@ def stopped_by_signals() -> Iterator[None]:
         if os.getpid() != owner:
             end_worker(number)
             return
+        if _imports(frame):
+            again = threading.Timer(AGAIN, os.kill, (owner, number))
+            again.daemon = True
+            again.start()
+            return
         if received:
             os._exit(EXIT_CODES[signal.Signals(number)])
         received.append(number)
@@ -82,6 +90,13 @@ def stopped_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported: one that is interrupted stays half made, and fails later in its own way."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def end_worker(number: int) -> None:

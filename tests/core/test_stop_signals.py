@@ -1,9 +1,11 @@
 """Signals before the first step: an exit status each, a second one at once, and none that nohup has switched off."""
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,19 @@ def test_one_that_comes_during_the_imports_is_held(number, code, requeue):
         began.append(1)
     assert not began
     assert (stopped.value.exit_code, stopped.value.requeue) == (code, requeue)
+
+
+def test_an_import_is_finished_first(tmp_path, monkeypatch):
+    (tmp_path / "imported_whole.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\ndone = True\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(StoppedError), stopped_by_signals():
+        import_and_wait()
+    assert sys.modules.pop("imported_whole").done
+
+
+def import_and_wait():
+    importlib.import_module("imported_whole")
+    time.sleep(5)
 
 
 def test_nohup():
