@@ -117,7 +117,7 @@ def test_a_full_disk(command, tiny, monkeypatch):
     assert outcome.code == 4
     assert "No space left on device; older ones are untouched" in one_line(outcome)
     assert json.loads(Path("run/status.json").read_text())["state"] == "failed"
-    assert [path.name for path in Path("run/checkpoints").glob("step-*")] == ["step-00000002.ckpt"]
+    assert [path.name for path in Path("run/checkpoints").glob("step-*")] == ["step-00000001.ckpt"]
     assert command("resume=run").code == 0
     assert json.loads(Path("run/results.json").read_text())["steps"] == 6
 
