@@ -123,7 +123,7 @@ def _without_shared(columns: Sequence[Column]) -> tuple[list[Column], list[str]]
     kept, shared = [], []
     for column in columns:
         values = set(column.cells)
-        if values <= NOTHING and column.head and not column.left:
+        if values <= NOTHING and column.head:
             continue
         if len(values) > 1 or len(column.cells) == 1 or not (column.setting or column.head in SAID_ONCE):
             kept.append(column)

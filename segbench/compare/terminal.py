@@ -12,7 +12,7 @@ from rich.text import Text
 from segbench.compare.across import Across, across_table
 from segbench.compare.comparison import Comparison
 from segbench.compare.layout import blocks, gap, shorten
-from segbench.compare.tables import FRONT, answer_sentences, interval_legend, run_words, verdict_sentences
+from segbench.compare.tables import FRONT, FRONT_HEAD, answer_sentences, interval_legend, run_words, verdict_sentences
 from segbench.compare.text import printable
 from segbench.core.states import RunState
 from segbench.core.text import say
@@ -37,7 +37,6 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     """Print the table of groups, the runs without final numbers, the verdicts and the notes."""
     if comparison.groups:
         _print_groups(console, comparison)
-        _say(console, f"{interval_legend(comparison)}\n{FRONT}", style="dim")
     else:
         _say(console, "no completed runs")
     if comparison.others:
@@ -59,7 +58,8 @@ def _say(console: Console, line: str, style: str = "") -> None:
 
 
 def _print_groups(console: Console, comparison: Comparison) -> None:
-    """Print a table for each data set; every row is one line."""
+    """Print a table for each data set, every row one line, and what the columns mean."""
+    legends = [interval_legend(comparison)]
     for block in blocks(comparison, console.width):
         _say(console, printable(block.title, 1000))
         heads, left = [column.head for column in block.columns], [column.left for column in block.columns]
@@ -70,6 +70,10 @@ def _print_groups(console: Console, comparison: Comparison) -> None:
         if block.dropped:
             names = ", ".join(block.dropped)
             _say(console, f"no room for {names}: a wider terminal or --format csv has them", style="dim")
+        if FRONT_HEAD in heads and FRONT not in legends:
+            legends.append(FRONT)
+    for legend in legends:
+        _say(console, legend, style="dim")
 
 
 def _print_across(console: Console, across: Across) -> None:

@@ -78,6 +78,8 @@ def read_saved_config(path: Path) -> dict[str, Any]:
         ConfigError: if it is missing, no plain YAML mapping, too large, or asks for something to be looked up.
     """
     loaded = read_plain_yaml(path)
+    if isinstance(loaded, dict) and "predictions" in loaded and "model" not in loaded:
+        raise ConfigError(f"{path.parent} holds scores of masks that another program made: there is no network in it")
     if not isinstance(loaded, dict) or any(name not in loaded for name in NEEDED):
         raise ConfigError(f"{path} is not the configuration of a run: it must hold {', '.join(NEEDED)}")
     if looks_up(loaded):

@@ -13,6 +13,7 @@ from tiny_files import scene, write_folder
 from segbench.commands.predict import predict_images
 from segbench.commands.score import score_predictions
 from segbench.compare.comparison import compare_runs
+from segbench.config.saved import read_saved_config
 from segbench.core.errors import ConfigError, DataError
 from segbench.runs.folder import RunFolder
 
@@ -213,6 +214,13 @@ def test_generated_scenes_are_named_as_their_export_is(command, tmp_path):
     export_data(plain_config(compose_config(words)), tmp_path / "export", splits=("val", "test"))
     run = score_predictions(words, tmp_path / "export" / "test" / "masks", out=tmp_path / "run")
     assert results(run)["metrics"]["test/mean_iou"]["best"] == 1.0
+
+
+def test_a_folder_of_scores_has_no_network_to_work_with(pictures, tmp_path):
+    write_guesses(pictures, tmp_path / "theirs", save_grey)
+    run = score(pictures, tmp_path / "theirs", tmp_path / "run")
+    with pytest.raises(ConfigError, match="masks that another program made: there is no network in it"):
+        read_saved_config(run.config)
 
 
 @pytest.mark.parametrize(
