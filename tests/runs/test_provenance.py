@@ -101,6 +101,7 @@ def test_no_repository_no_git_and_no_commit_are_no_mistakes(tmp_path, monkeypatc
 
 def test_a_plugin_and_the_working_folder_are_recorded(repository, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(repository)
+    monkeypatch.delitem(sys.modules, "mylab", raising=False)  # of another test
     work = tmp_path / "work"
     work.mkdir()
     git(work, "init", "-q")
