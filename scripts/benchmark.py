@@ -50,8 +50,16 @@ def segbench_run(words: list[str], steps: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         try:
-            train_main([*words, f"trainer.max_steps={steps + 1}", "trainer.panels_every=0", "data.val_size=1",
-                        "data.test_size=1", f"hydra.run.dir={run}"])  # fmt: skip
+            train_main(
+                [
+                    *words,
+                    f"trainer.max_steps={steps + 1}",
+                    "trainer.panels_every=0",
+                    "data.val_size=1",
+                    "data.test_size=1",
+                    f"hydra.run.dir={run}",
+                ]
+            )
         except SystemExit as stop:
             if stop.code:
                 raise

@@ -53,8 +53,16 @@ EARLY = [*itertools.islice(POINTS, 4)]
 STEPS = "checkpoints/step-*.ckpt"
 CLOCK = {"seconds", "images", "train_seconds", "images_per_second", "peak_memory_bytes", "resumes"}
 """What no two runs share of results.json and of checkpoints: it is of the clock, of the last process, or of resumes."""
-ABOUT = ("run.log", "command.txt", "environment.json", "config.yaml", "status.json", "checkpoints/latest.json",
-         ".lock", ".hydra/*")  # fmt: skip
+ABOUT = (
+    "run.log",
+    "command.txt",
+    "environment.json",
+    "config.yaml",
+    "status.json",
+    "checkpoints/latest.json",
+    ".lock",
+    ".hydra/*",
+)
 """Files that tell how a run was made, not what came of it."""
 
 
@@ -113,8 +121,9 @@ class Child:
         self.log, self.marker = log, log.with_suffix(".here")
         hooks = log.parent / "hooks"
         hooks.mkdir(parents=True, exist_ok=True)
-        (hooks / "sitecustomize.py").write_text(f"import sys\nsys.path.append({str(ROOT / 'scripts')!r})\n"
-                                                "import killing\nkilling.obey()\n")  # fmt: skip
+        (hooks / "sitecustomize.py").write_text(
+            f"import sys\nsys.path.append({str(ROOT / 'scripts')!r})\nimport killing\nkilling.obey()\n"
+        )
         paths = [str(hooks), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment}
         variables.pop("HYDRA_FULL_ERROR", None)  # a process is to end as a person sees it
@@ -122,9 +131,14 @@ class Child:
             variables[PAUSE] = json.dumps([point, count, str(self.marker)])
         with log.open("w") as out:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "train.py"), *words], cwd=log.parent, env=variables, stdout=out,
-                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, str(ROOT / "train.py"), *words],
+                cwd=log.parent,
+                env=variables,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def __enter__(self) -> Child:
         return self

@@ -49,8 +49,11 @@ FIVE_HALVINGS = ("smp_unet", "fc_densenet")
 
 def choices() -> dict[str, list[str]]:
     """Return every setting of the matrix and its options, found by listing conf/."""
-    return {**{name: groups()[name] for name in SETTINGS}, "task": ["mask", "depth", "mask_depth"],
-            "inputs": ["image", "image+background"]}  # fmt: skip
+    return {
+        **{name: groups()[name] for name in SETTINGS},
+        "task": ["mask", "depth", "mask_depth"],
+        "inputs": ["image", "image+background"],
+    }
 
 
 def product(options: Mapping[str, Sequence[str]]) -> Iterator[Combination]:

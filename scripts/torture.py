@@ -28,8 +28,15 @@ from rich.console import Console
 
 ENDING = ["test", "results are not written yet", "plots are not drawn yet"]
 TRAINING = [point for point in POINTS if point not in (*ENDING, *EARLY)]
-TRAINER = {"accumulate": [1, 1, 2, 3], "checkpoint_every": [0, 2, 5], "val_every": [1, 1, 2], "log_every": [1, 3],
-           "gradient_clip": ["null", 0.5], "ema": ["null", 0.9], "patience": ["null", 2]}  # fmt: skip
+TRAINER = {
+    "accumulate": [1, 1, 2, 3],
+    "checkpoint_every": [0, 2, 5],
+    "val_every": [1, 1, 2],
+    "log_every": [1, 3],
+    "gradient_clip": ["null", 0.5],
+    "ema": ["null", 0.9],
+    "patience": ["null", 2],
+}
 """Settings of the trainer to choose from."""
 
 
@@ -56,8 +63,12 @@ def draw_words(draw: random.Random) -> list[str]:
     if "scheduler=plateau" in words:
         words.append("scheduler.patience=0")
     known = (ROOT / "conf/trainer/default.yaml").read_text()
-    return words + [f"trainer.{name}={value}" for name, values in TRAINER.items()
-                    for value in [draw.choice(values)] if f"\n{name}:" in known]  # fmt: skip
+    return words + [
+        f"trainer.{name}={value}"
+        for name, values in TRAINER.items()
+        for value in [draw.choice(values)]
+        if f"\n{name}:" in known
+    ]
 
 
 def attack(run: Run, draw: random.Random) -> Iterator[str]:
@@ -141,8 +152,10 @@ def main(
                 differing += outcome.difference is not None
                 if keep is None and outcome.difference is None:
                     shutil.rmtree(folder / str(one))
-    console.print(f"{done} kills in {number} configurations, {differing} differing, {time.monotonic() - began:.0f} s"
-                  + (f"; see {folder}" if differing or keep else ""))  # fmt: skip
+    console.print(
+        f"{done} kills in {number} configurations, {differing} differing, {time.monotonic() - began:.0f} s"
+        + (f"; see {folder}" if differing or keep else "")
+    )
     raise SystemExit(1 if differing else 0)
 
 

@@ -108,9 +108,13 @@ def process(tmp_path):
         folder.mkdir(exist_ok=True)
         done = subprocess.run(
             [sys.executable, str(ROOT / entry), *arguments],
-            cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
             env={**os.environ, "HYDRA_FULL_ERROR": "0", **environment},
-        )  # fmt: skip
+        )
         if check is not None:
             assert done.returncode == check, done.stderr[-3000:]
         return Outcome(done.returncode, done.stdout, done.stderr)

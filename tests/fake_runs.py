@@ -11,9 +11,16 @@ import numpy as np
 
 CLASSES = ("background", "foreground")
 OPTIONS = {
-    "model": "unet", "loss": "dice", "data": "fgbg", "optimizer": "adamw", "scheduler": "onecycle", "augment": "none",
-    "trainer": "default", "logger": "none", "loss/depth": "l1_ssim_edge",
-}  # fmt: skip
+    "model": "unet",
+    "loss": "dice",
+    "data": "fgbg",
+    "optimizer": "adamw",
+    "scheduler": "onecycle",
+    "augment": "none",
+    "trainer": "default",
+    "logger": "none",
+    "loss/depth": "l1_ssim_edge",
+}
 CONFIG = """\
 data:
   _target_: segbench.data.{data}
@@ -87,8 +94,14 @@ def write_run(
     path.mkdir(parents=True)
     chosen = {**OPTIONS, **options}
     choices = "\n".join(f"    {group}: {value}" for group, value in chosen.items())
-    text = CONFIG.format(**{k: v for k, v in chosen.items() if "/" not in k}, lr=lr, seed=seed, width=width,
-                         name=path.name, choices=choices)  # fmt: skip
+    text = CONFIG.format(
+        **{k: v for k, v in chosen.items() if "/" not in k},
+        lr=lr,
+        seed=seed,
+        width=width,
+        name=path.name,
+        choices=choices,
+    )
     (path / "config.yaml").write_text(text)
     status = {"state": state} | ({"finished": finished} if state == "completed" else {})
     (path / "status.json").write_text(json.dumps(status | ({"error": error} if error else {})))
@@ -102,13 +115,22 @@ def write_run(
         val = score if val is None else val
         values = {"test/mean_iou": score, "val/mean_iou": val} if score is not None else {}
         values |= metrics
-        known = {"parameters": 1000, "flops_per_image": 2e6, "images_per_second": 50.0, "peak_memory_bytes": 10**9,
-                 "seconds": 60.0, **costs}  # fmt: skip
+        known = {
+            "parameters": 1000,
+            "flops_per_image": 2e6,
+            "images_per_second": 50.0,
+            "peak_memory_bytes": 10**9,
+            "seconds": 60.0,
+            **costs,
+        }
         results = {
             "metrics": {name: {"best": value, "last": value, "best_epoch": 3} for name, value in values.items()},
-            "classes": list(classes), "data_fingerprint": {"train": "t", "val": "v", "test": fingerprint}, **known,
-            "images": dict(images), "baselines": dict(baselines),
-        }  # fmt: skip
+            "classes": list(classes),
+            "data_fingerprint": {"train": "t", "val": "v", "test": fingerprint},
+            **known,
+            "images": dict(images),
+            "baselines": dict(baselines),
+        }
         (path / "results.json").write_text(json.dumps(results))
     return path
 

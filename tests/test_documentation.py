@@ -127,8 +127,12 @@ def test_the_tutorial_runs(command, tmp_path, capfd):
     run = None
     lines = tutorial()
     assert [shlex.split(line)[1] for line in lines if line.startswith("segbench")] == [
-        "data", "data", "evaluate", "predict", "compare"
-    ]  # fmt: skip
+        "data",
+        "data",
+        "evaluate",
+        "predict",
+        "compare",
+    ]
     for line in lines:
         words = [str(run) if word == "RUN" else word for word in shlex.split(line)]
         if words[0] == "segbench":

@@ -92,8 +92,12 @@ guarded(lambda: launch(["-m", *words, "seed=0,1", "hydra.sweep.dir=sweep"]))
 def test_a_run_a_resume_a_comparison_and_a_sweep(tmp_path, tiny):
     done = subprocess.run(
         [sys.executable, "-c", WINDOWS + WORK, *tiny, "trainer.max_epochs=2"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
         env={**__import__("os").environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "sweep" / "summary.csv").read_text().count("completed") == 2

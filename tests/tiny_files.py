@@ -95,11 +95,17 @@ def write_coco(root: Path, count: int = 40, size: tuple[int, int] = (40, 48)) ->
             if not len(rows) or (value == 2 and number % 2):
                 continue
             left, top, right, bottom = (int(v) for v in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
-            annotations.append({
-                "id": len(annotations) + 1, "image_id": number, "category_id": category, "iscrowd": 0,
-                "segmentation": [[left, top, right, top, right, bottom, left, bottom]],
-                "area": (right - left) * (bottom - top), "bbox": [left, top, right - left, bottom - top],
-            })  # fmt: skip
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": category,
+                    "iscrowd": 0,
+                    "segmentation": [[left, top, right, top, right, bottom, left, bottom]],
+                    "area": (right - left) * (bottom - top),
+                    "bbox": [left, top, right - left, bottom - top],
+                }
+            )
     categories = [{"id": 1, "name": "person"}, {"id": 18, "name": "dog"}, {"id": 90, "name": "toothbrush"}]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (root / "annotations" / "instances_train2017.json").write_text(json.dumps(content))

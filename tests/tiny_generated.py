@@ -11,13 +11,26 @@ import numpy as np
 from PIL import Image
 
 SEGMENTS = {  # of a seven-segment digit: upper, middle and lower bar, upper left, upper right, lower left, lower right
-    0: "ulabcd", 1: "bd", 2: "umlbc", 3: "umlbd", 4: "mabd", 5: "umlad", 6: "umlacd", 7: "ubd", 8: "umlabcd",
+    0: "ulabcd",
+    1: "bd",
+    2: "umlbc",
+    3: "umlbd",
+    4: "mabd",
+    5: "umlad",
+    6: "umlacd",
+    7: "ubd",
+    8: "umlabcd",
     9: "umlabd",
-}  # fmt: skip
+}
 BARS = {
-    "u": (0, 3, 0, 12), "m": (8, 11, 0, 12), "l": (16, 19, 0, 12), "a": (0, 10, 0, 3), "b": (0, 10, 9, 12),
-    "c": (9, 19, 0, 3), "d": (9, 19, 9, 12),
-}  # fmt: skip
+    "u": (0, 3, 0, 12),
+    "m": (8, 11, 0, 12),
+    "l": (16, 19, 0, 12),
+    "a": (0, 10, 0, 3),
+    "b": (0, 10, 9, 12),
+    "c": (9, 19, 0, 3),
+    "d": (9, 19, 9, 12),
+}
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 

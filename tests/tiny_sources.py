@@ -9,8 +9,16 @@ from PIL import Image
 from tiny_files import write_camvid, write_camvid_32, write_coco, write_folder
 from tiny_generated import write_cifar, write_mnist
 
-SMALL = ("trainer=debug", "trainer.threads=1", "data.batch_size=2", "data.size=[32,32]", "data.train_size=4",
-         "data.val_size=2", "data.test_size=2", "trainer.panels_every=0")  # fmt: skip
+SMALL = (
+    "trainer=debug",
+    "trainer.threads=1",
+    "data.batch_size=2",
+    "data.size=[32,32]",
+    "data.train_size=4",
+    "data.val_size=2",
+    "data.test_size=2",
+    "trainer.panels_every=0",
+)
 
 
 def write_pictures(folder: Path, count: int = 6) -> dict[str, Path]:

@@ -100,9 +100,12 @@ def _report(data: SegmentationData, splits: dict[str, Statistics], problems: Pro
         mean, std = splits["train"].mean_std()
         weights = splits["train"].class_weights(len(data.classes)).tolist()
         report["train"] = {
-            "mean": mean, "std": std, "declared_mean": list(data.mean), "declared_std": list(data.std),
+            "mean": mean,
+            "std": std,
+            "declared_mean": list(data.mean),
+            "declared_std": list(data.std),
             "median_frequency_weights": dict(zip(data.classes, weights, strict=True)),
-        }  # fmt: skip
+        }
     return report
 
 

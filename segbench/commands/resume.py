@@ -70,8 +70,9 @@ def settings_of(run: RunFolder, words: Sequence[str]) -> tuple[dict, dict[str, s
 
 def _warn(run: RunFolder, words: Sequence[str]) -> None:
     for key in dropped_settings(read_plain_yaml(run.config), words):
-        log.warning("%s: %s reaches beyond the run folder and is not taken over; give it again if it is to hold",
-                    run.path, key)  # fmt: skip
+        log.warning(
+            "%s: %s reaches beyond the run folder and is not taken over; give it again if it is to hold", run.path, key
+        )
 
 
 def _show(flags: Namespace, config: dict) -> None:

@@ -114,9 +114,14 @@ class _Work:
     """A sweep at work. own: the words about the sweep itself. words: those of its jobs."""
 
     def __init__(
-        self, sweep: SweepFolder, own: Sequence[str], words: Sequence[str], jobs: list[Job], plain: dict[str, Any],
+        self,
+        sweep: SweepFolder,
+        own: Sequence[str],
+        words: Sequence[str],
+        jobs: list[Job],
+        plain: dict[str, Any],
         typed: Sequence[str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.typed = list(typed)
         self.sweep, self.own, self.words, self.jobs = sweep, list(own), list(words), jobs
         self.search, self.launcher = plain["sweep"]["search"], plain["launcher"]

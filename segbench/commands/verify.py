@@ -68,8 +68,13 @@ def _conditions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     from segbench.training.conditions import differences
 
     resumes = before.get("resumes")
-    past = [str(reason) for resume in (resumes if isinstance(resumes, list) else []) if isinstance(resume, dict)
-            for kind in ("forced", "inexact") for reason in (resume.get(kind) or [])]  # fmt: skip
+    past = [
+        str(reason)
+        for resume in (resumes if isinstance(resumes, list) else [])
+        if isinstance(resume, dict)
+        for kind in ("forced", "inexact")
+        for reason in (resume.get(kind) or [])
+    ]
     return [*differences(before, now), *(f"{reason} at a resume" for reason in past)]
 
 
@@ -80,12 +85,18 @@ def compare_runs(run: RunFolder, again: RunFolder) -> Verdict:
     weights, mine = read_digests(run.digests), read_digests(again.digests)
     common = sorted({*weights} & {*mine})
     known = {(row["split"], row["epoch"], row["step"]): row for row in read_metrics(run.metrics)}
-    rows = [(known[key], row) for row in read_metrics(again.metrics)
-            if (key := (row["split"], row["epoch"], row["step"])) in known]  # fmt: skip
+    rows = [
+        (known[key], row)
+        for row in read_metrics(again.metrics)
+        if (key := (row["split"], row["epoch"], row["step"])) in known
+    ]
     found = [(step, f"the weights at step {step}") for step in common if weights[step] != mine[step]]
     for old, new in rows:
-        found += [(int(old["step"]), f"{name} at step {old['step']}: {old.get(name)} then, {new.get(name)} now")
-                  for name in sorted({*old, *new}) if old.get(name) != new.get(name)]  # fmt: skip
+        found += [
+            (int(old["step"]), f"{name} at step {old['step']}: {old.get(name)} then, {new.get(name)} now")
+            for name in sorted({*old, *new})
+            if old.get(name) != new.get(name)
+        ]
     other = min(found)[1] if found else _other_results(run, again)
     return Verdict(len(common), len(rows), other)
 

@@ -167,14 +167,22 @@ def _sentences(
 def across_table(across: Across) -> tuple[list[str], list[list[str]]]:
     """Return headings and cells as text."""
     heads = [
-        "settings", *across.data, "mean rank by val", "mean rank", "wins / ties / losses",
+        "settings",
+        *across.data,
+        "mean rank by val",
+        "mean rank",
+        "wins / ties / losses",
         *(f"within {margin:g}" for margin in MARGINS),
-    ]  # fmt: skip
+    ]
     rows = [
         [
-            one.label, *(f"{score:.4f}" for score in one.scores), f"{one.chosen_rank:.2f}", f"{one.rank:.2f}",
-            " / ".join(map(str, one.record)), *(f"{share:.0%}" for share in one.profile),
+            one.label,
+            *(f"{score:.4f}" for score in one.scores),
+            f"{one.chosen_rank:.2f}",
+            f"{one.rank:.2f}",
+            " / ".join(map(str, one.record)),
+            *(f"{share:.0%}" for share in one.profile),
         ]
         for one in across.contenders
-    ]  # fmt: skip
+    ]
     return heads, rows

@@ -65,10 +65,7 @@ def filter_runs(runs: Sequence[Run], words: Sequence[str]) -> list[Run]:
     for condition in conditions:
         if condition.name not in names:
             raise ConfigError(f"--filter: no run has a setting '{condition.name}'{nearest(condition.name, names)}")
-    kept = [
-        run for run in runs
-        if all(c.holds(run) for c in conditions if run.state != "broken" or c.name in ALWAYS)
-    ]  # fmt: skip
+    kept = [run for run in runs if all(c.holds(run) for c in conditions if run.state != "broken" or c.name in ALWAYS)]
     if conditions and all(run.state == "broken" for run in kept):
         raise ConfigError(f"--filter '{','.join(words)}' leaves no readable run of {len(runs)}")
     return kept

@@ -18,8 +18,13 @@ from segbench.compare.text import csv_cell, markdown_cell, si
 from segbench.compare.verdict import Difference, Verdict
 from segbench.core.text import duration
 
-COST_HEADS = {"parameters": "params", "flops_per_image": "FLOPs", "images_per_second": "img/s",
-              "peak_memory_bytes": "peak B", "seconds": "time"}  # fmt: skip
+COST_HEADS = {
+    "parameters": "params",
+    "flops_per_image": "FLOPs",
+    "images_per_second": "img/s",
+    "peak_memory_bytes": "peak B",
+    "seconds": "time",
+}
 FRONT_HEADS = {"parameters": "params", "flops_per_image": "FLOPs", "seconds": "time"}
 FRONT_HEAD = "front"
 TRIVIAL_HEAD = "one class"
@@ -66,10 +71,30 @@ def run_words(comparison: Comparison, run: Run) -> str:
 def to_csv(comparison: Comparison) -> str:
     """Return one row a group, then one for each run without final numbers; text like a formula is quoted."""
     heads = [
-        "state", *comparison.columns, "n", "lost", comparison.metric, "sd", "low", "high", "images", "baseline_score",
-        *chosen_heads(comparison), "best", "val_is_test", "data", *COSTS, "fronts",
-        "verdict", "difference", "difference_low", "difference_high", "units", "run", "error",
-    ]  # fmt: skip
+        "state",
+        *comparison.columns,
+        "n",
+        "lost",
+        comparison.metric,
+        "sd",
+        "low",
+        "high",
+        "images",
+        "baseline_score",
+        *chosen_heads(comparison),
+        "best",
+        "val_is_test",
+        "data",
+        *COSTS,
+        "fronts",
+        "verdict",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "units",
+        "run",
+        "error",
+    ]
     rows = [_csv_group(comparison, group) for group in comparison.groups]
     for run in comparison.others:
         known = [run.state, *(setting(run, name) for name in comparison.columns)]
@@ -91,14 +116,28 @@ def _csv_group(comparison: Comparison, group: Group) -> list[str | float | None]
     verdict = comparison.verdict_of(group)
     numbers = group.summary
     return [
-        "completed", *group.settings.values(), numbers.n, sum(group.lost.values()),
-        numbers.mean, numbers.sd, numbers.low, numbers.high, group.images, trivial_score(comparison, group),
-        *(group.chosen.mean for _ in chosen_heads(comparison)), "best" if group.best else "",
-        "val is the test" if group.same_data else "", comparison.data_labels[group.data],
-        *(group.costs.get(name) for name in COSTS), " ".join(group.fronts), "baseline" if group.baseline else word,
+        "completed",
+        *group.settings.values(),
+        numbers.n,
+        sum(group.lost.values()),
+        numbers.mean,
+        numbers.sd,
+        numbers.low,
+        numbers.high,
+        group.images,
+        trivial_score(comparison, group),
+        *(group.chosen.mean for _ in chosen_heads(comparison)),
+        "best" if group.best else "",
+        "val is the test" if group.same_data else "",
+        comparison.data_labels[group.data],
+        *(group.costs.get(name) for name in COSTS),
+        " ".join(group.fronts),
+        "baseline" if group.baseline else word,
         *((found.value, found.low, found.high) if found else (None, None, None)),
-        verdict.images if verdict else "", group.runs[0].name, "",
-    ]  # fmt: skip
+        verdict.images if verdict else "",
+        group.runs[0].name,
+        "",
+    ]
 
 
 def trivial_score(comparison: Comparison, group: Group) -> float | None:
@@ -133,12 +172,20 @@ def to_json(comparison: Comparison) -> str:
 
 def _json_across(across: Across) -> dict[str, Any]:
     contenders = [
-        {**vars(one), "scores": dict(zip(across.data, one.scores, strict=True)),
-         "profile": dict(zip(map(str, MARGINS), one.profile, strict=True))}
+        {
+            **vars(one),
+            "scores": dict(zip(across.data, one.scores, strict=True)),
+            "profile": dict(zip(map(str, MARGINS), one.profile, strict=True)),
+        }
         for one in across.contenders
-    ]  # fmt: skip
-    return {"data": across.data, "critical_difference": across.critical, "settings": contenders,
-            "left_out": across.left_out, "sentences": across.sentences}  # fmt: skip
+    ]
+    return {
+        "data": across.data,
+        "critical_difference": across.critical,
+        "settings": contenders,
+        "left_out": across.left_out,
+        "sentences": across.sentences,
+    }
 
 
 def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
@@ -154,31 +201,50 @@ def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
             "note": run.note,
         }
         for run in group.runs
-    ]  # fmt: skip
+    ]
     return {
-        "settings": group.settings, **vars(group.summary), "chosen_by": group.chosen.mean, "best": group.best,
-        "baseline": group.baseline, "val_is_test": group.same_data, "images": group.images,
-        "most_frequent_class": trivial_score(comparison, group), "lost": group.lost,
-        "data": comparison.data_labels[group.data], "fingerprint": group.data, "costs": group.costs,
-        "fronts": group.fronts, "runs": runs, "repeats": [run.name for run in group.repeats],
-    }  # fmt: skip
+        "settings": group.settings,
+        **vars(group.summary),
+        "chosen_by": group.chosen.mean,
+        "best": group.best,
+        "baseline": group.baseline,
+        "val_is_test": group.same_data,
+        "images": group.images,
+        "most_frequent_class": trivial_score(comparison, group),
+        "lost": group.lost,
+        "data": comparison.data_labels[group.data],
+        "fingerprint": group.data,
+        "costs": group.costs,
+        "fronts": group.fronts,
+        "runs": runs,
+        "repeats": [run.name for run in group.repeats],
+    }
 
 
 def _json_answer(answer: Answer, place: Callable[[Group], int]) -> dict[str, Any]:
     return {
-        "control": place(answer.control), "judged": answer.judged,
-        "may_be_best": [place(group) for group in answer.may_be_best], "expected_of_new_seeds": answer.expected,
-        "detectable_difference": answer.detectable, "scope": answer.scope.value, "intervals_of": answer.basis,
+        "control": place(answer.control),
+        "judged": answer.judged,
+        "may_be_best": [place(group) for group in answer.may_be_best],
+        "expected_of_new_seeds": answer.expected,
+        "detectable_difference": answer.detectable,
+        "scope": answer.scope.value,
+        "intervals_of": answer.basis,
         "sentences": answer.sentences,
-    }  # fmt: skip
+    }
 
 
 def _json_verdict(verdict: Verdict, place: Callable[[Group], int]) -> dict[str, Any]:
     return {
-        "first": place(verdict.first), "second": place(verdict.second), "word": verdict.word.value,
+        "first": place(verdict.first),
+        "second": place(verdict.second),
+        "word": verdict.word.value,
         **(vars(verdict.difference) if verdict.difference else {}),
-        "units": verdict.images, "seeds": list(verdict.seeds), "reason": verdict.reason, "sentence": verdict.sentence,
-    }  # fmt: skip
+        "units": verdict.images,
+        "seeds": list(verdict.seeds),
+        "reason": verdict.reason,
+        "sentence": verdict.sentence,
+    }
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -233,22 +299,41 @@ def group_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     images = any(group.images for group in comparison.groups)
     trivial = any(trivial_score(comparison, group) is not None for group in comparison.groups)
     heads = [
-        "", *comparison.columns, *["data"] * several, "n", *chosen_heads(comparison), f"{comparison.metric}{mark}",
-        "sd", "95 % interval", *["images"] * images, *[TRIVIAL_HEAD] * trivial, *COST_HEADS.values(), FRONT_HEAD,
+        "",
+        *comparison.columns,
+        *["data"] * several,
+        "n",
+        *chosen_heads(comparison),
+        f"{comparison.metric}{mark}",
+        "sd",
+        "95 % interval",
+        *["images"] * images,
+        *[TRIVIAL_HEAD] * trivial,
+        *COST_HEADS.values(),
+        FRONT_HEAD,
         against,
-    ]  # fmt: skip
+    ]
     rows = []
     for group in comparison.groups:
         numbers = group.summary
         word = "baseline" if group.baseline else verdict_on(comparison, group)[0]
-        rows.append([
-            "*" if group.best else "", *group.settings.values(), *[labels[group.data]] * several, count_text(group),
-            *(score_text(group.chosen.mean) for _ in chosen_heads(comparison)),
-            score_text(numbers.mean), score_text(numbers.sd), interval_text(numbers.low, numbers.high),
-            *[group.images] * images, *[score_text(trivial_score(comparison, group))] * trivial,
-            *(cost_text(name, group.costs.get(name)) for name in COSTS),
-            " ".join(FRONT_HEADS[name] for name in group.fronts), word,
-        ])  # fmt: skip
+        rows.append(
+            [
+                "*" if group.best else "",
+                *group.settings.values(),
+                *[labels[group.data]] * several,
+                count_text(group),
+                *(score_text(group.chosen.mean) for _ in chosen_heads(comparison)),
+                score_text(numbers.mean),
+                score_text(numbers.sd),
+                interval_text(numbers.low, numbers.high),
+                *[group.images] * images,
+                *[score_text(trivial_score(comparison, group))] * trivial,
+                *(cost_text(name, group.costs.get(name)) for name in COSTS),
+                " ".join(FRONT_HEADS[name] for name in group.fronts),
+                word,
+            ]
+        )
     return heads, rows
 
 

@@ -12,9 +12,13 @@ from segbench.config.check import shown
 from segbench.core.errors import ConfigError
 
 WORDS = {
-    bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
     type(None): "null",
-}  # fmt: skip
+}
 
 
 def check_types(target: type, values: Mapping[str, Any], where: str) -> None:

@@ -142,8 +142,11 @@ def experiment_config(config: DictConfig) -> dict[str, Any]:
 def chosen_options(config: DictConfig) -> dict[str, str]:
     """Return the option chosen of each group, for example `{"model": "unet", "loss": "dice"}`."""
     choices = OmegaConf.select(config, "hydra.runtime.choices") or {}
-    return {str(k): str(v) for k, v in choices.items()
-            if not str(k).startswith("hydra/") and str(k) not in SWEEPS and v is not None}  # fmt: skip
+    return {
+        str(k): str(v)
+        for k, v in choices.items()
+        if not str(k).startswith("hydra/") and str(k) not in SWEEPS and v is not None
+    }
 
 
 def _compose(overrides: list[str]) -> DictConfig:

@@ -87,12 +87,17 @@ def dropped_settings(raw: Mapping[str, Any], words: Sequence[str]) -> list[str]:
         words: What is typed.
     """
     data = raw["data"]
-    reaching = {"data.download": bool(data.get("download")),
-                "data.cache": data.get("cache") is not None and not is_cache(data["cache"]),
-                "logger": _shipped_loggers(raw) != (raw.get("logger") or {})}  # fmt: skip
+    reaching = {
+        "data.download": bool(data.get("download")),
+        "data.cache": data.get("cache") is not None and not is_cache(data["cache"]),
+        "logger": _shipped_loggers(raw) != (raw.get("logger") or {}),
+    }
     given = [override.key_or_group for override in parse(words)]
-    return [key for key, reaches_out in reaching.items()
-            if reaches_out and not any(word == key or word.startswith(f"{key}.") for word in given)]  # fmt: skip
+    return [
+        key
+        for key, reaches_out in reaching.items()
+        if reaches_out and not any(word == key or word.startswith(f"{key}.") for word in given)
+    ]
 
 
 def _check_word(override: Override, where: str) -> None:

@@ -41,8 +41,16 @@ KINDS = {
     "segbench.data.loading.augment": "Augment",
 }
 
-REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError,
-            ValueError)  # fmt: skip
+REFUSALS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 """What a class raises at arguments that it cannot work with."""
 
 MEMORY = ("can't allocate memory", "not enough memory", "out of memory")

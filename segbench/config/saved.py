@@ -167,8 +167,11 @@ def _checked(key: str, value: Any, before: Any, choices: Mapping[str, str]) -> A
 def _may_be_anything(key: str, choices: Mapping[str, str]) -> bool:
     """Whether the default of a setting is null in the options that a run was composed of."""
     part = key.split(".")[0]
-    words = [f"{group}={option}" for group, option in choices.items()
-             if group.split("/")[0] == part and option in groups().get(group, ())]  # fmt: skip
+    words = [
+        f"{group}={option}"
+        for group, option in choices.items()
+        if group.split("/")[0] == part and option in groups().get(group, ())
+    ]
     node: Any = plain_config(compose_config(words))
     for name in key.split("."):
         if not isinstance(node, Mapping) or name not in node:

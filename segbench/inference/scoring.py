@@ -83,8 +83,12 @@ class _NoClass(DataError):
 def _names(data: SegmentationData, paired: Paired, splits: Sequence[str]) -> Problems:
     wanted = [Sample(split, index) for split in splits for index in range(data.num_samples(split))]
     missing = [data.describe_sample(*sample) for sample in wanted if sample not in paired.files]
-    kinds = {"missing": missing, "surplus": paired.surplus, "could be several pictures": paired.unclear,
-             "second prediction of a picture": paired.twice}  # fmt: skip
+    kinds = {
+        "missing": missing,
+        "surplus": paired.surplus,
+        "could be several pictures": paired.unclear,
+        "second prediction of a picture": paired.twice,
+    }
     return {kind: names for kind, names in kinds.items() if names}
 
 

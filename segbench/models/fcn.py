@@ -43,12 +43,14 @@ class FCN(Network):
             layers += [nn.Conv2d(before, after, kernel, padding=kernel // 2), *_activation()]
         self.hidden = nn.Sequential(*layers)
         last, before = kernels[-1], channels[-1] if channels else in_channels
-        self.heads = nn.ModuleDict({
-            name: nn.Sequential(
-                nn.Conv2d(before, outputs, last, padding=last // 2), *(_activation() if blur_logits else [])
-            )
-            for name, outputs in heads.items()
-        })  # fmt: skip
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Sequential(
+                    nn.Conv2d(before, outputs, last, padding=last // 2), *(_activation() if blur_logits else [])
+                )
+                for name, outputs in heads.items()
+            }
+        )
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""

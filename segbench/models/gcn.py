@@ -71,12 +71,14 @@ class GCN(Network):
             self.mean, self.std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
         self.positions, self.residual = positions, residual
         self.propagate = IMPLEMENTATIONS[implementation](neighbours, self_loops)
-        self.hidden = nn.ModuleList([
-            Intensity(in_channels // 3, channels[0])
-            if features == "intensity"
-            else nn.Conv2d(in_channels + 2 * positions, channels[0], 1, bias=False),
-            *(nn.Conv2d(*sizes, 1, bias=False) for sizes in pairwise(channels)),
-        ])  # fmt: skip
+        self.hidden = nn.ModuleList(
+            [
+                Intensity(in_channels // 3, channels[0])
+                if features == "intensity"
+                else nn.Conv2d(in_channels + 2 * positions, channels[0], 1, bias=False),
+                *(nn.Conv2d(*sizes, 1, bias=False) for sizes in pairwise(channels)),
+            ]
+        )
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(after, 1, 1)) for after in channels) if bias else None
         self.heads = nn.ModuleDict({name: nn.Conv2d(channels[-1], size, 1, bias=bias) for name, size in heads.items()})
 

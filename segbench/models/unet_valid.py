@@ -44,10 +44,12 @@ class UNetValid(Network):
             for size in sizes[-2::-1]
         )
         self.decoder = nn.ModuleList(_double(2 * size, size) for size in sizes[-2::-1])
-        self.heads = nn.ModuleDict({
-            name: nn.Sequential(nn.Conv2d(width, outputs, 3, bias=False), nn.BatchNorm2d(outputs))
-            for name, outputs in heads.items()
-        })  # fmt: skip
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.Conv2d(width, outputs, 3, bias=False), nn.BatchNorm2d(outputs))
+                for name, outputs in heads.items()
+            }
+        )
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""

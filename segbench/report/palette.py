@@ -9,8 +9,16 @@ import numpy as np
 from segbench.core.classes import IGNORE_INDEX
 
 IGNORED = (128, 128, 128)
-FIRST = ((0, 0, 0), (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
-         (204, 121, 167))  # fmt: skip
+FIRST = (
+    (0, 0, 0),
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
 
 
 def palette(classes: int) -> np.ndarray:

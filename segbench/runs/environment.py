@@ -11,8 +11,18 @@ from typing import Any
 import segbench
 from segbench.runs.git import ask_git
 
-PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "albumentations",
-            "numpy", "pillow", "opencv-python-headless")  # fmt: skip
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "torchmetrics",
+    "hydra-core",
+    "omegaconf",
+    "albumentations",
+    "numpy",
+    "pillow",
+    "opencv-python-headless",
+)
 
 
 def versions() -> dict[str, str]:

@@ -22,8 +22,19 @@ MAX_JSON = 50_000_000
 ROOMS = ("samples", "plots", ".hydra", "tensorboard")
 """Folders whose files are written in place; those in checkpoints are replaced, which never follows a link."""
 
-FILES = ("config.yaml", "command.txt", "environment.json", "status.json", "metrics.csv", "results.json",
-         "digests.csv", "val_images.csv", "test_images.csv", "run.log", ".lock")  # fmt: skip
+FILES = (
+    "config.yaml",
+    "command.txt",
+    "environment.json",
+    "status.json",
+    "metrics.csv",
+    "results.json",
+    "digests.csv",
+    "val_images.csv",
+    "test_images.csv",
+    "run.log",
+    ".lock",
+)
 """Files that a resume writes or appends to."""
 
 

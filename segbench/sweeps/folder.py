@@ -75,9 +75,14 @@ class SweepFolder:
         content = read_json(self.manifest)
         try:
             words = [_text(word) for word in content["words"]]
-            jobs = [Job(_name(row["name"]), tuple(_text(word) for word in row["words"]),
-                        {_text(key): _text(value) for key, value in row["varied"].items()})
-                    for row in content["jobs"]]  # fmt: skip
+            jobs = [
+                Job(
+                    _name(row["name"]),
+                    tuple(_text(word) for word in row["words"]),
+                    {_text(key): _text(value) for key, value in row["varied"].items()},
+                )
+                for row in content["jobs"]
+            ]
         except (KeyError, TypeError, AttributeError, ValueError):
             raise ConfigError(f"{self.manifest} is not the plan of a sweep") from None
         return words, jobs

@@ -103,10 +103,12 @@ def _submitit(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typ
     executor = submitit.AutoExecutor(folder=f"{folder}/.submitit/{uuid4().hex}/%j", cluster=settings["cluster"])
     slurm = {"slurm_partition": settings["partition"], "slurm_signal_delay_s": settings["signal_delay_s"]}
     executor.update_parameters(
-        timeout_min=settings["timeout_min"], gpus_per_node=settings["gpus_per_node"],
-        cpus_per_task=settings["cpus_per_task"], mem_gb=settings["mem_gb"],
+        timeout_min=settings["timeout_min"],
+        gpus_per_node=settings["gpus_per_node"],
+        cpus_per_task=settings["cpus_per_task"],
+        mem_gb=settings["mem_gb"],
         **(slurm if settings["cluster"] == "slurm" else {}),
-    )  # fmt: skip
+    )
     with executor.batch():
         waiting = [(job, executor.submit(_in_turn, folder, job, typed, None)) for job in jobs]
     try:

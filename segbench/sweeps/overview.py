@@ -92,9 +92,12 @@ def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = No
     for job, state in shown:
         top = bool(scores) and state.score == max(scores)
         view.add_row(
-            Text(job.name), Text(state.state, STYLES[state.state]), str(state.epoch or ""),
-            Text(_score(state), "bold" if top else ""), Text(harmless(state.error, " ")),
-        )  # fmt: skip
+            Text(job.name),
+            Text(state.state, STYLES[state.state]),
+            str(state.epoch or ""),
+            Text(_score(state), "bold" if top else ""),
+            Text(harmless(state.error, " ")),
+        )
     if len(shown) < len(order):
         view.add_row(Text(f"and {len(order) - len(shown)} more", "dim"))
     return view

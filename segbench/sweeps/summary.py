@@ -29,11 +29,18 @@ def write_summary(sweep: SweepFolder, jobs: Sequence[Job]) -> list[JobState]:
     for job, state in zip(jobs, states, strict=True):
         results = state.results or {}
         best = results.get("best_epoch")
-        writer.writerow([
-            job.name, state.state, *(job.varied.get(key, "") for key in varied),
-            "" if best is None else best + 1, results.get("epochs", ""), *(_score(state, name) for name in scores),
-            results.get("parameters", ""), " ".join(state.error.split()),
-        ])  # fmt: skip
+        writer.writerow(
+            [
+                job.name,
+                state.state,
+                *(job.varied.get(key, "") for key in varied),
+                "" if best is None else best + 1,
+                results.get("epochs", ""),
+                *(_score(state, name) for name in scores),
+                results.get("parameters", ""),
+                " ".join(state.error.split()),
+            ]
+        )
     write_atomic(sweep.summary, text.getvalue())
     return states
 

@@ -44,9 +44,15 @@ class Checkpointer(pl.Callback):
     """
 
     def __init__(
-        self, folder: Path, recorder: Recorder, signals: StopSignals, digests: DigestLog, every: int = 0,
-        minutes: float = 0, keep: int = 2,
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        recorder: Recorder,
+        signals: StopSignals,
+        digests: DigestLog,
+        every: int = 0,
+        minutes: float = 0,
+        keep: int = 2,
+    ) -> None:
         self.folder, self.recorder, self.signals, self.digests = folder, recorder, signals, digests
         self.every, self.seconds, self.keep = every, minutes * 60, keep
         self._written = time.monotonic()

@@ -13,8 +13,18 @@ from segbench.data.loading.source import SPLITS
 from segbench.runs.environment import git_commit, machine, versions
 from segbench.training.settings import TrainerSettings
 
-SOFT = ("git_commit", "processor", "device", "gpu", "cuda", "cudnn", "world_size", "deterministic", "channels_last",
-        "compile")  # fmt: skip
+SOFT = (
+    "git_commit",
+    "processor",
+    "device",
+    "gpu",
+    "cuda",
+    "cudnn",
+    "world_size",
+    "deterministic",
+    "channels_last",
+    "compile",
+)
 """Conditions that move the last bits of the numbers, but not the experiment; so do versions, and threads on a CPU."""
 
 SILENT = ("hydra-core", "omegaconf", "python")

@@ -69,11 +69,23 @@ class Experiment:
         """Return the LightningModule of the parts; `total_steps` is what the schedule is spread over."""
         trainer = self.config["trainer"]
         module = SegmentationModule(
-            self.network, self.loss, self.make_optimizer, self.schedule, total_steps, self.config["task"],
-            self.data.classes, self.mean, self.std, self.config["inputs"], self.config["seed"],
-            trainer.get("channels_last", True), self.resolution, trainer.get("ema"), trainer.get("ema_warmup", True),
+            self.network,
+            self.loss,
+            self.make_optimizer,
+            self.schedule,
+            total_steps,
+            self.config["task"],
+            self.data.classes,
+            self.mean,
+            self.std,
+            self.config["inputs"],
+            self.config["seed"],
+            trainer.get("channels_last", True),
+            self.resolution,
+            trainer.get("ema"),
+            trainer.get("ema_warmup", True),
             trainer.get("non_finite", "raise"),
-        )  # fmt: skip
+        )
         module.origin |= {"mean": list(self.data.mean), "std": list(self.data.std)}
         return module
 

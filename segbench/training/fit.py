@@ -177,9 +177,13 @@ class _Run:
             session = self._fitted(checkpoint)
             scores = session.evaluate_best()
         results = collect_results(session.recorder, scores, session.module, session.trainer, session.data)
-        results |= {"seconds": session.recorder.seconds, "resumes": resumes, "rollbacks": session.module.rollbacks,
-                    "stopped_early": session.patience.over,
-                    "skipped_steps": session.module.finite.record()}  # fmt: skip
+        results |= {
+            "seconds": session.recorder.seconds,
+            "resumes": resumes,
+            "rollbacks": session.module.rollbacks,
+            "stopped_early": session.patience.over,
+            "skipped_steps": session.module.finite.record(),
+        }
         self.run.write_results(results)
         draw_curves(self.run.metrics, self.run.plots)
         self._say_results(results)
@@ -189,8 +193,18 @@ class _Run:
         """Return the session that has trained to the end, after as many rollbacks as it took."""
         rollbacks = 0
         while True:
-            session = Session(self.config, self.settings, self.experiment, self.run, self.signals, self.length,
-                              self.console, self.loggers, rollbacks=rollbacks, watch=self.watch)  # fmt: skip
+            session = Session(
+                self.config,
+                self.settings,
+                self.experiment,
+                self.run,
+                self.signals,
+                self.length,
+                self.console,
+                self.loggers,
+                rollbacks=rollbacks,
+                watch=self.watch,
+            )
             if not rollbacks:
                 self._header(session)
             try:
@@ -209,14 +223,20 @@ class _Run:
 
     def _header(self, session: Session) -> None:
         parameters = sum(parameter.numel() for parameter in session.module.network.parameters())
-        log.info("%s %s: %s parameters, %s", "resuming" if self.resumption else "training", self.config["name"],
-                 f"{parameters:,}", self.settings.where())  # fmt: skip
+        log.info(
+            "%s %s: %s parameters, %s",
+            "resuming" if self.resumption else "training",
+            self.config["name"],
+            f"{parameters:,}",
+            self.settings.where(),
+        )
         if self.resumption:
             self.resumption.say()
         for split in ("train", "val", "test"):
             log.info("  %-5s %s", split, session.data.describe(split))
-        log.info("  %s steps of %d images, run folder %s", f"{session.total_steps:,}", session.data.batch_size,
-                 self.run.path)  # fmt: skip
+        log.info(
+            "  %s steps of %d images, run folder %s", f"{session.total_steps:,}", session.data.batch_size, self.run.path
+        )
         for sentence in remarks(self.settings, self.experiment.schedule, session.data.train_batches):
             log.warning("%s", sentence)
 
@@ -229,7 +249,10 @@ class _Run:
             )
         speed = results["images_per_second"]
         log.info(
-            "best epoch %d; %s; %s in %s; %s", results["best_epoch"] + 1,
+            "best epoch %d; %s; %s in %s; %s",
+            results["best_epoch"] + 1,
             "speed unknown" if speed is None or math.isnan(speed) else f"{speed:.0f} images/s trained",
-            f"{results['images_trained']:,} images", duration(results["seconds"]), f"run folder {self.run.path}",
-        )  # fmt: skip
+            f"{results['images_trained']:,} images",
+            duration(results["seconds"]),
+            f"run folder {self.run.path}",
+        )

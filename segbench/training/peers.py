@@ -131,14 +131,23 @@ class Peers:
 
     def _start(self, rank: int, port: int) -> subprocess.Popen[str]:
         checkpoint = str(self.checkpoint) if self.checkpoint else None
-        request = Request(self.config, str(self.run.path.absolute()), checkpoint, rank, port,
-                          torch.get_num_threads(), self.length.steps, self.length.epochs)  # fmt: skip
+        request = Request(
+            self.config,
+            str(self.run.path.absolute()),
+            checkpoint,
+            rank,
+            port,
+            torch.get_num_threads(),
+            self.length.steps,
+            self.length.epochs,
+        )
         environment = {name: value for name, value in os.environ.items() if name != "LOCAL_RANK"}
         environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         command = [sys.executable, "-m", "segbench.training.peer"]
         with self._log(rank).open("ab") as log:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                                       env=environment, text=True)  # fmt: skip
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, text=True
+            )
         assert process.stdin is not None
         process.stdin.write(json.dumps(asdict(request)))
         process.stdin.close()

@@ -34,9 +34,13 @@ class ProgressReport(pl.Callback):
         """Open the bar."""
         if self.console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[numbers]}"),
-                TimeRemainingColumn(), console=self.console, transient=True,
-            )  # fmt: skip
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                TextColumn("{task.fields[numbers]}"),
+                TimeRemainingColumn(),
+                console=self.console,
+                transient=True,
+            )
             self._task = self._bar.add_task("", total=pl_module.total_steps, completed=trainer.global_step, numbers="")
             self._bar.start()
         self._began = time.perf_counter()

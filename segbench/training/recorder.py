@@ -133,11 +133,17 @@ class Recorder(pl.Callback):
         """Return the numbers that a resume continues from."""
         self._stop_clock(on=True)
         return {
-            "best": self.best, "last": self.last, "best_epoch": self.best_epoch,
-            "loss_sum": self.loss_sum, "loss_count": self.loss_count, "waited": self.waited,
+            "best": self.best,
+            "last": self.last,
+            "best_epoch": self.best_epoch,
+            "loss_sum": self.loss_sum,
+            "loss_count": self.loss_count,
+            "waited": self.waited,
             "validated": self.validated,
-            "images": self.images, "train_seconds": self.train_seconds, "seconds": self.seconds,
-        }  # fmt: skip
+            "images": self.images,
+            "train_seconds": self.train_seconds,
+            "seconds": self.seconds,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""

@@ -35,9 +35,14 @@ class SamplePanels(pl.Callback):
         self._indices: list[int] = []
 
     def on_validation_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int,
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
         dataloader_idx: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Keep the first samples, in epochs that get a panel."""
         if self._due(trainer):
             self._collect(outputs, batch)
@@ -47,9 +52,14 @@ class SamplePanels(pl.Callback):
         self._write("val", f"epoch-{trainer.current_epoch + 1:04d}.png")
 
     def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int,
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
         dataloader_idx: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Keep the first samples of the test."""
         self._collect(outputs, batch)
 

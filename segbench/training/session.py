@@ -76,14 +76,23 @@ class Session:
         self.recorder = Recorder(self._table(), self.module.monitor, settings.log_every)
         self.patience = Patience(self.recorder, settings.patience)
         self.trainer = make_trainer(
-            settings, length.epochs, run.path, self._callbacks(signals, console, watch), loggers or [],
+            settings,
+            length.epochs,
+            run.path,
+            self._callbacks(signals, console, watch),
+            loggers or [],
             AtomicCheckpointIO(self._carry_over),
-        )  # fmt: skip
+        )
         self.data.position = self._position
 
     def _table(self) -> MetricsLog | None:
-        columns = ["lr", "train/loss", *(f"train/{term}" for term in self.experiment.loss.terms), "val/loss",
-                   *(f"val/{name}" for name in self.module.scores["val_split"].names)]  # fmt: skip
+        columns = [
+            "lr",
+            "train/loss",
+            *(f"train/{term}" for term in self.experiment.loss.terms),
+            "val/loss",
+            *(f"val/{name}" for name in self.module.scores["val_split"].names),
+        ]
         if self.settings.non_finite == "skip":
             columns.append(SKIPPED)
         return MetricsLog(self.run.metrics, columns) if self.rank == 0 else None
@@ -91,9 +100,13 @@ class Session:
     def _callbacks(self, signals: StopSignals, console: Console | None, watch: Watch | None) -> list[pl.Callback]:
         settings = self.settings
         checkpointer = Checkpointer(
-            self.run.checkpoints, self.recorder, signals, DigestLog(self.run.digests), settings.checkpoint_every,
+            self.run.checkpoints,
+            self.recorder,
+            signals,
+            DigestLog(self.run.digests),
+            settings.checkpoint_every,
             settings.checkpoint_minutes,
-        )  # fmt: skip
+        )
         shown: list[pl.Callback] = []
         if self.rank == 0:
             shown.append(SamplePanels(self.run, self.data, self.module.fed, settings.panels_every))

@@ -21,8 +21,15 @@ def place(tmp_path_factory):
     here = top / "here"
     here.mkdir()
     words = [f"data.{name}={folders[name]}" for name in ("foregrounds", "backgrounds")]
-    words += ["trainer=debug", "trainer.threads=1", "trainer.max_steps=1", "data.size=[32,32]", "model.width=4",
-              "model.depth=2", "hydra.run.dir=run"]  # fmt: skip
+    words += [
+        "trainer=debug",
+        "trainer.threads=1",
+        "trainer.max_steps=1",
+        "data.size=[32,32]",
+        "model.width=4",
+        "model.depth=2",
+        "hydra.run.dir=run",
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
         patch.setattr(sys, "argv", ["train.py"])
@@ -203,11 +210,13 @@ DATA = [
 ]
 CASES = [
     *((["evaluate", *words], code, message) for words, code, message in EVALUATE),
-    *((["predict", *words, *([] if "--out" in words else ["--out", "new"])], code, message)
-      for words, code, message in PREDICT),
+    *(
+        (["predict", *words, *([] if "--out" in words else ["--out", "new"])], code, message)
+        for words, code, message in PREDICT
+    ),
     *((["resume", *words], code, message) for words, code, message in RESUME),
     *((["data", *words], code, message) for words, code, message in DATA),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,64 @@ import pytest
 from PIL import Image
 
 CONFIG = [
-    "model=unett", "los=dice", "optimizer.lrr=1", "+trainer.max_epoch=5", "optimizer.lr=abc", "trainer.max_epochs=1.5",
-    "seed=", "data.flip=perhaps", "data.scale=[0.5,1.5]", "data.split=by_sourc", "data.position=gird",
-    "trainer.precision=bf16", "trainer.accelerator=gpux", "trainer.max_epochs=0", "data.batch_size=0",
-    "+optimizer.amsgard=true", "model.width=0", "data.size=[8,8]", "loss.smooth=0.0", "task=masks", "loss.depth=l2",
-    "resolution=0", "resolution=64,1000", "resolution=small", "depth_weight=much", "data=camvidd",
-    "experiment=seed/camvid", "model=two_stem", "+model.freeze=backbone", "loss.depth.weights.l1=-1",
-    "optimizer.lr=-1.0", "scheduler.rise=2.0", "data.classes=[a,b,c]", "+model.frozen=true", "resume=",
+    "model=unett",
+    "los=dice",
+    "optimizer.lrr=1",
+    "+trainer.max_epoch=5",
+    "optimizer.lr=abc",
+    "trainer.max_epochs=1.5",
+    "seed=",
+    "data.flip=perhaps",
+    "data.scale=[0.5,1.5]",
+    "data.split=by_sourc",
+    "data.position=gird",
+    "trainer.precision=bf16",
+    "trainer.accelerator=gpux",
+    "trainer.max_epochs=0",
+    "data.batch_size=0",
+    "+optimizer.amsgard=true",
+    "model.width=0",
+    "data.size=[8,8]",
+    "loss.smooth=0.0",
+    "task=masks",
+    "loss.depth=l2",
+    "resolution=0",
+    "resolution=64,1000",
+    "resolution=small",
+    "depth_weight=much",
+    "data=camvidd",
+    "experiment=seed/camvid",
+    "model=two_stem",
+    "+model.freeze=backbone",
+    "loss.depth.weights.l1=-1",
+    "optimizer.lr=-1.0",
+    "scheduler.rise=2.0",
+    "data.classes=[a,b,c]",
+    "+model.frozen=true",
+    "resume=",
     "resume=/nowhere",
-    "model._target_=os.system", "loss._target_=torch.load", "optimizer._target_=torch.optim.Adamm", "nonsense",
-    "data.depth.far=0.5", "experiment=none_such", "trainer=null", "data.size=[32]", "optimizer.lr={a:1}", "model=5",
-    "trainer.max_epochs.x=1", "data.size[0]=5", "+seed=3", "seed=???", "augment=null", "task=null", "loss.depth=null",
-    "resolution=[64,[1]]", "_target_=os.system", "hydra.job.chdir=true", "+optimizer._args_=[1]",
-]  # fmt: skip
+    "model._target_=os.system",
+    "loss._target_=torch.load",
+    "optimizer._target_=torch.optim.Adamm",
+    "nonsense",
+    "data.depth.far=0.5",
+    "experiment=none_such",
+    "trainer=null",
+    "data.size=[32]",
+    "optimizer.lr={a:1}",
+    "model=5",
+    "trainer.max_epochs.x=1",
+    "data.size[0]=5",
+    "+seed=3",
+    "seed=???",
+    "augment=null",
+    "task=null",
+    "loss.depth=null",
+    "resolution=[64,[1]]",
+    "_target_=os.system",
+    "hydra.job.chdir=true",
+    "+optimizer._args_=[1]",
+]
 
 
 def check(outcome, code, before):
@@ -60,7 +105,7 @@ SAID = [
     ("data.size=[1,2", "quotes inside quotes"),
     ("data.size={a:1", "quotes inside quotes"),
     ("name='abc", "quotes inside quotes"),
-    ("name=\"abc", "quotes inside quotes"),
+    ('name="abc', "quotes inside quotes"),
     ("a=b=c", "quotes inside quotes"),
     ("==", "quotes inside quotes"),
     ("", "cannot read ''"),
@@ -88,12 +133,25 @@ SAID = [
     ("trainer.max_steps=abc", "trainer.max_steps must be a whole number"),
     ("trainer.gradient_clip=inf", "trainer.gradient_clip must be a finite number, got inf"),
     ("trainer.checkpoint_minutes=nan", "trainer.checkpoint_minutes must be a finite number, got nan"),
-    *((f"{key}={value}", f"{key} must be a finite number, got {float(value)}")
-      for key, value in (("optimizer.lr", "nan"), ("optimizer.lr", "inf"), ("optimizer.lr", "-inf"),
-                         ("optimizer.lr", "1e400"), ("depth_weight", "nan"), ("depth_weight", "1e400"),
-                         ("optimizer.eps", "nan"), ("scheduler.rise", "inf"), ("scheduler.end", "nan"),
-                         ("loss.smooth", "inf"), ("loss.smooth", "nan"), ("loss.depth.weights.l1", "nan"),
-                         ("data.val_share", "nan"), ("data.depth.far", "inf"))),
+    *(
+        (f"{key}={value}", f"{key} must be a finite number, got {float(value)}")
+        for key, value in (
+            ("optimizer.lr", "nan"),
+            ("optimizer.lr", "inf"),
+            ("optimizer.lr", "-inf"),
+            ("optimizer.lr", "1e400"),
+            ("depth_weight", "nan"),
+            ("depth_weight", "1e400"),
+            ("optimizer.eps", "nan"),
+            ("scheduler.rise", "inf"),
+            ("scheduler.end", "nan"),
+            ("loss.smooth", "inf"),
+            ("loss.smooth", "nan"),
+            ("loss.depth.weights.l1", "nan"),
+            ("data.val_share", "nan"),
+            ("data.depth.far", "inf"),
+        )
+    ),
     ("data.mean=[nan,0,0]", "data.mean must be a finite number"),
     ("data.depth={far:nan}", "data.depth.far must be a finite number"),
     ("+optimizer.x=nan", "optimizer.x must be a finite number"),
@@ -152,7 +210,7 @@ SAID = [
     ("model.depth=100", "at most 8 times, got 100"),
     ("trainer.threads=1000000", "trainer.threads must be at most 1,024"),
     ("trainer.devices=1000000", "trainer.devices must be at most 1,024"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("word", "message"), SAID, ids=[f"{n}-{word[:30]!a}" for n, (word, _) in enumerate(SAID)])
@@ -232,9 +290,13 @@ def break_half(folders):
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
-    [(break_text, "text.png: not a PNG"), (break_opaque, "opaque.png: no alpha"), (break_empty, "holds no pictures"),
-     (break_half, "b0.png")],
-)  # fmt: skip
+    [
+        (break_text, "text.png: not a PNG"),
+        (break_opaque, "opaque.png: no alpha"),
+        (break_empty, "holds no pictures"),
+        (break_half, "b0.png"),
+    ],
+)
 def test_data_mistakes(command, tiny, pictures, spoil, message):
     spoil(pictures)
     outcome = command(*tiny)

@@ -8,8 +8,7 @@ from tiny_sources import SMALL, source_words
 
 from segbench.config.compose import groups
 
-GROUPS = ("data", "model", "loss", "loss/depth", "optimizer", "scheduler", "trainer", "augment", "logger",
-          "experiment")  # fmt: skip
+GROUPS = ("data", "model", "loss", "loss/depth", "optimizer", "scheduler", "trainer", "augment", "logger", "experiment")
 OPTIONS = [(group, option) for group in GROUPS for option in groups()[group]]
 FAST = [*SMALL, "trainer.max_steps=1", "trainer.checkpoint_every=0"]
 NEEDED = {

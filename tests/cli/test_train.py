@@ -45,11 +45,26 @@ def test_a_run_leaves_everything_the_house_promises(command, tiny):
     assert outcome.code == 0, outcome.err
     (run,) = runs()
     assert run.parent.name == "unet-dice-fgbg"
-    for name in ("config.yaml", "command.txt", "environment.json", "metrics.csv", "results.json", "run.log",
-                 "val_images.csv", "test_images.csv", "checkpoints/latest.json", "checkpoints/best.ckpt",
-                 "samples/epoch-0001.png", "samples/test.png", "plots/loss.png", "plots/iou.png",
-                 "plots/confusion.png", ".hydra/config.yaml", ".hydra/overrides.yaml",
-                 ".hydra/hydra.yaml"):  # fmt: skip
+    for name in (
+        "config.yaml",
+        "command.txt",
+        "environment.json",
+        "metrics.csv",
+        "results.json",
+        "run.log",
+        "val_images.csv",
+        "test_images.csv",
+        "checkpoints/latest.json",
+        "checkpoints/best.ckpt",
+        "samples/epoch-0001.png",
+        "samples/test.png",
+        "plots/loss.png",
+        "plots/iou.png",
+        "plots/confusion.png",
+        ".hydra/config.yaml",
+        ".hydra/overrides.yaml",
+        ".hydra/hydra.yaml",
+    ):
         assert (run / name).stat().st_size > 0, name
     assert json.loads((run / "status.json").read_text())["state"] == "completed"
     results = json.loads((run / "results.json").read_text())
@@ -113,8 +128,15 @@ def test_runs_repeat_bit_by_bit_and_workers_do_not_matter(command, tiny):
 @pytest.mark.parametrize("scheduler", ["onecycle", "plateau"])
 def test_a_stopped_run_continues_as_if_nothing_had_happened(command, tiny, scheduler, monkeypatch):
     """Stopped by a signal in the middle of the second epoch, resumed: the same weights, optimizer and metrics."""
-    words = [*tiny, "trainer.max_epochs=3", "data.train_size=16", f"scheduler={scheduler}", "augment=flip",
-             "model.dropout=0.3", "optimizer=adam"]  # fmt: skip
+    words = [
+        *tiny,
+        "trainer.max_epochs=3",
+        "data.train_size=16",
+        f"scheduler={scheduler}",
+        "augment=flip",
+        "model.dropout=0.3",
+        "optimizer=adam",
+    ]
     assert command(*words, "hydra.run.dir=whole").code == 0
 
     from segbench.training.checkpointer import Checkpointer

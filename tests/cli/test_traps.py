@@ -39,9 +39,16 @@ def test_no_scene_is_in_two_splits(pictures):
     for split in ("by_source", "random"):
         data = FgBg(
             **{name: str(folder) for name, folder in pictures.items()},
-            classes=["background", "foreground"], size=[32, 32], mean=[0.5] * 3, std=[0.25] * 3, batch_size=4,
-            train_size=40, val_size=40, test_size=40, split=split,
-        )  # fmt: skip
+            classes=["background", "foreground"],
+            size=[32, 32],
+            mean=[0.5] * 3,
+            std=[0.25] * 3,
+            batch_size=4,
+            train_size=40,
+            val_size=40,
+            test_size=40,
+            split=split,
+        )
         data.prepare()
         images = {name: {data.sample(name, 0, index)["image"].tobytes() for index in range(40)} for name in SPLITS}
         assert not images["train"] & images["val"]
@@ -74,9 +81,13 @@ def test_class_weights_come_from_the_training_data(command, tmp_path, loss):
     key = "loss.class_weights" if loss.endswith("entropy") else "loss.losses.cross_entropy.class_weights"
     words = ["trainer=debug", "trainer.threads=1", "data.size=[32,32]", "model.width=4", "trainer.max_epochs=1"]
     outcome = command(
-        "data=camvid", *source_words("camvid", tmp_path / "data"), *words, loss, f"{key}=median_frequency",
+        "data=camvid",
+        *source_words("camvid", tmp_path / "data"),
+        *words,
+        loss,
+        f"{key}=median_frequency",
         "hydra.run.dir=weighted",
-    )  # fmt: skip
+    )
     assert outcome.code == 0, outcome.err
     command("data=camvid", *source_words("camvid", tmp_path / "data"), *words, loss, "hydra.run.dir=plain")
     weighted, plain = (

@@ -20,8 +20,14 @@ def write(root, scores=SCORES):
     for loss, values in scores.items():
         for number, score in enumerate(values):
             for seed in (1, 2):
-                write_run(root / f"{loss}{number}{seed}", loss=loss, data=f"set{number}", score=score, seed=seed,
-                          fingerprint=f"f{number}")  # fmt: skip
+                write_run(
+                    root / f"{loss}{number}{seed}",
+                    loss=loss,
+                    data=f"set{number}",
+                    score=score,
+                    seed=seed,
+                    fingerprint=f"f{number}",
+                )
     return root
 
 

@@ -46,8 +46,9 @@ def test_every_format_names_the_same_best(tmp_path):
     found = two(tmp_path)
     rows = list(csv.DictReader(io.StringIO(to_csv(found))))
     assert [(row["loss"], row["best"], row["verdict"]) for row in rows] == [
-        ("dice", "best", ""), ("focal", "", "may be as good")
-    ]  # fmt: skip
+        ("dice", "best", ""),
+        ("focal", "", "may be as good"),
+    ]
     assert float(rows[0]["val/mean_iou"]) == pytest.approx(0.802)
     whole = json.loads(to_json(found))
     assert whole["chosen_by"] == "val/mean_iou" and whole["answers"][0]["may_be_best"] == [0, 1]

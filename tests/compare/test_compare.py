@@ -110,9 +110,11 @@ def test_states_are_shown_as_they_are(tmp_path):
     found = compare_runs([tmp_path])
     assert [run.name for group in found.groups for run in group.runs] == ["sweeps/s/000_x"]
     assert [(r.name, r.state, r.error) for r in found.others] == [
-        ("failed", "failed", "ValueError: no"), ("interrupted", "interrupted", ""), ("pruned", "pruned", ""),
-        ("running", "running", "")
-    ]  # fmt: skip
+        ("failed", "failed", "ValueError: no"),
+        ("interrupted", "interrupted", ""),
+        ("pruned", "pruned", ""),
+        ("running", "running", ""),
+    ]
 
 
 def test_links_to_folders_are_not_followed_and_no_run_is_found_twice(tmp_path):

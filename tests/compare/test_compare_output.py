@@ -56,8 +56,11 @@ def test_the_table(three):
 def test_csv(three):
     rows = list(csv.DictReader(io.StringIO(to_csv(compare_runs([three])))))
     assert [(row["state"], row["loss"], row["n"]) for row in rows] == [
-        ("completed", "dice", "3"), ("completed", "focal", "3"), ("failed", "tversky", ""), ("broken", "", "")
-    ]  # fmt: skip
+        ("completed", "dice", "3"),
+        ("completed", "focal", "3"),
+        ("failed", "tversky", ""),
+        ("broken", "", ""),
+    ]
     assert (rows[0]["best"], rows[1]["verdict"], rows[0]["parameters"]) == ("best", "worse", "1000")
     assert float(rows[1]["difference_high"]) < 0 and rows[3]["error"] == "results.json is no JSON"
     assert float(rows[0]["low"]) < float(rows[0]["test/mean_iou"]) < float(rows[0]["high"])
@@ -118,8 +121,14 @@ def test_words_of_strangers_are_only_words(tmp_path, name):
 def test_formulas_are_neutralised():
     assert csv_cell("=cmd|' /C calc'!A0") == "'=cmd|' /C calc'!A0"
     assert [csv_cell(text) for text in ("@x", "+x", "-x", " =x", "-0.5", "unet", "\t=x")] == [
-        "'@x", "'+x", "'-x", "' =x", "-0.5", "unet", "\\t=x"
-    ]  # fmt: skip
+        "'@x",
+        "'+x",
+        "'-x",
+        "' =x",
+        "-0.5",
+        "unet",
+        "\\t=x",
+    ]
     assert (csv_cell(None), csv_cell(0.25), csv_cell(1000.0)) == ("", 0.25, 1000)
 
 
@@ -127,8 +136,14 @@ def test_texts():
     assert printable("a\x00\nb\ud800") == "a\\x00\\nb\\ud800" and len(printable("x" * 999)) == 300
     assert markdown_cell("a|b_c *d* _e_ <i>") == "a\\|b_c \\*d\\* \\_e\\_ &lt;i&gt;"
     assert [si(value) for value in (0, 683, 999.9, 123393, 7012352, 1e9, 2.5e12)] == [
-        "0", "683", "1.00k", "123k", "7.01M", "1.00G", "2.50T"
-    ]  # fmt: skip
+        "0",
+        "683",
+        "1.00k",
+        "123k",
+        "7.01M",
+        "1.00G",
+        "2.50T",
+    ]
 
 
 @pytest.mark.parametrize("kind", range(len(HOSTILE)))
@@ -177,8 +192,9 @@ TRICKY = [
     "a:\n- 1\n- x\nb:\n  - 2\nc: []\nd: {}\ne:\nf:\n  g:\n    h:\n    - true\n  i: 3\n",
     "a: [1, 2]\nb: {c: 1}\nd:\n- e: 1\n  f: 2\n- - 3\n",
     "a: 'it''s'\nb: \"x\\ty\"\nc: |\n  two\n  lines\nd: x # note\n# e\n",
-    "a: one\n  more\nb: http://x/y\nc: 'a: b'\non: 1\n", "a/b: 1\na:\n  c.d: 2\n",
-]  # fmt: skip
+    "a: one\n  more\nb: http://x/y\nc: 'a: b'\non: 1\n",
+    "a/b: 1\na:\n  c.d: 2\n",
+]
 
 
 @pytest.mark.parametrize("text", TRICKY)

@@ -37,9 +37,19 @@ def day(tmp_path_factory):
                 for seed in (1, 2, 3):
                     number += 1
                     counts = some_counts(30, 0.8 - 0.1 * (loss == "focal"), number)
-                    write_run(folder / f"{number:03d}_{data}-{loss}-{lr}-{seed}", seed=seed, loss=loss, lr=lr,
-                              data=data, scheduler=scheduler, model=f"{LONG}_{loss}", fingerprint=data, counts=counts,
-                              costs={"parameters": 1000.0 * number}, finished=float(number))  # fmt: skip
+                    write_run(
+                        folder / f"{number:03d}_{data}-{loss}-{lr}-{seed}",
+                        seed=seed,
+                        loss=loss,
+                        lr=lr,
+                        data=data,
+                        scheduler=scheduler,
+                        model=f"{LONG}_{loss}",
+                        fingerprint=data,
+                        counts=counts,
+                        costs={"parameters": 1000.0 * number},
+                        finished=float(number),
+                    )
     write_run(folder / "a_folder_of_a_long_name" / "2026-11-21_05-01-34-281", state="failed", error="why " * 60)
     return folder
 

@@ -59,9 +59,14 @@ def test_scores_of_summed_counts_leave_out_classes_that_do_not_occur():
     classes = ("a", "b", "c")
     sums = np.array([[6, 0, 3], [2, 0, 0], [2, 0, 1]]).reshape(-1)  # tp, fp, fn of a, b, c
     expected = {
-        "mean_iou": (6 / 10 + 3 / 4) / 2, "iou/a": 0.6, "dice/c": 6 / 7, "mean_dice": (12 / 16 + 6 / 7) / 2,
-        "accuracy/a": 6 / 8, "mean_accuracy": 0.75, "accuracy": 9 / 12,
-    }  # fmt: skip
+        "mean_iou": (6 / 10 + 3 / 4) / 2,
+        "iou/a": 0.6,
+        "dice/c": 6 / 7,
+        "mean_dice": (12 / 16 + 6 / 7) / 2,
+        "accuracy/a": 6 / 8,
+        "mean_accuracy": 0.75,
+        "accuracy": 9 / 12,
+    }
     for name, value in expected.items():
         assert float(scorer(f"test/{name}", classes)(sums)) == pytest.approx(value), name
     assert np.isnan(scorer("test/iou/b", classes)(sums))

@@ -59,8 +59,13 @@ def test_draws_of_the_data_are_replications(tmp_path):
     for fold in range(5):
         hard = draw.normal(0, 0.05)
         for loss, score in (("dice", 0.75), ("focal", 0.70)):
-            path = write_run(tmp_path / f"{loss}{fold}", loss=loss, score=score + hard + draw.normal(0, 0.004),
-                             fingerprint=f"fold{fold}", images={"train": 80, "val": 20, "test": 20})  # fmt: skip
+            path = write_run(
+                tmp_path / f"{loss}{fold}",
+                loss=loss,
+                score=score + hard + draw.normal(0, 0.004),
+                fingerprint=f"fold{fold}",
+                images={"train": 80, "val": 20, "test": 20},
+            )
             text = (path / "config.yaml").read_text()
             (path / "config.yaml").write_text(text.replace("  batch_size: 16\n", f"  batch_size: 16\n  seed: {fold}\n"))
     found = compare_runs([tmp_path])

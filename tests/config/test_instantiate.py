@@ -22,21 +22,42 @@ def test_nested_nodes_are_built_first():
 @pytest.mark.parametrize(
     "target",
     [
-        "os.system", "subprocess.Popen", "builtins.eval", "torch.load", "torch.hub.load", "numpy.load", "pathlib.Path",
-        "segbench.cli.main", "segbench.core.files.write_atomic", "segbench.training.fit.train", "torch.nn.init.zeros_",
-        "torch.nn.functional.relu", "torch.optim.lr_scheduler.StepLR", "segbench.models.unet.double_convolution",
-        "torch.nn.modules.module.warnings.warn", "segbench.data.pictures.open_picture", "albumentations.load", "torch",
-        "torch.nn.utils.parametrize.torch.load", "segbench.models.unet.torch.hub.load", "", None, 3,
+        "os.system",
+        "subprocess.Popen",
+        "builtins.eval",
+        "torch.load",
+        "torch.hub.load",
+        "numpy.load",
+        "pathlib.Path",
+        "segbench.cli.main",
+        "segbench.core.files.write_atomic",
+        "segbench.training.fit.train",
+        "torch.nn.init.zeros_",
+        "torch.nn.functional.relu",
+        "torch.optim.lr_scheduler.StepLR",
+        "segbench.models.unet.double_convolution",
+        "torch.nn.modules.module.warnings.warn",
+        "segbench.data.pictures.open_picture",
+        "albumentations.load",
+        "torch",
+        "torch.nn.utils.parametrize.torch.load",
+        "segbench.models.unet.torch.hub.load",
+        "",
+        None,
+        3,
     ],
-)  # fmt: skip
+)
 def test_nothing_else_is_called(target):
     with pytest.raises(ConfigError):
         build({"_target_": target}, where="model")
 
 
 def test_nested_and_listed_targets_are_held_to_the_same_rule():
-    for node in ({"a": {"_target_": "os.getcwd"}}, [{"_target_": "os.getcwd"}], {"_target_": "torch.nn.Sequential",
-                 "args": {"_target_": "os.getcwd"}}):  # fmt: skip
+    for node in (
+        {"a": {"_target_": "os.getcwd"}},
+        [{"_target_": "os.getcwd"}],
+        {"_target_": "torch.nn.Sequential", "args": {"_target_": "os.getcwd"}},
+    ):
         with pytest.raises(ConfigError, match="os.getcwd"):
             build(node)
 

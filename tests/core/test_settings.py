@@ -13,13 +13,30 @@ from segbench.core.settings import is_experimental
 from tests.fake_runs import write_run
 
 OUTCOME = {
-    "max_epochs", "max_steps", "precision", "accumulate", "gradient_clip", "val_every", "ema", "ema_warmup", "patience",
+    "max_epochs",
+    "max_steps",
+    "precision",
+    "accumulate",
+    "gradient_clip",
+    "val_every",
+    "ema",
+    "ema_warmup",
+    "patience",
     "non_finite",
-}  # fmt: skip
+}
 NO_OUTCOME = {
-    "accelerator", "devices", "strategy", "deterministic", "channels_last", "compile", "log_every", "checkpoint_every",
-    "checkpoint_minutes", "panels_every", "threads",
-}  # fmt: skip
+    "accelerator",
+    "devices",
+    "strategy",
+    "deterministic",
+    "channels_last",
+    "compile",
+    "log_every",
+    "checkpoint_every",
+    "checkpoint_minutes",
+    "panels_every",
+    "threads",
+}
 
 
 def test_every_setting_of_the_trainer_is_decided_on():
@@ -31,12 +48,25 @@ def test_every_setting_of_the_trainer_is_decided_on():
 @pytest.mark.parametrize(
     ("key", "decides"),
     [
-        ("trainer", False), ("logger", False), ("logger.tensorboard.save_dir", False), ("data.root", False),
-        ("data.num_workers", False), ("name", False), ("about.git_commit", False), ("plugins", False),
-        ("data.size", True), ("data.images_per_scene", True), ("namely", True), ("optimizer.lr", True),
-        ("model", True), ("data", True), ("augment", True), ("seed", True), ("task", True),
+        ("trainer", False),
+        ("logger", False),
+        ("logger.tensorboard.save_dir", False),
+        ("data.root", False),
+        ("data.num_workers", False),
+        ("name", False),
+        ("about.git_commit", False),
+        ("plugins", False),
+        ("data.size", True),
+        ("data.images_per_scene", True),
+        ("namely", True),
+        ("optimizer.lr", True),
+        ("model", True),
+        ("data", True),
+        ("augment", True),
+        ("seed", True),
+        ("task", True),
     ],
-)  # fmt: skip
+)
 def test_what_a_setting_decides(key, decides):
     assert is_experimental(key) is decides
 

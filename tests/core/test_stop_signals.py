@@ -14,8 +14,13 @@ from segbench.core import signals
 from segbench.core.signals import StoppedError, heeded, hold_signals, stopped_by_signals
 
 ROOT = Path(__file__).parents[2]
-CASES = [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, False), (signal.SIGHUP, 143, False),
-         (signal.SIGUSR1, 143, True), (signal.SIGUSR2, 143, True)]  # fmt: skip
+CASES = [
+    (signal.SIGINT, 130, False),
+    (signal.SIGTERM, 143, False),
+    (signal.SIGHUP, 143, False),
+    (signal.SIGUSR1, 143, True),
+    (signal.SIGUSR2, 143, True),
+]
 
 
 @pytest.fixture(autouse=True)

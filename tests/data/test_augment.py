@@ -40,9 +40,13 @@ SETTINGS = {
     "ShiftScaleRotate": {"rotate_limit": [45, 45], "shift_limit": [0, 0], "scale_limit": [0, 0]},
     "ThinPlateSpline": {"scale_range": [0.5, 0.5]},
     "XYMasking": {
-        "num_masks_x": [1, 1], "num_masks_y": [1, 1], "mask_x_length": [5, 5], "mask_y_length": [5, 5], "fill_mask": 0,
+        "num_masks_x": [1, 1],
+        "num_masks_y": [1, 1],
+        "mask_x_length": [5, 5],
+        "mask_y_length": [5, 5],
+        "fill_mask": 0,
     },
-}  # fmt: skip
+}
 """Arguments with which a transform fills something in a picture of 32 x 32."""
 
 UNFIT = {"Mosaic"}
@@ -160,7 +164,7 @@ def test_reflected_borders_are_known():
             "augment: Resize gives masks with ids that were not there",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_pipeline_that_leaves_the_samples_kind_is_refused(transforms, message):
     arrays = sample()
     arrays["mask"][::2, ::3] = 7

@@ -43,8 +43,18 @@ def to_kaggle(root):
 def test_classes_are_in_the_order_of_the_ids():
     node = yaml.safe_load((conf_dir() / "data" / "camvid.yaml").read_text())
     assert node["classes"] == [
-        "Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
-    ]  # fmt: skip
+        "Sky",
+        "Building",
+        "Pole",
+        "Road",
+        "Pavement",
+        "Tree",
+        "SignSymbol",
+        "Fence",
+        "Car",
+        "Pedestrian",
+        "Bicyclist",
+    ]
     assert (node["ignore"], node["size"]) == ([11], [360, 480])
 
 

@@ -42,8 +42,12 @@ def _comment():
 
 def write_by_hand(root):
     """Two training pictures of 2 x 4 pixels, one of val, one of test; three classes and void."""
-    masks = {"train/a": [[0, 0, 0, 0], [1, 1, 255, 255]], "train/b": [[0, 0, 0, 0], [0, 0, 0, 0]],
-             "val/c": [[2, 2, 2, 2], [2, 2, 2, 2]], "test/d": [[0, 1, 1, 1], [1, 1, 1, 255]]}  # fmt: skip
+    masks = {
+        "train/a": [[0, 0, 0, 0], [1, 1, 255, 255]],
+        "train/b": [[0, 0, 0, 0], [0, 0, 0, 0]],
+        "val/c": [[2, 2, 2, 2], [2, 2, 2, 2]],
+        "test/d": [[0, 1, 1, 1], [1, 1, 1, 255]],
+    }
     images = {"train/a": (0, 51, 255), "train/b": (255, 51, 255), "val/c": (1, 2, 3), "test/d": (4, 5, 6)}
     for name in masks:
         split, stem = name.split("/")

@@ -240,9 +240,11 @@ def test_all_offenders_are_listed_together(tmp_path):
     text = str(caught.value)
     assert "4 problems" in text
     for part in (
-        "annotation 99: it belongs to no picture (77)", "missing: 000000000001.jpg", "unreadable: 000000000002.jpg",
+        "annotation 99: it belongs to no picture (77)",
+        "missing: 000000000001.jpg",
+        "unreadable: 000000000002.jpg",
         "size: 000000000003.jpg: the image has 9 x 9 pixels (height x width), the mask 40 x 48",
-    ):  # fmt: skip
+    ):
         assert part in text
 
 

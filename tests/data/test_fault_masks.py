@@ -81,7 +81,7 @@ def test_masks_of_ids_are_read_to_the_bit(content, value, tmp_path):
         (saved(ids(1))[:60], {}, "unreadable: p00.png: damaged"),
         (png(20000, 20000, 8, 0, [b"\0"]), {}, "unreadable: p00.png: more than 64,000,000 pixels"),
     ],
-)  # fmt: skip
+)
 def test_masks_that_mean_nothing_are_refused(content, settings, message, tmp_path):
     if settings.get("masks") == "rgb":
         (tmp_path / "colours.csv").write_text("a,0,0,0\nb,1,1,1\nc,2,2,2\n")
@@ -95,8 +95,17 @@ def test_masks_that_mean_nothing_are_refused(content, settings, message, tmp_pat
 def test_a_mask_whose_0_is_white_is_refused(tmp_path):
     """TIFF's photometric interpretation 0: Pillow hands out 255 - value."""
     values = bytes(24) + b"\x01" * 24
-    entries = [(256, 4, 48), (257, 4, 40), (258, 3, 8), (259, 3, 1), (262, 3, 0), (273, 4, 8), (277, 3, 1),
-               (278, 4, 40), (279, 4, 1920)]  # fmt: skip
+    entries = [
+        (256, 4, 48),
+        (257, 4, 40),
+        (258, 3, 8),
+        (259, 3, 1),
+        (262, 3, 0),
+        (273, 4, 8),
+        (277, 3, 1),
+        (278, 4, 40),
+        (279, 4, 1920),
+    ]
     directory = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
     head = b"II*\0" + struct.pack("<I", 8 + 1920)
     content = head + values * 40 + struct.pack("<H", len(entries)) + directory + bytes(4)
@@ -217,11 +226,14 @@ def test_load_picture_tells_how_values_are_stored(tmp_path):
     path = tmp_path / "a"
     picture = noise(4, 4)
     for content, stored, lossy in (
-        (saved(picture), "RGB", False), (TWO_BIT, "L;2", False), (FOUR_BIT, "L;4", False),
-        (saved(picture, "WEBP"), "", True), (saved(picture, "JPEG"), "RGB", True),
+        (saved(picture), "RGB", False),
+        (TWO_BIT, "L;2", False),
+        (FOUR_BIT, "L;4", False),
+        (saved(picture, "WEBP"), "", True),
+        (saved(picture, "JPEG"), "RGB", True),
         (saved(picture, "WEBP", lossless=True, exif=turned(1)), "", False),
         (saved(picture, "WEBP", exif=turned(1)), "", True),
-    ):  # fmt: skip
+    ):
         path.write_bytes(content)
         info = load_picture(path).info
         assert (info["stored"], info["lossy"]) == (stored, lossy)

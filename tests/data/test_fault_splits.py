@@ -80,8 +80,16 @@ def by_hand(root, masks):
                 mask[: len(value)] = np.array(value, np.uint8)[:, None]
             noise(32, 32).save(root / split / "images" / f"{number}.png")
             Image.fromarray(mask).save(root / split / "masks" / f"{number}.png")
-    return [f"data.root={root}", "data=folder", "data.classes=[road,car,sky]", "data.masks=index", "data.size=[32,32]",
-            "data.batch_size=2", "hydra.run.dir=run", *SHORT]  # fmt: skip
+    return [
+        f"data.root={root}",
+        "data=folder",
+        "data.classes=[road,car,sky]",
+        "data.masks=index",
+        "data.size=[32,32]",
+        "data.batch_size=2",
+        "hydra.run.dir=run",
+        *SHORT,
+    ]
 
 
 GOOD = [[0, 1, 2], [0, 1, 1, 2, 2], [2, 1]]

@@ -43,16 +43,30 @@ REFUSED = {
     "floats": (lambda h, w: saved(Image.new("F", (w, h), 0.5), "TIFF"), "mode F|floating-point"),
     "32 bit": (lambda h, w: saved(Image.fromarray(np.full((h, w), 7, np.int32)), "TIFF"), "mode I|32-bit"),
     "12 of 16 bit": (
-        lambda h, w: saved(Image.fromarray(np.full((h, w), 200, np.uint16))), "largest value is 200|mode I;16"),
-}  # fmt: skip
+        lambda h, w: saved(Image.fromarray(np.full((h, w), 200, np.uint16))),
+        "largest value is 200|mode I;16",
+    ),
+}
 
 CONVERTED = {
     "JPEG named .png": (lambda h, w: saved(Image.new("RGB", (w, h), (200, 40, 90)), "JPEG", quality=95), (200, 40, 90)),
     "BMP named .png": (lambda h, w: saved(Image.new("RGB", (w, h), (200, 40, 90)), "BMP"), (200, 40, 90)),
-    "GIF of one frame": (lambda h, w: saved(Image.new("P", (w, h), 1, ).quantize(2), "GIF"), (0, 0, 0)),
+    "GIF of one frame": (
+        lambda h, w: saved(
+            Image.new(
+                "P",
+                (w, h),
+                1,
+            ).quantize(2),
+            "GIF",
+        ),
+        (0, 0, 0),
+    ),
     "16-bit grey": (lambda h, w: saved(Image.fromarray(np.full((h, w), 0x9C40, np.uint16))), (0x9C,) * 3),
     "16-bit RGB": (
-        lambda h, w: png(w, h, 16, 2, [struct.pack(">3H", 0xC801, 0x2802, 0x5AFF) * w] * h), (0xC8, 0x28, 0x5A)),
+        lambda h, w: png(w, h, 16, 2, [struct.pack(">3H", 0xC801, 0x2802, 0x5AFF) * w] * h),
+        (0xC8, 0x28, 0x5A),
+    ),
     "2-bit grey": (lambda h, w: png(w, h, 2, 0, [b"\xaa" * (-(-w // 4))] * h), (170,) * 3),
     "CMYK": (lambda h, w: saved(Image.new("CMYK", (w, h), (0, 255, 255, 0)), "JPEG", quality=95), (255, 0, 0)),
     "grey": (lambda h, w: saved(Image.new("L", (w, h), 77)), (77,) * 3),
@@ -60,7 +74,7 @@ CONVERTED = {
     "palette": (lambda h, w: saved(Image.new("RGB", (w, h), (10, 200, 30)).quantize(4)), (10, 200, 30)),
     "transparent": (lambda h, w: saved(Image.new("RGBA", (w, h), (200, 100, 50, 0))), (0, 0, 0)),
     "EXIF upright": (lambda h, w: saved(Image.new("RGB", (w, h), (200, 40, 90)), exif=turned(1)), (200, 40, 90)),
-}  # fmt: skip
+}
 
 
 # every data set: the picture that is replaced, its height and width, and what reads it and returns it as RGB
@@ -93,8 +107,15 @@ def foregrounds_case(root):
     return folder / "f0.png", (40, 60), lambda: np.asarray(read_foregrounds(str(folder)).images[0])
 
 
-CASES = {"folder": folder_case, "camvid": camvid_case, "coco": coco_case, "backgrounds": backgrounds_case,
-         "photos": photos_case, "digits": digits_case, "foregrounds": foregrounds_case}  # fmt: skip
+CASES = {
+    "folder": folder_case,
+    "camvid": camvid_case,
+    "coco": coco_case,
+    "backgrounds": backgrounds_case,
+    "photos": photos_case,
+    "digits": digits_case,
+    "foregrounds": foregrounds_case,
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -157,10 +178,19 @@ def test_damaged_bytes_never_get_further_than_a_data_error(tmp_path):
     draw = np.random.default_rng(5)
     picture = noise(12, 9)
     grey = Image.fromarray(np.arange(108, dtype=np.uint16).reshape(12, 9) * 600)
-    whole = [saved(picture, "JPEG", exif=turned(6)), saved(picture), saved(picture.quantize(8)), saved(grey),
-             saved(picture, "WEBP"), saved(picture, "WEBP", lossless=True), saved(picture.quantize(8), "GIF"),
-             saved(picture, "BMP"), saved(picture, "TIFF"), saved(picture, "TIFF", compression="tiff_lzw"),
-             saved(picture.convert("RGBA"), exif=turned(3))]  # fmt: skip
+    whole = [
+        saved(picture, "JPEG", exif=turned(6)),
+        saved(picture),
+        saved(picture.quantize(8)),
+        saved(grey),
+        saved(picture, "WEBP"),
+        saved(picture, "WEBP", lossless=True),
+        saved(picture.quantize(8), "GIF"),
+        saved(picture, "BMP"),
+        saved(picture, "TIFF"),
+        saved(picture, "TIFF", compression="tiff_lzw"),
+        saved(picture.convert("RGBA"), exif=turned(3)),
+    ]
     path, refused = tmp_path / "x.png", 0
     reader = MaskReader("auto", ["a", "b"])
 
@@ -242,8 +272,16 @@ def test_what_was_read_at_the_start_stays(tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "written"])
 def test_a_cache_that_somebody_writes_into(tmp_path, damage):
     root = write_folder(tmp_path / "d", count=12, binary=False)
-    data = Folder(root=str(root), classes=["a", "b"], size=[40, 48], val_share=0.3, test_share=0.3,
-                  cache=str(tmp_path / "cache"), num_workers=1, **COMMON)  # fmt: skip
+    data = Folder(
+        root=str(root),
+        classes=["a", "b"],
+        size=[40, 48],
+        val_share=0.3,
+        test_share=0.3,
+        cache=str(tmp_path / "cache"),
+        num_workers=1,
+        **COMMON,
+    )
     data.prepare()
     path = next((tmp_path / "cache").rglob("images.npy"))
     with path.open("r+b") as file:

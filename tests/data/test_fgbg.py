@@ -244,8 +244,12 @@ def test_every_offending_file_is_named(make, pictures):
     text = str(caught.value)
     assert "6 of 12 files" in text
     assert "not a PNG, JPEG, WEBP, TIFF, BMP or GIF picture (2 files in fg: empty.png, text.png)" in text
-    for name in ("opaque.jpg: no alpha", "solid.png: opaque everywhere",
-                 "clear.png: transparent everywhere", "half.png:"):  # fmt: skip
+    for name in (
+        "opaque.jpg: no alpha",
+        "solid.png: opaque everywhere",
+        "clear.png: transparent everywhere",
+        "half.png:",
+    ):
         assert name in text
 
 

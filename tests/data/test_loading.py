@@ -15,20 +15,29 @@ albumentations = pytest.importorskip("albumentations")
 
 
 def standard():
-    return Augment([
-        albumentations.HorizontalFlip(p=0.5),
-        albumentations.Affine(rotate=(-30, 30), fill_mask=255, p=0.8),
-        albumentations.ColorJitter(p=0.8),
-    ])  # fmt: skip
+    return Augment(
+        [
+            albumentations.HorizontalFlip(p=0.5),
+            albumentations.Affine(rotate=(-30, 30), fill_mask=255, p=0.8),
+            albumentations.ColorJitter(p=0.8),
+        ]
+    )
 
 
 @pytest.fixture
 def data(pictures):
     data = FgBg(
         **{name: str(folder) for name, folder in pictures.items()},
-        classes=["background", "foreground"], size=[32, 32], mean=[0.5] * 3, std=[0.25] * 3,
-        batch_size=4, train_size=18, val_size=6, test_size=5, augment=standard(),
-    )  # fmt: skip
+        classes=["background", "foreground"],
+        size=[32, 32],
+        mean=[0.5] * 3,
+        std=[0.25] * 3,
+        batch_size=4,
+        train_size=18,
+        val_size=6,
+        test_size=5,
+        augment=standard(),
+    )
     data.prepare()
     return data
 

@@ -368,16 +368,28 @@ def test_broken_archives_and_folders_are_refused(make, tmp_path):
 
 
 def test_fingerprint_and_description(make):
-    prints = [make(**settings).fingerprint("train") for settings in (
-        {}, {"seed": 1}, {"blend": "alpha"}, {"gain": 100}, {"offsets": "all"}, {"val_share": 0.2}, {"fresh": False},
-        {"classes": ELEVEN}, {"mask_threshold": 0.5}, {"size": [64, 64]},
-    )]  # fmt: skip
+    prints = [
+        make(**settings).fingerprint("train")
+        for settings in (
+            {},
+            {"seed": 1},
+            {"blend": "alpha"},
+            {"gain": 100},
+            {"offsets": "all"},
+            {"val_share": 0.2},
+            {"fresh": False},
+            {"classes": ELEVEN},
+            {"mask_threshold": 0.5},
+            {"size": [64, 64]},
+        )
+    ]
     assert len(set(prints)) == len(prints)
     data = make()
     assert [data.describe(split) for split in SPLITS] == [
-        "60 scenes of 36 digits on 36 photos", "20 scenes of 4 digits on 4 photos",
+        "60 scenes of 36 digits on 36 photos",
+        "20 scenes of 4 digits on 4 photos",
         "20 scenes of 20 digits on 20 photos",
-    ]  # fmt: skip
+    ]
     scene = data.scene("val", 0, 3)
     label = data.digit_labels[scene.digit]
     assert data.describe_sample("val", 3) == f"val 3: a {label} (digit {scene.digit}) on photo {scene.photo}"

@@ -129,8 +129,11 @@ def test_mask_and_instances_agree(make):
         sample = data.sample("val", 0, index)
         assert set(sample) == {"image", "mask", "depth", "background"} == set(data.entries)
         assert [sample[n].dtype for n in ("image", "mask", "depth", "background")] == [
-            np.uint8, np.uint8, np.float32, np.uint8
-        ]  # fmt: skip
+            np.uint8,
+            np.uint8,
+            np.float32,
+            np.uint8,
+        ]
         assert np.array_equal(sample["mask"] == 0, instances == 0)
         for place, layer in enumerate(scene.layers, start=1):
             name = data.names[layer.foreground].split("_")[0]
@@ -167,8 +170,9 @@ def test_flat_backdrops_are_the_four_colours(make):
 
 
 def test_a_gradient_runs_from_one_colour_to_the_other():
-    plan = Backdrop((0, 100, 255), (255, 100, 0), dx=1, dy=0, key=0, background=0, background_x=0, background_y=0,
-                    background_flip=0)  # fmt: skip
+    plan = Backdrop(
+        (0, 100, 255), (255, 100, 0), dx=1, dy=0, key=0, background=0, background_x=0, background_y=0, background_flip=0
+    )
     picture = render_backdrop(plan, "gradient", None, (3, 256))
     assert np.array_equal(picture[1, :, 0], np.arange(256))  # 256 columns: one step each
     assert np.array_equal(picture[1, :, 2], np.arange(256)[::-1])
@@ -179,8 +183,9 @@ def test_a_gradient_runs_from_one_colour_to_the_other():
 
 
 def test_noise_is_uniform_and_keyed():
-    plan = Backdrop((120, 120, 120), (0, 0, 0), 1, 0, key=9, background=0, background_x=0, background_y=0,
-                    background_flip=0)  # fmt: skip
+    plan = Backdrop(
+        (120, 120, 120), (0, 0, 0), 1, 0, key=9, background=0, background_x=0, background_y=0, background_flip=0
+    )
     noise = render_backdrop(plan, "noise", None, (64, 64)).astype(int) - 120
     assert noise.min() == -NOISE and noise.max() == NOISE
     assert abs(noise.mean()) < 1
@@ -366,10 +371,20 @@ def test_the_shipped_option_builds_and_shows_every_class():
 
 
 def test_fingerprint_changes_with_what_decides_the_scenes(make):
-    prints = [make(**settings).fingerprint("train") for settings in (
-        {}, {"seed": 1}, {"placement": "original"}, {"colours": None}, {"mask_threshold": 0.003}, {"objects": [1, 4]},
-        {"classes": ["background", "owl", "dog", "cat"]}, {"background": "photo"}, {"depth": {"far": 20.0}},
-    )]  # fmt: skip
+    prints = [
+        make(**settings).fingerprint("train")
+        for settings in (
+            {},
+            {"seed": 1},
+            {"placement": "original"},
+            {"colours": None},
+            {"mask_threshold": 0.003},
+            {"objects": [1, 4]},
+            {"classes": ["background", "owl", "dog", "cat"]},
+            {"background": "photo"},
+            {"depth": {"far": 20.0}},
+        )
+    ]
     assert len(set(prints)) == len(prints)
     assert make().fingerprint("train") == prints[0]
 

@@ -80,8 +80,12 @@ def test_channels_at_each_size_are_those_of_the_paper():
     assert [enlarge.in_channels for enlarge in network.enlargers] == [240, 192, 160, 112, 80]
     inputs = [block.layers[0][0].num_features for block in network.up]
     assert [before + 16 * count for before, count in zip(inputs, (12, 10, 7, 5, 4), strict=True)] == [
-        1088, 816, 576, 384, 256,
-    ]  # fmt: skip
+        1088,
+        816,
+        576,
+        384,
+        256,
+    ]
 
 
 def test_a_dense_block_returns_its_new_channels_and_each_layer_sees_all_before():

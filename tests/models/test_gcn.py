@@ -10,8 +10,13 @@ from segbench.core.errors import ConfigError
 from segbench.models.gcn import GCN, Intensity, Sparse, Stencil
 
 ORIGINAL = {
-    "channels": [8], "features": "intensity", "neighbours": 4, "self_loops": False, "residual": False, "bias": False,
-}  # fmt: skip
+    "channels": [8],
+    "features": "intensity",
+    "neighbours": 4,
+    "self_loops": False,
+    "residual": False,
+    "bias": False,
+}
 GRAPHS = [(4, False), (4, True), (8, False), (8, True)]
 
 

@@ -46,18 +46,30 @@ class Seen(pl.LightningModule):
 def test_a_bare_trainer_sees_every_epoch_as_segbench_does(pictures, monkeypatch):
     def make():
         return FgBg(
-            foregrounds=str(pictures["foregrounds"]), backgrounds=str(pictures["backgrounds"]),
-            classes=["background", "foreground"], size=(16, 16), mean=(0.5,) * 3, std=(0.25,) * 3,
-            batch_size=2, train_size=6, val_size=2, test_size=2, split="random",
-        )  # fmt: skip
+            foregrounds=str(pictures["foregrounds"]),
+            backgrounds=str(pictures["backgrounds"]),
+            classes=["background", "foreground"],
+            size=(16, 16),
+            mean=(0.5,) * 3,
+            std=(0.25,) * 3,
+            batch_size=2,
+            train_size=6,
+            val_size=2,
+            test_size=2,
+            split="random",
+        )
 
     prepared = []
     monkeypatch.setattr(FgBg, "prepare", lambda self, real=FgBg.prepare: (prepared.append(1), real(self))[1])
     module, data = Seen(), make()
     trainer = pl.Trainer(
-        max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        max_epochs=3,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
         enable_model_summary=False,
-    )  # fmt: skip
+    )
     trainer.fit(module, datamodule=data)
     assert prepared == [1]
     alone = make()

@@ -22,7 +22,10 @@ def column(driver, table, place):
     """Return the texts of a column in the rows that are to be seen, from top to bottom."""
     return driver.execute_script(
         "return [...document.querySelectorAll(`#${arguments[0]}-table tbody tr`)].filter((row) => row.offsetHeight)"
-        ".map((row) => row.cells[arguments[1]].innerText.trim())", table, place)  # fmt: skip
+        ".map((row) => row.cells[arguments[1]].innerText.trim())",
+        table,
+        place,
+    )
 
 
 def place_of(driver, table, title):

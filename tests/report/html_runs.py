@@ -43,12 +43,23 @@ def study(folder: Path) -> Path:
         (m, lo, s) for m in ("unet", "fcn") for lo in ("dice", "focal") for s in (1, 2)
     ):
         recall = 0.85 - 0.05 * (loss == "focal") - 0.1 * (model == "fcn") + 0.01 * seed
-        costs = {"parameters": 7e6 if model == "unet" else 1e5, "images_per_second": 30 if model == "unet" else 90,
-                 "seconds": 60.0 + number}  # fmt: skip
+        costs = {
+            "parameters": 7e6 if model == "unet" else 1e5,
+            "images_per_second": 30 if model == "unet" else 90,
+            "seconds": 60.0 + number,
+        }
         scores = {"test/iou/sky": recall + 0.1, f"test/iou/{CLASS_NAME}": recall - 0.1}
         counts = some_counts(30, recall, number)
-        run = write_run(folder / f"{model}-{loss}-{seed}", seed=seed, model=model, loss=loss, costs=costs,
-                        metrics=scores, counts=counts, classes=CLASSES)  # fmt: skip
+        run = write_run(
+            folder / f"{model}-{loss}-{seed}",
+            seed=seed,
+            model=model,
+            loss=loss,
+            costs=costs,
+            metrics=scores,
+            counts=counts,
+            classes=CLASSES,
+        )
         add_curves(run, number)
         add_pictures(run, 20 * number)
         add_confusion(run, [[900, 100], [50, 450 + number]])

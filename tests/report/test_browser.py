@@ -49,8 +49,15 @@ def chromium(tmp_path_factory):
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     profile = tmp_path_factory.mktemp("profile")
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                 "--hide-scrollbars", f"--user-data-dir={profile}"):  # fmt: skip
+    for word in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--hide-scrollbars",
+        f"--user-data-dir={profile}",
+    ):
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
@@ -202,9 +209,12 @@ def test_settings_of_two_runs_differ_where_they_do(browser):
 
     assert differing("unet-dice-1", "unet-dice-2") == {"seed": "2", "name": "unet-dice-2"}
     assert differing("unet-dice-1", "fcn-focal-1") == {
-        "model": "fcn", "model._target_": "segbench.models.fcn", "name": "fcn-focal-1",
-        "loss": "focal", "loss._target_": "segbench.losses.focal",
-    }  # fmt: skip
+        "model": "fcn",
+        "model._target_": "segbench.models.fcn",
+        "name": "fcn-focal-1",
+        "loss": "focal",
+        "loss._target_": "segbench.losses.focal",
+    }
     assert differing("unet-dice-1", "unet-dice-1") == {}
     assert one(browser, "#difference-count").text == "Their settings are the same."
 
@@ -338,8 +348,9 @@ def test_hundreds_of_runs_open_fast(chromium, tmp_path):
     assert names == sorted(names) and names[0] == "0000"  # of all rows, not of those that were shown
     write(chromium, "#runs-filter", "0599")
     assert column(chromium, "runs", 1) == ["0599"]
-    chromium.execute_script("const f = document.querySelector('#runs-filter'); f.value = '';"
-                            "f.dispatchEvent(new Event('input'))")  # fmt: skip
+    chromium.execute_script(
+        "const f = document.querySelector('#runs-filter'); f.value = '';f.dispatchEvent(new Event('input'))"
+    )
     one(chromium, "#runs-more").click()
     assert len(column(chromium, "runs", 1)) == 600 and not one(chromium, "#runs-more").is_displayed()
 

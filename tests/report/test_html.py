@@ -136,13 +136,23 @@ def test_tables_hold_the_numbers_and_the_reasons(found, page):
 
 def test_curves_are_the_rows_of_epochs_and_the_last_rate_of_each(tmp_path):
     run = write_run(tmp_path / "a")
-    lines = ["split,epoch,step,train/loss,lr,val/mean_iou",
-             "train,0,1,9,0.1,", "train,0,2,8,0.2,", "epoch,0,2,7.5,,0.5",
-             "epoch,1,4,nan,,0.25", "epoch,1,4,7,,0.75", "epoch,2,6,6,,", "epoch,x,1,2,,", "epo"]  # fmt: skip
+    lines = [
+        "split,epoch,step,train/loss,lr,val/mean_iou",
+        "train,0,1,9,0.1,",
+        "train,0,2,8,0.2,",
+        "epoch,0,2,7.5,,0.5",
+        "epoch,1,4,nan,,0.25",
+        "epoch,1,4,7,,0.75",
+        "epoch,2,6,6,,",
+        "epoch,x,1,2,,",
+        "epo",
+    ]
     (run / "metrics.csv").write_text("\n".join(lines))
     assert read_curves(read_run(run, "a")) == {
-        "lr": [(1, 0.2)], "train/loss": [(1, 7.5), (2, 7.0), (3, 6.0)], "val/mean_iou": [(1, 0.5), (2, 0.75)],
-    }  # fmt: skip
+        "lr": [(1, 0.2)],
+        "train/loss": [(1, 7.5), (2, 7.0), (3, 6.0)],
+        "val/mean_iou": [(1, 0.5), (2, 0.75)],
+    }
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "split,epoch\n", '"split,epoch,step\n' + "x" * 200_000])
@@ -236,16 +246,32 @@ def spoil(path, kind):
         path.parent.symlink_to("else")
     elif kind != "gone":
         header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-        path.write_bytes({
-            "svg": b"<svg onload='alert(1)'/>", "cut": plain[:60], "flipped": plain[:50] + b"x" + plain[51:],
-            "huge": plain + bytes(MAX_BYTES), "bomb": plain[:8] + chunk(b"IHDR", header) + plain[33:],
-            "empty": b"", "signature": plain[:8],
-        }[kind])  # fmt: skip
+        path.write_bytes(
+            {
+                "svg": b"<svg onload='alert(1)'/>",
+                "cut": plain[:60],
+                "flipped": plain[:50] + b"x" + plain[51:],
+                "huge": plain + bytes(MAX_BYTES),
+                "bomb": plain[:8] + chunk(b"IHDR", header) + plain[33:],
+                "empty": b"",
+                "signature": plain[:8],
+            }[kind]
+        )
 
 
-SPOILT = {"pipe": "no regular file", "link": "is a link", "room": "is a link", "gone": "is missing", "svg": "is no PNG",
-          "cut": "damaged", "flipped": "damaged", "huge": "larger than", "bomb": "more than", "empty": "is no PNG",
-          "signature": "damaged"}  # fmt: skip
+SPOILT = {
+    "pipe": "no regular file",
+    "link": "is a link",
+    "room": "is a link",
+    "gone": "is missing",
+    "svg": "is no PNG",
+    "cut": "damaged",
+    "flipped": "damaged",
+    "huge": "larger than",
+    "bomb": "more than",
+    "empty": "is no PNG",
+    "signature": "damaged",
+}
 
 
 @pytest.mark.parametrize("kind", SPOILT)
@@ -343,9 +369,11 @@ def test_a_thousand_runs_make_a_page_of_a_few_megabytes_in_seconds(tmp_path):
 def test_report_imports_no_torch(tmp_path):
     write_run(tmp_path / "a", counts=some_counts(5, 0.8, 1))
     write_images(tmp_path / "a" / "test_images.csv", some_counts(5, 0.8, 1), ("background", "foreground"))
-    code = ("import sys; from pathlib import Path; from segbench.commands.compare import compare;"
-            "compare([sys.argv[1]], form='html', out=Path(sys.argv[2]));"
-            "assert not {'torch', 'matplotlib', 'pandas'} & set(sys.modules)")  # fmt: skip
+    code = (
+        "import sys; from pathlib import Path; from segbench.commands.compare import compare;"
+        "compare([sys.argv[1]], form='html', out=Path(sys.argv[2]));"
+        "assert not {'torch', 'matplotlib', 'pandas'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code, tmp_path, tmp_path / "a.html"], check=True)
 
 

@@ -29,9 +29,17 @@ def last_resume(run):
 
 @pytest.mark.parametrize(
     "word",
-    ["loss.smooth=2.0", "data.batch_size=2", "seed=1", "trainer.accumulate=2", "trainer.ema=0.9",
-     "trainer.gradient_clip=1.0", "trainer.precision=bf16-mixed", "optimizer.lr=0.1"],
-)  # fmt: skip
+    [
+        "loss.smooth=2.0",
+        "data.batch_size=2",
+        "seed=1",
+        "trainer.accumulate=2",
+        "trainer.ema=0.9",
+        "trainer.gradient_clip=1.0",
+        "trainer.precision=bf16-mixed",
+        "optimizer.lr=0.1",
+    ],
+)
 def test_another_experiment_is_refused(command, half, word):
     before = {path: path.read_bytes() for path in half.rglob("*") if path.is_file()}
     outcome = command("resume=run", "trainer.max_epochs=2", word)
@@ -136,8 +144,13 @@ def test_a_run_of_an_earlier_version_goes_on(command, half):
     (half / "environment.json").unlink()
     (half / "digests.csv").unlink()
     text = (half / "config.yaml").read_text()
-    for line in ("  ema: null\n", "  patience: null\n", "  non_finite: raise\n", "  checkpoint_minutes: 15.0\n",
-                 "resume:\n  force: false\n"):  # fmt: skip
+    for line in (
+        "  ema: null\n",
+        "  patience: null\n",
+        "  non_finite: raise\n",
+        "  checkpoint_minutes: 15.0\n",
+        "resume:\n  force: false\n",
+    ):
         assert line in text
         text = text.replace(line, "")
     (half / "config.yaml").write_text(text)

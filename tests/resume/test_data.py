@@ -5,19 +5,27 @@ from attacks import Case, killing
 
 from segbench.config.compose import groups
 
-NETWORK = ["model.width=4", "model.depth=2", "loss=cross_entropy", "augment=standard", "trainer.max_epochs=3",
-           "trainer.checkpoint_every=1"]  # fmt: skip
+NETWORK = [
+    "model.width=4",
+    "model.depth=2",
+    "loss=cross_entropy",
+    "augment=standard",
+    "trainer.max_epochs=3",
+    "trainer.checkpoint_every=1",
+]
 
 
 def in_the_second_epoch(run):
     assert run.killed_at("step", 4, "data.num_workers=1")  # epochs have two steps
     assert sorted(path.name for path in run.folder.glob("checkpoints/step-*")) == [
-        "step-00000002.ckpt", "step-00000003.ckpt",
-    ]  # fmt: skip
+        "step-00000002.ckpt",
+        "step-00000003.ckpt",
+    ]
 
 
-CASES = [Case(f"data {option}", in_the_second_epoch, NETWORK, data=option) for option in groups()["data"]
-         if option != "fgbg"]  # fmt: skip
+CASES = [
+    Case(f"data {option}", in_the_second_epoch, NETWORK, data=option) for option in groups()["data"] if option != "fgbg"
+]
 """fgbg is what test_killed.py uses throughout."""
 
 

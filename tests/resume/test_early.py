@@ -20,9 +20,15 @@ BEGUN = {
     "no status": ["config.yaml", "checkpoints/", ".hydra/overrides.yaml", "command.txt", "run.log"],
     "no environment": ["config.yaml", "checkpoints/", "status.json", "run.log"],
     "steps": ["config.yaml", "checkpoints/", "status.json", "environment.json", "metrics.csv", "run.log"],
-    "half a checkpoint": ["config.yaml", "checkpoints/.step-00000001.ckpt.4194304.tmp", "checkpoints/latest.json",
-                          "status.json", "environment.json", "metrics.csv"],
-}  # fmt: skip
+    "half a checkpoint": [
+        "config.yaml",
+        "checkpoints/.step-00000001.ckpt.4194304.tmp",
+        "checkpoints/latest.json",
+        "status.json",
+        "environment.json",
+        "metrics.csv",
+    ],
+}
 """What one leaves before there is a checkpoint."""
 
 

@@ -28,8 +28,11 @@ def rates(run):
 
 
 def contents(folder):
-    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns)
-            for path in sorted(Path(folder).rglob("*")) if path.is_file()}  # fmt: skip
+    return {
+        str(path): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -45,11 +48,15 @@ def started(command, tiny):
 
 
 OPTIONS = {
-    "adamw": (["optimizer.lr=1e-4", "optimizer.weight_decay=0.5", "optimizer.betas=[0.5,0.6]", "optimizer.eps=1e-3"],
-              {"lr": 1e-4, "weight_decay": 0.5, "betas": [0.5, 0.6], "eps": 1e-3}),
-    "sgd": (["optimizer.lr=1e-4", "optimizer.momentum=0.1", "optimizer.nesterov=false", "optimizer.weight_decay=0.25"],
-            {"lr": 1e-4, "momentum": 0.1, "nesterov": False, "weight_decay": 0.25}),
-}  # fmt: skip
+    "adamw": (
+        ["optimizer.lr=1e-4", "optimizer.weight_decay=0.5", "optimizer.betas=[0.5,0.6]", "optimizer.eps=1e-3"],
+        {"lr": 1e-4, "weight_decay": 0.5, "betas": [0.5, 0.6], "eps": 1e-3},
+    ),
+    "sgd": (
+        ["optimizer.lr=1e-4", "optimizer.momentum=0.1", "optimizer.nesterov=false", "optimizer.weight_decay=0.25"],
+        {"lr": 1e-4, "momentum": 0.1, "nesterov": False, "weight_decay": 0.25},
+    ),
+}
 
 
 @pytest.mark.parametrize("optimizer", OPTIONS)
@@ -70,8 +77,10 @@ def test_the_state_of_the_optimizer_stays(command, started, tiny):
     run = started("optimizer=sgd", "optimizer.momentum=0.9", "scheduler=none")
     weights = newest(run)["state_dict"]
     kept = newest(run)["optimizer_states"][0]["state"][0]["momentum_buffer"].clone()
-    assert command("resume=run", MORE, FORCE, "optimizer.lr=1e-30", "optimizer.momentum=0.5",
-                   "trainer.max_steps=3").code == 0  # fmt: skip
+    assert (
+        command("resume=run", MORE, FORCE, "optimizer.lr=1e-30", "optimizer.momentum=0.5", "trainer.max_steps=3").code
+        == 0
+    )
     after = newest(run)
     name = next(name for name in weights if name.startswith("network.") and weights[name].ndim == 4)
     assert torch.equal(after["state_dict"][name], weights[name])
@@ -217,7 +226,7 @@ REFUSED = {
     "a link": ([link_the_log], 2, "run.log is a symbolic link"),
     "no configuration": ([lambda run: (run / "config.yaml").unlink()], 4, "has no config.yaml"),
     "half a configuration": ([lambda run: (run / "config.yaml").write_text("seed: 1")], 2, "it must hold"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -168,9 +168,20 @@ def with_the_temporary_folder_elsewhere(run):
 
 ACCUMULATE = [*PLAIN, "trainer.accumulate=3", "trainer.checkpoint_every=1"]
 """Three epochs of 4 steps: three batches, three, three, and the one that is left."""
-RANDOM = [*TINY, "model=cnn", "model.dropout=0.3", "augment=geometric", "optimizer=sgd", "optimizer.lr=0.05",
-          "scheduler=plateau", "scheduler.patience=0", "trainer.max_epochs=4", "trainer.checkpoint_every=4",
-          "trainer.log_every=3", "trainer.ema=0.9"]  # fmt: skip
+RANDOM = [
+    *TINY,
+    "model=cnn",
+    "model.dropout=0.3",
+    "augment=geometric",
+    "optimizer=sgd",
+    "optimizer.lr=0.05",
+    "scheduler=plateau",
+    "scheduler.patience=0",
+    "trainer.max_epochs=4",
+    "trainer.checkpoint_every=4",
+    "trainer.log_every=3",
+    "trainer.ema=0.9",
+]
 CASES = [
     Case("at random steps", at_random_steps, PLAIN, peace=PLAIN),
     Case("thrice in one epoch", thrice_in_one_epoch, PLAIN, peace=PLAIN),

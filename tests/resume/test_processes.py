@@ -33,8 +33,10 @@ def table(run, split):
 
 def truth(rows):
     """Return the labelled pixels of each class by image: true positives and misses."""
-    return [(row["index"], *(int(row[f"tp/{name}"]) + int(row[f"fn/{name}"]) for name in ("background", "foreground")))
-            for row in rows]  # fmt: skip
+    return [
+        (row["index"], *(int(row[f"tp/{name}"]) + int(row[f"fn/{name}"]) for name in ("background", "foreground")))
+        for row in rows
+    ]
 
 
 def test_counts_and_samples_are_those_of_one_process(command, tiny, pair):
@@ -49,8 +51,10 @@ def test_counts_and_samples_are_those_of_one_process(command, tiny, pair):
     two, one = (json.loads(Path(f"{run}/results.json").read_text()) for run in ("two", "one"))
     assert all(two[name] == one[name] for name in ("images", "images_with_class", "baselines"))
     assert [row["image"] for row in table("two", "test")] == [row["image"] for row in table("one", "test")]
-    losses = [[row["train/loss"] for row in read_metrics(Path(f"{run}/metrics.csv")) if row["split"] == "train"]
-              for run in ("two", "one")]  # fmt: skip
+    losses = [
+        [row["train/loss"] for row in read_metrics(Path(f"{run}/metrics.csv")) if row["split"] == "train"]
+        for run in ("two", "one")
+    ]
     # each process normalises its half of a batch, so only the first steps are close; the batches are the same
     assert losses[0][0] == pytest.approx(losses[1][0], abs=0.02)
     environment = json.loads(Path("two/environment.json").read_text())
@@ -78,8 +82,13 @@ def test_the_processes_read_the_batches_of_one():
 
 
 def start(words):
-    return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def wait_for_step(run, step, process):

@@ -76,8 +76,16 @@ def test_classes_of_ones_own_need_plugins_in_the_same_word_everywhere(command, t
 
 def test_options_and_settings_are_applied_on_what_is_recorded(command, tiny):
     assert command(*tiny, "trainer.max_epochs=1", "optimizer.lr=0.02", "hydra.run.dir=run").code == 0
-    words = ["resume=run", MORE, "resume.force=true", "scheduler=cosine", "scheduler.final=0.5", "augment=flip",
-             "loss=bce", "tags=[paper]"]  # fmt: skip
+    words = [
+        "resume=run",
+        MORE,
+        "resume.force=true",
+        "scheduler=cosine",
+        "scheduler.final=0.5",
+        "augment=flip",
+        "loss=bce",
+        "tags=[paper]",
+    ]
     assert command(*words).code == 0
     config = saved()
     assert (config["scheduler"]["final"], config["optimizer"]["lr"], config["tags"]) == (0.5, 0.02, ["paper"])

@@ -36,8 +36,13 @@ def queue(tmp_path, monkeypatch):
 
 def stopped(folder, number, *words):
     """Start a run, send it a signal once it trains, and return its exit status and what it said."""
-    process = subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words], cwd=folder, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *words],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     deadline = time.monotonic() + 120
     table = Path(folder) / "run/metrics.csv"
     while not (table.is_file() and "\ntrain,0,3," in table.read_text()) and time.monotonic() < deadline:

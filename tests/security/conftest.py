@@ -26,9 +26,13 @@ def trained(tmp_path_factory):
     words = ["data=synthetic", *SMALL, "model.width=4", "model.depth=2", f"hydra.run.dir={folder}"]
     done = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *words],
-        cwd=folder.parent, capture_output=True, text=True, timeout=300, check=False,
+        cwd=folder.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 

@@ -17,9 +17,11 @@ from segbench.data.generated.digits import MAX_BYTES, read_digits, read_photos
 
 IMAGES = "train-images-idx3-ubyte"
 ARRAYS = {
-    "x_train": np.zeros((4, 28, 28), np.uint8), "y_train": np.zeros(4, np.uint8),
-    "x_test": np.ones((2, 28, 28), np.uint8), "y_test": np.ones(2, np.uint8),
-}  # fmt: skip
+    "x_train": np.zeros((4, 28, 28), np.uint8),
+    "y_train": np.zeros(4, np.uint8),
+    "x_test": np.ones((2, 28, 28), np.uint8),
+    "y_test": np.ones(2, np.uint8),
+}
 
 
 def idx(shape, values):

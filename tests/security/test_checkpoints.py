@@ -145,9 +145,13 @@ def test_a_checkpoint_that_claims_to_be_larger_than_its_file(checkpoints):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [([1], "has no state_dict"), ({"a": 1}, "has no state_dict"), ({"state_dict": 5}, "has no state_dict"),
-     ({"state_dict": {}, "x": Path("x")}, "pathlib")],
-)  # fmt: skip
+    [
+        ([1], "has no state_dict"),
+        ({"a": 1}, "has no state_dict"),
+        ({"state_dict": 5}, "has no state_dict"),
+        ({"state_dict": {}, "x": Path("x")}, "pathlib"),
+    ],
+)
 def test_what_is_no_checkpoint(tmp_path, content, message):
     torch.save(content, tmp_path / "x.ckpt")
     with pytest.raises(CheckpointError, match=message) as caught:
@@ -161,8 +165,12 @@ def test_what_is_no_file(tmp_path):
     (tmp_path / "folder.ckpt").mkdir()
     (tmp_path / "huge.ckpt").touch()
     os.truncate(tmp_path / "huge.ckpt", 1 << 34)
-    for name, message in [("pipe", "not a regular file"), ("folder", "not a regular file"), ("no", "there is no"),
-                          ("huge", "not a whole archive")]:  # fmt: skip
+    for name, message in [
+        ("pipe", "not a regular file"),
+        ("folder", "not a regular file"),
+        ("no", "there is no"),
+        ("huge", "not a whole archive"),
+    ]:
         with pytest.raises(CheckpointError, match=message):
             load_safely(tmp_path / f"{name}.ckpt")
 
@@ -185,8 +193,11 @@ def test_every_candidate_is_held_against_its_own_digest(checkpoints, caplog):
         torch.save({"state_dict": {"w": torch.zeros(3)}}, path)
     assert newest_good(checkpoints.folder) == paths[0]
     assert names(checkpoints.folder) == [
-        "latest.json", "step-00000003.ckpt", "step-00000006.ckpt.damaged", "step-00000009.ckpt.damaged",
-    ]  # fmt: skip
+        "latest.json",
+        "step-00000003.ckpt",
+        "step-00000006.ckpt.damaged",
+        "step-00000009.ckpt.damaged",
+    ]
     assert caplog.text.count("digest differs") == 2
 
 
@@ -270,10 +281,14 @@ def test_half_written_files_of_dead_processes_are_swept(checkpoints, tmp_path_fa
     (folder / f".step-00000003.ckpt.{dead}.tmp").mkdir()
     sweep_temporary(folder)
     sweep_temporary(folder / "none")
-    assert names(folder) == sorted([
-        *(f".{name}.{alive}.tmp" for name in ("step-00000001.ckpt", "best.ckpt", "latest.json")),
-        f".notes.txt.{dead}.tmp", f".step-00000002.ckpt.{dead}.tmp", f".step-00000003.ckpt.{dead}.tmp",
-    ])  # fmt: skip
+    assert names(folder) == sorted(
+        [
+            *(f".{name}.{alive}.tmp" for name in ("step-00000001.ckpt", "best.ckpt", "latest.json")),
+            f".notes.txt.{dead}.tmp",
+            f".step-00000002.ckpt.{dead}.tmp",
+            f".step-00000003.ckpt.{dead}.tmp",
+        ]
+    )
     assert outside.read_text() == "precious"
 
 

@@ -100,11 +100,18 @@ def test_recorded_words_decide_nothing(attempt, run, text):
 
 def test_settings_of_hydra_are_not_taken_over(attempt, run):
     add_overrides(
-        run, "hydra.run.dir=outside/elsewhere", "hydra.sweep.dir=outside", "hydra/job_logging=default",
-        "hydra/launcher=basic", "hydra.job_logging.handlers.file.filename=outside/log.txt",
-        "hydra.output_subdir=outside", "+hydra.job.env_set.PATH=outside", "hydra.searchpath=[file://outside]",
-        "plugins=[outside]", "resume.force=true",
-    )  # fmt: skip
+        run,
+        "hydra.run.dir=outside/elsewhere",
+        "hydra.sweep.dir=outside",
+        "hydra/job_logging=default",
+        "hydra/launcher=basic",
+        "hydra.job_logging.handlers.file.filename=outside/log.txt",
+        "hydra.output_subdir=outside",
+        "+hydra.job.env_set.PATH=outside",
+        "hydra.searchpath=[file://outside]",
+        "plugins=[outside]",
+        "resume.force=true",
+    )
     outside = {path for path in Path().rglob("*") if "run" not in path.parts[:1]}
     path = os.environ["PATH"]
     outcome = attempt("resume")
@@ -151,8 +158,10 @@ def test_shipped_loggers_and_a_cache_that_is_one_are_taken_over(run):
     assert (config["logger"], config["data"]["cache"]) == (TENSORBOARD, "cache")
 
 
-@pytest.mark.parametrize("node", [{"weights": "torchvision"}, {"weights": "outside/precious.txt"},
-                                  {"_target_": "segmentation_models_pytorch.Unet"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "node",
+    [{"weights": "torchvision"}, {"weights": "outside/precious.txt"}, {"_target_": "segmentation_models_pytorch.Unet"}],
+)
 def test_a_run_without_a_checkpoint_fetches_no_weights(refused, run, node):
     change_config(run, lambda config: config["model"].update(node))
     shutil.rmtree(run / "checkpoints")
@@ -227,9 +236,11 @@ def test_pipes_hold_nobody_up(run):
     environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
     ends = []
     for words in (["-c", READERS, "evaluate", "run"], [str(TRAIN), "resume=run"]):
-        ends.append(subprocess.run(
-            [sys.executable, *words], capture_output=True, text=True, timeout=120, check=False, env=environment
-        ))  # fmt: skip
+        ends.append(
+            subprocess.run(
+                [sys.executable, *words], capture_output=True, text=True, timeout=120, check=False, env=environment
+            )
+        )
         assert ends[-1].returncode == 4
         assert "has no status.json" in ends[-1].stderr
     told = ends[0].stdout.splitlines()
@@ -240,10 +251,22 @@ def test_pipes_hold_nobody_up(run):
 
 @pytest.mark.parametrize(
     "name",
-    ["metrics.csv", "run.log", "command.txt", "results.json", "environment.json", "test_images.csv", "digests.csv",
-     ".lock", "process-1.log", "samples/epoch_0002.png", ".hydra/config.yaml",
-     "plots/confusion.png", "tensorboard/events"],
-)  # fmt: skip
+    [
+        "metrics.csv",
+        "run.log",
+        "command.txt",
+        "results.json",
+        "environment.json",
+        "test_images.csv",
+        "digests.csv",
+        ".lock",
+        "process-1.log",
+        "samples/epoch_0002.png",
+        ".hydra/config.yaml",
+        "plots/confusion.png",
+        "tensorboard/events",
+    ],
+)
 def test_a_resume_does_not_write_through_a_link_to_a_file(refused, run, name):
     (run / name).parent.mkdir(exist_ok=True)
     (run / name).unlink(missing_ok=True)

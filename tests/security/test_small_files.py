@@ -45,10 +45,39 @@ def test_a_temporary_name_that_is_taken_by_a_link(tmp_path):
 
 
 VALUES = [
-    "", "a", "it's", "a\\", "a\\'b", "\\\\", "'", "\\'", "\\\\'\\'", "1e-3", "null", "true", "x\ny", " ü=,[]{}:() ",
-    "$x", "\t", '"', "%*@?|", "\x1b[31m", 1, -5, 0.1, 1e-5, 1e300, float("inf"), True, False, None, [], {},
-    [1, "a", [None, {"b": True}]], {"lr": 1e-3, "betas": [0.9, 0.999], "n": {"a-b": "x'y"}},
-]  # fmt: skip
+    "",
+    "a",
+    "it's",
+    "a\\",
+    "a\\'b",
+    "\\\\",
+    "'",
+    "\\'",
+    "\\\\'\\'",
+    "1e-3",
+    "null",
+    "true",
+    "x\ny",
+    " ü=,[]{}:() ",
+    "$x",
+    "\t",
+    '"',
+    "%*@?|",
+    "\x1b[31m",
+    1,
+    -5,
+    0.1,
+    1e-5,
+    1e300,
+    float("inf"),
+    True,
+    False,
+    None,
+    [],
+    {},
+    [1, "a", [None, {"b": True}]],
+    {"lr": 1e-3, "betas": [0.9, 0.999], "n": {"a-b": "x'y"}},
+]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)

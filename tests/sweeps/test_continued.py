@@ -20,8 +20,13 @@ JOBS = ["loss=dice,bce,focal", "seed=1,2", "data.train_size=24", "trainer.checkp
 
 
 def start(*words):
-    return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words], stdout=subprocess.PIPE, text=True,
-                            stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def rows(folder):
@@ -114,11 +119,16 @@ def test_settings_of_jobs_cannot_change(command, finished):
 
 @pytest.mark.parametrize(
     "spoil",
-    [lambda plan: plan["jobs"][0].update(name="../../outside"), lambda plan: plan["jobs"][0].update(words=[["x"]]),
-     lambda plan: plan["words"].append("hydra.run.dir=/tmp/x"), lambda plan: plan["words"].append("plugins=[evil]"),
-     lambda plan: plan["jobs"][0]["words"].append("optimizer.lr=${oc.env:SECRET}"),
-     lambda plan: plan.update(jobs=7), lambda plan: plan["jobs"][0].update(name="000_\x1b[2J")],
-)  # fmt: skip
+    [
+        lambda plan: plan["jobs"][0].update(name="../../outside"),
+        lambda plan: plan["jobs"][0].update(words=[["x"]]),
+        lambda plan: plan["words"].append("hydra.run.dir=/tmp/x"),
+        lambda plan: plan["words"].append("plugins=[evil]"),
+        lambda plan: plan["jobs"][0]["words"].append("optimizer.lr=${oc.env:SECRET}"),
+        lambda plan: plan.update(jobs=7),
+        lambda plan: plan["jobs"][0].update(name="000_\x1b[2J"),
+    ],
+)
 def test_the_plan_of_somebody_else(command, finished, spoil):
     plan = json.loads((finished / "sweep.json").read_text())
     spoil(plan)

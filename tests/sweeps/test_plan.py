@@ -12,7 +12,10 @@ def test_every_combination_the_last_word_fastest():
     jobs = plan_jobs(["model=fcn,unet", "loss=dice", "optimizer.lr=1e-3,3e-4", "seed=range(0,2)"])
     assert len(jobs) == 8
     assert [job.name for job in jobs[:3]] == [
-        "000_fcn-lr=0.001-seed=0", "001_fcn-lr=0.001-seed=1", "002_fcn-lr=0.0003-seed=0"]  # fmt: skip
+        "000_fcn-lr=0.001-seed=0",
+        "001_fcn-lr=0.001-seed=1",
+        "002_fcn-lr=0.0003-seed=0",
+    ]
     assert jobs[7].words == ("model=unet", "loss=dice", "optimizer.lr=0.0003", "seed=1")
     assert jobs[7].varied == {"model": "unet", "optimizer.lr": "0.0003", "seed": "1"}
 
@@ -24,9 +27,13 @@ def test_a_word_given_twice_holds_the_last_time():
 
 @pytest.mark.parametrize(
     "word",
-    ["data.size=[32,32],[64,64]", "data.root='a b','../c;rm -rf $HOME'", "optimizer.lr=0.00012345678,1",
-     "+model.note='<img>','`x`'"],
-)  # fmt: skip
+    [
+        "data.size=[32,32],[64,64]",
+        "data.root='a b','../c;rm -rf $HOME'",
+        "optimizer.lr=0.00012345678,1",
+        "+model.note='<img>','`x`'",
+    ],
+)
 def test_names_are_safe_in_a_shell(word):
     for job in plan_jobs([word, "seed=1,2"]):
         assert re.fullmatch(r"[A-Za-z0-9._=+-]+", job.name)

@@ -62,9 +62,11 @@ def test_a_failing_job_stops_no_other(command, tiny, pictures):
     rows = {row["job"]: row for row in summary()}
     states = {name: row["state"] for name, row in rows.items()}
     assert states == {
-        "000_lr=0.001-train_size=8": "completed", "001_lr=0.001-train_size=2": "failed",
-        "002_lr=1e+30-train_size=8": "failed", "003_lr=1e+30-train_size=2": "failed",
-    }  # fmt: skip
+        "000_lr=0.001-train_size=8": "completed",
+        "001_lr=0.001-train_size=2": "failed",
+        "002_lr=1e+30-train_size=8": "failed",
+        "003_lr=1e+30-train_size=2": "failed",
+    }
     assert "fewer than one batch" in rows["001_lr=0.001-train_size=2"]["error"]
     assert not Path("sweep/001_lr=0.001-train_size=2").exists()
     assert "finite" in rows["002_lr=1e+30-train_size=8"]["error"] or "nan" in rows["002_lr=1e+30-train_size=8"]["error"]
@@ -112,11 +114,17 @@ def test_every_preset_can_be_planned(preset):
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["sweep=losses"], "add -m"), (["launcher=joblib"], "add -m"), (["-m", "sweep=los"], "did you mean 'losses'"),
-     (["-m", "loss=dice,dise"], "did you mean 'dice'"), (["-m", "launcher=slurm"], "launcher"),
-     (["-m", "optimizer.lr=interval(1e-4,1e-2)"], "interval"), (["-m", "launcher.jobs=2"], "jobs"),
-     (["-m", "sweep=tpe", "launcher=joblib"], "launcher=local")],
-)  # fmt: skip
+    [
+        (["sweep=losses"], "add -m"),
+        (["launcher=joblib"], "add -m"),
+        (["-m", "sweep=los"], "did you mean 'losses'"),
+        (["-m", "loss=dice,dise"], "did you mean 'dice'"),
+        (["-m", "launcher=slurm"], "launcher"),
+        (["-m", "optimizer.lr=interval(1e-4,1e-2)"], "interval"),
+        (["-m", "launcher.jobs=2"], "jobs"),
+        (["-m", "sweep=tpe", "launcher=joblib"], "launcher=local"),
+    ],
+)
 def test_mistakes_show_before_anything_is_written(command, words, message):
     outcome = command(*words)
     assert outcome.code == 2

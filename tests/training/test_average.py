@@ -68,8 +68,9 @@ def test_the_warmup_changes_what_is_trained_and_is_told(command, tiny):
     )
     assert "never comes into force" in Path("warm/run.log").read_text()
     assert command(*words, "trainer.ema_warmup=false", "hydra.run.dir=cold").code == 0
-    losses = [json.loads(Path(f"{name}/results.json").read_text())["metrics"]["val/loss"]["last"]
-              for name in ("warm", "cold")]  # fmt: skip
+    losses = [
+        json.loads(Path(f"{name}/results.json").read_text())["metrics"]["val/loss"]["last"] for name in ("warm", "cold")
+    ]
     assert losses[0] != losses[1]
     refused = command("resume=warm", "trainer.ema_warmup=false", "trainer.max_epochs=3")
     assert refused.code == 2
@@ -99,8 +100,10 @@ def test_the_average_is_what_is_scored(command, tiny):
     rows = [Path(f"{name}/metrics.csv").read_text().splitlines() for name in ("plain", "averaged")]
     steps = [[row for row in table if row.startswith("train,")] for table in rows]
     assert steps[0] == steps[1]
-    losses = [json.loads(Path(f"{name}/results.json").read_text())["metrics"]["val/loss"]["last"]
-              for name in ("plain", "averaged")]  # fmt: skip
+    losses = [
+        json.loads(Path(f"{name}/results.json").read_text())["metrics"]["val/loss"]["last"]
+        for name in ("plain", "averaged")
+    ]
     assert losses[0] != losses[1]
 
 

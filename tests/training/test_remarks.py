@@ -7,10 +7,23 @@ from segbench.training.schedules import Cosine, Plateau, Schedule
 from segbench.training.settings import TrainerSettings
 
 DEFAULT = {
-    "max_epochs": 10, "max_steps": None, "accelerator": "cpu", "devices": 1, "strategy": "auto",
-    "precision": "32-true", "deterministic": False, "channels_last": True, "compile": False, "accumulate": 1,
-    "gradient_clip": None, "val_every": 1, "log_every": 10, "checkpoint_every": 0, "panels_every": 0, "threads": 1,
-}  # fmt: skip
+    "max_epochs": 10,
+    "max_steps": None,
+    "accelerator": "cpu",
+    "devices": 1,
+    "strategy": "auto",
+    "precision": "32-true",
+    "deterministic": False,
+    "channels_last": True,
+    "compile": False,
+    "accumulate": 1,
+    "gradient_clip": None,
+    "val_every": 1,
+    "log_every": 10,
+    "checkpoint_every": 0,
+    "panels_every": 0,
+    "threads": 1,
+}
 
 
 @pytest.mark.parametrize(

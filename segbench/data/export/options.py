@@ -50,9 +50,13 @@ class Options:
     def record(self) -> dict[str, object]:
         """Return what decides the written bytes as plain data; the quality of a PNG is none of it."""
         return {
-            "format": self.format, "splits": list(self.splits), "count": self.count, "chunk": self.chunk,
-            "image_format": self.image_format, "quality": self.quality if self.image_format == "jpeg" else None,
-        }  # fmt: skip
+            "format": self.format,
+            "splits": list(self.splits),
+            "count": self.count,
+            "chunk": self.chunk,
+            "image_format": self.image_format,
+            "quality": self.quality if self.image_format == "jpeg" else None,
+        }
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,19 @@ def export_record(
         settings: The configuration of the data set.
     """
     record = {
-        "segbench_export": LAYOUT, "segbench": segbench.__version__, "classes": data.classes,
-        "ignore_index": IGNORE_INDEX, "size": data.size, "mean": data.mean, "std": data.std, "entries": data.entries,
-        "samples": dict(samples), "fingerprint": {split: data.fingerprint(split) for split in samples},
-        "export": options.record(), "settings": dict(settings),
-    }  # fmt: skip
+        "segbench_export": LAYOUT,
+        "segbench": segbench.__version__,
+        "classes": data.classes,
+        "ignore_index": IGNORE_INDEX,
+        "size": data.size,
+        "mean": data.mean,
+        "std": data.std,
+        "entries": data.entries,
+        "samples": dict(samples),
+        "fingerprint": {split: data.fingerprint(split) for split in samples},
+        "export": options.record(),
+        "settings": dict(settings),
+    }
     return json.loads(json.dumps(record))
 
 

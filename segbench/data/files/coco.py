@@ -169,5 +169,9 @@ class Coco(FileData):
 
     def settings(self) -> dict[str, Any]:
         """Return how masks are drawn."""
-        return {"categories": self.categories, "mode": self.mode, "min_area": self.choice.min_area,
-                "overlap": self.overlap}  # fmt: skip
+        return {
+            "categories": self.categories,
+            "mode": self.mode,
+            "min_area": self.choice.min_area,
+            "overlap": self.overlap,
+        }

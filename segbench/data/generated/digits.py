@@ -173,8 +173,17 @@ def _read_npz(key: str, file: Path, names: tuple[str, ...]) -> dict[str, np.ndar
                 has = ", ".join(members)[:200]
                 raise DataError(f"{key}: {file} has no {', '.join(missing)}, only {has}; it takes {WANTED[key]}")
             return {name: _read_member(archive, members[name]) for name in names}
-    except (OSError, ValueError, EOFError, TypeError, MemoryError, NotImplementedError, RuntimeError,
-            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TypeError,
+        MemoryError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise DataError(f"{key}: {file} cannot be read as .npz: {error}; it takes {WANTED[key]}") from None
 
 

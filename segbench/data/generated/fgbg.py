@@ -176,11 +176,20 @@ class FgBg(SegmentationData):
         """Return a digest of the pictures and of every setting that decides the scenes of a split."""
         planner = self.planners[split]
         settings = {
-            "layout": asdict(self.layout), "threshold": self.threshold, "depth": asdict(self.depth_model),
-            "depth_folder": self.depth_folder is not None, "seed": self.seed, "split": split, "offset": planner.offset,
-            "size": self.sizes[split], "fresh": self.fresh, "foregrounds": planner.foregrounds,
-            "backgrounds": planner.backgrounds, "classes": self.classes, "pictures": self._digest,
-        }  # fmt: skip
+            "layout": asdict(self.layout),
+            "threshold": self.threshold,
+            "depth": asdict(self.depth_model),
+            "depth_folder": self.depth_folder is not None,
+            "seed": self.seed,
+            "split": split,
+            "offset": planner.offset,
+            "size": self.sizes[split],
+            "fresh": self.fresh,
+            "foregrounds": planner.foregrounds,
+            "backgrounds": planner.backgrounds,
+            "classes": self.classes,
+            "pictures": self._digest,
+        }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def describe(self, split: str) -> str:

@@ -125,9 +125,15 @@ class MnistCifar(SegmentationData):
     def fingerprint(self, split: str) -> str:
         """Return a digest of the pictures and of every setting that decides the scenes of a split."""
         settings = {
-            "layout": asdict(self.layout), "val_share": self.val_share, "seed": self.seed, "split": split,
-            "size": self.sizes[split], "fresh": self.fresh, "classes": self.classes, "pictures": self._digest,
-        }  # fmt: skip
+            "layout": asdict(self.layout),
+            "val_share": self.val_share,
+            "seed": self.seed,
+            "split": split,
+            "size": self.sizes[split],
+            "fresh": self.fresh,
+            "classes": self.classes,
+            "pictures": self._digest,
+        }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def describe(self, split: str) -> str:

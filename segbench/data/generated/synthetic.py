@@ -179,11 +179,18 @@ class Synthetic(SegmentationData):
         """Return a digest of the pictures and of every setting that decides the scenes of a split."""
         planner = self.planners[split]
         settings = {
-            "layout": asdict(self.layout), "threshold": self.threshold, "depth": asdict(self.depth_model),
-            "seed": self.seed, "split": split, "size": self.sizes[split], "fresh": self.fresh,
-            "foregrounds": planner.species, "backgrounds": planner.backgrounds, "classes": self.classes,
+            "layout": asdict(self.layout),
+            "threshold": self.threshold,
+            "depth": asdict(self.depth_model),
+            "seed": self.seed,
+            "split": split,
+            "size": self.sizes[split],
+            "fresh": self.fresh,
+            "foregrounds": planner.species,
+            "backgrounds": planner.backgrounds,
+            "classes": self.classes,
             "pictures": self._digest,
-        }  # fmt: skip
+        }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def describe(self, split: str) -> str:

@@ -21,8 +21,19 @@ MAX_GROUPS, MAX_SEEDS = 12, 10
 MAX_TABLE = 16_000_000
 """Bytes: a row every ten steps of a million makes about 5 million."""
 
-FIRST = ("train/loss", "val/loss", "val/mean_iou", "val/depth/rmse", "lr", "val/mean_dice", "val/accuracy",
-         "val/mean_accuracy", "val/mean_boundary_f1", "val/depth/mae", "val/depth/delta1")  # fmt: skip
+FIRST = (
+    "train/loss",
+    "val/loss",
+    "val/mean_iou",
+    "val/depth/rmse",
+    "lr",
+    "val/mean_dice",
+    "val/accuracy",
+    "val/mean_accuracy",
+    "val/mean_boundary_f1",
+    "val/depth/mae",
+    "val/depth/delta1",
+)
 
 Points = list[tuple[float, float]]
 

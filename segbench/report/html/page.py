@@ -12,8 +12,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 ASSETS = Path(__file__).parent / "assets"
 STYLES = ("uplot/uPlot.min.css", "style.css", "parts.css")
-SCRIPTS = ("uplot/uPlot.iife.min.js", "base.js", "theme.js", "tables.js", "chart.js", "smooth.js", "curves.js",
-           "pareto.js", "effects.js", "classes.js", "difference.js", "panels.js")  # fmt: skip
+SCRIPTS = (
+    "uplot/uPlot.iife.min.js",
+    "base.js",
+    "theme.js",
+    "tables.js",
+    "chart.js",
+    "smooth.js",
+    "curves.js",
+    "pareto.js",
+    "effects.js",
+    "classes.js",
+    "difference.js",
+    "panels.js",
+)
 """In the order in which they run."""
 
 

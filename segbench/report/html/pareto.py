@@ -10,8 +10,13 @@ from segbench.compare.groups import Group, lower_is_better
 from segbench.compare.pareto import pareto_front
 from segbench.compare.text import printable
 
-AXES = {"parameters": "parameters", "flops_per_image": "FLOPs of one image", "seconds": "seconds of training",
-        "images_per_second": "images per second", "peak_memory_bytes": "peak memory in bytes"}  # fmt: skip
+AXES = {
+    "parameters": "parameters",
+    "flops_per_image": "FLOPs of one image",
+    "seconds": "seconds of training",
+    "images_per_second": "images per second",
+    "peak_memory_bytes": "peak memory in bytes",
+}
 MORE_IS_BETTER = ("images_per_second",)
 
 
@@ -44,9 +49,14 @@ def _points(groups: Sequence[Group], letter: str, metric: str) -> list[dict[str,
         fronts[name] = pareto_front(quality, costs) if groups[0].data is not None else [False] * len(groups)
     return [
         {
-            "label": printable(group.label, 160), "data": letter, "best": group.best, "value": group.summary.mean,
-            "low": group.summary.low, "high": group.summary.high, "costs": group.costs,
+            "label": printable(group.label, 160),
+            "data": letter,
+            "best": group.best,
+            "value": group.summary.mean,
+            "low": group.summary.low,
+            "high": group.summary.high,
+            "costs": group.costs,
             "fronts": [name for name in AXES if fronts[name][place]],
         }
         for place, group in enumerate(groups)
-    ]  # fmt: skip
+    ]

@@ -63,19 +63,27 @@ def to_html(comparison: Comparison) -> str:
         "groups": groups_table(comparison),
         "runs": runs_table(comparison),
         "answers": [printable(text, 1000) for text in answer_sentences(comparison)],
-        "verdicts": [(verdict.word.value, printable(text, 1000), rests_on(comparison, verdict))
-                     for verdict, text in zip(comparison.verdicts, verdict_sentences(comparison), strict=True)],
+        "verdicts": [
+            (verdict.word.value, printable(text, 1000), rests_on(comparison, verdict))
+            for verdict, text in zip(comparison.verdicts, verdict_sentences(comparison), strict=True)
+        ],
         "notes": [printable(note, 1000) for note in comparison.notes],
         "legends": [interval_legend(comparison), FRONT],
         "heat": heat,
         "panels": pictures.sample_panels(comparison),
         "worst": worst.worst_images(comparison),
         "units": unit_scores.unit_scores(comparison) if comparison.groups else [],
-        "limits": {"curves": curves.MAX_RUNS, "panels": pictures.MAX_PANELS, "matrices": classes.MAX_MATRICES,
-                "worst": worst.MAX_RUNS, "images": worst.MAX_IMAGES, "verdicts": FIRST_VERDICTS},
+        "limits": {
+            "curves": curves.MAX_RUNS,
+            "panels": pictures.MAX_PANELS,
+            "matrices": classes.MAX_MATRICES,
+            "worst": worst.MAX_RUNS,
+            "images": worst.MAX_IMAGES,
+            "verdicts": FIRST_VERDICTS,
+        },
         "symbols": SYMBOLS,
         "whisker_width": WIDTH,
-    }  # fmt: skip
+    }
     return render(data, view)
 
 

@@ -69,29 +69,36 @@ def groups_table(comparison: Comparison) -> Table:
         Column("mark", hint="best of its data, or the baseline"),
         *(Column(printable(name, 80)) for name in comparison.columns),
         *([Column("data", hint="numbers of different data are never compared")] if several else []),
-        Column("n", number=True, hint="runs that count: one for each seed"), metric,
+        Column("n", number=True, hint="runs that count: one for each seed"),
+        metric,
         Column("sd", number=True, hint="standard deviation over seeds"),
         Column("95 % interval", number=True, falling=metric.falling, hint=interval_legend(comparison)),
-        Column(against), Column(FRONT_HEAD, hint="nothing has at least this quality for less (Pareto)"),
+        Column(against),
+        Column(FRONT_HEAD, hint="nothing has at least this quality for less (Pareto)"),
         *_cost_columns(),
-    ]  # fmt: skip
+    ]
     scale = Scale.of([group.summary for group in comparison.groups])
     rows = []
     for group in comparison.groups:
         numbers = group.summary
         mark = "best" if group.best else "baseline" if group.baseline else ""
-        rows.append(Row([
-            Cell(mark, kind="mark"),
-            *(_text(value) for value in group.settings.values()),
-            *([Cell(labels[group.data])] if several else []),
-            _number(count_text(group), numbers.n),
-            Cell(score_text(numbers.mean), _key(numbers.mean), "score", whisker=scale.whisker(numbers)),
-            _number(score_text(numbers.sd), numbers.sd),
-            _number(interval_text(numbers.low, numbers.high), numbers.low),
-            _verdict(comparison, group),
-            Cell(" ".join(FRONT_HEADS[name] for name in group.fronts), kind="front" if group.fronts else ""),
-            *_costs(group.costs),
-        ], [mark] if mark else []))  # fmt: skip
+        rows.append(
+            Row(
+                [
+                    Cell(mark, kind="mark"),
+                    *(_text(value) for value in group.settings.values()),
+                    *([Cell(labels[group.data])] if several else []),
+                    _number(count_text(group), numbers.n),
+                    Cell(score_text(numbers.mean), _key(numbers.mean), "score", whisker=scale.whisker(numbers)),
+                    _number(score_text(numbers.sd), numbers.sd),
+                    _number(interval_text(numbers.low, numbers.high), numbers.low),
+                    _verdict(comparison, group),
+                    Cell(" ".join(FRONT_HEADS[name] for name in group.fronts), kind="front" if group.fronts else ""),
+                    *_costs(group.costs),
+                ],
+                [mark] if mark else [],
+            )
+        )
     return Table(columns, rows)
 
 
@@ -99,9 +106,13 @@ def runs_table(comparison: Comparison) -> Table:
     """Return state, name, settings, seed, metric, costs and error of every run: counting ones first, by rank."""
     names = [*comparison.columns, *(["seed"] if "seed" not in comparison.columns else [])]
     columns = [
-        Column("state"), Column("run"), *(Column(printable(name, 80)) for name in names), _metric_column(comparison),
-        *_cost_columns(), Column("reason"),
-    ]  # fmt: skip
+        Column("state"),
+        Column("run"),
+        *(Column(printable(name, 80)) for name in names),
+        _metric_column(comparison),
+        *_cost_columns(),
+        Column("reason"),
+    ]
     repeats = [run for group in comparison.groups for run in group.repeats]
     counting = [run for group in comparison.groups for run in group.runs]
     rows = [_run(comparison, run, names, "") for run in [*counting, *comparison.others]]
@@ -111,12 +122,17 @@ def runs_table(comparison: Comparison) -> Table:
 
 def _run(comparison: Comparison, run: Run, names: Sequence[str], reason: str) -> Row:
     value = run.metrics.get(comparison.metric)
-    return Row([
-        Cell("repeat" if reason else run.state, kind="state"), Cell(printable(run.name), kind="name"),
-        *(_text(setting(run, name)) for name in names),
-        Cell(score_text(value), _key(value), "score"), *_costs(run.costs),
-        Cell(reason or printable(run.error), kind="reason"),
-    ], ["repeat" if reason else run.state])  # fmt: skip
+    return Row(
+        [
+            Cell("repeat" if reason else run.state, kind="state"),
+            Cell(printable(run.name), kind="name"),
+            *(_text(setting(run, name)) for name in names),
+            Cell(score_text(value), _key(value), "score"),
+            *_costs(run.costs),
+            Cell(reason or printable(run.error), kind="reason"),
+        ],
+        ["repeat" if reason else run.state],
+    )
 
 
 def _metric_column(comparison: Comparison) -> Column:

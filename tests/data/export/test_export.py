@@ -30,8 +30,12 @@ def read(content, suffix):
 def test_folder_reads_back_what_sample_gives(config, data, tmp_path):
     message = export_data(config, tmp_path / "out", chunk=4)
     assert message.startswith("exported 18 samples (train 11, val 4, test 3), ")
-    places = {"image": "images/{}.png", "mask": "masks/{}.png", "depth": "depth/{}.npy",
-              "background": "backgrounds/{}.png"}  # fmt: skip
+    places = {
+        "image": "images/{}.png",
+        "mask": "masks/{}.png",
+        "depth": "depth/{}.npy",
+        "background": "backgrounds/{}.png",
+    }
     written = 0
     for split, size in SIZES.items():
         names = sorted(path.stem for path in (tmp_path / "out" / split / "images").iterdir())
@@ -197,8 +201,11 @@ def test_shards_hold_whole_samples_in_order(config, data, tmp_path):
 def test_chunks_cover_every_sample_once():
     work = list(chunks({"train": 10, "val": 4, "test": 0}, 4))
     assert [(c.name, c.start, c.stop) for c in work] == [
-        ("train-000000", 0, 4), ("train-000001", 4, 8), ("train-000002", 8, 10), ("val-000000", 0, 4),
-    ]  # fmt: skip
+        ("train-000000", 0, 4),
+        ("train-000001", 4, 8),
+        ("train-000002", 8, 10),
+        ("val-000000", 0, 4),
+    ]
 
 
 def test_parquet_bytes_depend_on_the_rows_alone(tmp_path):
