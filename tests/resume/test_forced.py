@@ -196,6 +196,11 @@ def cut_the_best(run):
     (folder / "best.ckpt").write_bytes(cut)
 
 
+def stop_before_the_results(run):
+    (run / "results.json").unlink()
+    (run / "status.json").write_text('{"state": "interrupted"}')
+
+
 def link_the_log(run):
     (run / "run.log").rename("elsewhere.log")
     (run / "run.log").symlink_to(Path("elsewhere.log").absolute())
@@ -219,7 +224,7 @@ REFUSED = {
     "an experiment": (["experiment=better/camvid"], 2, "chosen when a run is started"),
     "another launcher": (["launcher=joblib"], 2, "is about a sweep"),
     "no data": (["data.foregrounds=nowhere"], 3, "nowhere"),
-    "an end that lies behind": (["trainer.max_steps=1"], 2, "stands at step 2, beyond"),
+    "an end that lies behind": (["trainer.max_steps=1", stop_before_the_results], 2, "stands at step 2, beyond"),
     "a class from elsewhere": (["model._target_=mylab.Net", FORCE], 2, "plugins=[mylab]"),
     "damaged checkpoints": ([spoil_checkpoints], 4, "every checkpoint"),
     "a damaged best": ([cut_the_best], 4, "best.ckpt cannot be used"),
