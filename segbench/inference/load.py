@@ -10,9 +10,8 @@ from typing import Any
 from segbench.config.saved import read_saved_config, with_changes
 from segbench.core.errors import CheckpointError
 from segbench.runs.folder import RunFolder, open_run
-from segbench.training.best import BEST, load_best
+from segbench.training.best import BEST, has_best, load_best
 from segbench.training.carry_over import scored_weights
-from segbench.training.checkpoint_index import best_record
 from segbench.training.experiment import Experiment, build_experiment, without_pretrained
 from segbench.training.module import SegmentationModule
 
@@ -43,7 +42,7 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequenc
     config = with_changes(read_saved_config(run.config), changes)
     config["plugins"] = [*config["plugins"], *plugins]
     best = run.checkpoints / BEST
-    if not best.is_file() and best_record(run.checkpoints) is None:
+    if not has_best(run.checkpoints):
         raise CheckpointError(
             f"{run.path} has no checkpoints/{BEST} yet: the run has not finished an epoch with a validation"
         )

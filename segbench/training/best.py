@@ -38,6 +38,11 @@ def make_best(path: Path) -> None:
     sync_folder(target.parent)
 
 
+def has_best(folder: Path) -> bool:
+    """Whether a run has had a best epoch, whatever has become of its checkpoint since."""
+    return (folder / BEST).is_file() or best_record(folder) is not None
+
+
 def load_best(folder: Path) -> dict[str, Any]:
     """Return the checkpoint of the best epoch: best.ckpt, or where that is damaged the step checkpoint it was made of.
 

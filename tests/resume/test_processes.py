@@ -182,6 +182,16 @@ def test_nobody_waits_for_a_process_that_has_failed(process, pair, tmp_path):
     assert json.loads((Path(process.folder) / "run/status.json").read_text())["state"] == "failed"
 
 
+def test_one_process_scores_a_run_of_two_alike(command, pair):
+    """The Dice loss of a batch depends on what is in it: val/loss is compared as well, to 1e-6."""
+    from segbench import cli
+
+    assert command(*pair, "trainer.max_epochs=1", "hydra.run.dir=run").code == 0
+    for split in ("val", "test"):
+        outcome = command("evaluate", "run", "--split", split, entry=cli.main)
+        assert f"the same as the run's own {split} scores in results.json" in " ".join(outcome.out.split())
+
+
 def test_what_cannot_work_is_refused(command, pair, monkeypatch):
     outcome = command(*pair, "data.batch_size=5")
     assert outcome.code == 2
