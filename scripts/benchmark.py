@@ -18,7 +18,7 @@ import torch
 
 from segbench.config.compose import compose_config, plain_config
 from segbench.data.loading.source import SplitDataset
-from segbench.training.experiment import build_experiment
+from segbench.training.parts import build_experiment
 
 
 def plain_loop(config: dict, steps: int) -> float:

@@ -30,7 +30,7 @@ The sources are fetched with the ordinary clients:
   pip download --no-deps scikit-image==0.26.0 scikit-learn==1.9.1
 
 The two wheels may be left out where both packages are installed. The pack in the repository was made with
-Pillow 13.0.0; to compare: diff -r DIR segbench/data/generated/assets
+Pillow 13.0.0; to compare: diff -r DIR segbench/data/scenes/assets
 """
 
 SELECTION = Path(__file__).with_name("assets_selection.csv")

@@ -34,16 +34,16 @@ POINTS = {
     "status is not written yet": (REPLACE, "status.json"),
     "environment is not written yet": (REPLACE, "environment.json"),
     "step": ("segbench.training.module:SegmentationModule.training_step", "*"),
-    "step is done": ("segbench.training.recorder:Recorder.on_train_batch_end", "*"),
+    "step is done": ("segbench.training.callbacks.recorder:Recorder.on_train_batch_end", "*"),
     "validation": ("segbench.training.module:SegmentationModule.validation_step", "*"),
-    "validation is done": ("segbench.training.recorder:Recorder.on_train_epoch_end", "*"),
+    "validation is done": ("segbench.training.callbacks.recorder:Recorder.on_train_epoch_end", "*"),
     "checkpoint is half written": ("torch:save", "*"),
     "checkpoint has no name yet": (REPLACE, "step-*.ckpt"),
-    "checkpoint is not the latest yet": ("segbench.training.checkpointer:point_to", "*"),
+    "checkpoint is not the latest yet": ("segbench.training.callbacks.checkpointer:point_to", "*"),
     "best is not linked yet": (REPLACE, "best.ckpt"),
     "test": ("segbench.training.module:SegmentationModule.test_step", "*"),
     "results are not written yet": (REPLACE, "results.json"),
-    "plots are not drawn yet": ("segbench.training.fit:draw_curves", "*"),
+    "plots are not drawn yet": ("segbench.training.run:draw_curves", "*"),
 }
 """Where a process can be made to stand still: before a call of a function, whose last argument names such a file."""
 

@@ -32,8 +32,8 @@ from segbench.config.compose import compose_config, groups, plain_config  # noqa
 from segbench.config.instantiate import find_class  # noqa: E402
 from segbench.core.errors import ConfigError  # noqa: E402
 from segbench.data.loading.datamodule import SegmentationData  # noqa: E402
-from segbench.training.experiment import build_experiment  # noqa: E402
 from segbench.training.module import widen  # noqa: E402
+from segbench.training.parts import build_experiment  # noqa: E402
 
 SETTINGS = ("data", "model", "loss", "loss/depth", "optimizer", "scheduler")
 Combination = dict[str, str]

@@ -30,9 +30,9 @@ def train(*settings: str, quiet: bool = False) -> RunFolder:
     Raises:
         SegbenchError: for everything that the settings or the data have wrong, as on the command line.
     """
-    from segbench.commands.places import folder_for
+    from segbench.commands.output_paths import folder_for
     from segbench.config.compose import compose_config, spelled_out
-    from segbench.training.job import Begin, train_in
+    from segbench.training.start import Begin, train_in
 
     config = compose_config(spelled_out(list(settings)))
     folder = Path(config.hydra.run.dir).absolute()

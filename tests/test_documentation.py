@@ -39,7 +39,7 @@ def test_the_readme_is_short_and_says_what_the_pictures_are():
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 150
-    with (ROOT / "segbench/data/generated/assets/LICENSES.csv").open(encoding="utf-8") as file:
+    with (ROOT / "segbench/data/scenes/assets/LICENSES.csv").open(encoding="utf-8") as file:
         authors = [row["author"] for row in csv.DictReader(file) if row["kind"] != "background"]
     rendered = sum("Fluent Emoji" in author for author in authors)
     for page in (text, (DOCS / "data.md").read_text(encoding="utf-8")):

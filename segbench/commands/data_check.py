@@ -9,11 +9,11 @@ from typing import Any
 
 from rich.console import Console
 
-from segbench.commands.places import file_for
+from segbench.commands.output_paths import file_for
 from segbench.config.instantiate import build
-from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import DataError
 from segbench.core.files import write_json
+from segbench.core.tasks import IGNORE_INDEX
 from segbench.core.text import say
 from segbench.data.files.dataset import FileData
 from segbench.data.loading.datamodule import SegmentationData

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from segbench.commands.places import file_for
+from segbench.commands.output_paths import file_for
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.files import write_json
 from segbench.core.text import say

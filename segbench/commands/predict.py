@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from segbench.commands.places import folder_for
+from segbench.commands.output_paths import folder_for
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.terminal import outliving_the_terminal
 from segbench.data.problems import Fault, FileError, Problem, Problems, shown_name, told

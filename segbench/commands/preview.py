@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segbench.commands.places import file_for
+from segbench.commands.output_paths import file_for
 from segbench.config.instantiate import build
 from segbench.core.errors import ConfigError, nearest
 from segbench.data.loading.source import SPLITS, SplitDataset

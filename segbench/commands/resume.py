@@ -44,11 +44,11 @@ def continue_run(path: str, words: Sequence[str], console: Console) -> RunFolder
     Raises:
         CheckpointError: if there is no run that could be continued.
         ConfigError: for a mistake in the words, before anything is written.
-        SegbenchError: as `segbench.training.fit.train`.
+        SegbenchError: as `segbench.training.run.train`.
     """
     run = open_run(path)
     config, choices = settings_of(run, words)
-    from segbench.training.job import Begin, train_in
+    from segbench.training.start import Begin, train_in
 
     train_in(run.path, Begin(config, choices), console, prepare=lambda: _warn(run, words))
     return run

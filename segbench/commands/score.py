@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from segbench.commands.data_export import LOADING
-from segbench.commands.places import folder_for
+from segbench.commands.output_paths import folder_for
 from segbench.config.compose import chosen_options, compose_config, plain_config, spelled_out
 from segbench.config.instantiate import build
 from segbench.config.quoting import rendered

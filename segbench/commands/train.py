@@ -9,7 +9,7 @@ from omegaconf import DictConfig, open_dict
 from rich.console import Console
 
 from segbench.core.terminal import outliving_the_terminal
-from segbench.training.job import Begin, train_in
+from segbench.training.start import Begin, train_in
 
 
 @outliving_the_terminal()

@@ -56,7 +56,7 @@ def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], consol
         config["trainer"] = {**config["trainer"], "threads": before.get("threads")}
     with tempfile.TemporaryDirectory(prefix="segbench-verify-") as folder:
         again = RunFolder(Path(folder) / "run")
-        from segbench.training.fit import train  # torch
+        from segbench.training.run import train  # torch
 
         train(config, again, lambda run: run.create(), Console(quiet=True))
         verdict = compare_runs(run, again)
@@ -65,7 +65,7 @@ def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], consol
 
 
 def _conditions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    from segbench.training.conditions import differences
+    from segbench.training.checkpoints.conditions import differences
 
     resumes = before.get("resumes")
     past = [
@@ -80,7 +80,7 @@ def _conditions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def compare_runs(run: RunFolder, again: RunFolder) -> Verdict:
     """Return where two runs of one experiment first differ: weights, then the metrics table, then the results."""
-    from segbench.training.digests import read_digests
+    from segbench.training.checkpoints.digests import read_digests
 
     weights, mine = read_digests(run.digests), read_digests(again.digests)
     common = sorted({*weights} & {*mine})

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from omegaconf import DictConfig, OmegaConf
 
-from segbench.core import classes
+from segbench.core import tasks
 
 
 def stamp() -> str:
@@ -16,12 +16,12 @@ def stamp() -> str:
 
 
 def _heads(task: str, names: Sequence[str]) -> DictConfig:
-    return OmegaConf.create(classes.heads(task, list(names)))
+    return OmegaConf.create(tasks.heads(task, list(names)))
 
 
 def _loss_name(task: str, mask: str, depth: str) -> str:
     names = {"mask": mask, "depth": depth}
-    return "_".join(names[head] for head in classes.TASKS.get(task, ("mask",)))
+    return "_".join(names[head] for head in tasks.TASKS.get(task, ("mask",)))
 
 
 def register() -> None:
@@ -31,6 +31,6 @@ def register() -> None:
     """
     OmegaConf.register_new_resolver("loss_name", _loss_name, replace=True)
     OmegaConf.register_new_resolver("heads", _heads, replace=True)
-    OmegaConf.register_new_resolver("in_channels", classes.in_channels, replace=True)
+    OmegaConf.register_new_resolver("in_channels", tasks.in_channels, replace=True)
     OmegaConf.register_new_resolver("padded", "{:03d}".format, replace=True)
     OmegaConf.register_new_resolver("stamp", stamp, replace=True, use_cache=True)

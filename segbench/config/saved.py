@@ -10,9 +10,9 @@ import yaml
 
 from segbench.config.check import OPEN_NODES, check_numbers, check_plugins, check_type, shown
 from segbench.config.compose import compose_config, groups, parse, plain_config
-from segbench.core.classes import INPUTS, TASKS
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.files import read_text_file
+from segbench.core.tasks import INPUTS, TASKS
 
 MAX_BYTES = 300_000
 """The largest configuration that is read; those that segbench writes have some thousand bytes."""

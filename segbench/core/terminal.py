@@ -75,7 +75,7 @@ def standard_streams() -> Iterator[None]:
     """Within it, a lost standard output ends the command in one sentence, and a lost standard error is nothing."""
     before = sys.stdout, sys.stderr
     output = Stream(sys.stdout, needed=True)
-    sys.stdout, sys.stderr = output, Stream(sys.stderr, needed=False)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = output, Stream(sys.stderr, needed=False)
     try:
         yield
         output.flush()

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from segbench.data.files.coco import Coco as Coco
     from segbench.data.files.dataset import FileData as FileData
     from segbench.data.files.folder import Folder as Folder
-    from segbench.data.generated.fgbg import FgBg as FgBg
-    from segbench.data.generated.mnist_cifar import MnistCifar as MnistCifar
-    from segbench.data.generated.synthetic import Synthetic as Synthetic
     from segbench.data.loading.datamodule import SegmentationData as SegmentationData
+    from segbench.data.scenes.fgbg import FgBg as FgBg
+    from segbench.data.scenes.mnist_cifar import MnistCifar as MnistCifar
+    from segbench.data.scenes.synthetic import Synthetic as Synthetic
 
 __all__ = [
     "CamVid",
@@ -30,11 +30,11 @@ __getattr__, __dir__ = lazy(
     {
         "CamVid": "files.camvid",
         "Coco": "files.coco",
-        "FgBg": "generated.fgbg",
+        "FgBg": "scenes.fgbg",
         "FileData": "files.dataset",
         "Folder": "files.folder",
-        "MnistCifar": "generated.mnist_cifar",
+        "MnistCifar": "scenes.mnist_cifar",
         "SegmentationData": "loading.datamodule",
-        "Synthetic": "generated.synthetic",
+        "Synthetic": "scenes.synthetic",
     },
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from segbench.core.classes import IGNORE_INDEX
+from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.source import Source
 
 

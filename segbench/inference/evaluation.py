@@ -7,9 +7,9 @@ from typing import Any
 
 from segbench.core.states import RunState
 from segbench.inference.load import TrainedRun
-from segbench.training.checkpoint_io import AtomicCheckpointIO
-from segbench.training.session import score_split
-from segbench.training.settings import TrainerSettings, make_trainer
+from segbench.training.checkpoints.storage import AtomicCheckpointIO
+from segbench.training.loop import score_split
+from segbench.training.trainer_settings import TrainerSettings, make_trainer
 
 
 def evaluate(trained: TrainedRun, split: str) -> dict[str, Any]:

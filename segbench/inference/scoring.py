@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import DataError
+from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.files.dataset import FileData
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import Arrays

@@ -9,8 +9,8 @@ from typing import overload
 import torch
 from torch import Tensor, nn
 
-from segbench.core.classes import IGNORE_INDEX, mask_channels
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.tasks import IGNORE_INDEX, mask_channels
 from segbench.losses.plain import as_dicts
 
 Tensors = dict[str, Tensor]

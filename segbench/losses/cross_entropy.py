@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from segbench.core.classes import mask_channels
 from segbench.core.errors import ConfigError
+from segbench.core.tasks import mask_channels
 from segbench.losses.base import BinaryMaskLoss, MaskLoss, log_probabilities, true_class_log_probability, valid_mean
 
 MEDIAN_FREQUENCY = "median_frequency"

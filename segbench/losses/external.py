@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from segbench.core.classes import mask_channels
 from segbench.core.errors import ConfigError
+from segbench.core.tasks import mask_channels
 from segbench.losses.base import Loss, Tensors
 from segbench.losses.tryout import Manner, Scope, try_out
 

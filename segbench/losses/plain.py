@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError
+from segbench.core.tasks import IGNORE_INDEX
 
 
 def as_dicts(loss: str, heads: tuple[str, ...], prediction: Tensor, target: Tensor) -> tuple[dict[str, Tensor], ...]:

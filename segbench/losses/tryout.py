@@ -14,8 +14,8 @@ from enum import StrEnum
 import torch
 from torch import Tensor, nn
 
-from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError
+from segbench.core.tasks import IGNORE_INDEX
 from segbench.losses.base import one_hot
 
 SIZES = ((12, 16), (176, 192))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from segbench.core.classes import IGNORE_INDEX
+from segbench.core.tasks import IGNORE_INDEX
 
 TOLERANCE = 0.0075
 """Distance at which an outline still counts as met, as a share of the picture's diagonal (Csurka et al., 2013)."""

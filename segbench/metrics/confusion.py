@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from segbench.core.classes import IGNORE_INDEX
+from segbench.core.tasks import IGNORE_INDEX
 
 
 def predicted_ids(logits: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor, nn
 
-from segbench.core.classes import TASKS
+from segbench.core.tasks import TASKS
 from segbench.metrics.baselines import Baseline, mask_baselines
 from segbench.metrics.boundary import BoundaryScores
 from segbench.metrics.confusion import SegmentationScores, predicted_ids

@@ -6,7 +6,7 @@ import colorsys
 
 import numpy as np
 
-from segbench.core.classes import IGNORE_INDEX
+from segbench.core.tasks import IGNORE_INDEX
 
 IGNORED = (128, 128, 128)
 FIRST = (

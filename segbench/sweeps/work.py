@@ -16,7 +16,7 @@ from segbench.core.errors import Interrupted, InUseError, Pruned, SegbenchError
 from segbench.core.states import RunState
 from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job
-from segbench.training.job import Begin, train_in
+from segbench.training.start import Begin, train_in
 
 _shared: dict[str, Any] = {}
 """The data of the last job of this process, by its settings: the next job mostly has the same."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segbench.core.errors import CheckpointError, ConfigError
-from segbench.training.settings import TrainerSettings
+from segbench.training.trainer_settings import TrainerSettings
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from segbench.core.classes import input_names
 from segbench.core.errors import DataError
 from segbench.core.rng import torch_seed
+from segbench.core.tasks import input_names
 from segbench.losses.base import Loss
 from segbench.metrics.split_scores import SplitScores
 from segbench.training.average import AveragedNetwork
-from segbench.training.digests import weights_digest
+from segbench.training.checkpoints.digests import weights_digest
 from segbench.training.finite import FiniteCheck
 from segbench.training.monitor import Monitor
 from segbench.training.resolution import Resolution

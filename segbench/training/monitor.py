@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from segbench.core.classes import TASKS
+from segbench.core.tasks import TASKS
 
 
 @dataclass(frozen=True)

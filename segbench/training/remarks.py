@@ -5,7 +5,7 @@ from __future__ import annotations
 from segbench.training.average import remark
 from segbench.training.length import Length
 from segbench.training.schedules import Plateau, Schedule
-from segbench.training.settings import TrainerSettings
+from segbench.training.trainer_settings import TrainerSettings
 
 
 def remarks(settings: TrainerSettings, schedule: Schedule, batches: int) -> list[str]:

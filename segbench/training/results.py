@@ -18,8 +18,8 @@ from segbench.core.text import escaped
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS
 from segbench.metrics.split_scores import SplitScores
+from segbench.training.callbacks.recorder import Recorder
 from segbench.training.module import SegmentationModule
-from segbench.training.recorder import Recorder
 
 
 def collect_results(

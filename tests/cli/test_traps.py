@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny_sources import source_words
 
-from segbench.data.generated.fgbg import FgBg
 from segbench.data.loading.source import SPLITS
+from segbench.data.scenes.fgbg import FgBg
 
 
 def test_batch_normalisation_is_trained_after_a_validation(command, tiny, monkeypatch):

@@ -12,7 +12,7 @@ from segbench.commands.compare import compare
 from segbench.commands.hide import hide_runs, unhide_runs
 from segbench.compare.comparison import compare_runs
 from segbench.config.compose import compose_config, plain_config, spelled_out
-from segbench.config.same import differing_settings
+from segbench.config.resume_rules import differing_settings
 from segbench.core.errors import CheckpointError, ConfigError
 
 

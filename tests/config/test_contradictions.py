@@ -4,7 +4,7 @@ import pytest
 
 from segbench.config.compose import compose_config, experiment_config, spelled_out
 from segbench.core.errors import ConfigError
-from segbench.training.experiment import build_experiment
+from segbench.training.parts import build_experiment
 
 REFUSED = [
     (["task=depth", "loss=dice"], "loss is about masks, which task=depth does not train; give loss.depth="),

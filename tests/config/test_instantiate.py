@@ -31,7 +31,7 @@ def test_nested_nodes_are_built_first():
         "pathlib.Path",
         "segbench.cli.main",
         "segbench.core.files.write_atomic",
-        "segbench.training.fit.train",
+        "segbench.training.run.train",
         "torch.nn.init.zeros_",
         "torch.nn.functional.relu",
         "torch.optim.lr_scheduler.StepLR",

@@ -13,7 +13,7 @@ from PIL import Image
 
 import segbench
 
-ASSETS = Path(segbench.__file__).parent / "data/generated/assets"
+ASSETS = Path(segbench.__file__).parent / "data/scenes/assets"
 FOREGROUNDS = sorted((ASSETS / "foregrounds").glob("*"))
 BACKGROUNDS = sorted((ASSETS / "backgrounds").glob("*"))
 KINDS = {"person", "cat", "dog", "animal"}

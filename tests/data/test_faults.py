@@ -17,10 +17,10 @@ from segbench.core.errors import DataError
 from segbench.data.files.camvid import CamVid
 from segbench.data.files.folder import Folder
 from segbench.data.files.masks import MaskReader
-from segbench.data.generated import sources
-from segbench.data.generated.digits import read_digits, read_photos
-from segbench.data.generated.sources import read_backgrounds, read_depth_maps, read_foregrounds
 from segbench.data.pictures import read_cutout, read_rgb
+from segbench.data.scenes import sources
+from segbench.data.scenes.digits import read_digits, read_photos
+from segbench.data.scenes.sources import read_backgrounds, read_depth_maps, read_foregrounds
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools"),

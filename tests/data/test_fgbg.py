@@ -11,8 +11,8 @@ from PIL import Image
 from tiny_generated import samples_digest
 
 from segbench.core.errors import ConfigError, DataError
-from segbench.data.generated.depth import DepthModel
-from segbench.data.generated.fgbg import FgBg
+from segbench.data.scenes.depth import DepthModel
+from segbench.data.scenes.fgbg import FgBg
 
 COMMON = {
     "classes": ["background", "foreground"],
@@ -55,7 +55,7 @@ def test_composition_is_the_alpha_formula(make):
     """Against floating point: out = alpha * foreground + (1 - alpha) * background, within rounding."""
     data = make(scale=[0.5, 0.5])
     scene = data.scene("train", 0, 1)
-    from segbench.data.generated.render import render
+    from segbench.data.scenes.render import render
 
     image, alpha, background = render(scene, data.textures, data.backgrounds, data.size)
     black, _, _ = render(scene, data.textures, np.zeros_like(data.backgrounds), data.size)
@@ -82,7 +82,7 @@ def test_full_size_copy_is_the_source_itself(tmp_path):
     data.prepare()
     from dataclasses import replace
 
-    from segbench.data.generated.render import render
+    from segbench.data.scenes.render import render
 
     scene = replace(data.scene("train", 0, 0), x=0, y=0)
     image, alpha, _ = render(scene, data.textures, data.backgrounds, data.size)

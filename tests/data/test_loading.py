@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from segbench.data.generated.fgbg import FgBg
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.loader import EpochLoader, PlanSampler
 from segbench.data.loading.source import SplitDataset
+from segbench.data.scenes.fgbg import FgBg
 
 albumentations = pytest.importorskip("albumentations")
 

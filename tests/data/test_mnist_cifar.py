@@ -21,9 +21,9 @@ from tiny_generated import IDX, digits, photos, samples_digest, write_cifar, wri
 from segbench.config.instantiate import build
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
-from segbench.data.generated.mnist_cifar import MnistCifar
-from segbench.data.generated.mnist_cifar_plan import DigitLayout, DigitScene
-from segbench.data.generated.mnist_cifar_render import DigitTaps, render_digit
+from segbench.data.scenes.mnist_cifar import MnistCifar
+from segbench.data.scenes.mnist_cifar_plan import DigitLayout, DigitScene
+from segbench.data.scenes.mnist_cifar_render import DigitTaps, render_digit
 
 BINARY = ["background", "digit"]
 ELEVEN = ["background", *map(str, range(10))]

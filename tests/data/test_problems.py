@@ -26,11 +26,11 @@ from segbench.data.files.camvid import CamVid
 from segbench.data.files.coco import Coco
 from segbench.data.files.folder import Folder
 from segbench.data.files.masks import MaskReader, read_class_dict
-from segbench.data.generated.fgbg import FgBg
-from segbench.data.generated.sources import read_backgrounds, read_depth_maps
-from segbench.data.generated.synthetic import Synthetic
 from segbench.data.pictures import load_picture, read_rgb
 from segbench.data.problems import FileError, Problems, shown_name, told
+from segbench.data.scenes.fgbg import FgBg
+from segbench.data.scenes.sources import read_backgrounds, read_depth_maps
+from segbench.data.scenes.synthetic import Synthetic
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 

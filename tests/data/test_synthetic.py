@@ -17,13 +17,13 @@ from tiny_generated import samples_digest, write_species
 from segbench.config.instantiate import build
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
-from segbench.data.generated.depth import DepthModel
-from segbench.data.generated.plan import Layer
-from segbench.data.generated.synthetic import FLAT_COLOURS, Synthetic
-from segbench.data.generated.synthetic_backdrops import NOISE
-from segbench.data.generated.synthetic_plan import Backdrop, Painting, layer_depths
-from segbench.data.generated.synthetic_render import paint, render_backdrop
-from segbench.data.generated.textures import make_texture
+from segbench.data.scenes.depth import DepthModel
+from segbench.data.scenes.plan import Layer
+from segbench.data.scenes.synthetic import FLAT_COLOURS, Synthetic
+from segbench.data.scenes.synthetic_backdrops import NOISE
+from segbench.data.scenes.synthetic_plan import Backdrop, Painting, layer_depths
+from segbench.data.scenes.synthetic_render import paint, render_backdrop
+from segbench.data.scenes.textures import make_texture
 
 COMMON = {
     "classes": ["background", "cat", "dog", "owl"],

@@ -292,7 +292,7 @@ def test_errors_from_within_a_split_name_the_sample_without_a_loader():
 PLUGIN = """
 import os, signal, time
 from pathlib import Path
-from segbench.data.generated.fgbg import FgBg
+from segbench.data.scenes.fgbg import FgBg
 
 
 class Faulty(FgBg):

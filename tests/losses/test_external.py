@@ -9,7 +9,7 @@ from torch import nn
 from segbench.core.errors import ConfigError
 from segbench.losses.external import as_loss
 from segbench.losses.tryout import Scope, Truth, try_out
-from segbench.training.experiment import _loss
+from segbench.training.parts import _loss
 
 CLASSES = {1: ["background", "foreground"], 4: list("abcd")}
 

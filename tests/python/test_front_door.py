@@ -111,9 +111,10 @@ def test_losses_have_the_defaults_of_their_yaml_file(name):
 def test_a_yaml_file_that_leaves_a_line_out_does_not_train_the_defaults_instead(missing, words):
     """The defaults are for Python: a configuration that forgot what follows from the data is refused."""
     from segbench.config.compose import compose_config, plain_config
-    from segbench.training.experiment import build_experiment
+    from segbench.training.parts import build_experiment
 
-    words_of_run = ["inputs=image+background", "data.classes=[a,b,c]", "loss=cross_entropy", *TINY]
+    classes = "data.classes=[background,cat,dog]"
+    words_of_run = ["data=synthetic", classes, "inputs=image+background", "loss=cross_entropy", *TINY]
     config = plain_config(compose_config(words_of_run))
     del config["model"][missing]
     with pytest.raises(ConfigError, match=words):

@@ -40,7 +40,7 @@ def test_names_stand_below_the_rows_and_leave_the_pictures_alone(tmp_path):
 
 
 def test_a_run_names_its_samples(command, tiny, monkeypatch):
-    from segbench.training import sample_panels
+    from segbench.training.callbacks import sample_panels
 
     told = {}
     monkeypatch.setattr(

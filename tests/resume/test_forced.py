@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from segbench.runs.metrics_log import read_metrics
-from segbench.training.checkpoint_index import point_to, step_checkpoints
-from segbench.training.checkpoint_io import save_atomic
+from segbench.training.checkpoints.index import point_to, step_checkpoints
+from segbench.training.checkpoints.storage import save_atomic
 
 MORE = "trainer.max_epochs=2"
 FORCE = "resume.force=true"

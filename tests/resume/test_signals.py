@@ -130,7 +130,7 @@ def test_a_signal_in_a_validation_waits_for_its_checkpoint(command, tiny, monkey
 
 def test_minutes_without_a_checkpoint(command, tiny, monkeypatch):
     """The clock of the checkpointer is moved on by ten minutes a step: one is written after every other step."""
-    from segbench.training import checkpointer
+    from segbench.training.callbacks import checkpointer
 
     now = [0.0]
 

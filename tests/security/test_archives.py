@@ -13,7 +13,7 @@ import pytest
 from tiny_generated import write_cifar, write_mnist
 
 from segbench.core.errors import DataError
-from segbench.data.generated.digits import MAX_BYTES, read_digits, read_photos
+from segbench.data.scenes.digits import MAX_BYTES, read_digits, read_photos
 
 IMAGES = "train-images-idx3-ubyte"
 ARRAYS = {

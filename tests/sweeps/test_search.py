@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from segbench.core.errors import Interrupted
-from segbench.training.recorder import Recorder
+from segbench.training.callbacks.recorder import Recorder
 
 pytest.importorskip("optuna")
 WORDS = ["sweep=tpe", "sweep.search.trials=6", "sweep.search.startup=2", "trainer.panels_every=0"]
@@ -81,7 +81,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(command, tiny, monkeypat
 
 def test_a_stop_after_an_epochs_checkpoint_loses_no_report(command, tiny, monkeypatch, scored):
     """A signal in a validation is heard after the checkpoint, before the search has heard of the epoch."""
-    from segbench.training.checkpointer import Checkpointer
+    from segbench.training.callbacks.checkpointer import Checkpointer
 
     words = ["-m", *tiny, *WORDS, "scheduler=none", "loss=dice", "trainer.max_epochs=3", "sweep.search.trials=5"]
     assert command(*words, "hydra.sweep.dir=whole").code == 0

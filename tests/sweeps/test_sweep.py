@@ -76,7 +76,7 @@ def test_a_failing_job_stops_no_other(command, tiny, pictures):
 
 
 def test_a_bug_in_one_job_stops_no_other(command, tiny, monkeypatch):
-    from segbench.training import fit
+    from segbench.training import run as fit
 
     original = fit.collect_results
 
@@ -134,7 +134,7 @@ def test_mistakes_show_before_anything_is_written(command, words, message):
 
 def test_the_second_job_starts_at_once(command, tiny):
     """Its data has been read already: the same object serves it, which a count of the readings shows."""
-    from segbench.data.generated.fgbg import FgBg
+    from segbench.data.scenes.fgbg import FgBg
 
     read, original = [], FgBg.prepare
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from segbench.training.recorder import Recorder
+from segbench.training.callbacks.recorder import Recorder
 
 
 @pytest.fixture

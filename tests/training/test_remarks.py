@@ -4,7 +4,7 @@ import pytest
 
 from segbench.training.remarks import remarks
 from segbench.training.schedules import Cosine, Plateau, Schedule
-from segbench.training.settings import TrainerSettings
+from segbench.training.trainer_settings import TrainerSettings
 
 DEFAULT = {
     "max_epochs": 10,

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError
 from segbench.core.files import replacing
+from segbench.core.tasks import IGNORE_INDEX
 
 Row = dict[str, Any]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import segbench
-from segbench.core.classes import IGNORE_INDEX
+from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.export.options import Options
 from segbench.data.loading.datamodule import SegmentationData
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from segbench.core.classes import IGNORE_INDEX
+from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.files.masks import check_depth
 from segbench.data.pictures import load_picture, upright
 from segbench.data.problems import LabelError

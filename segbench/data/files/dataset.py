@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.files.cache import Decoded, cached, in_memory
 from segbench.data.files.fitting import Fitting
 from segbench.data.files.items import Item, subset

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.tasks import IGNORE_INDEX
 
 POLICIES = ("stretch", "crop", "pad")
 

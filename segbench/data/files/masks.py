@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.files.texts import read_text
 from segbench.data.pictures import load_picture, upright
 from segbench.data.problems import FileError, LabelError, shown_name

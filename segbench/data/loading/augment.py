@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError
 from segbench.core.rng import key64
+from segbench.core.tasks import IGNORE_INDEX
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask a server for newer versions when imported
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytorch_lightning as pl
 
-from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError, DataError
+from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.loader import EpochLoader, PlanSampler, Position
 from segbench.data.loading.source import SPLITS, Arrays, SplitDataset

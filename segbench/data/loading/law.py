@@ -15,8 +15,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from segbench.core.classes import IGNORE_INDEX
 from segbench.core.errors import ConfigError
+from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.source import Arrays, Source
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from segbench.commands.data_export import export_data
 from segbench.core.errors import ConfigError, DataError, Interrupted
-from segbench.data.generated.fgbg import FgBg
+from segbench.data.scenes.fgbg import FgBg
 
 
 @pytest.mark.parametrize("format", ["folder", "webdataset"])
@@ -30,7 +30,7 @@ SLOW = """
 import json, sys, time
 from pathlib import Path
 from segbench.commands.data_export import export_data
-from segbench.data.generated.fgbg import FgBg
+from segbench.data.scenes.fgbg import FgBg
 
 if __name__ == "__main__":
     exact, wait = FgBg.sample, 0.1
@@ -144,7 +144,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(config, tmp_path, format,
 
 def test_an_error_in_a_process_is_the_same_sentence(config, tmp_path, monkeypatch):
     (tmp_path / "broken.py").write_text(
-        "from segbench.core.errors import DataError\nfrom segbench.data.generated.fgbg import FgBg\n"
+        "from segbench.core.errors import DataError\nfrom segbench.data.scenes.fgbg import FgBg\n"
         "class Broken(FgBg):\n    def sample(self, split, epoch, index):\n"
         "        raise DataError(f'{split} {index} is broken')\n"
     )

@@ -1,0 +1,156 @@
+"""mnist_cifar: a handwritten digit over a photo, with its exact mask, rendered as it is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from segbench.core.errors import ConfigError, DataError
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.pictures import together
+from segbench.data.scenes.digits import DOWNLOAD, WANTED, read_digits, read_photos
+from segbench.data.scenes.mnist_cifar_plan import DigitLayout, DigitPlanner, DigitScene, official_splits
+from segbench.data.scenes.mnist_cifar_render import DigitTaps, render_digit
+
+
+class MnistCifar(SegmentationData):
+    """MNIST digits over CIFAR-10 photos; the idea, and the recipe `blend=add`, are RobRomijnders/segm's.
+
+    `classes` says what is asked: of 2, the second is any digit; of 11, the others are the digits 0 to 9. Training uses
+    a part of the official training pictures, val the rest of them, and the test the official test pictures: a digit or
+    a photo is never in two splits.
+
+    Args:
+        mnist: Folder of idx files, .npz, or folder of PNG; None looks in `root`.
+        cifar: .npz, folder that holds `cifar-10-batches-py`, or folder of PNG; None looks in `root`.
+        root: Folder as torchvision makes it, with `MNIST/raw` and `cifar-10-batches-py`.
+        download: Let torchvision fetch what is missing into `root`.
+        train_size: Scenes in an epoch of training.
+        val_size: Scenes for validation.
+        test_size: Scenes for the test.
+        val_share: Share of the official training pictures kept for val.
+        blend: `add`: the digit brightens the photo, as in the older project. `alpha`: it is laid over it.
+        gain: What a full digit value adds, 0..255, for `add`.
+        colour: `white` or `random`, for `alpha`.
+        mask_threshold: Share of a full digit value above which a pixel is digit.
+        offsets: `original`: places 0 to 17 of 0 to 18 in each direction, at 32 pixels, so that the last row and column
+            never show a digit, as in the older project. `all`: every place.
+        fresh: New training scenes in every epoch; otherwise every epoch shows the same ones.
+        **common: As for every data set: `SegmentationData`.
+    """
+
+    entries = ("image", "mask", "background")
+
+    def __init__(
+        self,
+        mnist: str | None = None,
+        cifar: str | None = None,
+        root: str | None = None,
+        download: bool = False,
+        train_size: int = 6400,
+        val_size: int = 1000,
+        test_size: int = 2000,
+        val_share: float = 0.1,
+        blend: str = "add",
+        gain: int = 200,
+        colour: str = "white",
+        mask_threshold: float = 0.3,
+        offsets: str = "original",
+        fresh: bool = True,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        if len(self.classes) not in (2, 11):
+            raise ConfigError(
+                "data.classes must be 2 names (background and any digit) or 11 (background and the digits 0 to 9), got"
+                f" {len(self.classes)}: {', '.join(self.classes)}"
+            )
+        if not 0 < val_share < 1:
+            raise ConfigError(f"data.val_share must be above 0 and below 1, got {val_share}")
+        if download and root is None:
+            raise ConfigError("data.download=true needs data.root=DIR, the folder to download into")
+        self.paths, self.root, self.download = (mnist, cifar), root, download
+        self.sizes = {"train": train_size, "val": val_size, "test": test_size}
+        self.val_share, self.fresh = val_share, fresh
+        self.layout = DigitLayout(self.size, blend, gain, mask_threshold, colour, offsets)
+        self.planners: dict[str, DigitPlanner] = {}
+
+    def prepare(self) -> None:
+        """Read and check the digits and photos, split them and set up the plans."""
+        if self.root is None and None in self.paths:
+            missing = [key for key, path in zip(WANTED, self.paths, strict=True) if path is None]
+            wanted = "; ".join(f"{key}=PATH, {WANTED[key]}" for key in missing)
+            raise DataError(f"{' and '.join(missing)} not set: give {wanted}; or {DOWNLOAD}")
+        digits, photos = together(
+            lambda: read_digits(self.paths[0], self.root, self.download),
+            lambda: read_photos(self.paths[1], self.root, self.download),
+        )
+        pools = {"data.mnist": digits, "data.cifar": photos}
+        parts = {}
+        for key, pool in pools.items():
+            pool.check(key)
+            parts[key] = official_splits(len(pool.images), pool.training, self.val_share, self.seed, key)
+        self.digits, self.photos = digits.images, photos.images
+        assert digits.labels is not None
+        self.digit_labels = digits.labels
+        self.class_ids = np.ones_like(digits.labels) if len(self.classes) == 2 else digits.labels + 1
+        self._taps = DigitTaps(self.layout, self.digits.shape[1:], self.photos.shape[1:3])
+        self._digest = f"{digits.digest()}:{photos.digest()}"
+        for split in SPLITS:
+            self.planners[split] = DigitPlanner(
+                self.seed, split, self.layout, parts["data.mnist"][split], parts["data.cifar"][split]
+            )
+        self.check_splits()
+
+    def num_samples(self, split: str) -> int:
+        """Return the number of scenes of a split."""
+        return self.sizes[split]
+
+    def scene(self, split: str, epoch: int, index: int) -> DigitScene:
+        """Return the plan of a scene."""
+        return self.planners[split].scene(epoch if self.fresh and split == "train" else 0, index)
+
+    def sample(self, split: str, epoch: int, index: int) -> Arrays:
+        """Return image, mask and background of a scene."""
+        scene = self.scene(split, epoch, index)
+        image, inside, background = render_digit(scene, self.layout, self._taps, self.digits, self.photos)
+        mask = inside * self.class_ids[scene.digit]
+        return {"image": image, "mask": mask, "background": background}
+
+    def fingerprint(self, split: str) -> str:
+        """Return a digest of the pictures and of every setting that decides the scenes of a split."""
+        settings = {
+            "layout": asdict(self.layout),
+            "val_share": self.val_share,
+            "seed": self.seed,
+            "split": split,
+            "size": self.sizes[split],
+            "fresh": self.fresh,
+            "classes": self.classes,
+            "pictures": self._digest,
+        }
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+    def describe(self, split: str) -> str:
+        """Return how many scenes of how many digits and photos."""
+        planner = self.planners[split]
+        return f"{self.sizes[split]:,} scenes of {len(planner.digits):,} digits on {len(planner.photos):,} photos"
+
+    def image_name(self, split: str, index: int) -> str:
+        """Return the numbers of digit and photo: official training pictures first, then test."""
+        return " + ".join(f"{kind} {number}" for kind, number in self.units(split, index).items())
+
+    def units(self, split: str, index: int) -> dict[str, str]:
+        """Return the numbers of digit and photo, likewise."""
+        scene = self.scene(split, 0, index)
+        return {"digit": str(scene.digit), "photo": str(scene.photo)}
+
+    def describe_sample(self, split: str, index: int) -> str:
+        """Return which digit is on which photo, by their numbers: official training pictures first, then test."""
+        scene = self.scene(split, 0, index)
+        return f"{split} {index}: a {self.digit_labels[scene.digit]} (digit {scene.digit}) on photo {scene.photo}"

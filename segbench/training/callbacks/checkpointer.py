@@ -1,0 +1,135 @@
+"""When checkpoints are written, which are kept, and what happens on a signal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from segbench.core.errors import NonFiniteError
+from segbench.training.callbacks.recorder import Recorder
+from segbench.training.checkpoints.best import make_best
+from segbench.training.checkpoints.digests import DigestLog
+from segbench.training.checkpoints.index import point_to, prune
+from segbench.training.finite import all_finite
+from segbench.training.module import Batch
+from segbench.training.processes.signals import StopSignals
+from segbench.training.trainer_state import ends_epoch, in_training
+
+FIRST = 1
+"""The step after which a run has a checkpoint for the first time, so that a kill in a long first epoch loses little."""
+
+AGREE_EVERY = 10
+"""Steps after which several processes ask one another whether to write a checkpoint or to stop."""
+
+
+class Checkpointer(pl.Callback):
+    """Writes a step-numbered checkpoint after the first step, every epoch, `every` steps or `minutes`, and on a signal.
+
+    None is written at the last step of an epoch before its validation: one from there would skip the validation when
+    it is resumed. The epoch's checkpoint comes after validation and holds its outcome. When a checkpoint is written
+    changes nothing about the training, so a clock may decide it.
+
+    Args:
+        folder: The run's checkpoint folder.
+        recorder: Knows whether the epoch was the best; its state travels in the checkpoint.
+        signals: Tells whether the person or the scheduler wants the run to stop.
+        digests: Takes the digest of the weights of each checkpoint.
+        every: Steps between checkpoints within an epoch; 0 for none.
+        minutes: Minutes without a checkpoint after which one is written; 0 for never.
+        keep: How many step-numbered checkpoints are kept, beside the best.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recorder: Recorder,
+        signals: StopSignals,
+        digests: DigestLog,
+        every: int = 0,
+        minutes: float = 0,
+        keep: int = 2,
+    ) -> None:
+        self.folder, self.recorder, self.signals, self.digests = folder, recorder, signals, digests
+        self.every, self.seconds, self.keep = every, minutes * 60, keep
+        self._written = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals over again from Lightning, which would end with exit status 0, or wait for ever."""
+        self.signals.install()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals over again."""
+        self.signals.install()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals over again."""
+        self.signals.install()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Write a checkpoint if one is due, and stop if a signal came; only between two optimizer steps."""
+        if ends_epoch(trainer) or (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        late, code = self._agree(trainer)
+        due = trainer.global_step == FIRST or (self.every and trainer.global_step % self.every == 0)
+        if late or code or due:
+            self._save(trainer, pl_module)
+        self._stop(trainer, code)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the epoch's checkpoint; the best one so far is also kept as best.ckpt."""
+        path = self._save(trainer, pl_module)
+        if self.recorder.improved and trainer.is_global_zero:
+            make_best(path)
+        self._stop(trainer, self._agree(trainer, always=True)[1])
+
+    def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+        """Stop the final test at a signal: every checkpoint has been written."""
+        self._stop_evaluation(trainer)
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+        """Stop the final validation at a signal; one within the training is finished first, to lose no step."""
+        if not in_training(trainer):
+            self._stop_evaluation(trainer)
+
+    def _stop_evaluation(self, trainer: pl.Trainer) -> None:
+        if self.signals.received and trainer.world_size == 1:
+            said = "stopped while the best epoch was scored; the training is complete"
+            raise self.signals.interrupted(said, self.signals.exit_code)
+
+    def _agree(self, trainer: pl.Trainer, always: bool = False) -> tuple[bool, int]:
+        """Return whether a checkpoint is late and the exit status that a signal asks for, the same in all processes."""
+        late = bool(self.seconds) and time.monotonic() - self._written > self.seconds
+        code = self.signals.exit_code
+        if trainer.world_size == 1:
+            return late, code
+        if not always and trainer.global_step % AGREE_EVERY:
+            return False, 0
+        wishes = torch.tensor([int(late), code], device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(wishes, torch.distributed.ReduceOp.MAX)
+        late, code = wishes.tolist()
+        return bool(late), code
+
+    def _save(self, trainer: pl.Trainer, module: pl.LightningModule) -> Path:
+        self.recorder.flush(trainer)
+        if not all_finite(module):
+            raise NonFiniteError(
+                f"the weights are not finite any more at step {trainer.global_step}, so no checkpoint was written"
+            )
+        path = self.folder / f"step-{trainer.global_step:08d}.ckpt"
+        trainer.save_checkpoint(path)
+        self._written = time.monotonic()
+        if trainer.is_global_zero:
+            point_to(path, trainer.global_step)
+            self.digests.add(trainer.global_step, module)
+            prune(self.folder, self.keep)
+        return path
+
+    def _stop(self, trainer: pl.Trainer, code: int) -> None:
+        if code:
+            raise self.signals.interrupted(f"stopped at step {trainer.global_step} with a checkpoint", code)

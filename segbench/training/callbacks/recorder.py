@@ -1,0 +1,163 @@
+"""Keeps the numbers of a run: rows in metrics.csv, best and last of every metric, throughput."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from segbench.runs.metrics_log import MetricsLog
+from segbench.training.module import Batch, SegmentationModule
+from segbench.training.monitor import Monitor
+from segbench.training.trainer_state import ends_epoch, in_training
+
+SKIPPED = "train/skipped_steps"
+"""Column of the steps that `trainer.non_finite=skip` has left out so far."""
+
+
+class Recorder(pl.Callback):
+    """Writes every number once, and remembers what results.json needs.
+
+    The losses are summed on the device and fetched every `log_every` steps and at the end of an epoch, so that a GPU
+    is not made to wait for the host at each step.
+
+    Args:
+        table: The metrics table; None in a process that is not the first of several.
+        monitor: The score that decides what the best epoch is.
+        log_every: Steps between rows of the training loss.
+    """
+
+    def __init__(self, table: MetricsLog | None, monitor: Monitor, log_every: int) -> None:
+        self.table, self.monitor, self.log_every = table, monitor, log_every
+        self.best: dict[str, float] = {}
+        self.last: dict[str, float] = {}
+        self.best_epoch = -1
+        self.improved, self.waited, self.validated = False, 0, -1
+        self.loss_sum, self.loss_count = 0.0, 0
+        self._pending: list[Tensor] = []
+        self._val: dict[str, float] = {}
+        self.images, self.train_seconds, self._began, self._warm = 0, 0.0, 0.0, False
+        self._seconds_before, self._made = 0.0, time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the sums of a new epoch; one that is continued in its middle keeps its sums."""
+        self.loss_sum, self.loss_count, self._pending = 0.0, 0, []
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Start the clock at the first batch that is read."""
+        self._began = self._began or time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Take note of the loss, and write a row every `log_every` steps."""
+        self._pending.append(outputs["loss"].detach().float())
+        if self._warm:
+            self.images += batch["image"].shape[0]
+        else:
+            self._warm, self._began = True, 0.0  # the first step of a process also compiles and allocates
+        if trainer.global_step % self.log_every == 0 or ends_epoch(trainer):
+            loss = self._fetch(trainer)
+            names, terms = list(outputs.get("terms", {})), list(outputs.get("terms", {}).values())
+            row = {"train/loss": loss, "lr": trainer.optimizers[0].param_groups[0]["lr"]}
+            row |= dict(zip((f"train/{name}" for name in names), _mean(trainer, terms), strict=True))
+            self._write(trainer, "train", row)
+        if ends_epoch(trainer):
+            self._stop_clock()
+
+    def flush(self, trainer: pl.Trainer) -> None:
+        """Fetch the losses that are still on the device, before a checkpoint is written."""
+        if self._pending:
+            self._fetch(trainer)
+
+    def _fetch(self, trainer: pl.Trainer) -> float:
+        values = _mean(trainer, self._pending)
+        self._pending = []
+        for value in values:  # one by one: the sum must not depend on when they were fetched
+            if math.isfinite(value):  # others were left out of the training as well
+                self.loss_sum += value
+                self.loss_count += 1
+        return values[-1]
+
+    def _write(self, trainer: pl.Trainer, split: str, row: dict[str, float]) -> None:
+        if self.table is not None:
+            self.table.add(split, trainer.current_epoch, trainer.global_step, row)
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=trainer.global_step)
+
+    def _stop_clock(self, on: bool = False) -> None:
+        now = time.perf_counter()
+        if self._began:
+            self.train_seconds += now - self._began
+            self._began = now if on else 0.0
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compute the scores of the validation that has just ended, if it was one within training."""
+        assert isinstance(pl_module, SegmentationModule)
+        if not in_training(trainer):
+            return
+        scores, _ = pl_module.finish_split("val")
+        self._val = {f"val/{name}": value for name, value in scores.items()}
+        pl_module.schedule.observe(self.monitor.merit(self._val))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the epoch's row and decide whether it is the best one."""
+        values = {"train/loss": self.loss_sum / max(1, self.loss_count), **self._val}
+        self.last.update(values)
+        self.improved = self.monitor.merit(self._val) > self.monitor.merit(self.best)
+        if self.improved:
+            self.best, self.best_epoch, self.waited = dict(values), trainer.current_epoch, 0
+        elif self._val:
+            self.waited += 1
+        self.validated, self._val = (trainer.current_epoch if self._val else self.validated), {}
+        skipped = len(pl_module.finite.skipped) if isinstance(pl_module, SegmentationModule) else 0
+        self._write(trainer, "epoch", {**values, SKIPPED: skipped})
+
+    @property
+    def images_per_second(self) -> float:
+        """Images trained a second by this process, without validation and start-up, of all its sessions."""
+        return self.images / self.train_seconds if self.train_seconds else math.nan
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the run has taken so far, without what a kill has undone."""
+        return self._seconds_before + time.perf_counter() - self._made
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the numbers that a resume continues from."""
+        self._stop_clock(on=True)
+        return {
+            "best": self.best,
+            "last": self.last,
+            "best_epoch": self.best_epoch,
+            "loss_sum": self.loss_sum,
+            "loss_count": self.loss_count,
+            "waited": self.waited,
+            "validated": self.validated,
+            "images": self.images,
+            "train_seconds": self.train_seconds,
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.best, self.last = dict(state_dict["best"]), dict(state_dict["last"])
+        self.best_epoch = state_dict["best_epoch"]
+        self.loss_sum, self.loss_count = state_dict["loss_sum"], state_dict["loss_count"]
+        self.waited, self.validated = state_dict.get("waited", 0), state_dict.get("validated", -1)
+        self.images, self.train_seconds = state_dict.get("images", 0), state_dict.get("train_seconds", 0.0)
+        self._seconds_before = state_dict.get("seconds", 0.0)
+
+
+def _mean(trainer: pl.Trainer, values: list[Tensor]) -> list[float]:
+    """Return the means over all processes of scalars that are still on the device, fetched together."""
+    if not values:
+        return []
+    together = torch.stack([value.detach().float() for value in values])
+    return trainer.strategy.reduce(together, reduce_op="mean").tolist()  # type: ignore[union-attr]

@@ -1,0 +1,96 @@
+"""Panels of the same few validation samples, so that epochs and runs can be laid side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from segbench.core.tasks import IGNORE_INDEX
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.metrics.confusion import predicted_ids
+from segbench.report.panels import draw_panel, sample_row
+from segbench.runs.folder import RunFolder
+from segbench.training.module import Batch
+from segbench.training.trainer_state import in_training
+
+
+class SamplePanels(pl.Callback):
+    """Writes `samples/epoch-0003.png` every few epochs and `samples/test.png` at the test.
+
+    Args:
+        run: The run folder.
+        data: Names of the classes and of the samples.
+        fed: The pictures that the network is given: `image`, perhaps `background`.
+        every: Epochs between panels; 0 writes none but the test's.
+        count: Samples in a panel: the first ones of the split.
+    """
+
+    def __init__(self, run: RunFolder, data: SegmentationData, fed: Sequence[str], every: int, count: int = 6) -> None:
+        self.run, self.data, self.fed, self.every, self.count = run, data, fed, every, count
+        self._rows: list[dict[str, np.ndarray]] = []
+        self._indices: list[int] = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the first samples, in epochs that get a panel."""
+        if self._due(trainer):
+            self._collect(outputs, batch)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the panel of the epoch."""
+        self._write("val", f"epoch-{trainer.current_epoch + 1:04d}.png")
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the first samples of the test."""
+        self._collect(outputs, batch)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the panel of the test."""
+        self._write("test", "test.png")
+
+    def _due(self, trainer: pl.Trainer) -> bool:
+        epoch = trainer.current_epoch + 1
+        return in_training(trainer) and self.every > 0 and (epoch % self.every == 0 or epoch in (1, trainer.max_epochs))
+
+    def _collect(self, prediction: dict[str, torch.Tensor], batch: Batch) -> None:
+        missing = self.count - len(self._rows)
+        for place in range(min(missing, batch["image"].shape[0])):
+            pictures = {name: _picture(batch[name][place]) for name in self.fed}
+            arrays = {**pictures, "mask": batch["mask"][place].cpu().numpy()}
+            if "mask" in prediction:
+                arrays["prediction"] = predicted_ids(prediction["mask"][place : place + 1])[0].cpu().numpy()
+            if "depth" in prediction:
+                arrays["depth"] = batch["depth"][place, 0].cpu().numpy()
+                arrays["predicted_depth"] = prediction["depth"][place, 0].float().cpu().numpy()
+            arrays["mask"] = np.where(arrays["mask"] > IGNORE_INDEX, IGNORE_INDEX, arrays["mask"])
+            self._rows.append(sample_row(arrays, self.data.classes))
+            self._indices.append(int(batch["index"][place]))
+
+    def _write(self, split: str, file: str) -> None:
+        if self._rows:
+            names = [self.data.image_name(split, index) for index in self._indices]
+            draw_panel(self._rows, self.data.classes, self.run.samples / file, names=names)
+        self._rows, self._indices = [], []
+
+
+def _picture(image: torch.Tensor) -> np.ndarray:
+    return image.clamp(0, 255).byte().cpu().numpy().transpose(1, 2, 0)

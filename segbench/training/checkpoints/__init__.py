@@ -1,0 +1,1 @@
+"""Checkpoints on disk, and what a resume takes from them."""

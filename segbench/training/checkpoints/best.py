@@ -1,0 +1,115 @@
+"""`best.ckpt`: made of the checkpoint of the best epoch, held against its digest, and made again where it can be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segbench.core.errors import CheckpointError
+from segbench.core.files import sync_folder
+from segbench.training.callbacks.recorder import Recorder
+from segbench.training.checkpoints.index import best_record, is_regular, kept, note_best, step_checkpoints
+from segbench.training.checkpoints.storage import Found, load_whole
+
+BEST = "best.ckpt"
+
+Checkpoint = Mapping[str, Any]
+
+
+class BestLostError(CheckpointError):
+    """The best epoch's checkpoint is damaged or gone, and nothing that it could be made of is there."""
+
+
+def make_best(path: Path) -> None:
+    """Make best.ckpt of a step checkpoint. Its digest comes first: after a kill in between, the link is made again."""
+    note_best(path)
+    target = path.with_name(BEST)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, temporary)
+    temporary.replace(target)
+    temporary.unlink(missing_ok=True)  # a rename between two links of one file does nothing
+    sync_folder(target.parent)
+
+
+def has_best(folder: Path) -> bool:
+    """Whether a run has had a best epoch, whatever has become of its checkpoint since."""
+    return (folder / BEST).is_file() or best_record(folder) is not None
+
+
+def load_best(folder: Path) -> dict[str, Any]:
+    """Return the checkpoint of the best epoch: best.ckpt, or where that is damaged the step checkpoint it was made of.
+
+    Raises:
+        CheckpointError: if there is none, or none that is whole.
+    """
+    record = best_record(folder)
+    try:
+        return load_whole(folder / BEST, record)
+    except CheckpointError as error:
+        source = folder / record["file"] if record else None
+        if source is None or not is_regular(source):
+            raise
+        try:
+            return load_whole(source, record)
+        except CheckpointError:
+            raise error from None
+
+
+def source_of_best(newest: Found) -> Path | None:
+    """Return the step checkpoint that best.ckpt has to be made of before a run goes on; None where it is as it should.
+
+    Raises:
+        BestLostError: if it cannot be made again. Where the newest checkpoint lies before the best one, which was
+            damaged, the best epoch is trained again, and nothing is lost.
+        CheckpointError: if the checkpoint does not say where the training stood.
+    """
+    epoch = best_epoch(newest.content)
+    folder = newest.path.parent
+    if epoch < 0:
+        return None
+    if _is_end_of(newest.content, epoch):
+        return newest.path  # a kill may have come before best.ckpt was made of it
+    record = best_record(folder)
+    reason = _fault(folder / BEST, record, epoch)
+    if reason is None:
+        return None
+    for path in step_checkpoints(folder):
+        if path not in newest.damaged and _fault(path, kept(folder).get(path.name), epoch) is None:
+            return path
+    if record is not None and record["step"] > newest.content["global_step"]:
+        return None
+    raise BestLostError(
+        f"{folder / BEST} cannot be used ({reason}), and the step checkpoint that it was made of is gone: bring the"
+        " file back from a copy, or give resume.force=true to choose the best of the epochs that are still to come"
+    )
+
+
+def best_epoch(checkpoint: Checkpoint) -> int:
+    """Return the number of the best epoch so far, -1 for none; a CheckpointError says that it is not known."""
+    try:
+        checkpoint["epoch_is_over"], checkpoint["epoch"], int(checkpoint["global_step"])
+        return int(checkpoint["callbacks"][Recorder.__qualname__]["best_epoch"])
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError("the checkpoint is not one of a training: it does not say where it stood") from None
+
+
+def _fault(path: Path, record: dict[str, Any] | None, epoch: int) -> str | None:
+    """Return why a file is not the whole checkpoint at the end of an epoch, else None."""
+    if not is_regular(path):
+        return "it is gone"
+    try:
+        content = load_whole(path, record)
+    except (CheckpointError, OSError) as error:
+        return str(error).rsplit(": ", 1)[-1]
+    return None if _is_end_of(content, epoch) else "it is of another epoch than the best"
+
+
+def _is_end_of(checkpoint: Checkpoint, epoch: int) -> bool:
+    return bool(checkpoint.get("epoch_is_over")) and checkpoint.get("epoch") == epoch

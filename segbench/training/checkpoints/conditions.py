@@ -1,0 +1,83 @@
+"""What a run runs on, and what a resume in other conditions means for its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from segbench.core.errors import DataError
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.loading.source import SPLITS
+from segbench.runs.environment import git_commit, machine, versions
+from segbench.training.trainer_settings import TrainerSettings
+
+SOFT = (
+    "git_commit",
+    "processor",
+    "device",
+    "gpu",
+    "cuda",
+    "cudnn",
+    "world_size",
+    "deterministic",
+    "channels_last",
+    "compile",
+)
+"""Conditions that move the last bits of the numbers, but not the experiment; so do versions, and threads on a CPU."""
+
+SILENT = ("hydra-core", "omegaconf", "python")
+"""Versions that do no arithmetic of the training."""
+
+
+def conditions(settings: TrainerSettings, seed: int, data: SegmentationData) -> dict[str, Any]:
+    """Return the content of environment.json: machine, versions, device, threads, seed and fingerprints of the data."""
+    gpu = settings.device == "cuda"
+    return {
+        **machine(),
+        "git_commit": git_commit(),
+        "versions": versions(),
+        "device": settings.device,
+        "gpu": torch.cuda.get_device_name() if gpu else None,
+        "cuda": torch.version.cuda if gpu else None,
+        "cudnn": torch.backends.cudnn.version() if gpu else None,
+        "threads": torch.get_num_threads(),
+        "world_size": settings.devices,
+        "precision": settings.precision,
+        "deterministic": settings.deterministic,
+        "channels_last": settings.channels_last,
+        "compile": settings.compile,
+        "seed": seed,
+        "data_fingerprint": {split: data.fingerprint(split) for split in SPLITS},
+    }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the conditions that make a resume of a run no longer bit-exact, such as `threads 2 -> 8`."""
+    pairs = {name: (before.get(name, now[name]), now[name]) for name in SOFT}
+    if now["device"] == "cpu":
+        pairs["threads"] = (before.get("threads", now["threads"]), now["threads"])
+    recorded = before.get("versions")
+    recorded = recorded if isinstance(recorded, Mapping) else {}
+    for name in sorted({*recorded, *now["versions"]} - {*SILENT}):
+        pairs[name] = (recorded.get(name), now["versions"].get(name))
+    return [f"{name} {_word(old)} -> {_word(new)}" for name, (old, new) in pairs.items() if old != new]
+
+
+def other_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> DataError | None:
+    """Return the error to raise where the samples are not those that the run was started with."""
+    recorded = before.get("data_fingerprint")
+    if not isinstance(recorded, Mapping):
+        return None  # a run of a version that kept none
+    other = [split for split in SPLITS if recorded.get(split) != now["data_fingerprint"][split]]
+    if not other:
+        return None
+    return DataError(
+        f"the {', '.join(other)} data is not what the run was started with (another fingerprint): bring the old data"
+        " back, or go on with resume.force=true, which is recorded"
+    )
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else str(value)[:80]

@@ -1,0 +1,197 @@
+"""Reading and writing checkpoint files: never half of one, never code in one.
+
+A file is written beside its place, flushed, and renamed over it. `latest.json` has its digest before it has its name.
+Loading goes from the newest to the oldest and takes the first that is whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from segbench.core.errors import CheckpointError
+from segbench.core.files import disk_error, replacing
+from segbench.training.checkpoints.index import (
+    STEP,
+    Record,
+    is_as_recorded,
+    is_regular,
+    kept,
+    note_written,
+    record_of,
+    step_checkpoints,
+)
+
+_TEMPORARY = re.compile(
+    r"\.(?:step-[0-9]{8,12}\.ckpt|best\.ckpt|(?:latest|results|status|environment)\.json"
+    r"|(?:config|hydra|overrides)\.yaml|(?:val|test)_images\.csv)\.([0-9]{1,7})\.tmp"
+)
+
+log = logging.getLogger("segbench")
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Lightning's door to the disk, without its detour over the temporary folder.
+
+    Args:
+        adapt: What is done to a checkpoint between its file and Lightning; None for nothing.
+    """
+
+    def __init__(self, adapt: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> None:
+        self.adapt = adapt
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint in one step; an error leaves what was there before."""
+        save_atomic(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Return a checkpoint; tensors and plain containers only, whatever was asked for."""
+        checkpoint = load_safely(Path(path), map_location)
+        return checkpoint if self.adapt is None else self.adapt(checkpoint)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Remove a checkpoint file."""
+        Path(path).unlink(missing_ok=True)
+
+
+def save_atomic(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write `checkpoint` to `path` by way of a flushed temporary file in the same folder."""
+    try:
+        with replacing(path) as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            if STEP.fullmatch(path.name):  # known as ours before it is there: a kill may come between the two
+                note_written(path.parent, record_of(Path(file.name), path.name))
+    except (OSError, RuntimeError) as error:
+        refused = disk_error(error)  # torch closes its archive all the same, and complains of that instead
+        if refused is None:
+            raise
+        reason = refused.strerror or refused
+        raise CheckpointError(f"the checkpoint {path} cannot be written: {reason}; older ones are untouched") from error
+
+
+def load_safely(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Return a checkpoint, loaded with `weights_only=True`; a CheckpointError says what is wrong with the file."""
+    try:
+        checkpoint = _load(path, map_location or "cpu")
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {path}") from None
+    except Exception as error:  # a damaged file can raise anything
+        raise CheckpointError(f"the checkpoint {path} cannot be loaded: {_reason(error)}") from None
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+        raise CheckpointError(f"{path} is not a checkpoint: it has no state_dict")
+    return checkpoint
+
+
+def _load(path: Path, map_location: Any) -> Any:
+    size = path.stat().st_size
+    if not path.is_file():
+        raise ValueError("it is not a regular file")
+    with zipfile.ZipFile(path) as archive:
+        records = archive.infolist()
+    if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+        raise ValueError("it is compressed, as no checkpoint of segbench is")
+    if sum(record.file_size for record in records) > size:
+        raise ValueError("what is in it claims to be larger than the file")
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except Exception:
+        if names := torch.serialization.get_unsafe_globals_in_checkpoint(str(path)):
+            raise ValueError(f"it asks for {', '.join(names)[:150]}, but only tensors are loaded") from None
+        raise
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, zipfile.BadZipFile):
+        return "it is not a whole archive of tensors"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # torch begins with how to switch its protection off
+    told = [line for line in lines if not line.startswith(("Weights only load failed", "Check the documentation"))]
+    return (told or [type(error).__name__])[0][:200]
+
+
+def sweep_temporary(folder: Path) -> None:
+    """Remove the half-written files that a process of ours left here when it was killed."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        named = _TEMPORARY.fullmatch(path.name)
+        if named and is_regular(path) and not _alive(int(named[1])):
+            with suppress(PermissionError):  # on Windows one that is open
+                path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The newest checkpoint of a run that is whole, and those that are not."""
+
+    path: Path
+    """Its file."""
+    content: dict[str, Any]
+    """What is in it."""
+    damaged: dict[Path, str] = field(default_factory=dict)
+    """Newer ones, with what is wrong with each."""
+
+    def set_damaged_aside(self) -> None:
+        """Rename the damaged ones to `*.damaged`, with a message."""
+        for path, reason in self.damaged.items():
+            try:
+                path.replace(path.with_suffix(".ckpt.damaged"))
+            except OSError as error:
+                said = f"{path} is damaged ({reason}) and cannot be set aside: {error.strerror}"
+                raise CheckpointError(said) from None
+            log.warning("checkpoint %s is damaged (%s) and was set aside; the one before is used", path.name, reason)
+
+
+def find_newest(folder: Path) -> Found:
+    """Return the newest checkpoint that is whole; nothing is changed.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    damaged: dict[Path, str] = {}
+    known = kept(folder)
+    for path in reversed(step_checkpoints(folder)):
+        try:
+            return Found(path, load_whole(path, known.get(path.name)), damaged)
+        except (CheckpointError, OSError) as error:
+            damaged[path] = str(error).rsplit(": ", 1)[-1]
+    if damaged:
+        names = ", ".join(f"{path.name} ({reason})" for path, reason in damaged.items())
+        raise CheckpointError(f"every checkpoint in {folder} is damaged: {names}; start a new run")
+    raise CheckpointError(f"{folder} holds no checkpoint; start a new run")
+
+
+def newest_good(folder: Path) -> Path:
+    """Return the newest checkpoint that is whole, and set damaged ones aside; raises CheckpointError without one."""
+    found = find_newest(folder)
+    found.set_damaged_aside()
+    return found.path
+
+
+def load_whole(path: Path, record: Record | None) -> dict[str, Any]:
+    """Return a checkpoint that is as `latest.json` says; a CheckpointError says what is wrong with the file."""
+    content = load_safely(path)
+    if not is_as_recorded(path, record):
+        raise CheckpointError(f"the checkpoint {path} is damaged: its digest differs from the one written with it")
+    return content
+
+
+def _alive(process: int) -> bool:
+    if not hasattr(os, "fork"):
+        return False  # on Windows this call would end the process; a file that is open there cannot be removed anyway
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True

@@ -1,0 +1,181 @@
+"""One session of a training in one process: fit, choose the best epoch, test it. Several make up a resumed run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from rich.console import Console
+
+from segbench.core.errors import CheckpointError, NonFiniteError
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.metrics.split_scores import SplitScores
+from segbench.report.curves import draw_confusion
+from segbench.runs.folder import RunFolder
+from segbench.runs.metrics_log import MetricsLog
+from segbench.training.callbacks.checkpointer import Checkpointer
+from segbench.training.callbacks.limits import Limits, Patience
+from segbench.training.callbacks.progress import ProgressReport
+from segbench.training.callbacks.recorder import SKIPPED, Recorder
+from segbench.training.callbacks.sample_panels import SamplePanels
+from segbench.training.checkpoints.best import BEST, load_best
+from segbench.training.checkpoints.carry_over import carry_over, scored_weights
+from segbench.training.checkpoints.digests import DigestLog
+from segbench.training.checkpoints.index import step_checkpoints
+from segbench.training.checkpoints.storage import AtomicCheckpointIO
+from segbench.training.length import Length
+from segbench.training.module import SegmentationModule
+from segbench.training.parts import Experiment
+from segbench.training.processes.signals import StopSignals
+from segbench.training.results import write_per_image
+from segbench.training.trainer_settings import TrainerSettings, make_trainer
+
+Watch = Callable[[int, float], None]
+
+
+class Session:
+    """The parts of an experiment put together with a trainer and its callbacks.
+
+    Args:
+        config: The configuration as plain data.
+        settings: Its trainer's settings.
+        experiment: The parts, with their data read.
+        run: The run folder; only the first of several processes writes into it.
+        signals: Tells when to stop.
+        length: Where the training ends.
+        console: Where progress goes; None for nowhere.
+        loggers: Lightning's loggers beside metrics.csv.
+        rank: The number of this process.
+        rollbacks: How often the run has gone back to a checkpoint; each time halves the learning rate.
+        watch: Called after every validated epoch with its number and the monitored score; None for nobody.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        settings: TrainerSettings,
+        experiment: Experiment,
+        run: RunFolder,
+        signals: StopSignals,
+        length: Length,
+        console: Console | None = None,
+        loggers: list[Any] | None = None,
+        rank: int = 0,
+        rollbacks: int = 0,
+        watch: Watch | None = None,
+    ) -> None:
+        self.config, self.settings, self.run, self.rank = config, settings, run, rank
+        self.experiment, self.data = experiment, experiment.data
+        self.total_steps = length.steps
+        if settings.compile:
+            experiment.network.compile()
+        self.module = experiment.module(self.total_steps)
+        self.module.rollbacks = rollbacks
+        self.recorder = Recorder(self._table(), self.module.monitor, settings.log_every)
+        self.patience = Patience(self.recorder, settings.patience)
+        self.trainer = make_trainer(
+            settings,
+            length.epochs,
+            run.path,
+            self._callbacks(signals, console, watch),
+            loggers or [],
+            AtomicCheckpointIO(self._carry_over),
+        )
+        self.data.position = self._position
+
+    def _table(self) -> MetricsLog | None:
+        columns = [
+            "lr",
+            "train/loss",
+            *(f"train/{term}" for term in self.experiment.loss.terms),
+            "val/loss",
+            *(f"val/{name}" for name in self.module.scores["val_split"].names),
+        ]
+        if self.settings.non_finite == "skip":
+            columns.append(SKIPPED)
+        return MetricsLog(self.run.metrics, columns) if self.rank == 0 else None
+
+    def _callbacks(self, signals: StopSignals, console: Console | None, watch: Watch | None) -> list[pl.Callback]:
+        settings = self.settings
+        checkpointer = Checkpointer(
+            self.run.checkpoints,
+            self.recorder,
+            signals,
+            DigestLog(self.run.digests),
+            settings.checkpoint_every,
+            settings.checkpoint_minutes,
+        )
+        shown: list[pl.Callback] = []
+        if self.rank == 0:
+            shown.append(SamplePanels(self.run, self.data, self.module.fed, settings.panels_every))
+        if console is not None:
+            shown.append(ProgressReport(console, self.recorder))
+        # the checkpointer comes after those whose notes its checkpoint holds, before one that may end the run
+        watched = [] if watch is None else [_Watched(self.recorder, watch)]
+        limits = Limits(self.total_steps, settings.val_every)
+        return [limits, self.recorder, self.patience, *shown, checkpointer, *watched]
+
+    def _carry_over(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """Return the checkpoint that is continued; a best epoch whose checkpoint is lost is forgotten where forced."""
+        lost = self.config["resume"]["force"] and not (self.run.checkpoints / BEST).is_file()
+        return carry_over(checkpoint, self.module, without_best=lost)
+
+    def _position(self) -> tuple[int, int]:
+        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+
+    def fit(self, checkpoint: Path | None) -> None:
+        """Train, from the beginning or from a checkpoint; raises NonFiniteError with the last good one."""
+        try:
+            self.trainer.fit(self.module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
+        except NonFiniteError as error:
+            kept = step_checkpoints(self.run.checkpoints)
+            last = kept[-1] if kept else "none yet"
+            help = "a lower optimizer.lr or trainer.gradient_clip=1.0 may help"
+            raise NonFiniteError(f"{error}; {help}; the last good checkpoint: {last}") from None
+
+    def evaluate_best(self) -> dict[str, dict[str, float]]:
+        """Return the val and test scores of the best epoch's weights; the test is run once, here."""
+        if self.recorder.best_epoch < 0:
+            raise CheckpointError("training ended without a validation, so there is no best checkpoint to test")
+        best = load_best(self.run.checkpoints)
+        if best.get("epoch") != self.recorder.best_epoch:
+            raise CheckpointError(f"{self.run.checkpoints / BEST} is not of the best epoch, so it is not tested")
+        self.module.load_state_dict(scored_weights(best, self.module))
+        scores = {}
+        for split in ("val", "test"):
+            scores[split], metric = score_split(self.trainer, self.module, self.data, split)
+            if self.rank == 0:
+                self._write_details(split, metric)
+        return scores
+
+    def _write_details(self, split: str, metric: SplitScores) -> None:
+        write_per_image(self.run.per_image(split), metric, self.data, split)
+        if split == "test" and metric.masks is not None:
+            counts = metric.masks.counts.cpu().numpy()
+            draw_confusion(counts, self.data.classes, self.run.plots / "confusion.png")
+
+
+class _Watched(pl.Callback):
+    """Tells somebody else the score of every validated epoch, again after a stop that may have come before it did."""
+
+    def __init__(self, recorder: Recorder, watch: Watch) -> None:
+        self.recorder, self.watch = recorder, watch
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.recorder.validated >= 0:
+            self.watch(self.recorder.validated, self.recorder.monitor.merit(self.recorder.last))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.recorder.validated == trainer.current_epoch:
+            self.watch(trainer.current_epoch, self.recorder.monitor.merit(self.recorder.last))
+
+
+def score_split(
+    trainer: pl.Trainer, module: SegmentationModule, data: SegmentationData, split: str
+) -> tuple[dict[str, float], SplitScores]:
+    """Return the scores of `val` or `test` with the module's weights, and the metrics that hold the counts."""
+    evaluate = trainer.validate if split == "val" else trainer.test
+    evaluate(module, datamodule=data, verbose=False)
+    return module.finish_split(split)

@@ -1,0 +1,1 @@
+"""Several processes of one run, the signals that stop them, and what the machine refuses."""

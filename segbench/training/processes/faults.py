@@ -1,0 +1,53 @@
+"""What the machine refuses - memory, disk - said in one sentence with the numbers that would help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from segbench.core.errors import CheckpointError, OutOfMemoryError
+from segbench.core.files import FULL
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.runs.folder import RunFolder
+from segbench.training.results import peak_memory
+from segbench.training.trainer_settings import TrainerSettings
+
+MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "CUDNN_STATUS_ALLOC_FAILED")
+
+
+@contextmanager
+def in_one_sentence(run: RunFolder, settings: TrainerSettings, data: SegmentationData) -> Iterator[None]:
+    """Turn the machine's refusals into errors with an exit status.
+
+    Raises:
+        OutOfMemoryError: with batch size, resolution, the most that was used, and what would need less.
+        CheckpointError: if the run folder cannot be written; what was written before stays as it was.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch's own OutOfMemoryError is a RuntimeError
+        if not (isinstance(error, MemoryError) or any(words in str(error) for words in MEMORY)):
+            raise
+        raise OutOfMemoryError(_needs_less(settings, data)) from error
+    except OSError as error:
+        if error.errno not in FULL and not str(error.filename or "").startswith(str(run.path)):
+            raise
+        raise CheckpointError(
+            f"{error.filename or run.path} cannot be written: {error.strerror}; what was written before is untouched,"
+            f" and the run can be continued with resume={run.path} once that is mended"
+        ) from error
+
+
+def _needs_less(settings: TrainerSettings, data: SegmentationData) -> str:
+    height, width = data.size
+    peak = peak_memory(torch.device(settings.device)) / 2**30
+    half = max(1, data.batch_size // 2)
+    other = "a smaller data.size, model.width or another model"
+    less = f"data.batch_size={half} trainer.accumulate={2 * settings.accumulate} makes steps of as many images"
+    return (
+        f"out of memory on {settings.where()}: data.batch_size={data.batch_size} at {height} x {width} pixels took"
+        f" {peak:.1f} GiB at most; {less if data.batch_size > 1 else other}"
+        f" with less memory{', or trainer.precision=bf16-mixed' if settings.precision == '32-true' else ''}"
+    )

@@ -1,0 +1,258 @@
+"""The main job: train, select on val, test once from the best checkpoint, write everything into the run folder."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from segbench.core.errors import Interrupted, NonFiniteError, Pruned
+from segbench.core.files import write_json
+from segbench.core.states import RunState
+from segbench.core.text import duration
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.loading.law import check_law
+from segbench.report.curves import draw_curves
+from segbench.report.summary import print_summary
+from segbench.runs.folder import RunFolder
+from segbench.runs.lock import locked
+from segbench.runs.provenance import provenance_of_run
+from segbench.training.checkpoints.conditions import conditions
+from segbench.training.checkpoints.index import step_checkpoints
+from segbench.training.checkpoints.resumption import Differences, Resumption, finished_results, pin_threads
+from segbench.training.checkpoints.storage import newest_good, sweep_temporary
+from segbench.training.length import Length, Position
+from segbench.training.loggers import make_loggers, open_loggers
+from segbench.training.loop import Session, Watch
+from segbench.training.parts import Experiment, build_experiment, without_pretrained
+from segbench.training.processes.faults import in_one_sentence
+from segbench.training.processes.launch import Peers, check_shares
+from segbench.training.processes.signals import StopSignals
+from segbench.training.remarks import remarks
+from segbench.training.results import collect_results
+from segbench.training.trainer_settings import TrainerSettings
+
+log = logging.getLogger("segbench")
+MOST_ROLLBACKS = 3
+"""How often `trainer.non_finite=rollback` goes back in a run."""
+
+
+def train(
+    config: Mapping[str, Any],
+    run: RunFolder,
+    begin: Callable[[RunFolder], None],
+    console: Console,
+    watch: Watch | None = None,
+    shared: dict[str, SegmentationData] | None = None,
+) -> dict[str, Any]:
+    """Train the experiment of `config` in `run` and return its results.
+
+    Nothing of a run that is continued changes before all that could be refused has been checked.
+
+    Args:
+        config: The composed, checked and resolved configuration as plain data.
+        run: The run folder; a stopped run in it is continued.
+        begin: Makes the run folder; called once everything that can be refused has been checked.
+        console: Where progress and the final table go.
+        watch: Called after every validated epoch with its number from 0 and the monitored score, of which more is
+            better; it may end the run with an error.
+        shared: Data that earlier runs of this process have read; see `build_experiment`.
+
+    Raises:
+        SegbenchError: for everything the person can mend, with its exit code.
+    """
+    settings = TrainerSettings.of(config)
+    settings.prepare_torch()
+    if settings.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()  # else it would be that of all jobs of a sweep so far
+    experiment = build_experiment(without_pretrained(config) if run.has_begun() else config, shared)
+    experiment.check_training(settings.devices)
+    loggers = make_loggers(config, run)
+    run.path.mkdir(parents=True, exist_ok=True)
+    with locked(run.path), in_one_sentence(run, settings, experiment.data):
+        experiment.read_data()
+        check_law(experiment.data, experiment.data.augment, config["seed"])
+        check_shares(settings.devices, experiment.data)
+        if run.exists():
+            pin_threads(run, settings)
+        now = conditions(settings, config["seed"], experiment.data)
+        differences = Differences.of(run, config, now) if run.exists() else None
+        if differences is not None and (finished := finished_results(run, settings, experiment.data)):
+            log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
+            return finished
+        resumption = None
+        if differences is not None and run.has_begun():
+            resumption = Resumption.of(run, differences, experiment, force=config["resume"]["force"])
+        length = _length(settings, experiment.data, resumption)
+        found = {**now, **provenance_of_run(run, config["plugins"])}
+        with StopSignals() as signals:  # a signal that comes now waits for the first step, and no half is left
+            _write_beginning(run, begin, found, resumption)
+            with _true_status(run):
+                try:
+                    started = open_loggers(loggers)
+                    work = _Run(config, settings, experiment, run, started, signals, console, length, resumption, watch)
+                    return work.results()
+                finally:  # the data may serve the next job, which needs the memory of this one's network
+                    experiment.data.trainer = experiment.data.position = None
+
+
+def _length(settings: TrainerSettings, data: SegmentationData, resumption: Resumption | None) -> Length:
+    position = Position() if resumption is None else resumption.position
+    length = Length.of(settings, data.train_batches, position)
+    if resumption is not None:
+        resumption.check_not_beyond(length)
+    return length
+
+
+def _write_beginning(
+    run: RunFolder, begin: Callable[[RunFolder], None], now: Mapping[str, Any], resumption: Resumption | None
+) -> None:
+    """Write what a session begins with into the folder; that it continues another experiment comes first."""
+    if run.exists():
+        run.check_writable_inside()
+    if resumption is not None:
+        resumption.mend()
+        write_json(run.environment, {**now, "resumes": resumption.records})
+        begin(run)
+        return
+    if run.exists():
+        log.info("%s holds no checkpoint yet, so the run starts again at step 0", run.path)
+        run.forget_beginning()
+    begin(run)
+    write_json(run.environment, {**now, "resumes": []})
+
+
+@contextmanager
+def _true_status(run: RunFolder) -> Iterator[None]:
+    """Keep status.json true whatever happens inside; where it cannot be written any more, the error itself is told."""
+    run.write_status(RunState.RUNNING, started=time.time(), process=os.getpid(), machine=platform.node())
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as error:
+        with suppress(OSError):
+            run.write_status(RunState.INTERRUPTED, error=str(error))
+        raise
+    except Pruned as error:
+        run.write_status(RunState.PRUNED, error=str(error))
+        raise
+    except BaseException as error:
+        with suppress(OSError):
+            run.write_status(RunState.FAILED, error=f"{type(error).__name__}: {error}")
+        raise
+    run.write_status(RunState.COMPLETED, finished=time.time())
+
+
+@dataclass
+class _Run:
+    """The sessions of one call: one, and a further one after each rollback."""
+
+    config: Mapping[str, Any]
+    settings: TrainerSettings
+    experiment: Experiment
+    run: RunFolder
+    loggers: list[Any]
+    signals: StopSignals
+    console: Console
+    length: Length
+    resumption: Resumption | None
+    watch: Watch | None
+
+    def results(self) -> dict[str, Any]:
+        """Train, from the newest checkpoint on if there is one, test, and write results, plots and tables."""
+        for folder in (self.run.path, self.run.hydra, self.run.checkpoints):
+            sweep_temporary(folder)
+        checkpoint = self.resumption.found.path if self.resumption else None
+        resumes = self.resumption.records if self.resumption else []
+        with Peers(self.config, self.run, self.settings.devices, checkpoint, self.length):
+            session = self._fitted(checkpoint)
+            scores = session.evaluate_best()
+        results = collect_results(session.recorder, scores, session.module, session.trainer, session.data)
+        results |= {
+            "seconds": session.recorder.seconds,
+            "resumes": resumes,
+            "rollbacks": session.module.rollbacks,
+            "stopped_early": session.patience.over,
+            "skipped_steps": session.module.finite.record(),
+        }
+        self.run.write_results(results)
+        draw_curves(self.run.metrics, self.run.plots)
+        self._say_results(results)
+        return results
+
+    def _fitted(self, checkpoint: Path | None) -> Session:
+        """Return the session that has trained to the end, after as many rollbacks as it took."""
+        rollbacks = 0
+        while True:
+            session = Session(
+                self.config,
+                self.settings,
+                self.experiment,
+                self.run,
+                self.signals,
+                self.length,
+                self.console,
+                self.loggers,
+                rollbacks=rollbacks,
+                watch=self.watch,
+            )
+            if not rollbacks:
+                self._header(session)
+            try:
+                session.fit(checkpoint)
+                return session
+            except NonFiniteError as error:
+                if self.settings.non_finite != "rollback":
+                    raise
+                rollbacks = session.module.rollbacks + 1
+                if rollbacks > MOST_ROLLBACKS:
+                    raise NonFiniteError(f"{error}; the run went back {MOST_ROLLBACKS} times before") from None
+                log.warning("%s; going back to it with half the learning rate (%d)", error, rollbacks)
+            checkpoint = newest_good(self.run.checkpoints) if step_checkpoints(self.run.checkpoints) else None
+            self.experiment = build_experiment(without_pretrained(self.config) if checkpoint else self.config)
+            self.experiment.read_data()
+
+    def _header(self, session: Session) -> None:
+        parameters = sum(parameter.numel() for parameter in session.module.network.parameters())
+        log.info(
+            "%s %s: %s parameters, %s",
+            "resuming" if self.resumption else "training",
+            self.config["name"],
+            f"{parameters:,}",
+            self.settings.where(),
+        )
+        if self.resumption:
+            self.resumption.say()
+        for split in ("train", "val", "test"):
+            log.info("  %-5s %s", split, session.data.describe(split))
+        log.info(
+            "  %s steps of %d images, run folder %s", f"{session.total_steps:,}", session.data.batch_size, self.run.path
+        )
+        for sentence in remarks(self.settings, self.experiment.schedule, session.data.train_batches):
+            log.warning("%s", sentence)
+
+    def _say_results(self, results: Mapping[str, Any]) -> None:
+        print_summary(self.console, results, self.experiment.data.classes)
+        if count := results["skipped_steps"]["count"]:
+            numbers = ", ".join(map(str, results["skipped_steps"]["steps"]))
+            log.warning(
+                "%d of %d steps were left out, as their loss was not finite: %s", count, results["steps"], numbers
+            )
+        speed = results["images_per_second"]
+        log.info(
+            "best epoch %d; %s; %s in %s; %s",
+            results["best_epoch"] + 1,
+            "speed unknown" if speed is None or math.isnan(speed) else f"{speed:.0f} images/s trained",
+            f"{results['images_trained']:,} images",
+            duration(results["seconds"]),
+            f"run folder {self.run.path}",
+        )

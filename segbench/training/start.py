@@ -1,0 +1,116 @@
+"""One composed configuration trained in one folder, with its log. Imports no torch until it starts."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from segbench.config.compose import chosen_options, experiment_config
+from segbench.core.errors import ConfigError
+from segbench.core.text import harmless, say
+from segbench.core.versions import check_versions
+from segbench.runs.environment import git_commit, versions
+from segbench.runs.folder import RunFolder
+from segbench.training.run_log import RunLog
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Makes the folder of a run, or goes on in one, and writes what it says about where it came from."""
+
+    plain: dict[str, Any]
+    """The resolved configuration of the experiment."""
+    choices: dict[str, str]
+    """The option that was chosen of each group."""
+    hydra: DictConfig | None = None
+    """The configuration as Hydra composed it, with its `hydra` node; None where a run is continued from its folder."""
+
+    @classmethod
+    def composed(cls, config: DictConfig) -> Begin:
+        """Return that of a configuration which Hydra has composed."""
+        return cls(experiment_config(config), chosen_options(config), config)
+
+    def __call__(self, run: RunFolder) -> None:
+        """Write configuration, command line and log.
+
+        The first file is config.yaml: a run that is killed here can be told from what is none, and started again.
+        """
+        if not run.exists() and not run.is_blank():
+            raise ConfigError(f"{run.path} is not empty and holds no run; give a new folder as hydra.run.dir")
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        about = {"choices": self.choices, "versions": versions(), "git_commit": git_commit()}
+        run.write_text(run.config, OmegaConf.to_yaml(OmegaConf.create({**self.plain, "about": about})))
+        run.create()
+        if self.hydra is not None:
+            self._write_hydra(run, self.hydra)
+        run.add_command(sys.orig_argv)
+        file = RunLog(run.log)
+        file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        logging.getLogger("segbench").addHandler(file)
+
+    def _write_hydra(self, run: RunFolder, config: DictConfig) -> None:
+        task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        for name, content in (
+            ("config.yaml", task),
+            ("hydra.yaml", OmegaConf.create({"hydra": config.hydra})),
+            ("overrides.yaml", config.hydra.overrides.task),
+        ):
+            run.write_text(run.hydra / name, OmegaConf.to_yaml(content))
+
+
+def train_in(
+    folder: Path, begin: Begin, console: Console, *, prepare: Callable[[], None] | None = None, **further: Any
+) -> dict[str, Any]:
+    """Train a configuration in a folder, with its log there and on the console; return the results.
+
+    Args:
+        folder: The run folder; a stopped run in it is continued.
+        begin: Knows the configuration, and writes it.
+        console: Where progress goes.
+        prepare: Called once there is a log.
+        **further: Further arguments of `segbench.training.run.train`.
+    """
+    check_versions()
+    logger = _log_to(console)
+    try:
+        from segbench.training.run import train  # torch is imported here, once everything light has been checked
+
+        logger.info("preparing %s", begin.plain["name"])
+        if prepare is not None:
+            prepare()
+        return train(begin.plain, RunFolder(folder), begin, console, **further)
+    finally:
+        _close(logger)
+
+
+def _log_to(console: Console) -> logging.Logger:
+    logger = logging.getLogger("segbench")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handler = _ConsoleHandler(console)
+    logger.handlers[:] = [handler]
+    return logger
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints above the progress bar instead of through it."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.console, harmless(self.format(record), keep="\n"))
+
+
+def _close(logger: logging.Logger) -> None:
+    for handler in logger.handlers:
+        handler.close()
+    logger.handlers.clear()
