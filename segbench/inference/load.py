@@ -12,7 +12,6 @@ from segbench.core.errors import CheckpointError
 from segbench.runs.folder import RunFolder, open_run
 from segbench.training.checkpoints.best import BEST, has_best, load_best
 from segbench.training.checkpoints.carry_over import scored_weights
-from segbench.training.parts import Experiment, build_experiment, without_pretrained
 from segbench.training.module import SegmentationModule
 from segbench.training.parts import Experiment, build_experiment, without_pretrained
 
