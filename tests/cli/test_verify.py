@@ -19,7 +19,7 @@ def test_a_run_is_reproduced(command, run):
     outcome = command("verify", "run", entry=main)
     assert outcome.code == 0, outcome.err
     assert (
-        "reproduced: the weights at 6 checkpoints, 22 rows of metrics.csv and the results are the same" in outcome.out
+        "reproduced: the weights at 7 checkpoints, 22 rows of metrics.csv and the results are the same" in outcome.out
     )
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
@@ -63,4 +63,4 @@ def test_nothing_to_verify(command, run):
     outcome = command("verify", "run", entry=main)
     assert outcome.code == 2
     assert "has not finished an epoch" in outcome.err
-    assert command("verify", "nowhere", entry=main).code == 2
+    assert command("verify", "nowhere", entry=main).code == 4

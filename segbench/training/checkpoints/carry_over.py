@@ -115,8 +115,8 @@ def _take_normalisation(state: State, module: SegmentationModule, origin: dict[s
         if len(origin[name]) != fresh.numel():
             continue  # of pictures with other bands, which the shapes of the weights will say
         before = fresh.new_tensor(origin[name]).view_as(fresh) * 255
-        was_of_the_data = name not in state or torch.allclose(state[name].to(fresh), before, rtol=0.01)
-        if was_of_the_data and origin[name] != module.origin[name]:
+        is_of_the_data = name in state and torch.allclose(state[name].to(fresh), before, rtol=0.01)
+        if name not in state or (is_of_the_data and origin[name] != module.origin[name]):
             state[name] = fresh.clone()
 
 
