@@ -272,3 +272,14 @@ def test_depth_is_trained_on_depths_alone(command, tiny, monkeypatch):
     assert depth.isnan().any()
     assert depth[~depth.isnan()].min() > 0
     assert depth[~depth.isnan()].max() <= 10
+
+
+def test_an_option_without_a_class_is_refused(command, tiny, tmp_path):
+    words = own_option(tmp_path, "HorizontalFlip")
+    file = tmp_path / "conf/augment/own.yaml"
+    file.write_text(file.read_text().partition("\n")[2])
+    outcome = command(*tiny, *words, "hydra.run.dir=run")
+    assert outcome.code == 2
+    assert "augment must describe an augmentation, with _target_" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not Path("run").exists()

@@ -72,6 +72,11 @@ class SegmentationData(pl.LightningDataModule):
                 f" {num_workers}"
             )
         _check_colours(mean, std)
+        if augment is not None and not callable(augment):
+            raise ConfigError(
+                "augment must describe an augmentation, with _target_: segbench.data.loading.augment.Augment and its"
+                f" transforms, got {type(augment).__name__}"
+            )
         if len(set(classes)) != len(classes) or not all(classes) or not 2 <= len(classes) < IGNORE_INDEX:
             raise ConfigError(f"data.classes must be 2 to {IGNORE_INDEX - 1} different names, got {list(classes)}")
         self.classes, self.size = list(classes), (int(size[0]), int(size[1]))
