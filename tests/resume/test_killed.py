@@ -160,7 +160,7 @@ def with_everything_random(run):
 def with_the_temporary_folder_elsewhere(run):
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         run.environment = {"TMPDIR": folder}
-        kill(run, "checkpoint is half written", 3, newest=8)
+        kill(run, "checkpoint is half written", 4, newest=8)
         assert half_files(run)
         assert not [path for path in Path(folder).rglob("*") if path.is_file()]
         run.finish()

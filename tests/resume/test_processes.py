@@ -164,7 +164,7 @@ if sys.argv[0] == "-m":
 
 def test_the_mistake_of_another_process_is_told(command, pair, tmp_path, monkeypatch):
     """What it said, and its exit status, are those of the run."""
-    broken = BROKEN.format(module="experiment", owner="Experiment", name="read_data")
+    broken = BROKEN.format(module="parts", owner="Experiment", name="read_data")
     (tmp_path / "sitecustomize.py").write_text(broken)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     outcome = command(*pair, "hydra.run.dir=run")
@@ -176,7 +176,7 @@ def test_the_mistake_of_another_process_is_told(command, pair, tmp_path, monkeyp
 
 def test_nobody_waits_for_a_process_that_has_failed(process, pair, tmp_path):
     """It fails where the first one already waits for it, which nothing but the end of the process can interrupt."""
-    (tmp_path / "sitecustomize.py").write_text(BROKEN.format(module="session", owner="Session", name="fit"))
+    (tmp_path / "sitecustomize.py").write_text(BROKEN.format(module="loop", owner="Session", name="fit"))
     outcome = process(*pair, "hydra.run.dir=run", check=3, PYTHONPATH=str(tmp_path))
     assert "process 1 of 2 ended with status 3: its disk is gone" in outcome.err
     assert json.loads((Path(process.folder) / "run/status.json").read_text())["state"] == "failed"

@@ -119,7 +119,7 @@ def test_the_study_of_somebody_else(command, tiny):
 
 
 def test_a_logarithm_of_nothing(command):
-    outcome = command("-m", "sweep=tpe", "optimizer.lr=tag(log,interval(0.0,1e-2))")
+    outcome = command("-m", "sweep=tpe", "optimizer.weight_decay=tag(log,interval(0.0,1e-2))")
     assert outcome.code == 2
     assert "must begin above 0" in outcome.err
 

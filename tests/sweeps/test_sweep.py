@@ -105,11 +105,12 @@ def test_every_preset_can_be_planned(preset):
     from segbench.sweeps.plan import plan_jobs
 
     settings = plain_config(compose_config([f"sweep={preset}"]))["sweep"]
-    assert set(settings) == {"params", "search"}
+    assert set(settings) == {"limit", "params", "search"}
+    assert settings["limit"] == 1000
     words = [f"{key}={value}" for key, value in settings["params"].items()]
     for job in plan_jobs(words):
         compose_config(list(job.words))
-    assert len(plan_jobs(words)) == {"losses": 15, "models": 6, "seeds": 5}.get(preset, 1)
+    assert len(plan_jobs(words)) == {"losses": 45, "models": 18, "seeds": 5}.get(preset, 1)
 
 
 @pytest.mark.parametrize(
