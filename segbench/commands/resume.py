@@ -11,6 +11,7 @@ from segbench.commands.flags import read_flags
 from segbench.config.continued import check_start, continued_config, dropped_settings
 from segbench.config.saved import read_plain_yaml, read_saved_config
 from segbench.core.errors import CheckpointError, ConfigError
+from segbench.core.terminal import outliving_the_terminal
 from segbench.runs.folder import RunFolder, open_run
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def resume_run(path: str, words: Sequence[str]) -> None:
     continue_run(path, flags.overrides, Console())
 
 
+@outliving_the_terminal()
 def continue_run(path: str, words: Sequence[str], console: Console) -> RunFolder:
     """Continue the run at `path` to its end, and return it.
 
@@ -64,7 +66,7 @@ def settings_of(run: RunFolder, words: Sequence[str]) -> tuple[dict, dict[str, s
         )
     config, choices = continued_config(read_saved_config(run.config), words, str(run.path))
     if not run.has_begun():
-        check_start(config, words, str(run.path))
+        check_start(config, words, f"{run.path} holds no checkpoint yet, and")
     return config, choices
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from segbench.config.continued import check_start
 from segbench.config.saved import read_saved_config, with_changes
 from segbench.core.errors import ConfigError, SegbenchError
 from segbench.core.text import say
@@ -49,6 +50,7 @@ def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], consol
     run = open_run(path)
     config = with_changes(read_saved_config(run.config), changes)
     config |= {"plugins": [*config["plugins"], *plugins], "logger": {}, "resume": {"force": False}}
+    check_start(config, changes, f"verify trains {run.path} anew, which")
     if not run.digests.is_file():
         raise ConfigError(f"{run.path} has no digests.csv: it has not finished an epoch, so there is nothing to verify")
     before = read_json(run.environment) if run.environment.is_file() else {}

@@ -13,7 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 from segbench.config import resolvers
 from segbench.config.check import check_name, check_numbers, check_parts
 from segbench.config.compose import OPTIONAL, SEARCH_PATH, SWEEPS, compose_config, first_line, groups, parse
+from segbench.config.contradictions import check_contradictions
 from segbench.config.paths import conf_dir
+from segbench.config.pretrained import loaded_weights
 from segbench.config.saved import is_cache, with_changes
 from segbench.core.errors import ConfigError
 
@@ -51,24 +53,25 @@ def continued_config(saved: Mapping[str, Any], words: Sequence[str], where: str)
     check_numbers(changed)
     check_name(changed["name"])
     check_parts(changed)
+    check_contradictions([override.key_or_group for override in overrides], changed)
     return changed, choices
 
 
 def check_start(config: Mapping[str, Any], words: Sequence[str], where: str) -> None:
-    """Raise a ConfigError if a run that has no checkpoint yet begins with weights that have not been given again.
+    """Raise a ConfigError if a run that begins anew begins with weights that have not been given again.
 
     They may be fetched from a server, or be any file: the folder of an untrusted user does not decide that.
+
+    Args:
+        config: Of the run, with the words applied.
+        words: What is typed.
+        where: The beginning of the sentence: the folder, and why it begins anew.
     """
-    model = config["model"]
     given = {override.key_or_group for override in parse(words)}
-    loads = [f"model.{name}" for name in ("weights", "encoder_weights") if model.get(name) is not None]
-    if str(model["_target_"]).startswith("segmentation_models_pytorch") and "encoder_weights" not in model:
-        loads.append("model.encoder_weights")  # its own default asks a server
-    for key in loads:
-        if key not in given and "model" not in given:
+    for key in loaded_weights(config):
+        if key not in given and key.split(".")[0] not in given:
             raise ConfigError(
-                f"{where} holds no checkpoint yet, and begins with pretrained weights: give {key}=... again, or start"
-                " it with the same command"
+                f"{where} begins with pretrained weights: give {key}=... again, or start it with the same command"
             )
 
 

@@ -47,6 +47,7 @@ REFUSALS = (
     AttributeError,
     LookupError,
     MemoryError,
+    OSError,
     RuntimeError,
     TypeError,
     ValueError,

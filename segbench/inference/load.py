@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segbench.config.pretrained import without_pretrained
 from segbench.config.saved import read_saved_config, with_changes
 from segbench.core.errors import CheckpointError
 from segbench.runs.folder import RunFolder, open_run
 from segbench.training.checkpoints.best import BEST, has_best, load_best
 from segbench.training.checkpoints.carry_over import scored_weights
 from segbench.training.module import SegmentationModule
-from segbench.training.parts import Experiment, build_experiment, without_pretrained
+from segbench.training.parts import Experiment, build_experiment
 
 
 @dataclass

@@ -1,16 +1,17 @@
-"""The append-only metrics table of a run. A resume only ever adds rows; the reader lets the last of equal rows win."""
+"""The metrics table of a run. A resume only adds rows, and columns at the end; the last of equal rows counts."""
 
 from __future__ import annotations
 
 import csv
 import errno
 import io
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segbench.core.errors import ConfigError
-from segbench.core.files import read_text_file
+from segbench.core.files import read_text_file, write_atomic
 
 MAX_BYTES = 500_000_000
 """The largest table that is read; a row has some hundred bytes."""
@@ -29,12 +30,16 @@ class MetricsLog:
         self.path = path
         self.columns = [*KEYS, *columns]
         if path.is_file() and path.stat().st_size:
-            self.columns = next(_rows(path), [])
-            if self.columns[: len(KEYS)] != [*KEYS]:
+            known = next(_rows(path), [])
+            if known[: len(KEYS)] != [*KEYS]:
                 raise ConfigError(f"{path} is not the table of a run: its columns do not begin with {', '.join(KEYS)}")
+            self._end_torn_line()
+            further = [column for column in self.columns if column not in known]
+            self.columns = [*known, *further]
+            if further:
+                self._widen()
         else:
             self._append(self.columns)
-        self._end_torn_line()
 
     def add(self, split: str, epoch: int, step: int, values: Mapping[str, float]) -> None:
         """Append one row; values without a column are left out. A table that has vanished is an OSError."""
@@ -46,6 +51,15 @@ class MetricsLog:
     def _append(self, cells: Sequence[str | int]) -> None:
         with self.path.open("a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerow(cells)
+
+    def _widen(self) -> None:
+        """Add columns at the end, as a resume with other settings may measure what was not measured before."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        for cells in itertools.islice(_rows(self.path), 1, None):
+            writer.writerow([*cells, *[""] * (len(self.columns) - len(cells))])
+        write_atomic(self.path, text.getvalue())
 
     def _end_torn_line(self) -> None:
         # A kill in the middle of a write leaves half a row; a line break keeps the next row whole.

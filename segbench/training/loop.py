@@ -118,8 +118,8 @@ class Session:
         return [limits, self.recorder, self.patience, *shown, checkpointer, *watched]
 
     def _carry_over(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
-        """Return the checkpoint that is continued; a best epoch whose checkpoint is lost is forgotten where forced."""
-        lost = self.config["resume"]["force"] and not (self.run.checkpoints / BEST).is_file()
+        """Return the checkpoint that is continued; a best epoch whose checkpoint was given up is forgotten."""
+        lost = not (self.run.checkpoints / BEST).is_file()
         return carry_over(checkpoint, self.module, without_best=lost)
 
     def _position(self) -> tuple[int, int]:

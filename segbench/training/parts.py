@@ -122,16 +122,6 @@ def build_experiment(config: Mapping[str, Any], shared: dict[str, SegmentationDa
     return Experiment(config, data, network, loss, make_optimizer, schedule, resolution, shared)
 
 
-def without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration for a run that has a checkpoint: its weights need no file and no server any more."""
-    model = dict(config["model"])
-    if "weights" in model:
-        model["weights"] = None
-    if str(model["_target_"]).startswith("segmentation_models_pytorch"):
-        model["encoder_weights"] = None  # its own default asks a server
-    return {**config, "model": model}
-
-
 def _loss(config: Mapping[str, Any], plugins: list[str]) -> Loss:
     """Return the loss of the task: the mask's, the depth's, or their weighted sum."""
     mask = {name: value for name, value in config["loss"].items() if name != "depth"}

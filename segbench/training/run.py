@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from segbench.core.errors import Interrupted, NonFiniteError, Pruned
+from segbench.config.pretrained import without_pretrained
+from segbench.core.errors import ConfigError, Interrupted, NonFiniteError, Pruned
 from segbench.core.files import write_json
 from segbench.core.states import RunState
 from segbench.core.text import duration
@@ -34,7 +35,7 @@ from segbench.training.checkpoints.storage import newest_good, sweep_temporary
 from segbench.training.length import Length, Position
 from segbench.training.loggers import make_loggers, open_loggers
 from segbench.training.loop import Session, Watch
-from segbench.training.parts import Experiment, build_experiment, without_pretrained
+from segbench.training.parts import Experiment, build_experiment
 from segbench.training.processes.faults import in_one_sentence
 from segbench.training.processes.launch import Peers, check_shares
 from segbench.training.processes.signals import StopSignals
@@ -88,6 +89,7 @@ def train(
         now = conditions(settings, config["seed"], experiment.data)
         differences = Differences.of(run, config, now) if run.exists() else None
         if differences is not None and (finished := finished_results(run, settings, experiment.data)):
+            _refuse_without_effect(run, differences.forced)
             log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
             return finished
         resumption = None
@@ -104,6 +106,15 @@ def train(
                     return work.results()
                 finally:  # the data may serve the next job, which needs the memory of this one's network
                     experiment.data.trainer = experiment.data.position = None
+
+
+def _refuse_without_effect(run: RunFolder, settings: list[str]) -> None:
+    """Raise a ConfigError for settings that were forced on a run which has nothing left to train with them."""
+    if settings:
+        raise ConfigError(
+            f"{run.path} is finished, so {', '.join(settings[:5])} would have no effect: give a larger"
+            " trainer.max_epochs as well, or leave them as they were"
+        )
 
 
 def _length(settings: TrainerSettings, data: SegmentationData, resumption: Resumption | None) -> Length:
@@ -143,7 +154,8 @@ def _true_status(run: RunFolder) -> Iterator[None]:
             run.write_status(RunState.INTERRUPTED, error=str(error))
         raise
     except Pruned as error:
-        run.write_status(RunState.PRUNED, error=str(error))
+        with suppress(OSError):
+            run.write_status(RunState.PRUNED, error=str(error))
         raise
     except BaseException as error:
         with suppress(OSError):

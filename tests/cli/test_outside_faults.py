@@ -84,7 +84,10 @@ def test_nohup(command, tiny, monkeypatch):
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_reader_that_goes_away_does_not_end_a_training(command, tiny, monkeypatch):
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_reader_that_goes_away_does_not_end_a_training(command, tiny, monkeypatch, resumed):
+    if resumed:
+        assert command(*tiny, "trainer.max_epochs=1", "hydra.run.dir=run").code == 0
     reader, writer = os.pipe()
     os.close(reader)
 
@@ -93,8 +96,10 @@ def test_a_reader_that_goes_away_does_not_end_a_training(command, tiny, monkeypa
             monkeypatch.setattr(sys, "stdout", stream)
             train_main()
 
-    assert command(*tiny, "hydra.run.dir=run", entry=train).code == 0
+    words = ["resume=run", "trainer.max_epochs=2"] if resumed else [*tiny, "hydra.run.dir=run"]
+    assert command(*words, entry=train).code == 0
     assert json.loads(Path("run/status.json").read_text())["state"] == "completed"
+    assert json.loads(Path("run/results.json").read_text())["epochs"] == 2
     assert "best epoch" in Path("run/run.log").read_text()
 
 

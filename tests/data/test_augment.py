@@ -229,6 +229,29 @@ def test_a_transform_that_draws_from_its_own_generators_is_allowed():
         check_law(Source(), Augment([drawing(draw)(p=0.5)]), 0)
 
 
+def test_a_transform_that_only_works_after_another_is_tried_there():
+    class Late(albumentations.ImageOnlyTransform):
+        """Needs the size that comes before it."""
+
+        def apply(self, img, **params):
+            assert img.shape[0] == 16
+            return (img + np.uint8(np.random.randint(0, 50))).astype(np.uint8)
+
+    with pytest.raises(ConfigError, match="the pipeline draws from the global generator of numpy"):
+        check_law(Source(), Augment([albumentations.Resize(16, 16), Late(p=1.0)]), 0)
+
+
+def test_a_composition_of_ones_own_that_draws_elsewhere_is_refused():
+    class Sometimes(albumentations.Sequential):
+        """Flips a coin of its own."""
+
+        def __call__(self, *args, force_apply=False, **data):
+            return super().__call__(*args, **data) if np.random.rand() < 0.5 else data
+
+    with pytest.raises(ConfigError, match="the pipeline draws from the global generator of numpy"):
+        check_law(Source(), Augment([Sometimes([albumentations.HorizontalFlip(p=1.0)], p=1.0)]), 0)
+
+
 def test_a_data_set_that_draws_elsewhere_is_refused():
     class Random(Source):
         def sample(self, split, epoch, index):

@@ -88,3 +88,48 @@ def test_a_kill_between_its_digest_and_its_link(command, run):
     BEST.unlink()
     assert command("resume=run", "trainer.max_epochs=2").code == 0
     assert best_record(run / "checkpoints")["sha256"] == digest(BEST)
+
+
+def test_the_best_epoch_is_trained_again_where_its_checkpoint_was_the_newest(command, tiny):
+    """best.ckpt and the newest step checkpoint are one file on the disk, so that one fault takes both."""
+    words = ["trainer.max_epochs=5", "hydra.run.dir=run"]
+    assert command(*tiny, *words).code == 0
+    folder = Path("run/checkpoints")
+    newest = step_checkpoints(folder)[-1]
+    note_best(newest)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    BEST.unlink()
+    for path in (newest, BEST):
+        path.write_bytes(content)
+    outcome = command("resume=run", "optimizer.lr=3", "trainer.max_epochs=6", "resume.force=true")
+    assert outcome.code == 0, outcome.err
+    results = json.loads(Path("run/results.json").read_text())
+    assert results["best_epoch"] >= 4
+    assert torch.load(BEST, weights_only=True)["epoch"] == results["best_epoch"]
+
+
+def test_a_forced_setting_of_a_finished_run_is_refused(command, run):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    outcome = command("resume=run", "optimizer.lr=0.5", "resume.force=true")
+    assert outcome.code == 2
+    assert "is finished, so optimizer.lr (0.003 -> 0.5) would have no effect" in outcome.err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_settings_that_train_nothing_are_refused_in_a_resume_as_well(command, run):
+    outcome = command("resume=run", "optimizer.lr=0", "trainer.max_epochs=2", "resume.force=true")
+    assert outcome.code == 2
+    assert "optimizer.lr=0 trains nothing" in outcome.err
+
+
+def test_what_another_loss_measures_is_in_the_table(command, run):
+    before = Path("run/metrics.csv").read_text().splitlines()
+    assert command("resume=run", "loss=focal", "trainer.max_epochs=2", "resume.force=true").code == 0
+    after = Path("run/metrics.csv").read_text().splitlines()
+    columns = after[0].split(",")
+    assert columns[: len(before[0].split(","))] == before[0].split(",")
+    assert "train/focal" in columns
+    assert [line.rstrip(",") for line in after[1 : len(before)]] == [line.rstrip(",") for line in before[1:]]
+    assert all(len(line.split(",")) == len(columns) for line in after)
+    assert float(after[-1].split(",")[columns.index("train/loss")]) > 0

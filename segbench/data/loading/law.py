@@ -53,6 +53,10 @@ def _check(source: Source, augment: Augment | None, seed: int) -> None:
     found = _augmented(augment, samples, seed)
     if isinstance(found, str):
         raise ConfigError(f"augment: {_blame(augment, samples, seed)} {found}")
+    for index, arrays in enumerate(samples):
+        again = _twice(lambda arrays=arrays, index=index: augment(arrays, seed, 0, index))
+        if isinstance(again, str):
+            raise ConfigError(f"augment: the pipeline {again}; {REPEAT}")
     sizes = {arrays["image"].shape[:2] for arrays in found}
     if len(sizes) > 1:
         shown = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))

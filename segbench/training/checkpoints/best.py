@@ -23,6 +23,10 @@ class BestLostError(CheckpointError):
     """The best epoch's checkpoint is damaged or gone, and nothing that it could be made of is there."""
 
 
+class BestAheadError(BestLostError):
+    """The same, but the epoch lies after the newest checkpoint that is whole, and is going to be trained again."""
+
+
 def make_best(path: Path) -> None:
     """Make best.ckpt of a step checkpoint. Its digest comes first: after a kill in between, the link is made again."""
     note_best(path)
@@ -66,8 +70,8 @@ def source_of_best(newest: Found) -> Path | None:
     """Return the step checkpoint that best.ckpt has to be made of before a run goes on; None where it is as it should.
 
     Raises:
-        BestLostError: if it cannot be made again. Where the newest checkpoint lies before the best one, which was
-            damaged, the best epoch is trained again, and nothing is lost.
+        BestAheadError: if it was damaged together with newer checkpoints: its epoch is trained again.
+        BestLostError: if it cannot be made again.
         CheckpointError: if the checkpoint does not say where the training stood.
     """
     epoch = best_epoch(newest.content)
@@ -84,10 +88,11 @@ def source_of_best(newest: Found) -> Path | None:
         if path not in newest.damaged and _fault(path, kept(folder).get(path.name), epoch) is None:
             return path
     if record is not None and record["step"] > newest.content["global_step"]:
-        return None
+        raise BestAheadError(f"{folder / BEST} cannot be used ({reason}), and its epoch is trained again")
     raise BestLostError(
         f"{folder / BEST} cannot be used ({reason}), and the step checkpoint that it was made of is gone: bring the"
-        " file back from a copy, or give resume.force=true to choose the best of the epochs that are still to come"
+        " file back from a copy, or give resume.force=true to choose the best of the epochs that are still to come,"
+        " with a larger trainer.max_epochs where none are"
     )
 
 

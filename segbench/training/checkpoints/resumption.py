@@ -18,7 +18,7 @@ from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.states import RunState
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.runs.folder import RunFolder, read_json
-from segbench.training.checkpoints.best import BEST, BestLostError, make_best, source_of_best
+from segbench.training.checkpoints.best import BEST, BestAheadError, BestLostError, make_best, source_of_best
 from segbench.training.checkpoints.carry_over import carry_over
 from segbench.training.checkpoints.conditions import differences, other_data
 from segbench.training.checkpoints.storage import Found, find_newest
@@ -92,7 +92,7 @@ class Resumption:
         position = Position.of(found.content)
         best, lost = _best(found, force)
         _check_fits(run, found, experiment, differences.forced, lost)
-        if lost:
+        if lost and force:
             differences = replace(differences, forced=[*differences.forced, f"without the {BEST} so far"])
         return cls(run, differences, found, position, best, lost)
 
@@ -140,6 +140,9 @@ def _best(found: Found, force: bool) -> tuple[Path | None, bool]:
     """Return what best.ckpt has to be made of, and whether it is lost, which a resume may accept."""
     try:
         return source_of_best(found), False
+    except BestAheadError as error:
+        log.warning("%s", error)
+        return None, True
     except BestLostError:
         if not force:
             raise

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
+from segbench.config.pretrained import without_pretrained
 from segbench.core.errors import SegbenchError
 from segbench.runs.folder import RunFolder
 from segbench.training.length import Length
 from segbench.training.loop import Session
-from segbench.training.parts import build_experiment, without_pretrained
+from segbench.training.parts import build_experiment
 from segbench.training.processes.launch import READY, Request, end_with, join, leave
 from segbench.training.processes.signals import StopSignals, Unheard
 from segbench.training.trainer_settings import TrainerSettings

@@ -1,0 +1,61 @@
+"""Where a configuration asks for pretrained weights, which may come from a server or from any file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+SMP = "segmentation_models_pytorch."
+NETWORKS = ("segbench.models.", "torchvision.models.", SMP)
+"""Where the classes are that take weights; a loss has weights of another kind."""
+
+NAMES = ("weights", "encoder_weights")
+
+
+def loaded_weights(config: Mapping[str, Any]) -> list[str]:
+    """Return the settings of a configuration, also of nested networks, that have weights loaded.
+
+    smp's own default of `encoder_weights` asks a server, so that a network of smp without the setting counts too.
+    """
+    return [
+        f"{path}.{name}"
+        for path, node in _networks(config)
+        for name in _settings(node)
+        if node.get(name, "the default") is not None
+    ]
+
+
+def without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration for a run that has a checkpoint: its weights need no file and no server any more."""
+    return {name: _stripped(value, top=name == "model") for name, value in config.items()}
+
+
+def _networks(value: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(value, Mapping):
+        if path == "model" or _is_network(value):
+            yield path, value
+        for name, item in value.items():
+            yield from _networks(item, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list | tuple):
+        for place, item in enumerate(value):
+            yield from _networks(item, f"{path}[{place}]")
+
+
+def _stripped(value: Any, *, top: bool = False) -> Any:
+    if isinstance(value, Mapping):
+        found = {name: _stripped(item) for name, item in value.items()}
+        return found | dict.fromkeys(_settings(value)) if top or _is_network(value) else found
+    if isinstance(value, list | tuple):
+        return [_stripped(item) for item in value]
+    return value
+
+
+def _is_network(node: Mapping[str, Any]) -> bool:
+    target = str(node.get("_target_"))
+    return target.startswith(NETWORKS) and not target.startswith(f"{SMP}losses.")
+
+
+def _settings(node: Mapping[str, Any]) -> list[str]:
+    """Return the settings of a network that have weights loaded, or would by a default of its class."""
+    smp = str(node.get("_target_")).startswith(SMP)
+    return [name for name in NAMES if name in node or (smp and name == "encoder_weights")]
