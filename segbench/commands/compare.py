@@ -55,6 +55,8 @@ def compare(
     if form == "html" and out is None:
         out = Path("compare.html")  # a page is looked at with a browser, not in the terminal
     if out is not None:
+        if out.is_dir():
+            raise ConfigError(f"--out: {out} is a folder; give the file to write")
         make_folder(out.absolute().parent)
     result = compared(folders, by, metric, baseline, filters, hidden, over)
     if out is None and form == "table":

@@ -28,9 +28,10 @@ def read_bytes(path: Path, limit: int) -> bytes:
         raise Unusable(f"{path.name} is missing") from None
     except OSError as error:
         raise Unusable(f"{path.name} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Unusable(f"{path.name} is no regular file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Unusable(f"{path.name} is no regular file")
         try:
             content = file.read(limit + 1)
         except OSError as error:

@@ -113,7 +113,16 @@ class SegmentationModule(pl.LightningModule):
         self.finite.before_forward(self.network)
         loss, terms = self.loss(self(batch), widen(batch))
         self.finite.note(loss, batch["index"])
-        return {"loss": loss, "terms": terms}
+        return {"loss": loss * self._window_factor(batch_idx), "value": loss.detach(), "terms": terms}
+
+    def _window_factor(self, batch_idx: int) -> float:
+        """Return what makes the step's loss the mean over its batches: Lightning divides by `trainer.accumulate`.
+
+        The last step of an epoch has fewer batches where the epoch is no multiple of it.
+        """
+        full = self.trainer.accumulate_grad_batches
+        begin = batch_idx - batch_idx % full
+        return full / min(full, int(self.trainer.num_training_batches) - begin)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Do not let a loss that is not finite reach the weights."""

@@ -48,6 +48,16 @@ def test_settings_that_a_choice_explains_are_not_shown():
     assert differing([*runs, {**runs[1], "optimizer.lr": "0.2"}]) == ["model", "optimizer.lr"]
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "status.json", "results.json", "test_images.csv"])
+def test_a_folder_in_place_of_a_file_breaks_one_run_alone(tmp_path, name):
+    spoilt = sweep(tmp_path, dice=0.8, bce=0.7) / "dice-1"
+    (spoilt / name).unlink(missing_ok=True)
+    (spoilt / name).mkdir()
+    found = compare_runs([tmp_path])
+    assert len(found.runs) == 6
+    assert sum(group.summary.n for group in found.groups) == (6 if name == "test_images.csv" else 5)
+
+
 def test_by_joins_all_else_and_says_so(tmp_path):
     for loss in ("dice", "focal"):
         for lr in ("0.001", "0.0003"):

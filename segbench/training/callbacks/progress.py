@@ -56,7 +56,7 @@ class ProgressReport(pl.Callback):
                 self._task,
                 completed=trainer.global_step,
                 description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-                numbers=f"loss {float(outputs['loss']):.4f}{self._score()}",
+                numbers=f"loss {float(outputs['value']):.4f}{self._score()}",
             )
 
     def _score(self) -> str:

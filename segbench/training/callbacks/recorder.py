@@ -57,7 +57,7 @@ class Recorder(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Take note of the loss, and write a row every `log_every` steps."""
-        self._pending.append(outputs["loss"].detach().float())
+        self._pending.append(outputs["value"].float())
         if self._warm:
             self.images += batch["image"].shape[0]
         else:

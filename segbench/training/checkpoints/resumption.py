@@ -78,7 +78,7 @@ class Resumption:
     best: Path | None
     """The checkpoint that best.ckpt has to be made of first; None: of none."""
     lost: bool
-    """Whether it goes on without the best epoch so far."""
+    """Whether it goes on without the best epoch so far: its checkpoint is lost, or it was the best on other data."""
 
     @classmethod
     def of(cls, run: RunFolder, differences: Differences, experiment: Experiment, *, force: bool) -> Resumption:
@@ -90,7 +90,7 @@ class Resumption:
         """
         found = find_newest(run.checkpoints)
         position = Position.of(found.content)
-        best, lost = _best(found, force)
+        best, lost = (None, True) if "data" in differences.forced else _best(found, force)
         _check_fits(run, found, experiment, differences.forced, lost)
         if lost and force:
             differences = replace(differences, forced=[*differences.forced, f"without the {BEST} so far"])
