@@ -90,9 +90,10 @@ class Resumption:
         """
         found = find_newest(run.checkpoints)
         position = Position.of(found.content)
-        best, lost = (None, True) if "data" in differences.forced else _best(found, force)
+        on_other_data = "data" in differences.forced  # the best epoch so far was the best on the old
+        best, lost = (None, True) if on_other_data else _best(found, force)
         _check_fits(run, found, experiment, differences.forced, lost)
-        if lost and force:
+        if lost and force and not on_other_data:
             differences = replace(differences, forced=[*differences.forced, f"without the {BEST} so far"])
         return cls(run, differences, found, position, best, lost)
 
