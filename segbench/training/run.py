@@ -98,10 +98,12 @@ def train(
         length = _length(settings, experiment.data, resumption)
         found = {**now, **provenance_of_run(run, config["plugins"])}
         with StopSignals() as signals:  # a signal that comes now waits for the first step, and no half is left
+            # one that refuses leaves a run that is continued as it was; a new run has no folder for them yet
+            early = [] if resumption is None else open_loggers(loggers)
             _write_beginning(run, begin, found, resumption)
             with _true_status(run):
                 try:
-                    started = open_loggers(loggers)
+                    started = early or open_loggers(loggers)
                     work = _Run(config, settings, experiment, run, started, signals, console, length, resumption, watch)
                     return work.results()
                 finally:  # the data may serve the next job, which needs the memory of this one's network
