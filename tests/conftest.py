@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tiny_sources import write_pictures
+
+from tests.support.tiny_sources import write_pictures
 
 ROOT = Path(__file__).parents[1]
 

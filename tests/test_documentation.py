@@ -1,6 +1,5 @@
 """What the documentation promises: links lead somewhere, commands are accepted, the tutorial runs, pages are whole."""
 
-import importlib.util
 import re
 import shlex
 import subprocess
@@ -9,22 +8,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_files import write_folder
 
 import segbench
+from scripts import docs_pages
 from segbench import cli
+from tests.support.tiny_files import write_folder
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
-
-
-def load(path):
-    """Return a script as a module."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -63,12 +55,11 @@ def test_every_page_is_on_the_site():
 
 
 def test_the_reference_holds_every_option_and_every_part():
-    pages = load(ROOT / "scripts" / "docs_pages.py")
-    settings = pages.settings(ROOT / "conf")
+    settings = docs_pages.settings(ROOT / "conf")
     for file in (ROOT / "conf").rglob("*.yaml"):
         for line in file.read_text(encoding="utf-8").splitlines():
             assert line.lstrip("# ") in settings, (file, line)
-    parts = pages.parts(ROOT / "segbench")
+    parts = docs_pages.parts(ROOT / "segbench")
     for package in (segbench.losses, segbench.models, segbench.metrics, segbench.data):
         for name in package.__all__:
             part = getattr(package, name)

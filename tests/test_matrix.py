@@ -1,22 +1,13 @@
 """Every two options of data, model, losses, optimizer, scheduler, task and inputs meet in a run, or are refused."""
 
-import importlib.util
 import itertools
-from pathlib import Path
 
 import pytest
+import torch
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "matrix.py"
+from tests.support import matrix
+from tests.support.tiny_sources import SMALL, tiny_words
 
-
-def load():
-    spec = importlib.util.spec_from_file_location("matrix", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-matrix = load()
 OPTIONS = matrix.choices()
 COMBINATIONS = list(matrix.pairs(OPTIONS))
 
@@ -32,7 +23,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    matrix.torch.set_num_threads(1)
+    torch.set_num_threads(1)
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
@@ -40,7 +31,7 @@ def _one_thread():
 def test_it_works_or_is_refused_in_one_sentence(combination, folder):
     if combination["model"].startswith("smp"):
         pytest.importorskip("segmentation_models_pytorch", reason="an extra: pip install -e '.[smp]'")
-    sentence = matrix.refusal(combination, matrix.tiny_words(combination["data"], folder))
+    sentence = matrix.refusal(combination, tiny_words(combination["data"], folder))
     assert (sentence is None) == matrix.expected(combination), sentence
     if sentence is not None:
         assert "\n" not in sentence
@@ -72,4 +63,4 @@ def test_refusing_reads_no_data():
     refused = [c for c in COMBINATIONS if not matrix.expected(c)]
     assert len(refused) > 10
     for combination in refused:
-        assert matrix.refusal(combination, list(matrix.SMALL)) is not None
+        assert matrix.refusal(combination, list(SMALL)) is not None

@@ -7,10 +7,10 @@ import sys
 import pytest
 import yaml
 from PIL import Image
-from tiny_sources import write_pictures
 
 from segbench import cli
 from segbench.commands.launch import train_main
+from tests.support.tiny_sources import write_pictures
 
 
 @pytest.fixture(scope="module")

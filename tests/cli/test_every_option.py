@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_sources import SMALL, source_words
 
 from segbench.config.compose import groups
+from tests.support.tiny_sources import SMALL, source_words
 
 GROUPS = ("data", "model", "loss", "loss/depth", "optimizer", "scheduler", "trainer", "augment", "logger", "experiment")
 OPTIONS = [(group, option) for group in GROUPS for option in groups()[group]]

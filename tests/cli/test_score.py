@@ -8,7 +8,6 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_files import scene, write_folder
 
 from segbench.commands.predict import predict_images
 from segbench.commands.score import score_predictions
@@ -16,6 +15,7 @@ from segbench.compare.comparison import compare_runs
 from segbench.config.saved import read_saved_config
 from segbench.core.errors import ConfigError, DataError
 from segbench.runs.folder import RunFolder
+from tests.support.tiny_files import scene, write_folder
 
 SIZE = (40, 48)
 SETTINGS = ["data=folder", "data.size=[40,48]", "data.classes=[ground,box]", "data.split=folders"]

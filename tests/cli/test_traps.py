@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_sources import source_words
 
 from segbench.data.loading.source import SPLITS
 from segbench.data.scenes.fgbg import FgBg
+from tests.support.tiny_sources import source_words
 
 CLASSES = ("background", "foreground")
 

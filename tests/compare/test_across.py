@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from fake_runs import write_run
 
 from segbench.compare.across import critical_difference, mean_ranks, range_quantile
 from segbench.compare.comparison import compare_runs
 from segbench.compare.tables import to_json, to_markdown
 from segbench.core.errors import ConfigError
+from tests.support.fake_runs import write_run
 
 SCORES = {"dice": (0.80, 0.70, 0.60, 0.90), "focal": (0.70, 0.695, 0.50, 0.85), "bce": (0.60, 0.75, 0.40, 0.80)}
 

@@ -7,10 +7,10 @@ import io
 import json
 
 import pytest
-from fake_runs import some_counts, write_run
 
 from segbench.compare.comparison import compare_runs
 from segbench.compare.tables import to_csv, to_json, to_markdown
+from tests.support.fake_runs import some_counts, write_run
 
 
 def two(root, **words):

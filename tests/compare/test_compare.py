@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from fake_runs import mean_iou, some_counts, write_run
 
 from segbench.compare.comparison import compare_runs
 from segbench.compare.filters import parse_filters
 from segbench.compare.groups import lower_is_better
 from segbench.compare.settings import differing
 from segbench.core.errors import ConfigError
+from tests.support.fake_runs import mean_iou, some_counts, write_run
 
 
 def sweep(root, images=60, **recalls):

@@ -11,7 +11,6 @@ import time
 
 import pytest
 import yaml
-from fake_runs import HOSTILE, hostile, some_counts, write_run
 from rich.console import Console
 
 from segbench.commands.compare import compare
@@ -21,6 +20,7 @@ from segbench.compare.tables import to_csv, to_json, to_markdown
 from segbench.compare.terminal import print_comparison
 from segbench.compare.text import csv_cell, markdown_cell, printable, si
 from segbench.core.errors import ConfigError
+from tests.support.fake_runs import HOSTILE, hostile, some_counts, write_run
 
 
 @pytest.fixture

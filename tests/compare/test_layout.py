@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 
 import pytest
-from fake_runs import some_counts, write_run
 from rich.console import Console
 
 from segbench.compare.comparison import compare_runs
 from segbench.compare.layout import shorten
 from segbench.compare.terminal import print_comparison
+from tests.support.fake_runs import some_counts, write_run
 
 LONG = "smp_unet_with_an_encoder_of_a_long_name"
 

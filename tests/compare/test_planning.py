@@ -7,12 +7,12 @@ import math
 
 import numpy as np
 import pytest
-from fake_runs import some_counts, write_run
 from rich.console import Console
 
 from segbench.commands.plan import plan_runs
 from segbench.compare.planning import Plan
 from segbench.core.errors import ConfigError
+from tests.support.fake_runs import some_counts, write_run
 
 PLAN = Plan(settings=2, seeds=3, lasting=1e-5, by_image=4e-5, by_seed=1.2e-4, unit_freedom=399, quantile=1.959964)
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 
 import pytest
-from fake_runs import write_run
 
 from segbench.commands.compare import compared
 from segbench.commands.serve import make_server
 from segbench.core.errors import ConfigError
+from tests.support.fake_runs import write_run
 
 
 @contextmanager

@@ -5,24 +5,9 @@ A few hundred sweeps each; `scripts/simulate_verdicts.py` makes the long table o
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "simulate_verdicts.py"
-
-
-@pytest.fixture(scope="module")
-def simulation():
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("simulate_verdicts", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
+from scripts import simulate_verdicts
 
 POWER = {
     ("images", 12, 3): 0.30,
@@ -35,8 +20,8 @@ POWER = {
 
 
 @pytest.mark.parametrize(("kind", "settings", "seeds"), POWER)
-def test_words_are_seldom_false_and_do_come(simulation, kind, settings, seeds):
-    cell = simulation.simulate(simulation.World(kind), 100, settings=settings, seeds=seeds)
+def test_words_are_seldom_false_and_do_come(kind, settings, seeds):
+    cell = simulate_verdicts.simulate(simulate_verdicts.World(kind), 100, settings=settings, seeds=seeds)
     # 100 sweeps at 5 % have more than 10 false ones in 1 of 90 cases; the long table holds the 6 %
     assert cell.false <= 0.1
     assert cell.gap_covered >= 0.9

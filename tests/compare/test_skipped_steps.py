@@ -2,10 +2,9 @@
 
 import json
 
-from fake_runs import write_run
-
 from segbench.compare.comparison import compare_runs
 from segbench.training.finite import FiniteCheck
+from tests.support.fake_runs import write_run
 
 
 def test_a_run_that_left_steps_out_is_named_with_their_number(tmp_path):

@@ -6,7 +6,6 @@ import json
 
 import pytest
 import yaml
-from fake_runs import write_run
 
 from segbench.commands.compare import compare
 from segbench.commands.hide import hide_runs, unhide_runs
@@ -14,6 +13,7 @@ from segbench.compare.comparison import compare_runs
 from segbench.config.compose import compose_config, plain_config, spelled_out
 from segbench.config.resume_rules import differing_settings
 from segbench.core.errors import CheckpointError, ConfigError
+from tests.support.fake_runs import write_run
 
 
 def tagged(path, tags, note=None, **more):

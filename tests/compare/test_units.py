@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from fake_runs import some_counts, write_run
 
 from segbench.compare.comparison import compare_runs
+from tests.support.fake_runs import some_counts, write_run
 
 
 def pair(root, images, units, **words):

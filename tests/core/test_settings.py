@@ -10,7 +10,7 @@ from segbench.compare.runs import find_runs
 from segbench.compare.settings import differing
 from segbench.config.paths import conf_dir
 from segbench.core.settings import is_experimental
-from tests.fake_runs import write_run
+from tests.support.fake_runs import write_run
 
 OUTCOME = {
     "max_epochs",

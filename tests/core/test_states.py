@@ -10,7 +10,7 @@ from segbench.core.states import RECORDED, RunState
 from segbench.runs.folder import RunFolder
 from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job
-from tests.fake_runs import write_run
+from tests.support.fake_runs import write_run
 
 
 @pytest.mark.parametrize("state", RECORDED)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tiny_files import write_camvid, write_camvid_32
 
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.files.camvid import CamVid
+from tests.support.tiny_files import write_camvid, write_camvid_32
 
 FEW = {"train": 4, "val": 2, "test": 2}
 SPLITS = ("train", "val", "test")

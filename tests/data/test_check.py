@@ -10,13 +10,13 @@ import yaml
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
-from tiny_files import write_camvid, write_coco, write_folder
 
 from segbench import cli
 from segbench.commands import data_check
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.statistics import Statistics, measure
+from tests.support.tiny_files import write_camvid, write_coco, write_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 

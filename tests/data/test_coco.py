@@ -10,12 +10,12 @@ import yaml
 from PIL import Image
 from pycocotools import mask as rle_tools
 from pycocotools.coco import COCO
-from tiny_files import write_coco
 
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.files.coco import Coco
 from segbench.data.files.coco_masks import decode, draw, draw_panoptic
+from tests.support.tiny_files import write_coco
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 SPLITS = ("train", "val", "test")

@@ -6,14 +6,27 @@ import struct
 
 import numpy as np
 import pytest
-from faulty_files import COMMON, FOUR_BIT, TWO_BIT, coco_case, coloured, frames, ids, noise, png, rgb, saved, turned
 from PIL import Image
-from tiny_files import write_folder
 
 from segbench.core.errors import DataError
 from segbench.data.files.coco_masks import decode, draw_panoptic
 from segbench.data.files.folder import Folder
 from segbench.data.pictures import load_picture
+from tests.support.faulty_files import (
+    COMMON,
+    FOUR_BIT,
+    TWO_BIT,
+    coco_case,
+    coloured,
+    frames,
+    ids,
+    noise,
+    png,
+    rgb,
+    saved,
+    turned,
+)
+from tests.support.tiny_files import write_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 

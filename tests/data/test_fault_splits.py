@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty_files import SHORT, frames, noise, saved, write_photos
 from PIL import Image
-from tiny_generated import write_mnist
-from tiny_sources import source_words, write_pictures
+
+from tests.support.faulty_files import SHORT, frames, noise, saved, write_photos
+from tests.support.tiny_generated import write_mnist
+from tests.support.tiny_sources import source_words, write_pictures
 
 BAD = {
     "folder": ["images/p00.png", "masks/p01.png", "images/p02.png"],

@@ -7,11 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from faulty_files import COMMON, coco_case, first_image, folder_case, frames, noise, png, saved, turned, write_photos
 from PIL import Image, ImageOps
-from tiny_files import write_camvid, write_folder
-from tiny_generated import write_mnist
-from tiny_sources import write_pictures
 
 from segbench.core.errors import DataError
 from segbench.data.files.camvid import CamVid
@@ -21,6 +17,21 @@ from segbench.data.pictures import read_cutout, read_rgb
 from segbench.data.scenes import sources
 from segbench.data.scenes.digits import read_digits, read_photos
 from segbench.data.scenes.sources import read_backgrounds, read_depth_maps, read_foregrounds
+from tests.support.faulty_files import (
+    COMMON,
+    coco_case,
+    first_image,
+    folder_case,
+    frames,
+    noise,
+    png,
+    saved,
+    turned,
+    write_photos,
+)
+from tests.support.tiny_files import write_camvid, write_folder
+from tests.support.tiny_generated import write_mnist
+from tests.support.tiny_sources import write_pictures
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools"),

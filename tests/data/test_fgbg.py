@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_generated import samples_digest
 
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.scenes.depth import DepthModel
 from segbench.data.scenes.fgbg import FgBg
+from tests.support.tiny_generated import samples_digest
 
 COMMON = {
     "classes": ["background", "foreground"],

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tiny_files import write_folder
 
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
@@ -15,6 +14,7 @@ from segbench.data.files.fitting import Fitting
 from segbench.data.files.folder import Folder
 from segbench.data.files.masks import MaskReader
 from segbench.data.pictures import read_rgb
+from tests.support.tiny_files import write_folder
 
 SPLITS = ("train", "val", "test")
 

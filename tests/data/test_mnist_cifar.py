@@ -16,7 +16,6 @@ import torch
 import torchvision
 from omegaconf import OmegaConf
 from PIL import Image
-from tiny_generated import IDX, digits, photos, samples_digest, write_cifar, write_mnist
 
 from segbench.config.instantiate import build
 from segbench.config.paths import conf_dir
@@ -24,6 +23,7 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.data.scenes.mnist_cifar import MnistCifar
 from segbench.data.scenes.mnist_cifar_plan import DigitLayout, DigitScene
 from segbench.data.scenes.mnist_cifar_render import DigitTaps, render_digit
+from tests.support.tiny_generated import IDX, digits, photos, samples_digest, write_cifar, write_mnist
 
 BINARY = ["background", "digit"]
 ELEVEN = ["background", *map(str, range(10))]

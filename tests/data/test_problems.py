@@ -11,11 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from faulty_files import COMMON, frames, ids, rgb
 from PIL import Image
 from rich.console import Console
-from tiny_files import write_camvid, write_coco, write_folder
-from tiny_sources import write_pictures
 
 import segbench
 from segbench.commands import predict
@@ -31,6 +28,9 @@ from segbench.data.problems import FileError, Problems, shown_name, told
 from segbench.data.scenes.fgbg import FgBg
 from segbench.data.scenes.sources import read_backgrounds, read_depth_maps
 from segbench.data.scenes.synthetic import Synthetic
+from tests.support.faulty_files import COMMON, frames, ids, rgb
+from tests.support.tiny_files import write_camvid, write_coco, write_folder
+from tests.support.tiny_sources import write_pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 

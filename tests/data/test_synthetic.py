@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_generated import samples_digest, write_species
 
 from segbench.config.instantiate import build
 from segbench.config.paths import conf_dir
@@ -24,6 +23,7 @@ from segbench.data.scenes.synthetic_backdrops import NOISE
 from segbench.data.scenes.synthetic_plan import Backdrop, Painting, layer_depths
 from segbench.data.scenes.synthetic_render import paint, render_backdrop
 from segbench.data.scenes.textures import make_texture
+from tests.support.tiny_generated import samples_digest, write_species
 
 COMMON = {
     "classes": ["background", "cat", "dog", "owl"],

@@ -8,8 +8,8 @@ import yaml
 from segbench.config.instantiate import build
 from segbench.config.paths import conf_dir
 from segbench.data.scenes.sources import ASSETS
-from tests.tiny_files import write_camvid, write_coco, write_folder
-from tests.tiny_generated import write_cifar, write_mnist
+from tests.support.tiny_files import write_camvid, write_coco, write_folder
+from tests.support.tiny_generated import write_cifar, write_mnist
 
 
 def data_of(option, **settings):

@@ -13,7 +13,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from browser_page import (
+
+from segbench.commands.compare import compare
+from tests.support.browser_page import (
     PHONE,
     WIDE,
     background,
@@ -26,10 +28,8 @@ from browser_page import (
     show,
     write,
 )
-from fake_runs import write_run
-from html_runs import CLASS_NAME, IMAGE_NAME, add_curves, study
-
-from segbench.commands.compare import compare
+from tests.support.fake_runs import write_run
+from tests.support.html_runs import CLASS_NAME, IMAGE_NAME, add_curves, study
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_runs import mean_iou, some_counts, write_run
 from PIL import Image
 
 from segbench.compare.comparison import compare_runs
 from segbench.report.html import pictures
 from segbench.report.html.effects import effects_data, epsilon_squared, variance_shares
 from segbench.report.html.unit_scores import unit_scores
+from tests.support.fake_runs import mean_iou, some_counts, write_run
 
 
 def test_the_share_of_a_setting_worked_out_by_hand():

@@ -17,8 +17,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from fake_runs import hostile, some_counts, write_images, write_run
-from html_runs import CLASS_NAME, IMAGE_NAME, add_confusion, add_curves, add_pictures, study
 
 from segbench.commands.compare import compare
 from segbench.compare.comparison import compare_runs
@@ -34,6 +32,8 @@ from segbench.report.html.report import to_html
 from segbench.report.html.settings import settings_data
 from segbench.report.html.whiskers import WIDTH, Scale
 from segbench.report.html.worst import WorstImage, read_worst, worst_images
+from tests.support.fake_runs import hostile, some_counts, write_images, write_run
+from tests.support.html_runs import CLASS_NAME, IMAGE_NAME, add_confusion, add_curves, add_pictures, study
 
 
 class Page(HTMLParser):

@@ -4,7 +4,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from attacks import Attacks
+
+from tests.support.attacks import Attacks
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_sources import write_pictures
+
+from tests.support.tiny_sources import write_pictures
 
 STOP = "trainer.max_epochs=1"
 

@@ -1,9 +1,10 @@
 """Every data set of conf/data: killed in its second epoch while a worker reads it, and continued without one."""
 
 import pytest
-from attacks import Case, killing
 
 from segbench.config.compose import groups
+from tests.support import killing
+from tests.support.attacks import Case
 
 NETWORK = [
     "model.width=4",

@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from attacks import killing
+
+from tests.support import killing
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from attacks import killing
+
+from tests.support import killing
 
 SENTENCE = "holds no checkpoint yet, so the run starts again at step 0"
 NOTHING = {

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from attacks import Case, killing
 
 from segbench.runs.metrics_log import read_metrics
+from tests.support import killing
+from tests.support.attacks import Case
 
 TINY = ["trainer=debug", "trainer.threads=1", "data.size=[32,32]", "data.train_size=40", "data.val_size=10", "loss=bce"]
 PLAIN = [

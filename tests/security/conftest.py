@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_sources import SMALL
 
 from segbench import cli
+from tests.support.tiny_sources import SMALL
 
 ROOT = Path(__file__).parents[2]
 SECRET = "0.61803398"

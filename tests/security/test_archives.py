@@ -10,10 +10,10 @@ import zlib
 
 import numpy as np
 import pytest
-from tiny_generated import write_cifar, write_mnist
 
 from segbench.core.errors import DataError
 from segbench.data.scenes.digits import MAX_BYTES, read_digits, read_photos
+from tests.support.tiny_generated import write_cifar, write_mnist
 
 IMAGES = "train-images-idx3-ubyte"
 ARRAYS = {

@@ -9,10 +9,10 @@ import zlib
 
 import numpy as np
 from PIL import Image
-from tiny_files import write_coco, write_folder
 
 from segbench.data.files.coco import Coco
 from segbench.data.files.folder import Folder
+from tests.support.tiny_files import write_coco, write_folder
 
 COMMON = {"mean": [0.5] * 3, "std": [0.25] * 3, "batch_size": 2}
 SHORT = ["trainer.max_epochs=1", "trainer.threads=1", "model.width=4", "model.depth=2", "trainer.panels_every=0"]

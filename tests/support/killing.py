@@ -1,7 +1,7 @@
 """Real processes of train.py that are really killed, and the comparison of what comes of it.
 
 A process is made to stand still at one of POINTS, which a `sitecustomize.py` on its PYTHONPATH sees to, so that a kill
-is certain to come there. scripts/torture.py and tests/resume use this file.
+is certain to come there. `tests.support.torture` and tests/resume use this file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAUSE = "SEGBENCH_TORTURE_PAUSE"
 Words = Sequence[str]
 
@@ -121,9 +121,7 @@ class Child:
         self.log, self.marker = log, log.with_suffix(".here")
         hooks = log.parent / "hooks"
         hooks.mkdir(parents=True, exist_ok=True)
-        (hooks / "sitecustomize.py").write_text(
-            f"import sys\nsys.path.append({str(ROOT / 'scripts')!r})\nimport killing\nkilling.obey()\n"
-        )
+        (hooks / "sitecustomize.py").write_text("from tests.support import killing\n\nkilling.obey()\n")
         paths = [str(hooks), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment}
         variables.pop("HYDRA_FULL_ERROR", None)  # a process is to end as a person sees it

@@ -1,19 +1,13 @@
 """Attacks on runs, worked off side by side, since most of their time is the start of a process."""
 
-import importlib
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tiny_sources import tiny_words
-
 from segbench.runs.folder import read_json
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-killing = importlib.import_module("killing")
+from tests.support import killing
+from tests.support.tiny_sources import tiny_words
 
 
 @dataclass(frozen=True)
@@ -26,7 +20,7 @@ class Case:
     """
 
     name: str
-    attack: Callable[["killing.Run"], None]
+    attack: Callable[[killing.Run], None]
     words: Sequence[str]
     data: str = ""
     peace: Sequence[str] | None = None
@@ -63,12 +57,12 @@ class Attacks:
         return list(killing.differences(self.peaceful[tuple(case.peace or ())].result(), victim))
 
 
-def _attack(case: Case, run: "killing.Run") -> Path:
+def _attack(case: Case, run: killing.Run) -> Path:
     case.attack(run)
     return _finish(run) if case.peace is not None else run.folder
 
 
-def _finish(run: "killing.Run") -> Path:
+def _finish(run: killing.Run) -> Path:
     if not (run.folder / "status.json").is_file() or read_json(run.folder / "status.json")["state"] != "completed":
         run.finish()
     assert read_json(run.folder / "status.json")["state"] == "completed"

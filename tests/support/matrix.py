@@ -1,8 +1,8 @@
 """Runs combinations of data x model x loss x optimizer x scheduler x task, tiny, and prints a table of what happened.
 
-    python scripts/matrix.py                      the full product (more than half a million: weeks)
-    python scripts/matrix.py --pairs              a set in which every two options meet (minutes)
-    python scripts/matrix.py model=unet,fcn       the full product of what is named, all else at its default
+    python -m tests.support.matrix                the full product (more than half a million: weeks)
+    python -m tests.support.matrix --pairs              a set in which every two options meet (minutes)
+    python -m tests.support.matrix model=unet,fcn       the full product of what is named, all else at its default
 
 Each combination is composed, built, trained for one step and evaluated on one batch, on small data made by the script.
 It works where it should, and is refused with one sentence, before any data is read, where it cannot; anything else is
@@ -22,18 +22,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+import torch
 
-import torch  # noqa: E402  (the path comes first)
-from tiny_sources import SMALL, tiny_words  # noqa: E402, F401 (SMALL is for the tests)
-
-from segbench.config.compose import compose_config, groups, plain_config  # noqa: E402
-from segbench.config.instantiate import find_class  # noqa: E402
-from segbench.core.errors import ConfigError  # noqa: E402
-from segbench.data.loading.datamodule import SegmentationData  # noqa: E402
-from segbench.training.module import widen  # noqa: E402
-from segbench.training.parts import build_experiment  # noqa: E402
+from segbench.config.compose import compose_config, groups, plain_config
+from segbench.config.instantiate import find_class
+from segbench.core.errors import ConfigError
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.training.module import widen
+from segbench.training.parts import build_experiment
+from tests.support.tiny_sources import tiny_words
 
 SETTINGS = ("data", "model", "loss", "loss/depth", "optimizer", "scheduler")
 Combination = dict[str, str]

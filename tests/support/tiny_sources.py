@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tiny_files import write_camvid, write_camvid_32, write_coco, write_folder
-from tiny_generated import write_cifar, write_mnist
+
+from tests.support.tiny_files import write_camvid, write_camvid_32, write_coco, write_folder
+from tests.support.tiny_generated import write_cifar, write_mnist
 
 SMALL = (
     "trainer=debug",

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from fake_runs import some_counts, write_run
 from PIL import Image
+
+from tests.support.fake_runs import some_counts, write_run
 
 IMAGE_NAME = "<img src=x onerror=alert(1)>"
 CLASS_NAME = "</script><script>window.hacked=1</script>"

@@ -1,8 +1,8 @@
 """Kills training runs at random moments and shows that each, resumed, ends as if nothing had happened.
 
-    python scripts/torture.py --kills 100              about 15 minutes on two idle cores
-    python scripts/torture.py --kills 20 --seed 3 scheduler=plateau data.num_workers=2
-    python scripts/torture.py --kills 40 --early     in the first seconds of runs and of sweeps
+    python -m tests.support.torture --kills 100              about 15 minutes on two idle cores
+    python -m tests.support.torture --kills 20 --seed 3 scheduler=plateau data.num_workers=2
+    python -m tests.support.torture --kills 40 --early     in the first seconds of runs and of sweeps
 
 Each configuration is drawn at random and trained twice by real processes of train.py: once in peace, once killed with
 SIGKILL again and again, workers and all, and resumed each time. Then the two run folders are compared bit by bit:
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,8 +22,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from killing import EARLY, POINTS, ROOT, Run, Sweep, Words, differences, differences_of_sweeps
 from rich.console import Console
+
+from tests.support.killing import EARLY, POINTS, ROOT, Run, Sweep, Words, differences, differences_of_sweeps
 
 ENDING = ["test", "results are not written yet", "plots are not drawn yet"]
 TRAINING = [point for point in POINTS if point not in (*ENDING, *EARLY)]
@@ -160,5 +160,4 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     typer.run(main)
