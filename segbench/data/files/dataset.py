@@ -63,6 +63,7 @@ class FileData(SegmentationData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
+        self.fit = fit
         self.fitting = Fitting(self.size, fit)
         if missing_test not in MISSING_TEST:
             raise ConfigError(f"data.missing_test={missing_test} is unknown{nearest(missing_test, MISSING_TEST)}")

@@ -13,6 +13,7 @@ from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.loader import EpochLoader, PlanSampler, Position
 from segbench.data.loading.source import SPLITS, Arrays, SplitDataset
+from segbench.data.loading.views import EvaluationView
 from segbench.data.pictures import MAX_PIXELS
 from segbench.data.statistics import measure
 
@@ -45,6 +46,9 @@ class SegmentationData(pl.LightningDataModule):
 
     entries: tuple[str, ...] = ("image", "mask")
     """The arrays that every sample has; a task or an input that needs another one is refused."""
+
+    fit: str = "crop"
+    """How a whole picture that is scored or predicted comes to `size`; a generated one has that size already."""
 
     fresh: bool = False
     """Whether a training sample is another one in every epoch; it is then named only for the first."""
@@ -100,6 +104,15 @@ class SegmentationData(pl.LightningDataModule):
     @abstractmethod
     def sample(self, split: str, epoch: int, index: int) -> Arrays:
         """Return the arrays of a sample, as `Source` says."""
+
+    @property
+    def view(self) -> EvaluationView:
+        """What a network sees of a whole picture that is scored or predicted."""
+        return EvaluationView(self.size, self.fit)
+
+    def original(self, split: str, index: int) -> Arrays:
+        """Return a picture as it is, at its own size; that of a generated set is its sample."""
+        return self.sample(split, 0, index)
 
     @abstractmethod
     def num_samples(self, split: str) -> int:

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from segbench.core.errors import DataError, SegbenchError
 from segbench.data.loading.augment import Augment
+from segbench.data.loading.views import EvaluationView
 
 SPLITS = ("train", "val", "test")
 NAMED = 4
@@ -22,11 +23,21 @@ Arrays = dict[str, np.ndarray]
 class Source(Protocol):
     """A data set. Samples may depend on nothing but the arguments, so that workers and resumes agree."""
 
+    view: EvaluationView
+    """What a network sees of a whole picture of val and test."""
+
     def sample(self, split: str, epoch: int, index: int) -> Arrays:
         """Return the arrays of a sample.
 
         `image` uint8 `[H,W,3]` and `mask` uint8 `[H,W]` (255 = ignore); where there are any, `background` uint8
         `[H,W,3]` and `depth` float32 `[H,W]` (NaN = unknown).
+        """
+        ...
+
+    def original(self, split: str, index: int) -> Arrays:
+        """Return the arrays of a picture as it is, at its own size: what is scored, and what a view is taken of.
+
+        `image` `[H,W,C]`, uint8 or float32 in 0..1, any number of bands; the other arrays as in `sample`.
         """
         ...
 
@@ -40,31 +51,42 @@ class Source(Protocol):
 
 
 class SplitDataset(Dataset[dict[str, Tensor]]):
-    """One split of a source as tensors; an item is asked for by (epoch, index)."""
+    """One split of a source as tensors; an item is asked for by (epoch, index).
+
+    Pictures of val and test are seen as a whole, by the source's evaluation view. Where that has another size than the
+    picture, `truth` is the mask at the picture's own size.
+    """
 
     def __init__(self, source: Source, split: str, augment: Augment | None, seed: int) -> None:
-        self.source, self.split, self.augment, self.seed = source, split, augment, seed
+        self.source = source
+        self.split = split
+        self.augment = augment
+        self.seed = seed
 
     def __len__(self) -> int:
         return self.source.num_samples(self.split)
 
     def __getitem__(self, position: tuple[int, int]) -> dict[str, Tensor]:
-        """Return image, background uint8 `[3,H,W]`, mask uint8 `[H,W]`, depth float32 `[1,H,W]` and the index.
+        """Return image and background `[C,H,W]`, mask and truth uint8, depth float32 `[1,H,W]` and the index.
 
         Raises:
             DataError: naming the sample, whatever went wrong with it; errors of segbench keep their own words.
         """
         epoch, index = position
         try:
-            arrays = self.source.sample(self.split, epoch, index)
-            if self.augment is not None:
-                arrays = self.augment(arrays, self.seed, epoch, index)
+            arrays = self._arrays(epoch, index)
             tensors = {name: _to_tensor(name, array) for name, array in arrays.items()}
         except SegbenchError:
             raise
         except Exception as error:
             raise DataError(f"{self.names([index])} cannot be made: {in_words(error)}") from error
         return {**tensors, "index": torch.tensor(index)}
+
+    def _arrays(self, epoch: int, index: int) -> Arrays:
+        if self.split != "train":
+            return seen_and_truth(self.source.original(self.split, index), self.source.view)
+        arrays = self.source.sample(self.split, epoch, index)
+        return arrays if self.augment is None else self.augment(arrays, self.seed, epoch, index)
 
     def names(self, indices: Sequence[int]) -> str:
         """Return what samples are, for messages: at most four of them, and how many more there are."""
@@ -78,6 +100,15 @@ class SplitDataset(Dataset[dict[str, Tensor]]):
         except Exception:  # a broken data set must not hide what broke it
             return number
         return number if place == f"{self.split} {index}" else f"{number} ({place})"
+
+
+def seen_and_truth(original: Arrays, view: EvaluationView) -> Arrays:
+    """Return what is seen of a picture, and as `truth` its own mask where that is of another size."""
+    show = {"mask": view.mask, "depth": view.depth}
+    seen = {name: show.get(name, view.image)(array) for name, array in original.items()}
+    if seen["mask"].shape != original["mask"].shape:
+        seen["truth"] = original["mask"]
+    return seen
 
 
 def in_words(error: BaseException) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate, get_worker_info
+from torch.utils.data import Dataset, get_worker_info
 
 from segbench.core.errors import DataError, SegbenchError
+from segbench.data.loading.batches import EvaluationBatch, collected, stacked
 from segbench.data.loading.source import SplitDataset, in_words
 
 Item = dict[str, Tensor]
@@ -84,12 +85,12 @@ class Batches(Dataset[Item]):
         if worker is not None and self.desk is not None:
             self.desk[worker.id] = index
 
-    def collate(self, items: list[Item] | Failure) -> Item | Failure:
-        """Return the samples as one batch; a DataError says that they do not fit together."""
+    def collate(self, items: list[Item] | Failure) -> EvaluationBatch | Failure:
+        """Return the samples as one batch; a DataError says that those of train do not fit together."""
         if isinstance(items, Failure):
             return items
         try:
-            return default_collate(items)
+            return stacked(items) if self.dataset.split == "train" else collected(items)  # type: ignore[return-value]
         except Exception as error:
             names = self.dataset.names([int(item["index"]) for item in items])
             return Failure.of(DataError(f"{names} cannot be made one batch: {in_words(error)}"))
