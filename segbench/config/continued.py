@@ -92,7 +92,7 @@ def dropped_settings(raw: Mapping[str, Any], words: Sequence[str]) -> list[str]:
     data = raw["data"]
     reaching = {
         "data.download": bool(data.get("download")),
-        "data.cache": data.get("cache") is not None and not is_cache(data["cache"]),
+        "data.cache": not is_cache(data.get("cache")),
         "logger": _shipped_loggers(raw) != (raw.get("logger") or {}),
     }
     given = [override.key_or_group for override in parse(words)]

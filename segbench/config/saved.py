@@ -52,6 +52,10 @@ def read_plain_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
         raise ConfigError(f"{path} is not a configuration: {reason or 'it is no plain YAML'}") from None
 
 
+WITHOUT_FOLDER = (None, "auto", "memory")
+"""What `data.cache` may be beside a folder."""
+
+
 def looks_up(value: Any) -> bool:
     """Whether `${` occurs in a value or anywhere within it, so that Hydra would replace it by something else."""
     if isinstance(value, Mapping):
@@ -61,10 +65,12 @@ def looks_up(value: Any) -> bool:
     return isinstance(value, str) and "${" in value
 
 
-def is_cache(path: Any) -> bool:
-    """Whether `path` is a folder in which decoded pictures are cached, so that one more may be."""
+def is_cache(value: Any) -> bool:
+    """Whether `data.cache` makes no new folder: a word, or a folder in which decoded pictures are cached."""
+    if value in WITHOUT_FOLDER:
+        return True
     try:
-        return isinstance(path, str) and any(Path(path).expanduser().glob("*/images.npy"))
+        return isinstance(value, str) and any(Path(value).expanduser().glob("*/pixels.bin"))
     except (OSError, ValueError, RuntimeError):
         return False
 
@@ -91,7 +97,7 @@ def read_saved_config(path: Path) -> dict[str, Any]:
     if "download" in data:
         data["download"] = False
     if "cache" in data and not is_cache(data["cache"]):
-        data["cache"] = None
+        data["cache"] = "auto"
     return {**LATER, **loaded, "data": data, "plugins": []}
 
 

@@ -271,7 +271,7 @@ def test_what_was_read_at_the_start_stays(tmp_path):
     """In memory and from a cache: the files are not needed any more, and the cache may be cleared."""
     root = write_folder(tmp_path / "d", count=12, binary=False)
     settings = {"root": str(root), "classes": ["a", "b"], "size": [40, 48], "val_share": 0.3, "test_share": 0.3}
-    sets = [Folder(cache=cache, **settings, **COMMON) for cache in (None, str(tmp_path / "cache"))]
+    sets = [Folder(cache=cache, **settings, **COMMON) for cache in ("memory", str(tmp_path / "cache"))]
     for data in sets:
         data.prepare()
     before = [data.sample("train", 0, 0)["image"].tobytes() for data in sets]
@@ -294,14 +294,14 @@ def test_a_cache_that_somebody_writes_into(tmp_path, damage):
         **COMMON,
     )
     data.prepare()
-    path = next((tmp_path / "cache").rglob("images.npy"))
+    path = next((tmp_path / "cache").rglob("pixels.bin"))
     with path.open("r+b") as file:
         if damage == "cut":
             file.truncate(100)  # touching a page beyond the end would be a SIGBUS
         else:
             file.seek(500)
             file.write(bytes(100))
-    message = "images.npy was changed while it was in use; remove its folder and start again"
+    message = "pixels.bin was changed while it was in use; remove its folder and start again"
     with pytest.raises(DataError, match=message):
         data.sample("val", 0, 0)
     with pytest.raises(DataError, match=message):

@@ -306,18 +306,18 @@ def test_exif_turned_images_lie_as_their_masks_lie_or_are_refused(tmp_path):
     def corner(height, width):
         Image.new("L", (width, height), 1).save(mask)
         picture, _ = data.read(data.find([])["train"][0])
-        return picture.size, np.argwhere(np.asarray(picture)[..., 0] == 255).tolist()
+        return picture.shape[:2], np.argwhere(picture[..., 0] == 255).tolist()
 
     data.shares = (0.0, 0.0)
-    assert corner(6, 4) == ((4, 6), [[0, 3]])  # drawn on the upright picture
-    assert corner(4, 6) == ((6, 4), [[0, 0]])  # drawn on the stored one
+    assert corner(6, 4) == ((6, 4), [[0, 3]])  # drawn on the upright picture
+    assert corner(4, 6) == ((4, 6), [[0, 0]])  # drawn on the stored one
     exif[0x0112] = 3
     Image.fromarray(stored).save(image, exif=exif)
     with pytest.raises(DataError, match="EXIF orientation 3 leaves open whether the mask is turned too"):
         corner(4, 6)
     Image.new("L", (6, 4), 1).save(mask, exif=exif)  # a mask that is turned by its own
     picture, _ = data.read(data.find([])["train"][0])
-    assert np.argwhere(np.asarray(picture)[..., 0] == 255).tolist() == [[3, 5]]
+    assert np.argwhere(picture[..., 0] == 255).tolist() == [[3, 5]]
 
 
 def test_a_camera_picture_with_a_second_frame_is_the_first(tmp_path):
@@ -339,6 +339,22 @@ def test_pictures_without_a_range_of_values_are_refused(tmp_path):
 # fitting
 
 
+def test_every_band_is_fitted_as_a_grey_picture_is():
+    draw = np.random.default_rng(0)
+    image = draw.integers(0, 256, (9, 14, 5)).astype(np.uint8)
+    floats = draw.random((9, 14, 2), np.float32)
+    for fit in ("stretch", "crop", "pad"):
+        fitting = Fitting((6, 6), fit)
+        for band in range(5):
+            alone = fitting.image(np.repeat(image[..., band, None], 3, axis=2))
+            assert (fitting.image(image)[..., band] == alone[..., 0]).all()
+        found = fitting.image(floats)
+        assert found.dtype == np.float32
+        assert found.shape == (6, 6, 2)
+        bytes_ = fitting.image(np.rint(floats * 255).astype(np.uint8))
+        assert abs(found * 255 - bytes_).max() < 1.5
+
+
 def test_a_picture_of_the_size_is_not_touched(tmp_path):
     root = write_folder(tmp_path / "d", count=20, binary=False)
     data = folder(root)
@@ -349,7 +365,7 @@ def test_a_picture_of_the_size_is_not_touched(tmp_path):
 
 
 def test_fitting_by_hand():
-    image = Image.fromarray(np.repeat(np.array([[0, 100, 200, 40], [100, 200, 0, 60]], np.uint8)[..., None], 3, 2))
+    image = np.repeat(np.array([[0, 100, 200, 40], [100, 200, 0, 60]], np.uint8)[..., None], 3, 2)
     mask = np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.uint8)
     assert Fitting((4, 8)).mask(mask)[::2, ::2].tolist() == mask.tolist()
     assert Fitting((4, 8)).mask(mask)[1::2, 1::2].tolist() == mask.tolist()
@@ -358,9 +374,9 @@ def test_fitting_by_hand():
     padded = Fitting((4, 4), "pad")
     assert padded.mask(mask).tolist() == [[255] * 4, [0, 1, 2, 3], [4, 5, 6, 7], [255] * 4]
     assert padded.image(image)[..., 0].tolist() == [[0] * 4, [0, 100, 200, 40], [100, 200, 0, 60], [0] * 4]
-    flat_ = Image.new("RGB", (64, 48), (10, 20, 30))
+    flat_ = np.full((48, 64, 3), (10, 20, 30), np.uint8)
     assert (Fitting((7, 5)).image(flat_) == (10, 20, 30)).all()
-    stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (64, 32))).convert("RGB")
+    stripes = np.tile(np.array([0, 255], np.uint8)[:, None], (64, 32, 3))
     assert abs(Fitting((8, 8)).image(stripes)[2:6, 2:6].astype(int) - 128).max() <= 2  # antialiased: no moire
     with pytest.raises(ConfigError, match="data.fit=croop.*did you mean 'crop'"):
         Fitting((4, 4), "croop")
@@ -386,14 +402,63 @@ def test_repeated_samples_are_the_same_bytes_and_may_be_changed(tmp_path):
     assert all((again[name] == kept[name]).all() for name in kept)
 
 
+@pytest.mark.parametrize("cache", [None, "auto", "memory", "disk"])
+def test_a_picture_is_served_at_its_own_size_by_every_cache(cache, tmp_path, monkeypatch):
+    draw, pictures = np.random.default_rng(0), {}
+    for kind in ("images", "masks"):
+        (tmp_path / "d" / kind).mkdir(parents=True)
+    for number in range(12):
+        height, width = draw.integers(5, 40, 2).tolist()
+        image, mask = draw.integers(0, 256, (height, width, 3)), draw.integers(0, 2, (height, width))
+        pictures[f"n{number}.png"] = image.astype(np.uint8), mask.astype(np.uint8)
+        for kind, array in zip(("images", "masks"), pictures[f"n{number}.png"], strict=True):
+            Image.fromarray(array).save(tmp_path / "d" / kind / f"n{number}.png")
+    kept = str(tmp_path / "kept") if cache == "disk" else cache
+    data = folder(tmp_path / "d", cache=kept, size=[8, 8], val_share=0.3, test_share=0.3, seed=1)
+    decoded = []
+    monkeypatch.setattr(data, "read", lambda item: decoded.append(item) or Folder.read(data, item))
+    for split in SPLITS:
+        for index in range(data.num_samples(split)):
+            found = data.original(split, index)
+            image, mask = pictures[data.describe_sample(split, index)]
+            assert (found["image"] == image).all()
+            assert (found["mask"] == mask).all()
+            assert data.sample(split, 0, index)["image"].shape == (8, 8, 3)
+            facts = data.index.facts[data.items[split][index].name]
+            assert (facts.height, facts.width) == mask.shape
+            assert facts.labels == dict(zip(*np.unique(mask, return_counts=True), strict=True))
+    assert len(decoded) == (24 if cache is None else 0)
+
+
+def test_auto_keeps_all_pictures_or_none(tmp_path, monkeypatch):
+    root = write_folder(tmp_path / "d", count=20)
+    total = 20 * 40 * 48 * 4
+    for free, kept in ((4 * total, 20), (4 * total - 4, 0)):
+        monkeypatch.setattr("segbench.data.files.cache.available_memory", lambda free=free: free)
+        data = folder(root, masks="binary")
+        assert sum(data.kept.get(f"p{number:02d}") is not None for number in range(20)) == kept
+        assert data.sample("train", 0, 0)["image"].shape == (40, 48, 3)
+
+
+def test_a_fingerprint_is_of_the_pictures_and_labels_alone(tmp_path):
+    root = write_folder(tmp_path / "d", count=20)
+    first = folder(root, masks="binary")
+    for other in ({"size": [20, 24]}, {"fit": "pad"}, {"cache": None}, {"train_size": 5}):
+        changed = folder(root, masks="binary", **other)
+        same = SPLITS[1:] if "train_size" in other else SPLITS
+        assert [changed.fingerprint(split) for split in same] == [first.fingerprint(split) for split in same]
+    for other in ({"threshold": 9}, {"classes": ["ground", "thing"]}):
+        assert folder(root, masks="binary", **other).fingerprint("test") != first.fingerprint("test")
+
+
 def test_the_cache_equals_memory_and_follows_the_files(tmp_path):
     root, store = write_folder(tmp_path / "d", count=20), tmp_path / "cache"
     settings = {"masks": "binary", "size": [24, 24]}
     memory, mapped = folder(root, **settings), folder(root, cache=str(store), **settings)
-    assert isinstance(mapped.decoded.images, np.memmap)
+    assert isinstance(mapped.kept.get("p00")[0], np.memmap)
     assert bytes_of(memory) == bytes_of(mapped)
     assert [memory.fingerprint(s) for s in SPLITS] == [mapped.fingerprint(s) for s in SPLITS]
-    (written,) = store.glob("*/images.npy")
+    (written,) = store.glob("*/pixels.bin")
     stamp = written.stat().st_mtime_ns
     folder(root, cache=str(store), **settings)
     assert written.stat().st_mtime_ns == stamp  # used again, not written again
@@ -409,12 +474,12 @@ def test_the_cache_equals_memory_and_follows_the_files(tmp_path):
 def test_a_damaged_or_half_written_cache_is_made_again(tmp_path):
     root, store = write_folder(tmp_path / "d", count=20), tmp_path / "cache"
     first = folder(root, masks="binary", cache=str(store))
-    (written,) = store.glob("*/images.npy")
+    (written,) = store.glob("*/pixels.bin")
     expected = bytes_of(first)
     written.write_bytes(written.read_bytes()[:5000])
     leftover = written.parent.with_name(f".{written.parent.name}.building")
     leftover.mkdir()
-    (leftover / "images.npy").write_bytes(b"half")
+    (leftover / "pixels.bin").write_bytes(b"half")
     assert bytes_of(folder(root, masks="binary", cache=str(store))) == expected
     assert not leftover.exists()
 
@@ -425,7 +490,7 @@ def test_a_data_set_with_offenders_is_never_cached(tmp_path):
     for _ in range(2):
         with pytest.raises(DataError, match="size: p03.png"):
             folder(root, masks="binary", cache=str(store))
-    assert not list(store.glob("*/images.npy"))
+    assert not list(store.glob("*/pixels.bin"))
 
 
 def _build(root, store, results):

@@ -136,7 +136,8 @@ def test_what_reaches_beyond_the_folder_is_not_taken_over(run, key):
     part, changes = next(iter(REACHING[key].items()))
     change_config(run, lambda config: config.update({part: {**config[part], **changes}}))
     kept, _ = settings_of(RunFolder(run), [])
-    assert (kept["logger"], kept["data"].get("download", False), kept["data"].get("cache")) == ({}, False, None)
+    cache = "auto" if part == "data" and "cache" in changes else None  # a generated set has no such setting
+    assert (kept["logger"], kept["data"].get("download", False), kept["data"].get("cache")) == ({}, False, cache)
     raw = yaml.safe_load((run / "config.yaml").read_text())
     assert dropped_settings(raw, []) == [key.strip()]
     assert dropped_settings(raw, [f"++{key.strip()}=null"]) == []
@@ -152,7 +153,7 @@ def test_what_is_not_taken_over_is_told(attempt, run):
 
 def test_shipped_loggers_and_a_cache_that_is_one_are_taken_over(run):
     Path("cache/123").mkdir(parents=True)
-    Path("cache/123/images.npy").touch()
+    Path("cache/123/pixels.bin").touch()
     change_config(run, lambda config: config.update(logger=TENSORBOARD, data={**config["data"], "cache": "cache"}))
     config, _ = settings_of(RunFolder(run), [])
     assert (config["logger"], config["data"]["cache"]) == (TENSORBOARD, "cache")
@@ -173,7 +174,7 @@ def test_a_run_without_a_checkpoint_fetches_no_weights(refused, run, node):
 def test_a_saved_configuration_fetches_nothing_and_makes_no_cache(run):
     change_config(run, lambda config: config["data"].update(download=True, cache="outside"))
     data = read_saved_config(run / "config.yaml")["data"]
-    assert (data["download"], data["cache"]) == (False, None)
+    assert (data["download"], data["cache"]) == (False, "auto")
 
 
 @pytest.mark.parametrize("verb", VERBS)

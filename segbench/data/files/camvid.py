@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.dataset import FileData, Splits
@@ -123,7 +122,7 @@ class CamVid(FileData):
                     " data.official=false if you want another one",
                 )
 
-    def read(self, item: Any) -> tuple[Image.Image, np.ndarray]:
+    def read(self, item: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the picture and the class ids of its mask."""
         return read_pair(item, self.reader)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.coco_index import Choice, category_ids, read_items, read_json
@@ -135,7 +134,7 @@ class Coco(FileData):
     def _classes_of(self, item: Item) -> dict[int, int]:
         return self.class_of[item.name[: item.name.find(":") + 1]]
 
-    def read(self, item: Item) -> tuple[Image.Image, np.ndarray]:
+    def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
         """Return the picture and the mask that is drawn from its annotations."""
         labels, class_of = item.label, self._classes_of(item)
         if labels.panoptic is not None:

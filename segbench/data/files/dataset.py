@@ -1,49 +1,42 @@
-"""The base of every data set of files: find, check, decode once, serve."""
+"""The base of every data set of files: find, check, and serve each picture as it is, when it is asked for."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError, nearest
-from segbench.core.tasks import IGNORE_INDEX
-from segbench.data.files.cache import Decoded, cached, in_memory
+from segbench.data.files.cache import Cache, Memory, automatic_limit, cached
 from segbench.data.files.fitting import Fitting
+from segbench.data.files.index import Index
 from segbench.data.files.items import Item, subset
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS, Arrays
-from segbench.data.pictures import stamp
 from segbench.data.problems import Problems
 
 MISSING_TEST = ("refuse", "val")
-VERSION = 1
+VERSION = 2
 """To be raised when the same files come to be decoded differently; older caches are then not used."""
-CHUNK = 64
-"""Files that are decoded together; it bounds what waits in memory."""
 
 Splits = dict[str, list[Item]]
-Result = TypeVar("Result")
 
 
 class FileData(SegmentationData):
-    """Pictures and masks from files, decoded once at start-up and served from uint8 arrays.
+    """Pictures and masks from files: checked at the start, decoded when they are asked for.
 
     Subclasses find the items of each split (`find`), and read one (`read`).
 
     Args:
         root: Folder of the data set.
         fit: How pictures come to `size`: `stretch`, `crop` or `pad` (see `Fitting`).
-        cache: Folder for the decoded arrays, which are then mapped instead of held in memory; None for memory.
+        cache: Where decoded pictures are kept, at their own size: `memory`; a folder, from which they are mapped; None
+            for nowhere; `auto` for memory if they take at most a quarter of what is free.
         missing_test: Where there is no test split: `refuse`, or `val` to report the scores of val as the test's.
         train_size: Pictures of the training split to use, chosen by name and `seed`; None for all.
         val_size: Likewise for val.
@@ -55,7 +48,7 @@ class FileData(SegmentationData):
         self,
         root: str | None = None,
         fit: str = "stretch",
-        cache: str | None = None,
+        cache: str | None = "auto",
         missing_test: str = "refuse",
         train_size: int | None = None,
         val_size: int | None = None,
@@ -72,25 +65,24 @@ class FileData(SegmentationData):
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
                 raise ConfigError(f"data.{split}_size must be null or a whole number of at least 1, got {limit!r}")
         self.root = Path(root).expanduser() if root else None
-        self.cache = Path(cache).expanduser() if cache else None
+        self.cache = cache
         self.missing_test = missing_test
         self.items: Splits = {split: [] for split in SPLITS}
         self.test_is_val = False
-        self.decoded: Decoded | None = None
-        self._failed: set[str] = set()
-        self._stamps: dict[str, list[tuple[int, int, int]]] = {}
+        self.index = Index(self)
+        self.kept: Cache | None = None
 
     @abstractmethod
     def find(self, problems: Problems) -> Splits:
         """Return the items of train, val and test, `test` being absent where there is none; note what does not fit."""
 
     @abstractmethod
-    def read(self, item: Item) -> tuple[Image.Image, np.ndarray]:
-        """Return an item's RGB picture and its mask uint8 `[H, W]`, of one size; a DataError says why not."""
+    def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
+        """Return an item's image `[H,W,C]` and its mask uint8 `[H,W]`, of one size; a DataError says why not."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Return the settings that decide what `read` returns, for the fingerprint."""
+        """Return the settings that decide what the mask of an item is, for the fingerprint."""
 
     def label_bytes(self, item: Item) -> bytes:
         """Return the content that the mask is made from, for the fingerprint."""
@@ -110,39 +102,49 @@ class FileData(SegmentationData):
         return f"data.root={self.root}"
 
     def prepare(self) -> None:
-        """Find, check and decode everything; one DataError lists all that is wrong."""
-        problems = self._index()
-        items = self._unique()
-
-        def samples() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            yield from self._examine(items, problems)
-            problems.raise_any(self.place())
-
-        if self.cache is not None and not problems:
-            self.decoded = cached(self.cache, self._key(items), samples, len(items), self.size)
-        else:
-            self.decoded = in_memory(samples(), len(items), self.size)
-        self._rows = {item.name: row for row, item in enumerate(items)}
+        """Find and check everything; one DataError lists all that is wrong."""
+        problems = self._find()
+        self.kept = self._examine(problems)
         self.check_splits()
         for split in SPLITS:
-            if not any((self.decoded.masks[self._rows[item.name]] != IGNORE_INDEX).any() for item in self.items[split]):
+            if not any(self.index.facts[item.name].is_labelled for item in self.items[split]):
                 raise DataError(f"{self.place()}: no mask of the {split} split has a labelled pixel, all are 255")
+
+    def _examine(self, problems: Problems) -> Cache:
+        items = self._unique()
+
+        def samples() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+            yield from self.index.examine(items, problems)
+            self.check_ids(self.index.pixels(), problems)
+            problems.raise_any(self.place())
+
+        if self.cache in (None, "auto", "memory"):
+            limits = {None: 0.0, "auto": automatic_limit(self.num_workers), "memory": float("inf")}
+            memory = Memory(limits[self.cache])
+            for sample in samples():
+                memory.add(*sample)
+            return memory
+        problems.raise_any(self.place())
+        kept = cached(Path(self.cache).expanduser(), self._key(items), samples, self.index.facts)
+        self.index.facts = kept.facts
+        return kept
 
     def problems(self) -> Problems:
         """Return all that is wrong, for `data check`; the samples that can be used are then served from their files."""
         try:
-            problems = self._index()
+            problems = self._find()
         except DataError as error:
             problems = Problems(self.root)
             problems.add("missing", str(error))
             return problems
-        for _ in self._examine(self._unique(), problems):
+        for _ in self.index.examine(self._unique(), problems):
             pass
-        self.items = {split: [i for i in self.items[split] if i.name not in self._failed] for split in SPLITS}
+        self.check_ids(self.index.pixels(), problems)
+        self.items = {split: [i for i in self.items[split] if i.name not in self.index.failed] for split in SPLITS}
         return problems
 
-    def _index(self) -> Problems:
-        problems, self._failed = Problems(self.root), set()
+    def _find(self) -> Problems:
+        problems, self.index = Problems(self.root), Index(self)
         place = self.place()
         if self.root is not None and not self.root.is_dir():
             siblings = [i.name for i in self.root.parent.iterdir() if i.is_dir()] if self.root.parent.is_dir() else []
@@ -163,7 +165,7 @@ class FileData(SegmentationData):
             elif found[split]:
                 found[split] = self._limited(split, found[split], problems)
             self.items[split] = found[split]
-        self._digests = self._read_digests(problems)
+        self.index.add(self._unique(), problems)
         return problems
 
     def empty_advice(self, split: str) -> str:
@@ -181,77 +183,28 @@ class FileData(SegmentationData):
         unique = {item.name: item for split in SPLITS for item in self.items[split]}
         return [unique[name] for name in sorted(unique)]
 
-    def _read_digests(self, problems: Problems) -> dict[str, str]:
-        def digest(item: Item) -> tuple[str, list[tuple[int, int, int]]] | OSError:
-            try:
-                special = [path for path in self.files_of(item) if path.exists() and not path.is_file()]
-                if special:  # reading a pipe would wait for ever
-                    return OSError(errno.EINVAL, "not a regular file", str(special[0]))
-                stamps = [stamp(path) for path in self.files_of(item)]
-                image, label = item.image.read_bytes(), self.label_bytes(item)
-            except OSError as error:
-                return error
-            except ValueError as error:  # a name that no file can have, such as one with a zero byte
-                return OSError(errno.EINVAL, str(error), str(item.image))
-            return hashlib.blake2b(hashlib.blake2b(image).digest() + label, digest_size=16).hexdigest(), stamps
-
-        digests = {}
-        for item, found in _in_threads(digest, self._unique()):
-            if isinstance(found, OSError):
-                problems.add_file("missing", Path(found.filename or item.image), found.strerror or str(found))
-                self._failed.add(item.name)
-            else:
-                digests[item.name], self._stamps[item.name] = found
-        return digests
-
-    def _examine(self, items: list[Item], problems: Problems) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield image and mask of all that can be read, in order, and note the rest."""
-        pixels = np.zeros(256, np.int64)
-        for item, outcome in _in_threads(self._try_read, [item for item in items if item.name not in self._failed]):
-            if isinstance(outcome, DataError):
-                problems.add_error(outcome, item.image)
-                self._failed.add(item.name)
-                continue
-            image, mask, counts = outcome
-            pixels += counts
-            yield image, mask
-        self.check_ids(pixels, problems)
-
-    def _try_read(self, item: Item) -> tuple[np.ndarray, np.ndarray, np.ndarray] | DataError:
-        try:
-            image, mask = self._read_as_indexed(item)
-        except DataError as error:
-            return error
-        return self.fitting.image(image), self.fitting.mask(mask), np.bincount(mask.ravel(), minlength=256)
-
-    def _read_as_indexed(self, item: Item) -> tuple[Image.Image, np.ndarray]:
-        """Read an item; a DataError if its files are not those any more that the fingerprint was made from."""
-        self._check_stamps(item)
-        found = self.read(item)
-        self._check_stamps(item)
-        return found
-
-    def _check_stamps(self, item: Item) -> None:
-        for path, before in zip(self.files_of(item), self._stamps[item.name], strict=True):
-            if not path.exists() or stamp(path) != before:
-                raise DataError(f"{path} was changed or removed after segbench had looked at it; start again")
-
     def num_samples(self, split: str) -> int:
         """Return the number of pictures of a split."""
         return len(self.items[split])
 
+    def original(self, split: str, index: int) -> Arrays:
+        """Return image and mask of a picture at its own size, as arrays that may be changed."""
+        image, mask = self._pair(self.items[split][index])
+        return {"image": np.array(image), "mask": np.array(mask)}
+
     def sample(self, split: str, epoch: int, index: int) -> Arrays:
-        """Return image and mask of a picture, as copies that may be changed; the epoch plays no part."""
-        item = self.items[split][index]
-        if self.decoded is None:
-            try:
-                image, mask = self._read_as_indexed(item)
-            except DataError as error:
-                raise DataError(f"{item.image}: {error}") from None
-            return {"image": self.fitting.image(image), "mask": self.fitting.mask(mask)}
-        self.decoded.check()
-        row = self._rows[item.name]
-        return {"image": np.array(self.decoded.images[row]), "mask": np.array(self.decoded.masks[row])}
+        """Return image and mask of a picture at the size of the data set; the epoch plays no part."""
+        image, mask = self._pair(self.items[split][index])
+        return {"image": self.fitting.image(image), "mask": self.fitting.mask(mask)}
+
+    def _pair(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
+        found = None if self.kept is None else self.kept.get(item.name)
+        if found is not None:
+            return found
+        try:
+            return self.index.read(item)
+        except DataError as error:
+            raise DataError(f"{item.image}: {error}") from None
 
     def describe(self, split: str) -> str:
         """Return how many pictures a split has, and whether the test is val."""
@@ -273,19 +226,10 @@ class FileData(SegmentationData):
         return str(self.items[split][index].image)
 
     def fingerprint(self, split: str) -> str:
-        """Return a digest of the names and contents of the files of a split and of all settings that shape samples."""
+        """Return a digest of the names and contents of the files of a split, and of what their labels mean."""
         return self._key(self.items[split])[:16]
 
     def _key(self, items: list[Item]) -> str:
-        contents = [[item.name, self._digests[item.name]] for item in items]
-        shape = {"size": self.size, "fit": self.fitting.policy, "classes": self.classes, "version": VERSION}
-        text = json.dumps([contents, shape, self.settings()], sort_keys=True)
+        contents = [[item.name, self.index.digests[item.name]] for item in items]
+        text = json.dumps([contents, self.classes, VERSION, self.settings()], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _in_threads(function: Callable[[Item], Result], items: list[Item]) -> Iterator[tuple[Item, Result]]:
-    """Yield each item with the function's value, in order; decoders and digests release the interpreter lock."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(items), CHUNK):
-            chunk = items[start : start + CHUNK]
-            yield from zip(chunk, pool.map(function, chunk), strict=True)

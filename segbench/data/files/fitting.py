@@ -32,29 +32,50 @@ class Fitting:
         if self.policy not in POLICIES:
             raise ConfigError(f"data.fit={self.policy} is no way to fit{nearest(self.policy, POLICIES)}")
 
-    def image(self, image: Image.Image) -> np.ndarray:
-        """Return an RGB picture as uint8 `[H, W, 3]`."""
+    def image(self, image: np.ndarray) -> np.ndarray:
+        """Return an image uint8 or float32 `[h, w, C]` as `[H, W, C]` of the same type."""
         return self._fit(image, Image.Resampling.BILINEAR, 0)
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """Return a mask uint8 `[h, w]` as uint8 `[H, W]`; it holds no id that it did not hold, but 255 for bars."""
-        return self._fit(Image.fromarray(mask), Image.Resampling.NEAREST, IGNORE_INDEX)
+        return self._fit(mask, Image.Resampling.NEAREST, IGNORE_INDEX)
 
-    def _fit(self, picture: Image.Image, resampling: Image.Resampling, fill: int) -> np.ndarray:
-        height, width = self.size
-        if picture.size == (width, height):
-            return np.array(picture)
+    def _fit(self, array: np.ndarray, resampling: Image.Resampling, fill: int) -> np.ndarray:
+        own = array.shape[:2]
+        if own == self.size:
+            return np.array(array)
         if self.policy != "pad":
-            box = self._covering(picture.size) if self.policy == "crop" else None
-            return np.array(picture.resize((width, height), resampling, box=box))
-        scale = min(width / picture.width, height / picture.height)
-        inner = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        canvas = Image.new(picture.mode, (width, height), (fill,) * 3 if picture.mode == "RGB" else fill)
-        canvas.paste(picture.resize(inner, resampling), ((width - inner[0]) // 2, (height - inner[1]) // 2))
-        return np.array(canvas)
+            return resized(array, self.size, resampling, self._covering(*own) if self.policy == "crop" else None)
+        height, width = self.size
+        scale = min(width / own[1], height / own[0])
+        inner = (max(1, round(own[0] * scale)), max(1, round(own[1] * scale)))
+        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+        canvas = np.full((height, width, *array.shape[2:]), fill, array.dtype)
+        canvas[top : top + inner[0], left : left + inner[1]] = resized(array, inner, resampling)
+        return canvas
 
-    def _covering(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
-        scale = max(self.size[1] / size[0], self.size[0] / size[1])
-        width, height = min(self.size[1] / scale, size[0]), min(self.size[0] / scale, size[1])
-        left, top = (size[0] - width) / 2, (size[1] - height) / 2
-        return left, top, left + width, top + height
+    def _covering(self, height: int, width: int) -> tuple[float, float, float, float]:
+        scale = max(self.size[1] / width, self.size[0] / height)
+        inner_width, inner_height = min(self.size[1] / scale, width), min(self.size[0] / scale, height)
+        left, top = (width - inner_width) / 2, (height - inner_height) / 2
+        return left, top, left + inner_width, top + inner_height
+
+
+def resized(
+    array: np.ndarray,
+    size: tuple[int, int],
+    resampling: Image.Resampling,
+    box: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
+    """Return an array uint8 or float32 `[h, w]` or `[h, w, C]` resized to `size`, each band by itself.
+
+    Args:
+        array: The picture.
+        size: Height and width.
+        resampling: Pillow's filter.
+        box: Left, top, right and bottom of the part that is taken, in pixels; None for all of it.
+    """
+    if array.ndim == 2 or (array.dtype == np.uint8 and array.shape[2] == 3):
+        return np.array(Image.fromarray(array).resize(size[::-1], resampling, box=box))
+    bands = [resized(array[..., band], size, resampling, box) for band in range(array.shape[2])]
+    return np.stack(bands, axis=-1)

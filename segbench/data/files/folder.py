@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.dataset import FileData, Splits
@@ -115,7 +114,7 @@ class Folder(FileData):
         check_disjoint(splits, problems)
         return splits
 
-    def read(self, item: Item) -> tuple[Image.Image, np.ndarray]:
+    def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
         """Return the picture and the class ids of its mask."""
         return read_pair(item, self.reader)
 

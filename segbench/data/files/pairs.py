@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from segbench.core.errors import DataError
 from segbench.data.files.items import Item
@@ -17,8 +16,8 @@ QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap height and width, so that the mask's shape tells whether it was turned as well."""
 
 
-def read_pair(item: Item, reader: MaskReader) -> tuple[Image.Image, np.ndarray]:
-    """Return an item's RGB picture and the class ids of its mask file, uint8 `[H, W]`.
+def read_pair(item: Item, reader: MaskReader) -> tuple[np.ndarray, np.ndarray]:
+    """Return an item's RGB picture uint8 `[H,W,3]` and the class ids of its mask file, uint8 `[H, W]`.
 
     Raises:
         DataError: if one of them cannot be used, or they do not fit; a FileError names the mask where it is to blame.
@@ -31,8 +30,8 @@ def read_pair(item: Item, reader: MaskReader) -> tuple[Image.Image, np.ndarray]:
     return read_image(item.image, mask.shape, item.label), mask
 
 
-def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None) -> Image.Image:
-    """Return the image as 8-bit RGB, lying as its mask lies.
+def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None) -> np.ndarray:
+    """Return the image as uint8 `[H,W,3]`, lying as its mask lies.
 
     An image with an EXIF orientation is turned if its mask's size says that the mask was drawn on the upright picture,
     and left as it is stored if the size says that. Where the size cannot tell (a half turn, a mirror, a square), the
@@ -52,7 +51,7 @@ def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None)
     turned = upright(stored)
     wanted = (size[1], size[0])
     if orientation in QUARTER_TURNS and stored.format != "TIFF" and stored.size == wanted != turned.size:
-        return to_rgb(stored)
+        return np.asarray(to_rgb(stored))
     if turned.size != wanted:
         raise SizeMismatch(
             "the image has {}",
@@ -63,7 +62,7 @@ def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None)
         raise DataError(
             f"its EXIF orientation {orientation} leaves open whether the mask is turned too; save it upright without it"
         )
-    return to_rgb(turned)
+    return np.asarray(to_rgb(turned))
 
 
 def _is_turned(path: Path) -> bool:

@@ -1,0 +1,156 @@
+"""The files of a data set, each looked at once at the start: what they hold, and what is wrong with them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from segbench.core.errors import DataError
+from segbench.core.tasks import IGNORE_INDEX
+from segbench.data.files.items import Item
+from segbench.data.pictures import stamp
+from segbench.data.problems import Problems
+
+Stamps = list[tuple[int, int, int]]
+Result = TypeVar("Result")
+THREADS = min(8, os.cpu_count() or 1)
+"""Decoders and digests release the interpreter lock; no more pictures than this wait in memory."""
+
+
+class ItemReader(Protocol):
+    """How a data set reads its items."""
+
+    def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
+        """Return image `[H,W,C]` and mask uint8 `[H,W]`; a DataError says why not."""
+        ...
+
+    def files_of(self, item: Item) -> list[Path]:
+        """Return the files that an item is read from."""
+        ...
+
+    def label_bytes(self, item: Item) -> bytes:
+        """Return the content that the mask is made from."""
+        ...
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a picture turned out to be."""
+
+    height: int
+    """Its own, in pixels."""
+
+    width: int
+    """Likewise."""
+
+    labels: dict[int, int]
+    """Pixels of each class id in its mask; 255 is unlabelled."""
+
+    @classmethod
+    def of(cls, image: np.ndarray, mask: np.ndarray) -> Facts:
+        """Return the facts of a picture that was read."""
+        ids, counts = np.unique(mask, return_counts=True)
+        return cls(*mask.shape, dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether any pixel has a class."""
+        return any(value != IGNORE_INDEX for value in self.labels)
+
+
+class Index:
+    """Digests and facts of items by their names.
+
+    Args:
+        reader: Reads the items.
+    """
+
+    def __init__(self, reader: ItemReader) -> None:
+        self.reader = reader
+        self.digests: dict[str, str] = {}
+        self.facts: dict[str, Facts] = {}
+        self.failed: set[str] = set()
+        self._stamps: dict[str, Stamps] = {}
+
+    def add(self, items: Sequence[Item], problems: Problems) -> None:
+        """Take the digest of all files; note those that cannot be read."""
+        for item, found in _in_threads(self._digest, items):
+            if isinstance(found, OSError):
+                problems.add_file("missing", Path(found.filename or item.image), found.strerror or str(found))
+                self.failed.add(item.name)
+            else:
+                self.digests[item.name], self._stamps[item.name] = found
+
+    def _digest(self, item: Item) -> tuple[str, Stamps] | OSError:
+        files = self.reader.files_of(item)
+        try:
+            special = [path for path in files if path.exists() and not path.is_file()]
+            if special:  # reading a pipe would wait for ever
+                return OSError(errno.EINVAL, "not a regular file", str(special[0]))
+            stamps = [stamp(path) for path in files]
+            image, label = item.image.read_bytes(), self.reader.label_bytes(item)
+        except OSError as error:
+            return error
+        except ValueError as error:  # a name that no file can have, such as one with a zero byte
+            return OSError(errno.EINVAL, str(error), str(item.image))
+        return hashlib.blake2b(hashlib.blake2b(image).digest() + label, digest_size=16).hexdigest(), stamps
+
+    def examine(self, items: Sequence[Item], problems: Problems) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """Yield name, image and mask of all that can be read, in order; take down their facts, and note the rest."""
+        for item, outcome in _in_threads(self._try_read, [item for item in items if item.name not in self.failed]):
+            if isinstance(outcome, DataError):
+                problems.add_error(outcome, item.image)
+                self.failed.add(item.name)
+                continue
+            image, mask, facts = outcome
+            self.facts[item.name] = facts
+            yield item.name, image, mask
+
+    def _try_read(self, item: Item) -> tuple[np.ndarray, np.ndarray, Facts] | DataError:
+        try:
+            image, mask = self.read(item)
+        except DataError as error:
+            return error
+        return image, mask, Facts.of(image, mask)
+
+    def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
+        """Read an item; a DataError if its files are not those any more that the fingerprint was made from."""
+        self._check_stamps(item)
+        found = self.reader.read(item)
+        self._check_stamps(item)
+        return found
+
+    def _check_stamps(self, item: Item) -> None:
+        for path, before in zip(self.reader.files_of(item), self._stamps[item.name], strict=True):
+            if not path.exists() or stamp(path) != before:
+                raise DataError(f"{path} was changed or removed after segbench had looked at it; start again")
+
+    def pixels(self) -> np.ndarray:
+        """Return the pixels of each id 0..255 in all masks."""
+        total: Counter[int] = Counter()
+        for facts in self.facts.values():
+            total.update(facts.labels)
+        return np.array([total[value] for value in range(256)], np.int64)
+
+
+def _in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
+    """Yield each item with the function's value, in order."""
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for item in items:
+            waiting.append((item, pool.submit(function, item)))
+            if len(waiting) > THREADS:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
