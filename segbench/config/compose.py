@@ -30,6 +30,8 @@ CONFIG_NAME = "train"
 OPTIONAL = ("experiment",)
 SWEEPS = ("sweep", "launcher")
 """Groups that say how several runs are chosen and started, which is no matter of a single one."""
+FROM_RESOLVER = "ConfigError raised while resolving interpolation: "
+"""What OmegaConf puts before the words of a resolver, whose error it does not pass on."""
 SEARCH_PATH = "hydra.searchpath"
 MOST_VALUES = 100_000
 SYNTAX = "[]{}()'\",="
@@ -195,6 +197,8 @@ def first_line(error: BaseException) -> str:
     if inner is not None:
         return str(inner)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0].startswith(FROM_RESOLVER):
+        return lines[0].removeprefix(FROM_RESOLVER)
     cause = [line.strip() for line in str(error.__cause__ or "").splitlines() if line.strip()]
     return "; ".join([*lines[:2], *[line for line in cause[:1] if line not in lines[:2]]])
 

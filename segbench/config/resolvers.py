@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from segbench.core import tasks
+from segbench.core.errors import ConfigError
+
+MAX_RECORD = 4_000_000
+"""Bytes of the record of an export that are read."""
+NO_EXPORT = {
+    "classes": ["background", "foreground"],
+    "size": [64, 64],
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.25, 0.25, 0.25],
+}
+"""What is shown for data=shards while data.root is not set."""
 
 
 def stamp() -> str:
@@ -24,11 +37,31 @@ def _loss_name(task: str, mask: str, depth: str) -> str:
     return "_".join(names[head] for head in tasks.TASKS.get(task, ("mask",)))
 
 
+def _of_export(root: str | None, storage: DictConfig | None, name: str) -> Any:
+    """Return what the export at `root` says of itself under `name`; without a root, something that a check accepts."""
+    if root is None:
+        return OmegaConf.create({"value": NO_EXPORT[name]}).value
+    import fsspec
+
+    address = f"{str(root).rstrip('/')}/dataset.json"
+    options = {str(key): value for key, value in (storage or {}).items()} if "://" in address else {}
+    try:
+        with fsspec.open(address, "rb", **options) as file:
+            found = json.loads(file.read(MAX_RECORD))[name]
+    except FileNotFoundError:
+        raise ConfigError(f"data.root={root} holds no dataset.json; give the folder of an export of shards") from None
+    except Exception as error:  # what the package of an object storage raises is its own
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{address} cannot be read: {type(error).__name__}: {reason}") from None
+    return OmegaConf.create({"value": found}).value
+
+
 def register() -> None:
     """Make the resolvers known: `${heads:task,classes}`, `${in_channels:inputs}` and those that make up names.
 
     These are `${loss_name:task,mask loss,depth loss}`, `${padded:number}` and `${stamp:}`.
     """
+    OmegaConf.register_new_resolver("of_export", _of_export, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("loss_name", _loss_name, replace=True)
     OmegaConf.register_new_resolver("heads", _heads, replace=True)
     OmegaConf.register_new_resolver("in_channels", tasks.in_channels, replace=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from segbench.data.loading.augment import Augment
-from segbench.data.loading.loader import EpochLoader, PlanSampler
+from segbench.data.loading.loader import EpochLoader, PlanSampler, shuffled
 from segbench.data.loading.source import SplitDataset
 from segbench.data.scenes.fgbg import FgBg
 
@@ -129,7 +129,9 @@ def test_loading_leaves_the_global_generator_alone(data):
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_processes_share_every_sample_once(world_size):
     for size, drop_last in ((17, False), (17, True), (2, False)):
-        samplers = [PlanSampler(size, 2, ("order", 0), drop_last, rank, world_size) for rank in range(world_size)]
+        samplers = [
+            PlanSampler(size, 2, shuffled(size, "order", 0), drop_last, rank, world_size) for rank in range(world_size)
+        ]
         found = [index for sampler in samplers for batch in sampler for _, index in batch]
         assert len(found) == len(set(found))
         assert len(found) == (size // (2 * world_size) * 2 * world_size if drop_last else size)
@@ -138,7 +140,7 @@ def test_processes_share_every_sample_once(world_size):
 def test_order_is_another_in_every_epoch_and_for_every_seed(data):
     orders = set()
     for seed, epoch in ((0, 0), (0, 1), (1, 0)):
-        sampler = PlanSampler(18, 4, ("order", seed), True)
+        sampler = PlanSampler(18, 4, shuffled(18, "order", seed), True)
         sampler.epoch = epoch
         orders.add(tuple(index for batch in sampler for _, index in batch))
     assert len(orders) == 3

@@ -65,10 +65,13 @@ def test_counts_and_samples_are_those_of_one_process(command, tiny, pair):
 
 
 def test_the_processes_read_the_batches_of_one():
-    from segbench.data.loading.loader import PlanSampler
+    from segbench.data.loading.loader import PlanSampler, shuffled
 
     def read(size, world, drop_last):
-        return [list(PlanSampler(size, 4 // world, ("order", 1), drop_last, rank, world)) for rank in range(world)]
+        return [
+            list(PlanSampler(size, 4 // world, shuffled(size, "order", 1), drop_last, rank, world))
+            for rank in range(world)
+        ]
 
     for size in (8, 9, 10, 11, 13):
         for drop_last in (True, False):
@@ -77,7 +80,7 @@ def test_the_processes_read_the_batches_of_one():
                 shares = [part[number] for part in two if number < len(part)]
                 assert sorted(pair for share in shares for pair in share) == sorted(batch)
             assert all(share for part in two for share in part)
-            lengths = [len(PlanSampler(size, 2, ("order", 1), drop_last, rank, 2)) for rank in range(2)]
+            lengths = [len(PlanSampler(size, 2, shuffled(size, "order", 1), drop_last, rank, 2)) for rank in range(2)]
             assert lengths == [len(part) for part in two]
 
 

@@ -17,6 +17,8 @@ from segbench.core.files import replacing
 from segbench.core.tasks import IGNORE_INDEX
 
 Row = dict[str, Any]
+UNIT = "unit_"
+"""What the columns begin with that say which units a sample comes from."""
 
 
 def require_parquet() -> None:

@@ -11,7 +11,7 @@ from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.export.options import Options
 from segbench.data.loading.datamodule import SegmentationData
 
-LAYOUT = 1
+LAYOUT = 2
 """Counted up when the files of an export change their places or their meaning."""
 
 INFORMATIVE = ("settings", "mean", "std")

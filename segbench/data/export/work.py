@@ -20,7 +20,7 @@ import torch
 from segbench.core.errors import DataError
 from segbench.data.export.encode import Encoder
 from segbench.data.export.folders import FolderWriter
-from segbench.data.export.manifest import Row, file_facts, pixel_counts, plan_columns, write_rows
+from segbench.data.export.manifest import UNIT, Row, file_facts, pixel_counts, plan_columns, write_rows
 from segbench.data.export.options import Chunk, sample_name
 from segbench.data.export.shards import ShardWriter
 from segbench.data.loading.datamodule import SegmentationData
@@ -64,6 +64,7 @@ class Job:
         files = self.encoder(arrays)
         name = sample_name(index)
         row: Row = {"split": split, "index": index, "name": name, "source": data.describe_sample(split, index)}
+        row |= {f"{UNIT}{factor}": unit for factor, unit in data.units(split, index).items()}
         row |= writer.columns(name, tuple(files)) | file_facts(files) | pixel_counts(arrays["mask"])
         if callable(scene := getattr(data, "scene", None)):
             row |= plan_columns(scene(split, 0, index))

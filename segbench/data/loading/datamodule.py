@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.augment import Augment
-from segbench.data.loading.loader import EpochLoader, PlanSampler, Position
+from segbench.data.loading.loader import EpochLoader, PlanSampler, Position, shuffled
 from segbench.data.loading.source import SPLITS, Arrays, SplitDataset
 from segbench.data.loading.views import EvaluationView
 from segbench.data.pictures import MAX_PIXELS
@@ -169,6 +169,10 @@ class SegmentationData(pl.LightningDataModule):
         """Whole batches in an epoch of training, of all devices together."""
         return self.num_samples("train") // self.batch_size
 
+    def order(self, epoch: int) -> Callable[[int], int]:
+        """Return the order of an epoch of training: the sample at each position, a permutation keyed by the epoch."""
+        return shuffled(self.num_samples("train"), "order", self.order_seed)(epoch)
+
     def loader(self, split: str) -> EpochLoader:
         """Return the loader of a split; only the training split is shuffled, augmented and cut to whole batches."""
         training = split == "train"
@@ -179,7 +183,7 @@ class SegmentationData(pl.LightningDataModule):
         sampler = PlanSampler(
             self.num_samples(split),
             self.batch_size // world_size,
-            order=("order", self.order_seed) if training else None,
+            order=self.order if training else None,
             drop_last=training,
             rank=rank,
             world_size=world_size,

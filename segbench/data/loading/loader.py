@@ -21,6 +21,8 @@ from segbench.data.loading.source import SplitDataset, in_words
 from segbench.data.loading.workers import NOTHING, Batches, Crew, Failure, deaths
 
 Position = Callable[[], tuple[int, int]]
+Order = Callable[[int], Callable[[int], int]]
+"""Gives, for an epoch, the function from a position in it to the sample that is read there."""
 Batch = dict[str, Tensor]
 
 WORKER_TIMEOUT = 300.0
@@ -35,6 +37,11 @@ HINT = (
 )
 
 
+def shuffled(size: int, *words: str | int) -> Order:
+    """Return the order that shuffles all samples in every epoch, keyed by words."""
+    return lambda epoch: Bijection(size, *words, epoch)
+
+
 class PlanSampler(Sampler[list[tuple[int, int]]]):
     """Yields the (epoch, index) pairs of each batch, from any batch of any epoch on.
 
@@ -43,7 +50,7 @@ class PlanSampler(Sampler[list[tuple[int, int]]]):
     Args:
         size: Samples in the split.
         batch_size: Samples in a batch of one process.
-        order: Words that key the order; None reads 0, 1, 2, ...
+        order: The order of each epoch; None reads 0, 1, 2, ...
         drop_last: Leave out a last batch that is not full.
         rank: Number of this process.
         world_size: Number of processes; together they read each sample exactly once.
@@ -53,7 +60,7 @@ class PlanSampler(Sampler[list[tuple[int, int]]]):
         self,
         size: int,
         batch_size: int,
-        order: tuple[str | int, ...] | None,
+        order: Order | None,
         drop_last: bool,
         rank: int = 0,
         world_size: int = 1,
@@ -76,7 +83,7 @@ class PlanSampler(Sampler[list[tuple[int, int]]]):
         return [index for _, index in self._pairs(self._place(), batch)] if batch < len(self) else []
 
     def _place(self) -> Callable[[int], int]:
-        return Bijection(self.size, *self.order, self.epoch) if self.order else int
+        return self.order(self.epoch) if self.order else int
 
     def _pairs(self, place: Callable[[int], int], batch: int) -> list[tuple[int, int]]:
         together = self.batch_size * self.world_size

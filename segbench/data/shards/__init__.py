@@ -1,0 +1,1 @@
+"""Training from the shards of an export, on this machine or in object storage, in any number."""

@@ -1,0 +1,193 @@
+"""shards: what `segbench data export --format webdataset` wrote, from a folder or from object storage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from segbench.core.errors import ConfigError, DataError
+from segbench.core.rng import Bijection
+from segbench.data.export.manifest import UNIT
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.shards.order import BlockOrder
+from segbench.data.shards.record import ShardRecord, read_record
+from segbench.data.shards.samples import Shards, decode, row
+from segbench.data.shards.store import Store, open_store
+
+
+class ShardedData(SegmentationData):
+    """The shards of an export. Starting takes as long for ten billion samples as for ten.
+
+    Args:
+        root: The export: a folder, or an address that fsspec knows, such as `s3://bucket/folder`.
+        block: Consecutive samples that are read together; an epoch shuffles the blocks.
+        window: Blocks whose samples are mixed with each other.
+        lanes: Parts of an epoch that read different blocks; processes that share a training each read their own where
+            this is a multiple of their number.
+        cache: Folder for what is fetched from another machine; None for a temporary one.
+        cache_gb: Most gigabytes in it.
+        storage: Options of fsspec's file system, such as `endpoint_url`.
+        missing_test: Where there is no test split: `refuse`, or `val` to report the scores of val as the test's.
+        train_size: Samples of the training split to use, by blocks that `seed` chooses; None for all.
+        val_size: Likewise for val.
+        test_size: Likewise for test.
+        **common: As for every data set: `SegmentationData`.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        *,
+        block: int = 64,
+        window: int = 16,
+        lanes: int = 1,
+        cache: str | None = None,
+        cache_gb: float = 20.0,
+        storage: Mapping[str, Any] | None = None,
+        missing_test: str = "refuse",
+        train_size: int | None = None,
+        val_size: int | None = None,
+        test_size: int | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        for name, value in (("block", block), ("window", window), ("lanes", lanes)):
+            if value < 1:
+                raise ConfigError(f"data.{name} must be at least 1, got {value}")
+        if cache_gb <= 0:
+            raise ConfigError(f"data.cache_gb must be more than 0, got {cache_gb}")
+        if missing_test not in ("refuse", "val"):
+            raise ConfigError(f"data.missing_test must be refuse or val, got {missing_test}")
+        if self.batch_size % lanes:
+            raise ConfigError(f"data.lanes must divide data.batch_size={self.batch_size}, got {lanes}")
+        self.root = root
+        self.block = block
+        self.window = window
+        self.lanes = lanes
+        self.cache = cache
+        self.cache_gb = cache_gb
+        self.storage = dict(storage or {})
+        self.missing_test = missing_test
+        self.sizes = {"train": train_size, "val": val_size, "test": test_size}
+        self.test_is_val = False
+        self.record: ShardRecord | None = None
+        self._shards: dict[str, Shards] = {}
+        self._counts: dict[str, int] = {}
+        self._chosen: dict[str, Bijection] = {}
+
+    def prepare(self) -> None:
+        """Read the record of the export and the index of each split's first shard.
+
+        Raises:
+            ConfigError: if `data.root` is not set, or classes are not those of the export.
+            DataError: if there is no complete export, or a split is missing.
+        """
+        if self.root is None:
+            raise ConfigError(
+                "data.root is not set; give data.root=DIR, what segbench data export --format webdataset wrote"
+            )
+        store = open_store(self.root, cache=self.cache, cache_gb=self.cache_gb, options=self.storage)
+        self.record = read_record(store, self.root)
+        if self.classes != self.record.classes:
+            raise ConfigError(
+                f"data.classes={self.classes} are not those of data.root={self.root}: {self.record.classes}"
+            )
+        self.entries = self.record.entries
+        for split in SPLITS:
+            self._open_split(store, split)
+        self.check_splits()
+        for split in SPLITS:
+            self.original(split, 0)  # a copy that is not whole shows before anything is trained
+
+    def _open_split(self, store: Store, split: str) -> None:
+        assert self.record is not None
+        source = split
+        if split == "test" and not self.record.samples.get("test"):
+            if self.missing_test != "val":
+                raise DataError(
+                    f"data.root={self.root}: there is no test split; give data.missing_test=val to report the scores of"
+                    " val instead"
+                )
+            self.test_is_val = True
+            source = "val"
+        samples = self.record.samples.get(source, 0)
+        if not samples:
+            raise DataError(f"data.root={self.root}: the {split} split has no samples; export it as well")
+        wanted = self.sizes[split]
+        if wanted is not None and not 1 <= wanted <= samples:
+            raise ConfigError(
+                f"data.{split}_size must be null or 1 to {samples:,}, the samples of {split}, got {wanted}"
+            )
+        self._shards[split] = Shards(store, source, samples=samples, chunk=self.record.chunk, block=self.block)
+        self._counts[split] = samples if wanted is None else wanted
+        if self._counts[split] < samples:
+            self._chosen[split] = Bijection(max(1, samples // self.block), "subset", self.seed, source)
+
+    def num_samples(self, split: str) -> int:
+        """Return the number of samples of a split."""
+        return self._counts[split]
+
+    def order(self, epoch: int) -> Callable[[int], int]:
+        """Return the order of an epoch: blocks shuffled, samples mixed within a window of blocks."""
+        return BlockOrder(
+            self.num_samples("train"),
+            block=self.block,
+            window=self.window,
+            lanes=self.lanes,
+            batch_size=self.batch_size,
+            words=("order", self.order_seed, epoch),
+        )
+
+    def _place(self, split: str, index: int) -> int:
+        """Return the number in the export of a sample of a split that is perhaps a part of the exported one."""
+        if split not in self._chosen:
+            return index
+        slot, offset = divmod(index, self.block)
+        chosen = self._chosen[split]
+        return (chosen(slot) if slot < chosen.size else slot) * self.block + offset
+
+    def original(self, split: str, index: int) -> Arrays:
+        """Return the arrays of a sample as they were exported."""
+        members = self._shards[split].members(self._place(split, index))
+        try:
+            return decode(members)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.locate_sample(split, index)} cannot be decoded: {error}") from error
+
+    def sample(self, split: str, epoch: int, index: int) -> Arrays:
+        """Return the arrays of a sample; the epoch plays no part."""
+        return self.original(split, index)
+
+    def _row(self, split: str, index: int) -> dict[str, Any]:
+        return row(self._shards[split].members(self._place(split, index)))
+
+    def describe(self, split: str) -> str:
+        """Return how many samples a split has, and whether the test is val."""
+        note = " of val (the export has no test split)" if split == "test" and self.test_is_val else ""
+        return f"{self.num_samples(split):,} samples of shards{note}"
+
+    def locate_sample(self, split: str, index: int) -> str:
+        """Return the shard of a sample and its number in the export."""
+        return f"sample {self._place(split, index)} of {self._shards[split].split} in {self.root}"
+
+    def describe_sample(self, split: str, index: int) -> str:
+        """Return what the exported data set calls a sample."""
+        return str(self._row(split, index).get("source", f"{split} {index}"))
+
+    def units(self, split: str, index: int) -> dict[str, str]:
+        """Return the units that the exported data set gave a sample."""
+        found = self._row(split, index)
+        return {name.removeprefix(UNIT): str(unit) for name, unit in found.items() if name.startswith(UNIT)}
+
+    def fingerprint(self, split: str) -> str:
+        """Return that of the exported data set where all of the split is used and nothing was lost in writing it."""
+        assert self.record is not None
+        shards = self._shards[split]
+        found = self.record.fingerprint[shards.split]
+        if self.record.is_exact and self._counts[split] == shards.samples:
+            return found
+        part = [found, self.record.export, self._counts[split], self.block, self.seed]
+        return hashlib.blake2b(json.dumps(part, sort_keys=True).encode(), digest_size=8).hexdigest()
