@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from segbench.core.errors import ConfigError
+from segbench.core.errors import CheckpointError, ConfigError
 
 SECONDS = 5.0
 
@@ -16,7 +16,7 @@ def watch(show: Callable[[], None], console: Console, seconds: float = SECONDS) 
     """Call `show` every few seconds on a cleared terminal, until Ctrl-C.
 
     Args:
-        show: Prints what there is; a ConfigError of it, such as for a folder without runs yet, is printed as well.
+        show: Prints what there is; an error of it, such as for a folder without runs yet, is printed as well.
         console: The terminal.
         seconds: Pause between two looks.
     """
@@ -25,7 +25,7 @@ def watch(show: Callable[[], None], console: Console, seconds: float = SECONDS) 
             console.clear()
             try:
                 show()
-            except ConfigError as error:
+            except (CheckpointError, ConfigError) as error:
                 console.print(str(error), markup=False, highlight=False)
             console.print(f"{time.strftime('%H:%M:%S')}, every {seconds:.0f} s; Ctrl-C ends it", style="dim")
             time.sleep(seconds)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from segbench.compare.files import Unusable, read_text
-from segbench.compare.plain_yaml import flat_yaml
+from segbench.core.plain_yaml import load_plain_yaml
 from segbench.core.settings import is_experimental
 
-MAX_CONFIG = 40_000
-"""Bytes. A configuration has about 3,000. PyYAML may take most of a second for this many."""
+MAX_CONFIG = 100_000
+"""Bytes. A configuration has about 3,000."""
+_BLOCK = re.compile(r"^(?=[A-Za-z_]\w*:(?:\s|$))", re.MULTILINE)
+"""Where an entry of the outermost mapping begins."""
 
 REPLICATIONS = ("seed", "data.seed", "data.fold")
 """Settings that repeat an experiment: other luck, another draw of the data, another part of them held out."""
@@ -29,6 +35,43 @@ def read_settings(path: Path) -> dict[str, str]:
     if not flat:
         raise Unusable(f"{path.name} holds no settings")
     return {**choices, **{key: value for key, value in flat.items() if key not in choices}}
+
+
+def flat_yaml(text: str) -> dict[str, str]:
+    """Return the entries of nested mappings by dotted name, values as `value_text` writes them.
+
+    Runs of a sweep share most blocks of their configurations, so each block is parsed once.
+
+    Raises:
+        ValueError: for what is no plain YAML mapping.
+    """
+    flat: dict[str, str] = {}
+    for block in _BLOCK.split(text):
+        flat.update(_flat_block(block))
+    return flat
+
+
+def value_text(value: object) -> str:
+    """Return a setting as a user would type it: `0.001`, `true`, `[32,32]`, `null`, `unet`."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+@lru_cache(maxsize=4096)
+def _flat_block(block: str) -> tuple[tuple[str, str], ...]:
+    loaded = load_plain_yaml(block)
+    if not isinstance(loaded, dict | None):
+        raise ValueError("it is no mapping")
+    return tuple(_flat(loaded or {}, ""))
+
+
+def _flat(node: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value_text(value)
 
 
 def same_value(first: str, second: str) -> bool:

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from segbench.config.check import OPEN_NODES, check_numbers, check_plugins, check_type, shown
 from segbench.config.compose import compose_config, groups, parse, plain_config
 from segbench.core.errors import ConfigError, nearest
-from segbench.core.files import read_text_file
+from segbench.core.plain_yaml import load_plain_yaml
+from segbench.core.reading import read_text
 from segbench.core.tasks import INPUTS, TASKS
 
 MAX_BYTES = 300_000
@@ -24,32 +23,16 @@ LATER = {"tags": [], "note": None, "resolution": None, "depth_weight": 1.0, "log
 """Settings that came later, with what runs without them did."""
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Refuses aliases, which let a file of a few bytes unfold to gigabytes, and tags."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it uses aliases")
-        if getattr(self.peek_event(), "tag", None) is not None:
-            raise yaml.YAMLError("it uses tags")
-        return super().compose_node(parent, index)
-
-
 def read_plain_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
     """Return what a YAML file of at most `limit` bytes holds: mappings, lists and scalars without aliases and tags.
 
     Raises:
         ConfigError: if it cannot be read; what it holds is not quoted, as a link may lead to a file of secrets.
     """
-    text = read_text_file(path, limit)
     try:
-        return yaml.load(text, Loader=_PlainLoader)  # a SafeLoader: no code
-    except yaml.MarkedYAMLError as error:
-        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{path} is not a configuration: it is no plain YAML{line}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise ConfigError(f"{path} is not a configuration: {reason or 'it is no plain YAML'}") from None
+        return load_plain_yaml(read_text(path, limit))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not a configuration: {error}") from None
 
 
 WITHOUT_FOLDER = (None, "auto", "memory")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from segbench.core.errors import ConfigError, DataError
+from segbench.core.errors import DataError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 """What a disk answers that takes nothing more."""
@@ -56,32 +55,6 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Replace `path` by `content` in one step."""
     with replacing(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
-
-
-def read_text_file(path: Path, limit: int) -> str:
-    """Return the text of a file that may be somebody else's: a regular file (or a link to one), UTF-8, of bounded size.
-
-    Line ends are kept as they are.
-
-    Args:
-        path: The file.
-        limit: The largest size in bytes.
-
-    Raises:
-        ConfigError: for anything else, such as a pipe, which would hold the reader up for ever.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ConfigError(f"{path} is not a regular file, so it is not read")
-        with path.open("rb") as file:
-            content = file.read(limit + 1) if path.stat().st_size <= limit else None
-        if content is None or len(content) > limit:  # what lies in /proc says that it is empty
-            raise ConfigError(f"{path} is larger than the {limit:,} bytes that such a file may have")
-        return content.decode()
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} cannot be read: it is not text in UTF-8") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def make_folder(path: Path) -> None:

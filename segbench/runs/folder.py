@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -12,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segbench.core import reading
 from segbench.core.errors import CheckpointError, ConfigError
-from segbench.core.files import as_json, read_text_file, write_atomic, write_even_if_full, write_json
+from segbench.core.files import as_json, write_atomic, write_even_if_full, write_json
 from segbench.core.states import RunState, recorded_state
 
 MAX_JSON = 50_000_000
@@ -157,23 +157,25 @@ class RunFolder:
         write_even_if_full(self.status, as_json({"state": state, **details}))
 
     def read_status(self) -> dict[str, Any]:
-        """Return the status, or `{"state": "absent"}` where the run never started; raises ConfigError."""
+        """Return the status, or `{"state": "absent"}` where the run never started; raises CheckpointError."""
         if not self.status.is_file():
             return {"state": RunState.ABSENT}
         status = read_json(self.status)
         state = recorded_state(status.get("state"))
         if state is None:
-            raise ConfigError(f"{self.status} is not the status of a run: it names no state that a run can have")
+            raise CheckpointError(f"{self.status} is not the status of a run: it names no state that a run can have")
         return status | {"state": state}
 
     def read_results(self) -> dict[str, Any]:
-        """Return the results of a run that ended; a ConfigError says that the file holds something else."""
+        """Return the results of a run that ended; a CheckpointError says that the file holds something else."""
         results = read_json(self.results)
         metrics = results.get("metrics")
         if not isinstance(metrics, dict) or not all(isinstance(value, dict) for value in metrics.values()):
-            raise ConfigError(f"{self.results} is not the results of a run: its metrics must have a best and a last")
+            raise CheckpointError(
+                f"{self.results} is not the results of a run: its metrics must have a best and a last"
+            )
         if not isinstance(results.get("steps"), int) or "best" not in metrics.get(str(results.get("monitor")), {}):
-            raise ConfigError(f"{self.results} is not the results of a run: it needs steps and a monitor")
+            raise CheckpointError(f"{self.results} is not the results of a run: it needs steps and a monitor")
         return results
 
     def check_writable_inside(self) -> None:
@@ -207,14 +209,11 @@ class RunFolder:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in `path`; a ConfigError names a file that holds something else."""
+    """Return the JSON object in a file of a run folder; a CheckpointError names a file that holds something else."""
     try:
-        value = json.loads(read_text_file(path, MAX_JSON))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path} holds no JSON object")
-    return value
+        return reading.read_json(path, MAX_JSON)
+    except reading.UnreadableError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _is_file_or_folder(mode: int) -> bool:

@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from segbench.core.errors import ConfigError
-from segbench.core.files import read_text_file, write_atomic
+from segbench.core.errors import CheckpointError
+from segbench.core.files import write_atomic
+from segbench.core.reading import UnreadableError, read_text
 
 MAX_BYTES = 500_000_000
 """The largest table that is read; a row has some hundred bytes."""
@@ -32,7 +33,9 @@ class MetricsLog:
         if path.is_file() and path.stat().st_size:
             known = next(_rows(path), [])
             if known[: len(KEYS)] != [*KEYS]:
-                raise ConfigError(f"{path} is not the table of a run: its columns do not begin with {', '.join(KEYS)}")
+                raise CheckpointError(
+                    f"{path} is not the table of a run: its columns do not begin with {', '.join(KEYS)}"
+                )
             self._end_torn_line()
             further = [column for column in self.columns if column not in known]
             self.columns = [*known, *further]
@@ -83,7 +86,7 @@ def read_metrics(path: Path, up_to_step: int | None = None) -> list[dict[str, st
         up_to_step: Leave out rows beyond this step, as a resume from there must.
 
     Raises:
-        ConfigError: if the file is missing or no such table.
+        CheckpointError: if the file is missing or no such table.
     """
     table = _rows(path)
     names = next(table, [])
@@ -103,6 +106,8 @@ def read_metrics(path: Path, up_to_step: int | None = None) -> list[dict[str, st
 
 def _rows(path: Path) -> Iterator[list[str]]:
     try:
-        yield from csv.reader(io.StringIO(read_text_file(path, MAX_BYTES), newline=""))
+        yield from csv.reader(io.StringIO(read_text(path, MAX_BYTES), newline=""))
+    except UnreadableError as error:
+        raise CheckpointError(str(error)) from None
     except csv.Error as error:
-        raise ConfigError(f"{path} cannot be read as a table: {error}") from None
+        raise CheckpointError(f"{path} cannot be read as a table: {error}") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import segbench
-from segbench.core.errors import ConfigError
+from segbench.core.errors import CheckpointError
 from segbench.runs.folder import RunFolder, read_json
 from segbench.runs.git import ask_git
 
@@ -48,7 +48,7 @@ def provenance_of_run(run: RunFolder, plugins: Sequence[str]) -> dict[str, Any]:
 
 
 def _recorded(path: Path) -> Mapping[str, Any]:
-    with suppress(ConfigError):
+    with suppress(CheckpointError):
         return read_json(path) if path.is_file() else {}
     return {}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segbench.core.errors import ConfigError
+from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.files import write_json
 from segbench.core.states import RunState
 from segbench.runs.folder import RunFolder, read_json
@@ -71,7 +71,7 @@ class SweepFolder:
         write_json(self.manifest, {"words": list(words), "jobs": rows})
 
     def read(self) -> tuple[list[str], list[Job]]:
-        """Return the words of the sweep and its jobs; raises ConfigError for a file that is not a sweep's."""
+        """Return the words of the sweep and its jobs; raises CheckpointError for a file that is not a sweep's."""
         content = read_json(self.manifest)
         try:
             words = [_text(word) for word in content["words"]]
@@ -84,7 +84,7 @@ class SweepFolder:
                 for row in content["jobs"]
             ]
         except (KeyError, TypeError, AttributeError, ValueError):
-            raise ConfigError(f"{self.manifest} is not the plan of a sweep") from None
+            raise CheckpointError(f"{self.manifest} is not the plan of a sweep") from None
         return words, jobs
 
     def check_inside(self, job: Job) -> None:
@@ -128,7 +128,7 @@ class SweepFolder:
                 return JobState(RunState.QUEUED)
             results = run.read_results() if status["state"] is RunState.COMPLETED and run.results.is_file() else None
             return JobState(status["state"], str(status.get("error", "")), *_progress(run), results)
-        except (ConfigError, OSError) as error:
+        except (CheckpointError, OSError) as error:
             return JobState(RunState.FAILED, str(error))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segbench.core.errors import ConfigError, DataError
-from segbench.core.files import read_text_file
+from segbench.core import reading
+from segbench.core.errors import DataError
 
 MAX_TEXT = 64 << 20
 """Bytes of a list of pictures or of colours; a million lines have less."""
@@ -23,6 +23,6 @@ def read_text(path: Path, what: str, limit: int = MAX_TEXT) -> str:
         DataError: if it is missing, too large, not UTF-8, or no regular file: a pipe would be waited for without end.
     """
     try:
-        return read_text_file(path, limit).removeprefix("\ufeff")
-    except ConfigError as error:
+        return reading.read_text(path, limit).removeprefix("\ufeff")
+    except reading.UnreadableError as error:
         raise DataError(f"{what} {error}") from None

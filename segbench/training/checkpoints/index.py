@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from segbench.core.errors import ConfigError
+from segbench.core.errors import CheckpointError
 from segbench.core.files import write_json
 from segbench.runs.folder import read_json
 
@@ -114,7 +114,7 @@ def _content(folder: Path) -> dict[str, Any]:
     path = folder / POINTER
     try:
         return read_json(path) if path.exists() else {}
-    except ConfigError as error:
+    except CheckpointError as error:
         log.warning("%s; the checkpoints are taken without their digests", error)
         return {}
 
