@@ -28,8 +28,8 @@ def read_settings(path: Path) -> dict[str, str]:
     """Return a run's settings by dotted name, the chosen options (`model`, `loss/depth`) first; raises Unusable."""
     try:
         flat = flat_yaml(read_text(path, MAX_CONFIG))
-    except ValueError:
-        raise Unusable(f"{path.name} is no plain YAML") from None
+    except ValueError as error:
+        raise Unusable(f"{path.name} is not plain YAML: {error}") from None
     about, start = {key: flat.pop(key) for key in list(flat) if key.startswith("about.")}, "about.choices."
     choices = {key.removeprefix(start): value for key, value in about.items() if key.startswith(start)}
     if not flat:
@@ -62,7 +62,7 @@ def value_text(value: object) -> str:
 def _flat_block(block: str) -> tuple[tuple[str, str], ...]:
     loaded = load_plain_yaml(block)
     if not isinstance(loaded, dict | None):
-        raise ValueError("it is no mapping")
+        raise ValueError("it holds no mapping")
     return tuple(_flat(loaded or {}, ""))
 
 

@@ -32,7 +32,7 @@ def read_plain_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
     try:
         return load_plain_yaml(read_text(path, limit))
     except ValueError as error:
-        raise ConfigError(f"{path} is not a configuration: {error}") from None
+        raise ConfigError(f"{path} is not plain YAML: {error}") from None
 
 
 WITHOUT_FOLDER = (None, "auto", "memory")

@@ -16,17 +16,17 @@ def load_plain_yaml(text: str) -> Any:
     """Return the value of one YAML document.
 
     Raises:
-        ValueError: if it is no plain YAML. The message quotes none of it, as a link may lead to a file of secrets.
+        ValueError: if it is not plain YAML, and why. It quotes none of the text: a link may lead to a file of secrets.
     """
     try:
         _check_events(text)
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ValueError(f"it is no plain YAML{line}") from None
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "it"
+        raise ValueError(f"{line} cannot be parsed") from None
     except (yaml.YAMLError, TypeError, RecursionError, OverflowError) as error:
         reason = " ".join(str(error).split())[:100]
-        raise ValueError(reason or "it is no plain YAML") from None
+        raise ValueError(reason or "it cannot be parsed") from None
 
 
 def _check_events(text: str) -> None:

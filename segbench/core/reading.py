@@ -59,12 +59,13 @@ def read_text(path: Path, limit: int, *, follow_links: bool = True) -> str:
 
 def read_json(path: Path, limit: int, *, follow_links: bool = True) -> dict[str, Any]:
     """Return the JSON object in a file of at most `limit` bytes; raises UnreadableError."""
+    text = read_text(path, limit, follow_links=follow_links)
     try:
-        value = json.loads(read_text(path, limit, follow_links=follow_links))
-    except RecursionError:
-        raise UnreadableError(path, "is not JSON: it is nested too deeply") from None
-    except ValueError as error:
-        raise UnreadableError(path, f"is not JSON: {error}") from None
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UnreadableError(path, f"is not JSON (line {error.lineno})") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, thousands of levels
+        raise UnreadableError(path, "is not JSON that can be read") from None
     if not isinstance(value, dict):
         raise UnreadableError(path, "must hold a JSON object, got something else")
     return value

@@ -34,7 +34,7 @@ class MetricsLog:
             known = next(_rows(path), [])
             if known[: len(KEYS)] != [*KEYS]:
                 raise CheckpointError(
-                    f"{path} is not the table of a run: its columns do not begin with {', '.join(KEYS)}"
+                    f"{path} is not the table of a run: its columns must begin with {', '.join(KEYS)}"
                 )
             self._end_torn_line()
             further = [column for column in self.columns if column not in known]

@@ -101,7 +101,7 @@ EVALUATE = [
     (["~nobody_at_all/x"], 4, "home directory"),
     (["young"], 4, "has no checkpoints/best.ckpt"),
     (["spoilt"], 4, "cannot be loaded"),
-    (["bare"], 2, "config.yaml cannot be read"),
+    (["bare"], 2, "config.yaml is missing"),
     (["wrong"], 2, "is not the configuration of a run"),
     (["list"], 2, "is not the configuration of a run"),
     (["task"], 2, "there is no task 'x'"),

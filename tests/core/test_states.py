@@ -5,7 +5,7 @@ import json
 import pytest
 
 from segbench.compare.runs import read_run
-from segbench.core.errors import ConfigError
+from segbench.core.errors import CheckpointError
 from segbench.core.states import RECORDED, RunState
 from segbench.runs.folder import RunFolder
 from segbench.sweeps.folder import SweepFolder
@@ -29,6 +29,6 @@ def test_a_written_state_is_read_back_by_every_reader(tmp_path, state):
 def test_a_state_that_no_run_writes_is_a_mistake(tmp_path, word):
     run = RunFolder(tmp_path)
     run.status.write_text(f'{{"state": {word}}}')
-    with pytest.raises(ConfigError, match="names no state that a run can have"):
+    with pytest.raises(CheckpointError, match="names no state that a run can have"):
         run.read_status()
     assert RunFolder(tmp_path / "none").read_status()["state"] is RunState.ABSENT

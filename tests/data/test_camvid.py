@@ -157,5 +157,5 @@ def test_32_colours_of_which_void_is_ignored_and_strangers_are_named(tmp_path):
     Image.fromarray(broken).save(path)
     with pytest.raises(DataError, match=r"label: f008_L.png: colours \(0, 0, 0\) at 2 pixels are not in class_dict"):
         camvid(root, "camvid_32")
-    with pytest.raises(DataError, match="class_dict.csv cannot be read"):
+    with pytest.raises(DataError, match="class_dict.csv is missing"):
         camvid(ids, "camvid_32")

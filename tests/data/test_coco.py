@@ -250,7 +250,7 @@ def test_all_offenders_are_listed_together(tmp_path):
 
 def test_files_that_are_no_annotations(tmp_path):
     root = write_coco(tmp_path / "c", count=20)
-    with pytest.raises(DataError, match="data.annotations: .*nowhere.json cannot be read"):
+    with pytest.raises(DataError, match="data.annotations: .*nowhere.json is missing"):
         coco(root, annotations="nowhere.json")
     (root / "a.json").write_text("{")
     with pytest.raises(DataError, match="is no JSON"):

@@ -107,7 +107,7 @@ def test_filters_change_the_rows_and_count_them(browser):
     write(browser, "#runs-filter", " ")
     choose(browser, "#runs-state", "broken")
     assert column(browser, "runs", 1) == ["torn"]
-    assert column(browser, "runs", place_of(browser, "runs", "reason")) == ["results.json is no JSON"]
+    assert column(browser, "runs", place_of(browser, "runs", "reason")) == ["results.json is not JSON (line 1)"]
     write(browser, "#groups-filter", "fcn")
     assert len(column(browser, "groups", 0)) == 2
 

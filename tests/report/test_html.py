@@ -121,7 +121,7 @@ def test_tables_hold_the_numbers_and_the_reasons(found, page):
     best = found.groups[0]
     assert f"{best.summary.mean:.4f}" in text and f"{best.summary.low:.4f} to {best.summary.high:.4f}" in text
     assert all(verdict.sentence in text for verdict in found.verdicts) and all(note in text for note in found.notes)
-    for reason in ("results.json is no JSON", "NonFiniteError: the loss is nan\\nat step 7"):
+    for reason in ("results.json is not JSON", "NonFiniteError: the loss is nan\\nat step 7"):
         assert reason in text
     rows = [attrs.get("class", "") for tag, attrs in page.elements if tag == "tr"]
     assert [rows.count(state) for state in ("completed", "running", "failed", "broken", "interrupted")] == [

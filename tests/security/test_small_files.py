@@ -6,19 +6,23 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from segbench.config.quoting import rendered
-from segbench.core.errors import ConfigError
+from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.files import write_atomic
 from segbench.runs.metrics_log import MetricsLog, read_metrics
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a,b\n1,2\n", "do not begin with"), ("split,epoch,step," + "x" * 200_000, "field larger"), ("\xff", "UTF-8")],
+    [
+        ("a,b\n1,2\n", "must begin with split, epoch, step"),
+        ("split,epoch,step," + "x" * 200_000, "field larger"),
+        ("\xff", "UTF-8"),
+    ],
 )
 def test_a_table_that_is_none(tmp_path, text, message):
     path = tmp_path / "metrics.csv"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(CheckpointError, match=message):
         MetricsLog(path, ["loss"])
 
 
