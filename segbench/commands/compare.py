@@ -12,10 +12,9 @@ from rich.console import Console
 from segbench.compare.comparison import Comparison, compare_runs
 from segbench.compare.tables import to_csv, to_json, to_markdown
 from segbench.compare.terminal import print_comparison
-from segbench.compare.text import printable
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.files import make_folder, write_atomic
-from segbench.core.text import say
+from segbench.core.text import printable, say
 
 FORMATS = ("table", "csv", "json", "md", "html")
 WIDE = 200

@@ -23,7 +23,7 @@ from segbench.config.resolvers import register
 from segbench.core.errors import ConfigError, SegbenchError
 from segbench.core.signals import stopped_by_signals
 from segbench.core.terminal import standard_streams
-from segbench.core.text import for_stream, harmless
+from segbench.core.text import for_stream, printable
 from segbench.core.versions import check_versions
 
 
@@ -152,6 +152,6 @@ def _requeue(error: BaseException) -> None:
 def _say(message: str) -> None:
     # names from somebody else's folder may hold control characters, which a terminal would obey
     if message and sys.stderr is not None:
-        line = f"segbench: {harmless(' '.join(message.split()))}"
+        line = f"segbench: {printable(' '.join(message.split()))}"
         with suppress(OSError, ValueError):  # a terminal that is gone
             print(for_stream(line, sys.stderr), file=sys.stderr, flush=True)

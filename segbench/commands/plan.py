@@ -10,9 +10,8 @@ from rich.table import Table
 
 from segbench.compare.comparison import compare_runs
 from segbench.compare.planning import plan_sentences, plan_table
-from segbench.compare.text import printable
 from segbench.core.errors import ConfigError
-from segbench.core.text import say
+from segbench.core.text import printable, say
 
 
 def plan_runs(

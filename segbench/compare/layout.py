@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.tables import COST_HEADS, FRONT_HEAD, TRIVIAL_HEAD, chosen_heads, group_table
-from segbench.compare.text import printable
+from segbench.core.text import printable
 
 FIRST_DROPPED = (FRONT_HEAD, *reversed(COST_HEADS.values()), TRIVIAL_HEAD, "sd", "images")
 """Columns that are left out where there is no room, in this order; then settings are shortened or joined."""

@@ -13,9 +13,8 @@ from segbench.compare.across import Across, across_table
 from segbench.compare.comparison import Comparison
 from segbench.compare.layout import blocks, gap, shorten
 from segbench.compare.tables import FRONT, FRONT_HEAD, answer_sentences, interval_legend, run_words, verdict_sentences
-from segbench.compare.text import printable
 from segbench.core.states import RunState
-from segbench.core.text import say
+from segbench.core.text import printable, say
 
 STYLES = {
     RunState.BROKEN: "red",

@@ -1,22 +1,17 @@
-"""Words of strangers made harmless: for a terminal, a spreadsheet, Markdown."""
+"""Untrusted text in the cells of a spreadsheet and of a Markdown table."""
 
 from __future__ import annotations
 
 import re
 
+from segbench.core.text import printable
+
 LONGEST = 300
+"""Characters of an untrusted text that are shown, where nothing else is said."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MARKDOWN = {character: f"\\{character}" for character in "\\|`*[]"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _EDGE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 """Underscores that would begin or end emphasis; those inside a word do not."""
-
-
-def printable(text: str, longest: int = LONGEST) -> str:
-    r"""Return text of one line without control characters: those, line breaks and marks that turn the direction of
-    writing become `\x1b`, `\n` or `\u202e`; beyond `longest` characters it is cut.
-    """  # noqa: D205
-    short = text if len(text) <= longest else text[: longest - 3] + "..."
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in short)
 
 
 def csv_cell(value: str | float | None) -> str | float:

@@ -15,14 +15,23 @@ USUAL = 80
 """Columns of a terminal that does not say how many it has."""
 
 
-def harmless(text: str, instead: str = "?", keep: str = "") -> str:
-    """Return text with `instead` in place of every character that cannot be printed, but for those in `keep`."""
-    return "".join(sign if sign.isprintable() or sign in keep else instead for sign in text)
+def printable(text: str, longest: int | None = None, *, keep: str = "") -> str:
+    r"""Return untrusted text as a terminal, a page or a table may show it, in any encoding.
+
+    Args:
+        text: It may hold control characters, line breaks, marks that turn the direction of writing, and bytes of a
+            file's name that are no UTF-8: they become `\x1b`, `\n`, `\u202e`, `\xff`.
+        longest: How many characters of it are shown at most; None for all.
+        keep: Characters that stay as they are, such as line breaks.
+    """
+    short = text if longest is None or len(text) <= longest else text[: longest - 3] + "..."
+    return "".join(sign if sign.isprintable() or sign in keep else _escaped(sign) for sign in short)
 
 
-def escaped(text: str) -> str:
-    """Return text on one line that any encoding can write: what cannot be printed as its code, such as a line break."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+def _escaped(sign: str) -> str:
+    if 0xDC80 <= ord(sign) <= 0xDCFF:  # how Python holds a byte of a file's name that is no UTF-8
+        return f"\\x{ord(sign) - 0xDC00:02x}"
+    return sign.encode("unicode_escape").decode()
 
 
 def duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segbench.core.errors import DataError
+from segbench.core.text import printable
 
 MOST_GROUPS = 20
 """Different problems that a message tells of."""
@@ -159,7 +160,7 @@ def first_names(names: Sequence[str]) -> str:
 
 def shown_name(name: str) -> str:
     r"""Return a name for a message: bytes that are no UTF-8 as `\xff`, control characters escaped, never too long."""
-    text = "".join(_printable(sign) for sign in name)
+    text = printable(name)
     return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."
 
 
@@ -208,9 +209,3 @@ def _counted(values: Mapping[str, int]) -> str:
 def _listed(values: Mapping[str, int]) -> str:
     most = Counter(values).most_common(MOST_VALUES)
     return ",".join(value for value, _ in most) + (",..." if len(values) > MOST_VALUES else "")
-
-
-def _printable(sign: str) -> str:
-    if 0xDC80 <= ord(sign) <= 0xDCFF:  # how Python holds a byte of a file's name that is no UTF-8
-        return f"\\x{ord(sign) - 0xDC00:02x}"
-    return sign if sign.isprintable() else sign.encode("unicode_escape").decode()

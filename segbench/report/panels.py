@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from segbench.core.tasks import IGNORE_INDEX
-from segbench.core.text import harmless
+from segbench.core.text import printable
 from segbench.report.palette import colour, palette
 
 GAP, TITLE = 4, 18
@@ -92,7 +92,7 @@ def draw_panel(
 
 def shortened(name: str, fits: Callable[[str], bool]) -> str:
     """Return a name that fits: its folders are left out first, then its beginning; the end tells files apart."""
-    text = harmless(name).encode("latin-1", "replace").decode("latin-1")  # all that the font of the panels has
+    text = printable(name).encode("latin-1", "replace").decode("latin-1")  # all that the font of the panels has
     if not fits(text):
         text = " + ".join(part.rpartition("/")[2] for part in text.split(" + "))
     start = 0

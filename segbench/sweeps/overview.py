@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segbench.core.states import RunState
-from segbench.core.text import harmless, say
+from segbench.core.text import printable, say
 from segbench.sweeps.folder import JobState, SweepFolder
 from segbench.sweeps.plan import Job
 
@@ -74,7 +74,7 @@ class Overview:
             parts.append(f"best val {_score(now)}")
         if now.error:
             parts.append(now.error)
-        say(self.console, harmless("  ".join(parts), " "))
+        say(self.console, printable("  ".join(parts)))
 
 
 def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = None) -> Table:
@@ -96,7 +96,7 @@ def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = No
             Text(state.state, STYLES[state.state]),
             str(state.epoch or ""),
             Text(_score(state), "bold" if top else ""),
-            Text(harmless(state.error, " ")),
+            Text(printable(state.error)),
         )
     if len(shown) < len(order):
         view.add_row(Text(f"and {len(order) - len(shown)} more", "dim"))

@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from segbench.core.files import write_atomic
-from segbench.core.text import escaped
+from segbench.core.text import printable
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS
 from segbench.metrics.split_scores import SplitScores
@@ -130,6 +130,6 @@ def _image_columns(indices: Sequence[int], data: SegmentationData, split: str) -
     factors = dict.fromkeys(factor for one in units for factor, unit in one.items() if unit)
     return {
         "index": list(indices),
-        "image": [escaped(data.image_name(split, index)) for index in indices],
-        **{f"unit/{factor}": [escaped(one.get(factor, "")) for one in units] for factor in factors},
+        "image": [printable(data.image_name(split, index)) for index in indices],
+        **{f"unit/{factor}": [printable(one.get(factor, "")) for one in units] for factor in factors},
     }

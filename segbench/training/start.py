@@ -14,7 +14,7 @@ from rich.console import Console
 
 from segbench.config.compose import chosen_options, experiment_config
 from segbench.core.errors import ConfigError
-from segbench.core.text import harmless, say
+from segbench.core.text import printable, say
 from segbench.core.versions import check_versions
 from segbench.runs.environment import git_commit, versions
 from segbench.runs.folder import RunFolder
@@ -107,7 +107,7 @@ class _ConsoleHandler(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(self.console, harmless(self.format(record), keep="\n"))
+        say(self.console, printable(self.format(record), keep="\n"))
 
 
 def _close(logger: logging.Logger) -> None:

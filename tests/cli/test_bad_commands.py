@@ -167,7 +167,7 @@ RESUME = [
     (["empty"], 4, "is not a run folder"),
     (["file"], 4, "is not a run folder"),
     (["bare"], 4, "config.yaml"),
-    (["status"], 2, "status.json"),
+    (["status"], 4, "status.json"),
     (["run", "seed=1"], 2, "seed (0 -> 1)"),
     (["run", "model=unett"], 2, "did you mean 'unet'"),
     (["run", "trainer.max_epochs=1.5"], 2, "trainer.max_epochs must be a whole number"),

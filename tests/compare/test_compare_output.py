@@ -18,8 +18,9 @@ from segbench.compare.comparison import compare_runs
 from segbench.compare.settings import flat_yaml
 from segbench.compare.tables import to_csv, to_json, to_markdown
 from segbench.compare.terminal import print_comparison
-from segbench.compare.text import csv_cell, markdown_cell, printable, si
+from segbench.compare.text import csv_cell, markdown_cell, si
 from segbench.core.errors import ConfigError
+from segbench.core.text import printable
 from tests.support.fake_runs import HOSTILE, hostile, some_counts, write_run
 
 
@@ -133,7 +134,8 @@ def test_formulas_are_neutralised():
 
 
 def test_texts():
-    assert printable("a\x00\nb\ud800") == "a\\x00\\nb\\ud800" and len(printable("x" * 999)) == 300
+    assert printable("a\x00\nb\ud800\udcff") == "a\\x00\\nb\\ud800\\xff"
+    assert len(printable("x" * 999, 300)) == 300 and printable("a\n\r", keep="\n") == "a\n\\r"
     assert markdown_cell("a|b_c *d* _e_ <i>") == "a\\|b_c \\*d\\* \\_e\\_ &lt;i&gt;"
     assert [si(value) for value in (0, 683, 999.9, 123393, 7012352, 1e9, 2.5e12)] == [
         "0",

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from segbench.compare.comparison import Comparison
 from segbench.compare.runs import Run
 from segbench.compare.tables import run_words
-from segbench.compare.text import printable
+from segbench.core.text import printable
 
 
 def best_of_groups(comparison: Comparison, most: int) -> list[Run]:

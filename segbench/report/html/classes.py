@@ -8,7 +8,7 @@ from typing import Any
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable, number, read_object
 from segbench.compare.runs import MAX_RESULTS, Run
-from segbench.compare.text import printable
+from segbench.core.text import printable
 from segbench.report.html.choice import best_of_groups
 from segbench.runs.folder import RunFolder
 

@@ -10,7 +10,7 @@ from typing import Any
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable, read_text
 from segbench.compare.runs import Run
-from segbench.compare.text import printable
+from segbench.core.text import printable
 from segbench.report.html.choice import by_rank
 from segbench.runs.folder import RunFolder
 from segbench.runs.metrics_log import KEYS

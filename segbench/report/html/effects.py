@@ -9,8 +9,8 @@ import numpy as np
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group
-from segbench.compare.text import printable
 from segbench.core.rng import generator
+from segbench.core.text import printable
 
 LEAST_GROUPS = 6
 """Fewer groups of one data set say nothing of shares."""

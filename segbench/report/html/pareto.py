@@ -8,7 +8,7 @@ from typing import Any
 from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group, lower_is_better
 from segbench.compare.pareto import pareto_front
-from segbench.compare.text import printable
+from segbench.core.text import printable
 
 AXES = {
     "parameters": "parameters",

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable, read_bytes
-from segbench.compare.text import printable
+from segbench.compare.text import LONGEST
+from segbench.core.text import printable
 from segbench.report.html.choice import best_of_groups, run_label
 from segbench.runs.folder import RunFolder
 
@@ -39,7 +40,7 @@ def sample_panels(comparison: Comparison) -> list[Panel]:
     """Return the panels of test pictures of the best run of each of the first MAX_PANELS groups."""
     panels, total = [], 0
     for run, group in zip(best_of_groups(comparison, MAX_PANELS), comparison.groups, strict=False):
-        words = run_label(comparison, run), printable(run.name), comparison.data_labels[group.data]
+        words = run_label(comparison, run), printable(run.name, LONGEST), comparison.data_labels[group.data]
         try:
             png, width, height = read_png(RunFolder(run.path).samples / "test.png")
             if total + len(png) > MAX_TOTAL:

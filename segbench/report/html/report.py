@@ -9,8 +9,9 @@ from segbench import __version__
 from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group, setting
 from segbench.compare.tables import FRONT, answer_sentences, interval_legend, score_text, verdict_sentences
-from segbench.compare.text import printable
+from segbench.compare.text import LONGEST
 from segbench.compare.verdict import Verdict
+from segbench.core.text import printable
 from segbench.report.html import classes, curves, effects, pareto, pictures, settings, unit_scores, worst
 from segbench.report.html.choice import run_label
 from segbench.report.html.page import render
@@ -105,7 +106,7 @@ def _scores(comparison: Comparison, group: Group) -> list[str]:
 
 def _run(comparison: Comparison, number: int) -> dict[str, Any]:
     run = comparison.runs[number]
-    return {"name": printable(run.name), "label": run_label(comparison, run), "state": run.state}
+    return {"name": printable(run.name, LONGEST), "label": run_label(comparison, run), "state": run.state}
 
 
 def _order(comparison: Comparison) -> list[int]:
@@ -128,11 +129,11 @@ def _best(comparison: Comparison) -> list[dict[str, str]]:
     several = len({group.data for group in comparison.groups}) > 1
     return [
         {
-            "label": printable(group.label),
+            "label": printable(group.label, LONGEST),
             "score": score_text(group.summary.mean),
             "low": score_text(group.summary.low),
             "high": score_text(group.summary.high),
-            "run": printable(group.runs[0].name),
+            "run": printable(group.runs[0].name, LONGEST),
             "n": str(group.summary.n),
             "data": comparison.data_labels[group.data] if several else "",
         }

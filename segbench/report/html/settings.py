@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from segbench.compare.comparison import Comparison
-from segbench.compare.text import printable
-
-LONGEST = 300
+from segbench.compare.text import LONGEST
+from segbench.core.text import printable
 
 
 def settings_data(comparison: Comparison) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from segbench.compare.tables import (
     score_text,
     verdict_on,
 )
-from segbench.compare.text import printable
+from segbench.compare.text import LONGEST
+from segbench.core.text import printable
 from segbench.report.html.whiskers import Scale, Whisker
 
 
@@ -125,11 +126,11 @@ def _run(comparison: Comparison, run: Run, names: Sequence[str], reason: str) ->
     return Row(
         [
             Cell("repeat" if reason else run.state, kind="state"),
-            Cell(printable(run.name), kind="name"),
+            Cell(printable(run.name, LONGEST), kind="name"),
             *(_text(setting(run, name)) for name in names),
             Cell(score_text(value), _key(value), "score"),
             *_costs(run.costs),
-            Cell(reason or printable(run.error), kind="reason"),
+            Cell(reason or printable(run.error, LONGEST), kind="reason"),
         ],
         ["repeat" if reason else run.state],
     )

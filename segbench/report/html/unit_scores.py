@@ -12,7 +12,7 @@ from segbench.compare.files import Unusable
 from segbench.compare.images import ImageTable, read_table, scorer
 from segbench.compare.layout import shorten
 from segbench.compare.runs import Run
-from segbench.compare.text import printable
+from segbench.core.text import printable
 from segbench.report.html.choice import run_label
 
 MAX_RUNS, MAX_UNITS = 6, 12

@@ -11,7 +11,8 @@ from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable, read_text
 from segbench.compare.images import MAX_TABLE
 from segbench.compare.runs import Run
-from segbench.compare.text import printable
+from segbench.compare.text import LONGEST
+from segbench.core.text import printable
 from segbench.report.html.choice import best_of_groups, run_label
 from segbench.runs.folder import RunFolder
 
@@ -56,11 +57,11 @@ def worst_images(comparison: Comparison) -> list[Worst]:
     split = comparison.metric.partition("/")[0]
     found: list[Worst] = []
     for run, group in zip(best_of_groups(comparison, MAX_RUNS), comparison.groups, strict=False):
-        words = run_label(comparison, run), printable(run.name), comparison.data_labels[group.data]
+        words = run_label(comparison, run), printable(run.name, LONGEST), comparison.data_labels[group.data]
         try:
             found.append(Worst(*words, read_worst(run, split)))
         except Unusable as unusable:
-            found.append(Worst(*words, [], printable(str(unusable))))
+            found.append(Worst(*words, [], printable(str(unusable), LONGEST)))
     shared = Counter((worst.data, image.index) for worst in found for image in worst.images)
     runs = Counter(worst.data for worst in found if worst.images)
     return [
