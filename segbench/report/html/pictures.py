@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
+import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+
+from PIL import Image
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable, read_bytes
@@ -18,9 +20,6 @@ from segbench.runs.folder import RunFolder
 MAX_PANELS, MAX_BYTES, MAX_PIXELS = 6, 1_500_000, 30_000_000
 MAX_TOTAL = 2_000_000
 """Bytes of all panels: the page stays small enough to be sent."""
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-"""The chunks that make the picture; texts, profiles and animations are dropped."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def sample_panels(comparison: Comparison) -> list[Panel]:
 
 
 def read_png(path: Path) -> tuple[bytes, int, int]:
-    """Return a PNG without its side chunks, its width and its height.
+    """Return a PNG with nothing but its first picture, its width and its height.
 
     Raises:
         Unusable: for a link, anything but a regular file, more than MAX_BYTES or MAX_PIXELS, or no whole PNG.
@@ -63,20 +62,19 @@ def read_png(path: Path) -> tuple[bytes, int, int]:
     if path.parent.is_symlink():
         raise Unusable(f"{path.name} is a link")
     content = read_bytes(path, MAX_BYTES)
-    if not content.startswith(SIGNATURE):
-        raise Unusable(f"{path.name} is no PNG")
-    kept, place, kinds = [SIGNATURE], len(SIGNATURE), []
-    while place + 12 <= len(content) and b"IEND" not in kinds:
-        size, kind = struct.unpack(">I4s", content[place : place + 8])
-        chunk = content[place : place + 12 + size]
-        if len(chunk) != 12 + size or zlib.crc32(chunk[4:-4]) != struct.unpack(">I", chunk[-4:])[0]:
-            raise Unusable(f"{path.name} is a damaged PNG")
-        kinds.append(kind)
-        kept += [chunk] if kind in KEPT else []
-        place += len(chunk)
-    if kinds[:1] != [b"IHDR"] or kinds[-1] != b"IEND" or b"IDAT" not in kinds:
-        raise Unusable(f"{path.name} is a damaged PNG")
-    width, height = struct.unpack(">II", content[16:24])
-    if not 0 < width * height <= MAX_PIXELS:
-        raise Unusable(f"{path.name} has more than {MAX_PIXELS:,} pixels")
-    return b"".join(kept), width, height
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                plain = image.convert("RGB")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise Unusable(f"{path.name} has more than {MAX_PIXELS:,} pixels") from None
+    except Exception:  # decoders meet damaged files with anything
+        raise Unusable(f"{path.name} is not a PNG that can be read") from None
+    plain.info.clear()  # texts and profiles
+    written = io.BytesIO()
+    plain.save(written, "PNG")
+    return written.getvalue(), width, height
