@@ -94,17 +94,20 @@ def verify(
 @app.command()
 def predict(
     run: Annotated[str, typer.Argument(help="The run folder.")],
-    images: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, or patterns in quotes.")],
-    out: Annotated[Path, typer.Option(help="Folder for masks, overlays and depth maps.")],
+    images: Annotated[list[str], typer.Argument(help="Pictures, folders with all below them, or patterns in quotes.")],
+    out: Annotated[Path, typer.Option(help="Folder for masks and depth maps; keeps the folders' trees.")],
     backgrounds: Annotated[Path | None, typer.Option(help="For inputs=image+background: pictures by name.")] = None,
     side: Annotated[int | None, typer.Option(help="Shorter side that the network sees; default: training's.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also the pictures with classes laid over them.")] = False,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also the probabilities, as .npz.")] = False,
     plugins: Plugins = None,
 ) -> None:
-    """Write masks at the pictures' own size, overlays and depth maps."""
-    from segbench.commands.predict import predict_images
+    """Write masks and depth maps at the pictures' own size."""
+    from segbench.commands.predict import Wanted, predict_images
 
-    print(predict_images(run, images, out, backgrounds, side, device, plugins or []))
+    wanted = Wanted(out, backgrounds, side, device, overlay, probabilities)
+    print(predict_images(run, images, wanted, plugins or []))
 
 
 def _settings(words: list[str] | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.commands.predict import predict_images
+from segbench.commands.predict import Wanted, predict_images
 from segbench.commands.score import score_predictions
 from segbench.compare.comparison import compare_runs
 from segbench.config.saved import read_saved_config
@@ -147,7 +147,7 @@ def test_predictions_of_predict_give_the_runs_own_numbers_to_the_digit(command, 
     small = ["trainer=debug", "trainer.threads=1", "trainer.max_epochs=8", "model.width=4", "model.depth=2"]
     small += ["data.batch_size=4", "optimizer.lr=2e-2", "data.test_size=6"]
     assert command(*words, *small, f"hydra.run.dir={tmp_path}/run").code == 0
-    predict_images(str(tmp_path / "run"), [str(root / "images")], tmp_path / "masks", device="cpu")
+    predict_images(str(tmp_path / "run"), [str(root / "images")], Wanted(tmp_path / "masks", device="cpu"))
     run = score_predictions([], tmp_path / "masks", ("val", "test"), tmp_path / "scored", like=tmp_path / "run")
     own, scored = results(RunFolder(tmp_path / "run")), results(run)
     tested = {name: value["best"] for name, value in own["metrics"].items() if name.startswith("test/")}

@@ -166,7 +166,7 @@ def test_predict_writes_masks_at_the_original_size(segbench, run):
     photo(Path("in/one.png"))
     photo(Path("in/two.jpg"), 33, 90, 1)
     photo(Path("more/one.png"), 40, 40, 2)
-    outcome = segbench("predict", run, "in", "more/*.png", "--out", "out")
+    outcome = segbench("predict", run, "in", "more/*.png", "--out", "out", "--overlay")
     assert outcome.code == 0, outcome.err
     assert "3 of 3 pictures predicted" in outcome.out
     sizes = {"one": (50, 70), "two": (90, 33), "more_one": (40, 40)}
