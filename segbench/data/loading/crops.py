@@ -11,15 +11,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from segbench.core.errors import ConfigError
 from segbench.core.rng import generator
 from segbench.core.tasks import IGNORE_INDEX
-from segbench.data.loading.resize import resize_image, resize_nearest
-from segbench.data.loading.source import Arrays
+from segbench.data.loading.views import Size, resized
 
 TRIES = 10
 """Most crops that are drawn until one is not nearly all of one class; the last one is taken."""
+
+BILINEAR = Image.Resampling.BILINEAR
+NEAREST = Image.Resampling.NEAREST
 
 SCALES = (1 / 16, 16.0)
 """Least and greatest scale of a crop."""
@@ -39,7 +42,7 @@ class Window:
 class RandomCrop:
     """Draws a scale and a place, and cuts that out of a picture and of its mask."""
 
-    size: tuple[int, int]
+    size: Size
     """Height and width of the crop in pixels."""
 
     scale: tuple[float, float] = (1.0, 1.0)
@@ -62,7 +65,9 @@ class RandomCrop:
                 f"data.crop_class_share must be a share above 0, and at most 1 for any crop, got {self.class_share}"
             )
 
-    def __call__(self, arrays: Arrays, mean: tuple[float, ...], *, seed: int, epoch: int, index: int) -> Arrays:
+    def __call__(
+        self, arrays: dict[str, np.ndarray], mean: tuple[float, ...], *, seed: int, epoch: int, index: int
+    ) -> dict[str, np.ndarray]:
         """Return a crop of a training sample, `size` in height and width.
 
         Where the picture is smaller than the crop, the rest is the mean colour, ignored (255) and of unknown depth.
@@ -98,10 +103,7 @@ class RandomCrop:
         part = _inside(array, window)
         rows = _scaled(part.shape[0], window.height, self.size[0])
         columns = _scaled(part.shape[1], window.width, self.size[1])
-        if name in ("mask", "depth"):
-            part = resize_nearest(part, (rows, columns))
-        else:
-            part = resize_image(part, (rows, columns))
+        part = resized(part, (rows, columns), NEAREST if name in ("mask", "depth") else BILINEAR)
         if (rows, columns) == self.size:
             return part.copy()
         top = _scaled_start(window.top, window.height, self.size[0], rows)
