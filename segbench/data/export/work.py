@@ -58,7 +58,7 @@ class Job:
 
     def _write_sample(self, data: SegmentationData, split: str, index: int, writer: Writer) -> Row:
         try:
-            arrays = data.sample(split, 0, index)
+            arrays = data.original(split, index)
         except OSError as error:
             raise DataError(f"sample {index} of {split} cannot be read: {error}") from error
         files = self.encoder(arrays)

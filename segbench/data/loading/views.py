@@ -144,6 +144,17 @@ class TrainingView:
             return EvaluationView(self.size, self.fit).mask(mask)
         return resized(mask, self.size, Image.Resampling.NEAREST, self._middle(*mask.shape[:2]))
 
+    def depth(self, depth: np.ndarray) -> np.ndarray:
+        """Return a depth float32 `[h,w]` as `[H,W]`; bars are NaN, unknown."""
+        if self.fit != "crop":
+            return EvaluationView(self.size, self.fit).depth(depth)
+        return resized(depth, self.size, Image.Resampling.NEAREST, self._middle(*depth.shape[:2]))
+
+    def arrays(self, original: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return all arrays of a picture, by their names, as they are trained on."""
+        show = {"mask": self.mask, "depth": self.depth}
+        return {name: show.get(name, self.image)(array) for name, array in original.items()}
+
     def _middle(self, height: int, width: int) -> Box:
         scale = max(self.size[0] / height, self.size[1] / width)
         inner_height = min(self.size[0] / scale, height)

@@ -12,6 +12,7 @@ from segbench.core.rng import Bijection
 from segbench.data.export.manifest import UNIT
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.loading.views import TrainingView, check_fit
 from segbench.data.shards.order import BlockOrder
 from segbench.data.shards.record import ShardRecord, read_record
 from segbench.data.shards.samples import Shards, decode, row
@@ -23,6 +24,7 @@ class ShardedData(SegmentationData):
 
     Args:
         root: The export: a folder, or an address that fsspec knows, such as `s3://bucket/folder`.
+        fit: How pictures come to `size`: `stretch`, `crop` or `pad` (see `TrainingView`).
         block: Consecutive samples that are read together; an epoch shuffles the blocks.
         window: Blocks whose samples are mixed with each other.
         lanes: Parts of an epoch that read different blocks; processes that share a training each read their own where
@@ -41,6 +43,7 @@ class ShardedData(SegmentationData):
         self,
         root: str | None = None,
         *,
+        fit: str = "stretch",
         block: int = 64,
         window: int = 16,
         lanes: int = 1,
@@ -63,7 +66,9 @@ class ShardedData(SegmentationData):
             raise ConfigError(f"data.missing_test must be refuse or val, got {missing_test}")
         if self.batch_size % lanes:
             raise ConfigError(f"data.lanes must divide data.batch_size={self.batch_size}, got {lanes}")
+        check_fit(fit)
         self.root = root
+        self.fit = fit
         self.block = block
         self.window = window
         self.lanes = lanes
@@ -158,8 +163,8 @@ class ShardedData(SegmentationData):
             raise DataError(f"{self.locate_sample(split, index)} cannot be decoded: {error}") from error
 
     def sample(self, split: str, epoch: int, index: int) -> Arrays:
-        """Return the arrays of a sample; the epoch plays no part."""
-        return self.original(split, index)
+        """Return the arrays of a sample at the size of the data set; the epoch plays no part."""
+        return TrainingView(self.size, self.fit).arrays(self.original(split, index))
 
     def _row(self, split: str, index: int) -> dict[str, Any]:
         return row(self._shards[split].members(self._place(split, index)))

@@ -182,7 +182,7 @@ def test_shards_hold_whole_samples_in_order(config, data, tmp_path):
     export_data(config, out, format="webdataset", chunk=4)
     assert sorted(path.name for path in (out / "train").glob("*.tar")) == [f"train-00000{n}.tar" for n in range(3)]
     index = 0
-    for shard in sorted((out / "train").iterdir()):
+    for shard in sorted((out / "train").glob("*.tar")):
         with tarfile.open(shard) as tar:
             members = tar.getmembers()
             assert all((m.mtime, m.uid, m.gid, m.uname, m.mode) == (0, 0, 0, "", 0o644) for m in members)

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
+from PIL import Image
 
 from segbench.commands.data_export import export_data
 from segbench.config import resolvers
@@ -174,3 +175,29 @@ def test_what_is_no_export_is_refused_in_one_sentence(shards, tmp_path):
 def test_settings_out_of_range_are_refused(shards, change):
     with pytest.raises(ConfigError, match=f"data.{next(iter(change))}"):
         opened(shards, **change)
+
+
+def test_pictures_of_files_are_exported_and_read_at_their_own_size(tmp_path):
+    draw = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        for number in range(3):
+            shape = (20 + number, 30)
+            for kind, array in (
+                ("images", draw.integers(0, 256, (*shape, 3))),
+                ("masks", draw.integers(0, 2, shape)),
+            ):
+                path = tmp_path / "raw" / split / kind / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(array.astype(np.uint8)).save(path)
+    loaded = OmegaConf.load(conf_dir() / "data" / "folder.yaml")
+    changes = {"augment": None, "root": str(tmp_path / "raw"), "size": [16, 16], "batch_size": 1, "fit": "pad"}
+    folder = OmegaConf.to_container(OmegaConf.merge(loaded, changes))
+    export_data({"data": folder, "plugins": []}, tmp_path / "out", "webdataset", chunk=2)
+    files = build(folder, where="data")
+    files.prepare()
+    found = opened(tmp_path / "out", size=[16, 16], fit="pad", batch_size=1)
+    for index, height in enumerate((20, 21, 22)):
+        assert found.original("test", index)["mask"].shape == (height, 30)
+        assert_same(found.original("test", index), files.original("test", index))
+        assert_same(found.sample("train", 0, index), files.sample("train", 0, index))
+    assert found.fingerprint("test") == files.fingerprint("test")
