@@ -10,34 +10,40 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from segbench.core.tasks import IGNORE_INDEX
+from segbench.metrics.confusion import occurrences
 
 TOLERANCE = 0.0075
 """Distance at which an outline still counts as met, as a share of the picture's diagonal (Csurka et al., 2013)."""
 
 
-def outlines(regions: Tensor, known: Tensor) -> Tensor:
-    """Return bool `[B,H,W]`: pixels of a region beside a known pixel, above, below, left or right, that is not of it.
+WORDS = {8: torch.uint8, 16: torch.int16, 32: torch.int32, 64: torch.int64}
+"""Types that hold a set of classes as bits."""
+
+
+def outlines(ids: Tensor, known: Tensor) -> Tensor:
+    """Return bool `[B,H,W]`: known pixels beside a known pixel of another class, above, below, left or right.
 
     Args:
-        regions: bool `[B,H,W]`.
+        ids: ids `[B,H,W]`, uint8.
         known: bool `[B,H,W]`; what is not known makes no outline.
     """
-    outside = ~regions & known
-    beside = torch.zeros_like(outside)
-    beside[:, 1:] |= outside[:, :-1]
-    beside[:, :-1] |= outside[:, 1:]
-    beside[:, :, 1:] |= outside[:, :, :-1]
-    beside[:, :, :-1] |= outside[:, :, 1:]
-    return regions & known & beside
+    found = torch.zeros_like(known)
+    for axis in (1, 2):
+        pairs = ids.shape[axis] - 1
+        differ = ids.narrow(axis, 0, pairs) != ids.narrow(axis, 1, pairs)
+        differ &= known.narrow(axis, 0, pairs) & known.narrow(axis, 1, pairs)
+        found.narrow(axis, 0, pairs).logical_or_(differ)
+        found.narrow(axis, 1, pairs).logical_or_(differ)
+    return found
 
 
 def within(pixels: Tensor, distance: float) -> Tensor:
-    """Return bool `[B,H,W]`: all pixels at most `distance` away from one that is set, from centre to centre.
+    """Return `[B,H,W]`: the bits of all pixels at most `distance` away, from centre to centre, joined by OR.
 
     A disc is a stack of rows: each is the pixels grown sideways by half the disc's width at that height.
 
     Args:
-        pixels: bool `[B,H,W]`.
+        pixels: bool `[B,H,W]`, or whole numbers whose bits are then grown all at once.
         distance: Euclidean, in pixels.
     """
     grown = [pixels]
@@ -52,6 +58,33 @@ def within(pixels: Tensor, distance: float) -> Tensor:
         near[:, rows:] |= row[:, :-rows]
         near[:, :-rows] |= row[:, rows:]
     return near
+
+
+def met(ids: Tensor, edges: Tensor, others: Tensor, other_edges: Tensor, *, distance: float, classes: int) -> Tensor:
+    """Return bool `[B,H,W]`: pixels of `edges` that the other outline of their class passes within a distance.
+
+    Args:
+        ids: uint8 `[B,H,W]`, and `edges`, bool, their outlines.
+        edges: See `ids`.
+        others: The ids whose outlines are to be near.
+        other_edges: Their outlines.
+        distance: Euclidean, in pixels.
+        classes: Number of classes; each is a bit, so that one pass grows the outlines of all.
+    """
+    found = torch.zeros_like(edges)
+    width = next((width for width in WORDS if classes <= width), max(WORDS))
+    for first in range(0, classes, width):
+        near = within(_bits(others, other_edges, first, width), distance)
+        found |= (near & _bits(ids, edges, first, width)) != 0
+    return found
+
+
+def _bits(ids: Tensor, edges: Tensor, first: int, width: int) -> Tensor:
+    """Return the bit of each outline pixel's class, of the classes from `first` on; 0 for others."""
+    place = ids.to(WORDS[max(16, width)]) - first
+    shown = edges & (place >= 0) & (place < width)
+    one = torch.ones((), dtype=WORDS[width], device=ids.device)
+    return torch.where(shown, one << place.clamp(0, width - 1).to(WORDS[width]), 0)
 
 
 class BoundaryScores(Metric):
@@ -77,14 +110,20 @@ class BoundaryScores(Metric):
 
     def update(self, predicted: Tensor, mask: Tensor) -> None:
         """Add a batch: predicted and true ids `[B,H,W]`."""
-        known = mask != IGNORE_INDEX
         distance = max(1.0, TOLERANCE * math.hypot(*mask.shape[-2:]))
-        for number in range(len(self.classes)):
-            truth = outlines(mask == number, known)
-            guess = outlines(predicted == number, known)
-            right = guess & within(truth, distance)
-            found = truth & within(guess, distance)
-            self.counts[number] += torch.stack([part.sum() for part in (right, guess, found, truth)])
+        for guess, truth in zip(predicted.byte(), mask.byte(), strict=True):
+            self.counts += self._counted(guess[None], truth[None], distance)
+
+    def _counted(self, guess: Tensor, truth: Tensor, distance: float) -> Tensor:
+        """Return int64 `[C,4]`: pixels of the guessed outline that are right and all, of the true one met and all."""
+        known = truth != IGNORE_INDEX
+        sides = [(guess, outlines(guess, known)), (truth, outlines(truth, known))]
+        classes, counts = len(self.classes), []
+        for (ids, edges), (others, other_edges) in (sides, sides[::-1]):
+            hits = met(ids, edges, others, other_edges, distance=distance, classes=classes)
+            table = occurrences(ids.int() * 4 + edges.int() * 2 + hits, 4 * 256).reshape(256, 4)[:classes]
+            counts += [table[:, 3], table[:, 2] + table[:, 3]]
+        return torch.stack(counts, dim=1)
 
     def compute(self) -> dict[str, Tensor]:
         """Return the scores by name; see `names`."""

@@ -22,16 +22,18 @@ def scores(predicted, mask, classes=2):
 
 
 def test_outline_of_a_square():
-    edge = outlines(square(10, 10) == 1, torch.ones(1, 40, 40, dtype=torch.bool))
-    assert edge.sum() == 4 * 19
+    inside = square(10, 10) == 1
+    edge = outlines(square(10, 10).byte(), torch.ones(1, 40, 40, dtype=torch.bool))
+    assert (edge & inside).sum() == 4 * 19
+    assert (edge & ~inside).sum() == 4 * 20
     assert not edge[0, 12:28, 12:28].any()
 
 
 def test_outlines_are_those_of_scikit_image():
     segmentation = pytest.importorskip("skimage.segmentation")
-    regions = torch.rand(1, 30, 25, generator=torch.Generator().manual_seed(0)) > 0.4
-    ours = outlines(regions, torch.ones_like(regions))[0].numpy()
-    theirs = segmentation.find_boundaries(regions[0].numpy().astype(int), connectivity=1, mode="inner")
+    ids = torch.randint(0, 5, (1, 30, 25), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    ours = outlines(ids, torch.ones(ids.shape, dtype=torch.bool))[0].numpy()
+    theirs = segmentation.find_boundaries(ids[0].numpy(), connectivity=1, mode="thick")
     assert np.array_equal(ours, theirs)
 
 
@@ -57,7 +59,7 @@ def test_the_score_is_that_of_distances_between_outlines():
     draw = torch.Generator().manual_seed(3)
     coarse = [torch.rand(1, 1, 20, 25, generator=draw) for _ in range(2)]
     maps = [torch.nn.functional.interpolate(one, (200, 267), mode="bicubic")[:, 0] > 0.5 for one in coarse]
-    edges = [outlines(one, torch.ones_like(one))[0].numpy() for one in maps]
+    edges = [(outlines(one.byte(), torch.ones_like(one)) & one)[0].numpy() for one in maps]
     tolerance = 0.0075 * math.hypot(200, 267)
     assert 2 < tolerance < 3
     hits = [
@@ -97,3 +99,28 @@ def test_counts_add_up_over_batches():
     for part in (slice(0, 1), slice(1, 4)):
         parts.update(predicted[part], mask[part])
     assert torch.equal(whole.counts, parts.counts)
+
+
+@pytest.mark.parametrize("classes", [8, 9, 16, 32, 64, 70, 150])
+def test_every_class_is_counted_by_distances_between_its_own_outlines(classes):
+    """One pass grows the outlines of all classes as bits; a class at a time by distance transforms is the oracle."""
+    ndimage = pytest.importorskip("scipy.ndimage")
+    draw = np.random.default_rng(classes)
+    truth, guess = (draw.integers(0, classes, (10, 14)).repeat(9, 0).repeat(10, 1).astype(np.uint8) for _ in range(2))
+    guess = np.where(draw.random((10, 14)).repeat(9, 0).repeat(10, 1) < 0.5, truth, np.roll(truth, 1, axis=0))
+    truth[:4] = 255
+    metric = BoundaryScores([f"c{number}" for number in range(classes)])
+    metric.update(torch.from_numpy(guess)[None], torch.from_numpy(truth)[None])
+    known = truth != 255
+
+    def outline(region):
+        outside = np.pad(~region & known, 1)
+        beside = outside[:-2, 1:-1] | outside[2:, 1:-1] | outside[1:-1, :-2] | outside[1:-1, 2:]
+        return region & known & beside
+
+    for number in {0, 1, 7, classes // 2, classes - 1}:
+        edges = [outline(ids == number) for ids in (guess, truth)]
+        near = [ndimage.distance_transform_edt(~edge) <= 0.0075 * math.hypot(90, 140) for edge in edges]
+        near = [part if edge.any() else np.zeros_like(edge) for part, edge in zip(near, edges, strict=True)]
+        wanted = [(edges[0] & near[1]).sum(), edges[0].sum(), (edges[1] & near[0]).sum(), edges[1].sum()]
+        assert metric.counts[number].tolist() == wanted
