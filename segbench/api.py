@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from segbench.compare.comparison import Comparison, compare_runs
+from segbench.compare.front import Run, compare
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.versions import check_versions
 from segbench.runs.folder import RunFolder
@@ -16,8 +16,7 @@ from segbench.runs.folder import RunFolder
 if TYPE_CHECKING:
     from segbench.inference.model import TrainedModel
 
-Run = str | Path | RunFolder
-"""A run: its folder's path, or what `train` returned."""
+__all__ = ["Run", "compare", "evaluate", "load", "resume", "train"]
 
 
 def train(*settings: str, quiet: bool = False) -> RunFolder:
@@ -111,30 +110,6 @@ def load(
     from segbench.inference.model import TrainedModel
 
     return TrainedModel(load_trained(_path(run), changes, plugins), side, pick_device(device))
-
-
-def compare(
-    *folders: Run,
-    by: Sequence[str] = (),
-    metric: str | None = None,
-    baseline: str | None = None,
-    filters: Sequence[str] = (),
-    over: str | None = None,
-) -> Comparison:
-    """Compare the runs below folders; see `segbench.compare.comparison.compare_runs`.
-
-    Args:
-        *folders: Runs, or folders with runs below; `outputs` where none is given.
-        by: Settings to group by; by default everything but the seed.
-        metric: Such as `val/mean_iou`.
-        baseline: Path or name of a run that every group is judged against.
-        filters: Conditions such as `data=fgbg` or `loss!=dice`.
-        over: A setting such as `data`, over whose values settings are ranked as well.
-
-    Raises:
-        ConfigError: for anything asked for that is not there.
-    """
-    return compare_runs([_path(folder) for folder in folders] or ["outputs"], by, metric, baseline, filters, over=over)
 
 
 def _path(run: Run) -> Path:

@@ -71,13 +71,13 @@ def predict_images(run: str, images: Sequence[str], wanted: Wanted, plugins: Seq
     from segbench.inference.prediction import Predictor
 
     trained = load_trained(run, trusted, plugins)
-    if ("background" in trained.module.fed) != (wanted.backgrounds is not None):
+    if ("background" in trained.module.inputs) != (wanted.backgrounds is not None):
         need = "also needs the scene without foreground" if wanted.backgrounds is None else "is given the image alone"
         raise ConfigError(
             f"this run {need}: {'give' if wanted.backgrounds is None else 'leave out'} --backgrounds DIR, a folder"
             " with a picture of the same name and size for each image"
         )
-    data = trained.experiment.data
+    data = trained.parts.data
     predictor = Predictor(trained.module, data.size, wanted.side, torch_device)
     with folder_for(wanted.out.absolute()):
         return _predict_all(predictor, found, wanted, data.classes)

@@ -11,10 +11,10 @@ from typing import Any
 
 class _Callable(ModuleType):
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Return `segbench.api.compare(...)`."""
-        from segbench import api
+        """Return `segbench.compare.front.compare(...)`."""
+        from segbench.compare.front import compare
 
-        return api.compare(*arguments, **options)
+        return compare(*arguments, **options)
 
 
 sys.modules[__name__].__class__ = _Callable

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.states import RunState
 from segbench.inference.load import TrainedRun
-from segbench.training.checkpoints.storage import AtomicCheckpointIO
-from segbench.training.loop import score_split
-from segbench.training.trainer_settings import TrainerSettings, make_trainer
+from segbench.inference.module import score_split
+from segbench.inference.trainer import make_trainer, prepare_torch
 
 
 def evaluate(trained: TrainedRun, split: str) -> dict[str, Any]:
@@ -21,12 +21,12 @@ def evaluate(trained: TrainedRun, split: str) -> dict[str, Any]:
     """
     settings = TrainerSettings.of(trained.config)
     # a loss of a batch, such as Dice, depends on what is in the batch: the same as the processes of the training had
-    trained.experiment.data.batch_size = max(1, trained.experiment.data.batch_size // settings.devices)
+    trained.parts.data.batch_size = max(1, trained.parts.data.batch_size // settings.devices)
     settings = replace(settings, devices=1)
-    settings.prepare_torch()
-    trained.experiment.read_data()
-    data = trained.experiment.data
-    trainer = make_trainer(settings, 1, trained.run.path, [], [], AtomicCheckpointIO())
+    prepare_torch(settings)
+    trained.parts.read_data()
+    data = trained.parts.data
+    trainer = make_trainer(settings, trained.run.path)
     scores, metric = score_split(trainer, trained.module, data, split)
     finished = trained.run.read_status()["state"] == RunState.COMPLETED and trained.run.results.is_file()
     results = trained.run.read_results() if finished else {}

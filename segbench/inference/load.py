@@ -10,11 +10,12 @@ from typing import Any
 from segbench.config.pretrained import without_pretrained
 from segbench.config.saved import read_saved_config, with_changes
 from segbench.core.errors import CheckpointError
+from segbench.inference.checkpoints import load_best
+from segbench.inference.module import ScoredModule
+from segbench.inference.parts import Parts, build_parts
+from segbench.inference.weights import scored_weights
+from segbench.runs.checkpoints import BEST, has_best
 from segbench.runs.folder import RunFolder, open_run
-from segbench.training.checkpoints.best import BEST, has_best, load_best
-from segbench.training.checkpoints.carry_over import scored_weights
-from segbench.training.module import SegmentationModule
-from segbench.training.parts import Experiment, build_experiment
 
 
 @dataclass
@@ -23,8 +24,8 @@ class TrainedRun:
 
     run: RunFolder
     config: dict[str, Any]
-    experiment: Experiment
-    module: SegmentationModule
+    parts: Parts
+    module: ScoredModule
 
 
 def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequence[str] = ()) -> TrainedRun:
@@ -47,8 +48,8 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequenc
         raise CheckpointError(
             f"{run.path} has no checkpoints/{BEST} yet: the run has not finished an epoch with a validation"
         )
-    experiment = build_experiment(without_pretrained(config))
-    module = experiment.module()
+    parts = build_parts(without_pretrained(config))
+    module = parts.scored_module()
     checkpoint = load_best(run.checkpoints)
     try:
         module.load_state_dict(scored_weights(checkpoint, module))
@@ -56,4 +57,4 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequenc
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{best} does not fit the network that {run.config} describes: {reason}") from None
     module.eval()
-    return TrainedRun(run, config, experiment, module)
+    return TrainedRun(run, config, parts, module)

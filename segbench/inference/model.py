@@ -37,10 +37,10 @@ class TrainedModel:
     """
 
     def __init__(self, trained: TrainedRun, side: int | None = None, device: str = "cpu") -> None:
-        data = trained.experiment.data
+        data = trained.parts.data
         self.run: RunFolder = trained.run
         self.classes: list[str] = data.classes
-        self._needs_background = "background" in trained.module.fed
+        self._needs_background = "background" in trained.module.inputs
         self._predictor = Predictor(trained.module, data.size, side, device)
 
     def __call__(self, image: Picture, background: Picture | None = None) -> Prediction:

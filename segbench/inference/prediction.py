@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError
-from segbench.training.module import SegmentationModule
+from segbench.inference.module import ScoredModule
 
 
 class Predictor:
@@ -27,7 +27,7 @@ class Predictor:
     """
 
     def __init__(
-        self, module: SegmentationModule, size: tuple[int, int], side: int | None = None, device: str = "cpu"
+        self, module: ScoredModule, size: tuple[int, int], side: int | None = None, device: str = "cpu"
     ) -> None:
         if side is not None and side < 1:
             raise ConfigError(f"--side must be at least 1 pixel, got {side}")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.errors import CheckpointError, ConfigError
-from segbench.training.trainer_settings import TrainerSettings
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,15 @@ from typing import Any
 import pytorch_lightning as pl
 from rich.console import Console
 
+from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.errors import CheckpointError, NonFiniteError
-from segbench.data.loading.datamodule import SegmentationData
+from segbench.inference.checkpoints import load_best
+from segbench.inference.module import score_split
+from segbench.inference.trainer import make_trainer
+from segbench.inference.weights import scored_weights
 from segbench.metrics.split_scores import SplitScores
 from segbench.report.curves import draw_confusion
+from segbench.runs.checkpoints import BEST, step_checkpoints
 from segbench.runs.folder import RunFolder
 from segbench.runs.metrics_log import MetricsLog
 from segbench.training.callbacks.checkpointer import Checkpointer
@@ -20,17 +25,13 @@ from segbench.training.callbacks.limits import Limits, Patience
 from segbench.training.callbacks.progress import ProgressReport
 from segbench.training.callbacks.recorder import SKIPPED, Recorder
 from segbench.training.callbacks.sample_panels import SamplePanels
-from segbench.training.checkpoints.best import BEST, load_best
-from segbench.training.checkpoints.carry_over import carry_over, scored_weights
+from segbench.training.checkpoints.carry_over import carry_over
 from segbench.training.checkpoints.digests import DigestLog
-from segbench.training.checkpoints.index import step_checkpoints
 from segbench.training.checkpoints.storage import AtomicCheckpointIO
 from segbench.training.length import Length
-from segbench.training.module import SegmentationModule
 from segbench.training.parts import Experiment
 from segbench.training.processes.signals import StopSignals
 from segbench.training.results import write_per_image
-from segbench.training.trainer_settings import TrainerSettings, make_trainer
 
 Watch = Callable[[int, float], None]
 
@@ -77,11 +78,11 @@ class Session:
         self.patience = Patience(self.recorder, settings.patience)
         self.trainer = make_trainer(
             settings,
-            length.epochs,
             run.path,
-            self._callbacks(signals, console, watch),
-            loggers or [],
-            AtomicCheckpointIO(self._carry_over),
+            epochs=length.epochs,
+            callbacks=self._callbacks(signals, console, watch),
+            loggers=loggers,
+            checkpoint_io=AtomicCheckpointIO(self._carry_over),
         )
         self.data.position = self._position
 
@@ -109,7 +110,7 @@ class Session:
         )
         shown: list[pl.Callback] = []
         if self.rank == 0:
-            shown.append(SamplePanels(self.run, self.data, self.module.fed, settings.panels_every))
+            shown.append(SamplePanels(self.run, self.data, self.module.inputs, settings.panels_every))
         if console is not None:
             shown.append(ProgressReport(console, self.recorder))
         # the checkpointer comes after those whose notes its checkpoint holds, before one that may end the run
@@ -170,12 +171,3 @@ class _Watched(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.recorder.validated == trainer.current_epoch:
             self.watch(trainer.current_epoch, self.recorder.monitor.merit(self.recorder.last))
-
-
-def score_split(
-    trainer: pl.Trainer, module: SegmentationModule, data: SegmentationData, split: str
-) -> tuple[dict[str, float], SplitScores]:
-    """Return the scores of `val` or `test` with the module's weights, and the metrics that hold the counts."""
-    evaluate = trainer.validate if split == "val" else trainer.test
-    evaluate(module, datamodule=data, verbose=False)
-    return module.finish_split(split)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from segbench.config.trainer_settings import TrainerSettings
 from segbench.training.average import remark
 from segbench.training.length import Length
 from segbench.training.schedules import Plateau, Schedule
-from segbench.training.trainer_settings import TrainerSettings
 
 
 def remarks(settings: TrainerSettings, schedule: Schedule, batches: int) -> list[str]:

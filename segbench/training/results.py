@@ -80,7 +80,7 @@ def batches_seen(steps: int, *, batches: int, accumulate: int) -> int:
 
 def count_flops(module: SegmentationModule, size: tuple[int, int]) -> int:
     """Return the floating-point operations of one image's forward pass; a multiply-add counts as two."""
-    batch = {name: torch.zeros((1, 3, *size), device=module.device) for name in module.fed}
+    batch = {name: torch.zeros((1, 3, *size), device=module.device) for name in module.inputs}
     training = module.training
     module.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

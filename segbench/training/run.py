@@ -17,19 +17,21 @@ import torch
 from rich.console import Console
 
 from segbench.config.pretrained import without_pretrained
+from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.errors import ConfigError, Interrupted, NonFiniteError, Pruned
 from segbench.core.files import write_json
 from segbench.core.states import RunState
 from segbench.core.text import duration
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.law import check_law
+from segbench.inference.trainer import describe_device, device_kind, prepare_torch
 from segbench.report.curves import draw_curves
 from segbench.report.summary import print_summary
+from segbench.runs.checkpoints import step_checkpoints
 from segbench.runs.folder import RunFolder
 from segbench.runs.lock import locked
 from segbench.runs.provenance import provenance_of_run
 from segbench.training.checkpoints.conditions import conditions
-from segbench.training.checkpoints.index import step_checkpoints
 from segbench.training.checkpoints.resumption import Differences, Resumption, finished_results, pin_threads
 from segbench.training.checkpoints.storage import newest_good, sweep_temporary
 from segbench.training.length import Length, Position
@@ -41,7 +43,6 @@ from segbench.training.processes.launch import Peers, check_shares
 from segbench.training.processes.signals import StopSignals
 from segbench.training.remarks import remarks
 from segbench.training.results import collect_results
-from segbench.training.trainer_settings import TrainerSettings
 
 log = logging.getLogger("segbench")
 MOST_ROLLBACKS = 3
@@ -73,8 +74,8 @@ def train(
         SegbenchError: for everything the person can mend, with its exit code.
     """
     settings = TrainerSettings.of(config)
-    settings.prepare_torch()
-    if settings.device == "cuda":
+    prepare_torch(settings)
+    if device_kind(settings) == "cuda":
         torch.cuda.reset_peak_memory_stats()  # else it would be that of all jobs of a sweep so far
     experiment = build_experiment(without_pretrained(config) if run.has_begun() else config, shared)
     experiment.check_training(settings.devices)
@@ -242,7 +243,7 @@ class _Run:
             "resuming" if self.resumption else "training",
             self.config["name"],
             f"{parameters:,}",
-            self.settings.where(),
+            describe_device(self.settings),
         )
         if self.resumption:
             self.resumption.say()

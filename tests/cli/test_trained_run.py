@@ -256,16 +256,16 @@ def test_results_and_tables_of_depth(command, tiny):
 
 
 def test_progressive_resolution_trains_small_and_validates_at_full_size(command, tiny, monkeypatch):
-    from segbench.training.module import SegmentationModule
+    from segbench.inference.module import ScoredModule
 
     sizes = []
-    original = SegmentationModule.forward
+    original = ScoredModule.forward
 
     def forward(self, batch):
         sizes.append((self.training, tuple(batch["image"].shape[-2:])))
         return original(self, batch)
 
-    monkeypatch.setattr(SegmentationModule, "forward", forward)
+    monkeypatch.setattr(ScoredModule, "forward", forward)
     assert command(*tiny, "resolution=16,32").code == 0
     assert [size for training, size in sizes if training] == [(16, 16)] * 2 + [(32, 32)] * 2
     assert {size for training, size in sizes if not training} == {(32, 32)}

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from segbench.core.errors import ConfigError
+from segbench.inference.parts import build_loss
 from segbench.losses.external import as_loss
 from segbench.losses.tryout import Scope, Truth, try_out
-from segbench.training.parts import _loss
 
 CLASSES = {1: ["background", "foreground"], 4: list("abcd")}
 
@@ -234,11 +234,11 @@ def test_trying_changes_neither_the_module_nor_the_generators():
 
 def test_a_constructor_that_asks_is_told_255():
     node = {"_target_": "torch.nn.CrossEntropyLoss", "depth": None}
-    assert _loss({"task": "mask", "loss": node}, []).module.ignore_index == 255
-    assert _loss({"task": "mask", "loss": {**node, "ignore_index": 0}}, []).module.ignore_index == 0
+    assert build_loss({"plugins": [], "task": "mask", "loss": node}).module.ignore_index == 255
+    assert build_loss({"plugins": [], "task": "mask", "loss": {**node, "ignore_index": 0}}).module.ignore_index == 0
     smp("DiceLoss", mode="binary")
     maps = {"_target_": "segmentation_models_pytorch.losses.FocalLoss", "mode": "multilabel"}
-    checked(_loss({"task": "mask", "loss": maps}, []).module, 4)
+    checked(build_loss({"plugins": [], "task": "mask", "loss": maps}).module, 4)
     summed = {"_target_": "segbench.losses.weighted_sum.WeightedSum", "weights": {"a": 1.0}, "losses": {"a": node}}
     del node["depth"]
-    assert _loss({"task": "mask", "loss": summed}, []).parts[0].module.ignore_index == 255
+    assert build_loss({"plugins": [], "task": "mask", "loss": summed}).parts[0].module.ignore_index == 255

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from segbench import cli
-from segbench.training.checkpoints.index import best_record, digest, note_best, point_to, step_checkpoints
+from segbench.runs.checkpoints import best_record, digest, note_best, point_to, step_checkpoints
 from segbench.training.checkpoints.storage import save_atomic
 
 BEST = Path("run/checkpoints/best.ckpt")

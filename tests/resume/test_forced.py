@@ -7,8 +7,8 @@ import pytest
 import torch
 import yaml
 
+from segbench.runs.checkpoints import point_to, step_checkpoints
 from segbench.runs.metrics_log import read_metrics
-from segbench.training.checkpoints.index import point_to, step_checkpoints
 from segbench.training.checkpoints.storage import save_atomic
 
 MORE = "trainer.max_epochs=2"

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from segbench.core.errors import CheckpointError
-from segbench.training.checkpoints.index import digest, point_to, prune, step_checkpoints
-from segbench.training.checkpoints.storage import load_safely, newest_good, save_atomic, sweep_temporary
+from segbench.inference.checkpoints import load_safely
+from segbench.runs.checkpoints import digest, point_to, prune, step_checkpoints
+from segbench.training.checkpoints.storage import newest_good, save_atomic, sweep_temporary
 
 
 class Trap:

@@ -198,7 +198,8 @@ from segbench.config.saved import read_saved_config
 from segbench.core.errors import SegbenchError
 from segbench.runs.folder import RunFolder, open_run
 from segbench.runs.metrics_log import read_metrics
-from segbench.training.checkpoints.storage import load_safely, newest_good, sweep_temporary
+from segbench.inference.checkpoints import load_safely
+from segbench.training.checkpoints.storage import newest_good, sweep_temporary
 run = RunFolder(Path("run"))
 sweep_temporary(run.checkpoints)
 for read in (lambda: read_saved_config(run.config), lambda: read_metrics(run.metrics), run.read_results,

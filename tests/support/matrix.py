@@ -28,7 +28,7 @@ from segbench.config.compose import compose_config, groups, plain_config
 from segbench.config.instantiate import find_class
 from segbench.core.errors import ConfigError
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.training.module import widen
+from segbench.inference.module import with_long_mask
 from segbench.training.parts import build_experiment
 from tests.support.tiny_sources import tiny_words
 
@@ -153,14 +153,14 @@ def run_a_step(config: dict[str, Any], experiment: Any) -> None:
         group["lr"] *= experiment.schedule.factor(0, 2)
     module.train()
     batch = next(iter(data.train_dataloader()))
-    loss, _ = module.loss(module(batch), widen(batch))
+    loss, _ = module.loss(module(batch), with_long_mask(batch))
     loss.backward()
     optimizer.step()
     assert torch.isfinite(loss), f"the loss is {loss.item()}"
     module.eval()
     scores = module.scores["val_split"]
     with torch.no_grad():
-        batch = widen(next(iter(data.val_dataloader())))
+        batch = with_long_mask(next(iter(data.val_dataloader())))
         scores.update(module(batch), batch)
     assert len(scores.compute()) >= 5
     assert all(torch.isfinite(parameter).all() for parameter in module.network.parameters()), "a weight is not finite"

@@ -2,7 +2,7 @@
 
 import math
 
-from segbench.training.monitor import Monitor
+from segbench.metrics.monitor import Monitor
 
 
 def test_a_mask_is_judged_by_iou():

@@ -9,8 +9,8 @@ from torch import nn
 from segbench.config.compose import compose_config, experiment_config
 from segbench.core.errors import ConfigError
 from segbench.models.external import as_network
+from segbench.models.rehearsal import check_output, check_training
 from segbench.training.parts import build_experiment
-from segbench.training.rehearsal import check_output, check_training
 
 
 class Given(nn.Module):

@@ -2,9 +2,9 @@
 
 import pytest
 
+from segbench.config.trainer_settings import TrainerSettings
 from segbench.training.remarks import remarks
 from segbench.training.schedules import Cosine, Plateau, Schedule
-from segbench.training.trainer_settings import TrainerSettings
 
 DEFAULT = {
     "max_epochs": 10,

@@ -10,12 +10,12 @@ import pytorch_lightning as pl
 import torch
 
 from segbench.core.errors import NonFiniteError
+from segbench.data.loading.loader import Batch
+from segbench.runs.checkpoints import point_to, prune
 from segbench.training.callbacks.recorder import Recorder
 from segbench.training.checkpoints.best import make_best
 from segbench.training.checkpoints.digests import DigestLog
-from segbench.training.checkpoints.index import point_to, prune
 from segbench.training.finite import all_finite
-from segbench.training.module import Batch
 from segbench.training.processes.signals import StopSignals
 from segbench.training.trainer_state import ends_epoch, in_training
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from segbench.data.loading.loader import Batch
 from segbench.training.callbacks.recorder import Recorder
-from segbench.training.module import Batch
 
 
 class Limits(pl.Callback):

@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from segbench.data.loading.loader import Batch
 from segbench.training.callbacks.recorder import Recorder
-from segbench.training.module import Batch
 
 log = logging.getLogger("segbench")
 REFRESH = 0.25

@@ -10,9 +10,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from segbench.data.loading.loader import Batch
+from segbench.metrics.monitor import Monitor
 from segbench.runs.metrics_log import MetricsLog
-from segbench.training.module import Batch, SegmentationModule
-from segbench.training.monitor import Monitor
+from segbench.training.module import SegmentationModule
 from segbench.training.trainer_state import ends_epoch, in_training
 
 SKIPPED = "train/skipped_steps"

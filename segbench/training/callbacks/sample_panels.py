@@ -11,10 +11,10 @@ import torch
 
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.loading.loader import Batch
 from segbench.metrics.confusion import predicted_ids
 from segbench.report.panels import draw_panel, sample_row
 from segbench.runs.folder import RunFolder
-from segbench.training.module import Batch
 from segbench.training.trainer_state import in_training
 
 

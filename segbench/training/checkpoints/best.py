@@ -10,11 +10,10 @@ from typing import Any
 
 from segbench.core.errors import CheckpointError
 from segbench.core.files import sync_folder
+from segbench.inference.checkpoints import load_whole
+from segbench.runs.checkpoints import BEST, best_record, is_regular, kept, note_best, step_checkpoints
 from segbench.training.callbacks.recorder import Recorder
-from segbench.training.checkpoints.index import best_record, is_regular, kept, note_best, step_checkpoints
-from segbench.training.checkpoints.storage import Found, load_whole
-
-BEST = "best.ckpt"
+from segbench.training.checkpoints.storage import Found
 
 Checkpoint = Mapping[str, Any]
 
@@ -40,30 +39,6 @@ def make_best(path: Path) -> None:
     temporary.replace(target)
     temporary.unlink(missing_ok=True)  # a rename between two links of one file does nothing
     sync_folder(target.parent)
-
-
-def has_best(folder: Path) -> bool:
-    """Whether a run has had a best epoch, whatever has become of its checkpoint since."""
-    return (folder / BEST).is_file() or best_record(folder) is not None
-
-
-def load_best(folder: Path) -> dict[str, Any]:
-    """Return the checkpoint of the best epoch: best.ckpt, or where that is damaged the step checkpoint it was made of.
-
-    Raises:
-        CheckpointError: if there is none, or none that is whole.
-    """
-    record = best_record(folder)
-    try:
-        return load_whole(folder / BEST, record)
-    except CheckpointError as error:
-        source = folder / record["file"] if record else None
-        if source is None or not is_regular(source):
-            raise
-        try:
-            return load_whole(source, record)
-        except CheckpointError:
-            raise error from None
 
 
 def source_of_best(newest: Found) -> Path | None:

@@ -13,14 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from segbench.core.errors import CheckpointError
+from segbench.inference.weights import AVERAGE, Checkpoint, State, check_weights, take_loss, take_normalisation
 from segbench.training.callbacks.recorder import Recorder
 from segbench.training.module import SegmentationModule
 
-AVERAGE = "average."
 SET_BY_THE_SCHEDULE = ("lr", "base_lr")
-
-Checkpoint = dict[str, Any]
-State = dict[str, Tensor]
 
 
 def carry_over(checkpoint: Checkpoint, module: SegmentationModule, *, without_best: bool = False) -> Checkpoint:
@@ -38,8 +35,8 @@ def carry_over(checkpoint: Checkpoint, module: SegmentationModule, *, without_be
         state = dict(checkpoint["state_dict"])
         origin = checkpoint.get("origin") or module.origin
         _take_average(state, module)
-        _take_loss(state, module, origin)
-        _take_normalisation(state, module, origin)
+        take_loss(state, module, origin)
+        take_normalisation(state, module, origin)
         check_weights(state, module)
         checkpoint["state_dict"] = state
         checkpoint["optimizer_states"] = [_with_options_of_now(checkpoint["optimizer_states"][0], module)]
@@ -51,41 +48,6 @@ def carry_over(checkpoint: Checkpoint, module: SegmentationModule, *, without_be
     return checkpoint
 
 
-def scored_weights(checkpoint: Checkpoint, module: SegmentationModule) -> State:
-    """Return the weights of a checkpoint as they were scored: those of the average wherever there was one.
-
-    Raises:
-        CheckpointError: if they do not fit the module's network.
-    """
-    state = dict(checkpoint["state_dict"])
-    origin = checkpoint.get("origin") or module.origin
-    if module.average is None:
-        averaged = {name: tensor for name, tensor in state.items() if name.startswith(AVERAGE)}
-        for name, tensor in averaged.items():
-            del state[name]
-            if name.startswith(f"{AVERAGE}network."):
-                state[name.removeprefix(AVERAGE)] = tensor
-    _take_average(state, module)
-    _take_loss(state, module, origin)
-    _take_normalisation(state, module, origin)
-    check_weights(state, module)
-    return state
-
-
-def check_weights(state: State, module: SegmentationModule) -> None:
-    """Raise a CheckpointError for the first weight that the module lacks, does not know, or has in another shape."""
-    wanted = module.state_dict()
-    for name in [*wanted, *state]:
-        old, new = state.get(name), wanted.get(name)
-        if old is None or new is None or old.shape != new.shape:
-            before, now = ("none" if one is None else _shape(one) for one in (old, new))
-            raise CheckpointError(f"{name} is {before} in the checkpoint, and {now} in the network")
-
-
-def _shape(tensor: Tensor) -> str:
-    return " x ".join(map(str, tensor.shape)) or "a number"
-
-
 def _take_average(state: State, module: SegmentationModule) -> None:
     """Begin an average that there was not at the weights, and drop one that there is not any more."""
     wanted = {name: tensor for name, tensor in module.state_dict().items() if name.startswith(AVERAGE)}
@@ -94,30 +56,6 @@ def _take_average(state: State, module: SegmentationModule) -> None:
     for name, fresh in wanted.items():
         if name not in state:
             state[name] = state.get(name.removeprefix(AVERAGE), fresh).clone()
-
-
-def _take_loss(state: State, module: SegmentationModule, origin: dict[str, Any]) -> None:
-    """Use the tensors of the loss of now, such as class weights, where it began otherwise than the checkpoint's did."""
-    if origin.get("loss") != module.origin["loss"]:
-        for name in [name for name in state if name.startswith("loss.")]:
-            del state[name]
-        _put(state, "loss.", module.loss)
-
-
-def _put(state: State, prefix: str, part: nn.Module) -> None:
-    state.update({f"{prefix}{name}": tensor.clone() for name, tensor in part.state_dict().items()})
-
-
-def _take_normalisation(state: State, module: SegmentationModule, origin: dict[str, Any]) -> None:
-    """Use mean and std of now where the data's have changed; those of pretrained weights stay with the network."""
-    for name in ("mean", "std"):
-        fresh = getattr(module, name)
-        if len(origin[name]) != fresh.numel():
-            continue  # of pictures with other bands, which the shapes of the weights will say
-        before = fresh.new_tensor(origin[name]).view_as(fresh) * 255
-        is_of_the_data = name in state and torch.allclose(state[name].to(fresh), before, rtol=0.01)
-        if name not in state or (is_of_the_data and origin[name] != module.origin[name]):
-            state[name] = fresh.clone()
 
 
 def _with_options_of_now(optimizer: dict[str, Any], module: SegmentationModule) -> dict[str, Any]:

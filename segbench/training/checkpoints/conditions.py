@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 
+from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.errors import DataError
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS
+from segbench.inference.trainer import device_kind
 from segbench.runs.environment import git_commit, machine, versions
-from segbench.training.trainer_settings import TrainerSettings
 
 SOFT = (
     "git_commit",
@@ -33,12 +34,12 @@ SILENT = ("hydra-core", "omegaconf", "python")
 
 def conditions(settings: TrainerSettings, seed: int, data: SegmentationData) -> dict[str, Any]:
     """Return the content of environment.json: machine, versions, device, threads, seed and fingerprints of the data."""
-    gpu = settings.device == "cuda"
+    gpu = device_kind(settings) == "cuda"
     return {
         **machine(),
         "git_commit": git_commit(),
         "versions": versions(),
-        "device": settings.device,
+        "device": device_kind(settings),
         "gpu": torch.cuda.get_device_name() if gpu else None,
         "cuda": torch.version.cuda if gpu else None,
         "cudnn": torch.backends.cudnn.version() if gpu else None,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from pathlib import Path
 
-import torch
 from torch import nn
+
+from segbench.models.digest import weights_digest
 
 HEADER = "step,sha256\n"
 
@@ -23,15 +23,6 @@ class DigestLog:
         row = f"{step},{weights_digest(module)}\n"
         with self.path.open("a") as file:
             file.write(row if file.tell() else HEADER + row)
-
-
-def weights_digest(module: nn.Module) -> str:
-    """Return the SHA-256 over the names, shapes and bytes of a module's weights and buffers."""
-    total = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return total.hexdigest()
 
 
 def read_digests(path: Path) -> dict[int, str]:

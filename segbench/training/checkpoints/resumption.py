@@ -14,20 +14,21 @@ import torch
 
 from segbench.config.resume_rules import differing_settings
 from segbench.config.saved import read_saved_config
+from segbench.config.trainer_settings import MOST_THREADS, TrainerSettings
 from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.states import RunState
 from segbench.data.loading.datamodule import SegmentationData
+from segbench.inference.trainer import device_kind
+from segbench.runs.checkpoints import BEST
 from segbench.runs.folder import RunFolder, read_json
-from segbench.training.checkpoints.best import BEST, BestAheadError, BestLostError, make_best, source_of_best
+from segbench.training.checkpoints.best import BestAheadError, BestLostError, make_best, source_of_best
 from segbench.training.checkpoints.carry_over import carry_over
 from segbench.training.checkpoints.conditions import differences, other_data
 from segbench.training.checkpoints.storage import Found, find_newest
 from segbench.training.length import Length, Position
 from segbench.training.parts import Experiment
-from segbench.training.trainer_settings import TrainerSettings
 
 log = logging.getLogger("segbench")
-MOST_THREADS = 1024
 NOT_CARRIED = ("model.", "optimizer.", "task", "inputs", "data.classes")
 """Settings that may make a checkpoint unfit."""
 
@@ -173,7 +174,8 @@ def _not_carried(run: RunFolder, settings: list[str], reason: str) -> str:
 def pin_threads(run: RunFolder, settings: TrainerSettings) -> None:
     """Use as many CPU threads as the run did, on whatever machine: their number decides the last bits of its sums."""
     before = read_json(run.environment).get("threads") if run.environment.is_file() else None
-    if settings.threads is None and settings.device == "cpu" and isinstance(before, int) and 0 < before <= MOST_THREADS:
+    is_free = settings.threads is None and device_kind(settings) == "cpu"
+    if is_free and isinstance(before, int) and 0 < before <= MOST_THREADS:
         torch.set_num_threads(before)
 
 

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 
 import torch
 
+from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.errors import CheckpointError, OutOfMemoryError
 from segbench.core.files import FULL
 from segbench.data.loading.datamodule import SegmentationData
+from segbench.inference.trainer import describe_device, device_kind
 from segbench.runs.folder import RunFolder
 from segbench.training.results import peak_memory
-from segbench.training.trainer_settings import TrainerSettings
 
 MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "CUDNN_STATUS_ALLOC_FAILED")
 
@@ -42,12 +43,13 @@ def in_one_sentence(run: RunFolder, settings: TrainerSettings, data: Segmentatio
 
 def _needs_less(settings: TrainerSettings, data: SegmentationData) -> str:
     height, width = data.size
-    peak = peak_memory(torch.device(settings.device)) / 2**30
+    peak = peak_memory(torch.device(device_kind(settings))) / 2**30
     half = max(1, data.batch_size // 2)
     other = "a smaller data.size, model.width or another model"
     less = f"data.batch_size={half} trainer.accumulate={2 * settings.accumulate} makes steps of as many images"
+    where = describe_device(settings)
     return (
-        f"out of memory on {settings.where()}: data.batch_size={data.batch_size} at {height} x {width} pixels took"
+        f"out of memory on {where}: data.batch_size={data.batch_size} at {height} x {width} pixels took"
         f" {peak:.1f} GiB at most; {less if data.batch_size > 1 else other}"
         f" with less memory{', or trainer.precision=bf16-mixed' if settings.precision == '32-true' else ''}"
     )

@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 
 from segbench.config.pretrained import without_pretrained
+from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.errors import SegbenchError
+from segbench.inference.trainer import prepare_torch
 from segbench.runs.folder import RunFolder
 from segbench.training.length import Length
 from segbench.training.loop import Session
 from segbench.training.parts import build_experiment
 from segbench.training.processes.launch import READY, Request, end_with, join, leave
 from segbench.training.processes.signals import StopSignals, Unheard
-from segbench.training.trainer_settings import TrainerSettings
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
 def _run(request: Request, signals: StopSignals) -> None:
     settings = TrainerSettings.of(request.config)
     join(request.rank, settings.devices, request.port)
-    settings.prepare_torch()
+    prepare_torch(settings)
     torch.set_num_threads(request.threads)
     experiment = build_experiment(without_pretrained(request.config) if request.checkpoint else request.config)
     experiment.read_data()

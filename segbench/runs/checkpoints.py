@@ -17,6 +17,7 @@ from segbench.core.errors import CheckpointError
 from segbench.core.files import write_json
 from segbench.runs.folder import read_json
 
+BEST = "best.ckpt"
 POINTER = "latest.json"
 STEP = re.compile(r"step-([0-9]{8,12})\.ckpt")
 KINDS = {"file": str, "step": int, "bytes": int, "sha256": str}
@@ -65,6 +66,11 @@ def kept(folder: Path) -> dict[str, Record]:
 def best_record(folder: Path) -> Record | None:
     """Return what `latest.json` says of best.ckpt, under the name of the step checkpoint that it is; None: nothing."""
     return _sound(_content(folder).get("best"))
+
+
+def has_best(folder: Path) -> bool:
+    """Whether a run has had a best epoch, whatever has become of its checkpoint since."""
+    return (folder / BEST).is_file() or best_record(folder) is not None
 
 
 def note_written(folder: Path, record: Record) -> None:

@@ -1,0 +1,167 @@
+"""A network with its preprocessing: how pictures become predictions, and how predictions are scored.
+
+The same code scores a validation within training, the end of a training, and `segbench evaluate`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from segbench.core.errors import DataError
+from segbench.core.tasks import input_names
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.loading.loader import Batch
+from segbench.losses.base import Loss
+from segbench.metrics.monitor import Monitor
+from segbench.metrics.split_scores import SplitScores
+from segbench.models.digest import weights_digest
+
+
+class ScoredModule(pl.LightningModule):
+    """A network with what it is given and how it is scored; `segbench.training.module` adds how it is trained.
+
+    Args:
+        network: Maps a float image `[B,C,H,W]` to a dict of predictions of the same height and width.
+        loss: Maps (prediction, batch) to a scalar and its named terms.
+        task: `mask`, `depth` or `mask_depth`: what is scored.
+        classes: Names of the classes.
+        mean: Mean of red, green and blue in 0..1, subtracted from every picture.
+        std: Standard deviation that it is then divided by.
+        inputs: `image` or `image+background`.
+        channels_last: Memory layout of images and weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Loss,
+        *,
+        task: str,
+        classes: Sequence[str],
+        mean: Sequence[float],
+        std: Sequence[float],
+        inputs: str = "image",
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network = network.to(memory_format=self.memory_format)
+        self.loss = loss
+        self.inputs = input_names(inputs)
+        # part of the checkpoint, so that a resume knows whether its tensors come from other settings than those of now
+        self.origin = {"loss": weights_digest(loss), "mean": list(mean), "std": list(std)}
+        # part of the checkpoint, so that a run does not need the pretrained weights again to know its normalisation
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255)
+        self.monitor = Monitor.of(task)
+        self.scores = nn.ModuleDict({split: SplitScores(task, classes) for split in ("val_split", "test_split")})
+        self.eval_loss: dict[str, list[Tensor]] = {}
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is scored and used."""
+        return self.network
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the predictions of a batch whose pictures are uint8 or float in 0..255, `[B,3,H,W]`."""
+        pictures = [(batch[name].float() - self.mean) / self.std for name in self.inputs]
+        image = torch.cat(pictures, dim=1) if len(pictures) > 1 else pictures[0]
+        network = self.network if self.training else self.evaluated
+        return network(image.contiguous(memory_format=self.memory_format))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Score a batch of the validation split and return the predictions."""
+        return self._evaluate(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Score a batch of the test split and return the predictions."""
+        return self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: Batch, split: str) -> dict[str, Tensor]:
+        prediction = self(batch)
+        batch = with_long_mask(batch)
+        loss, _ = self.loss(prediction, batch)
+        images = batch["image"].shape[0]
+        self.eval_loss.setdefault(split, []).append(
+            torch.stack([loss.detach().float() * images, loss.new_tensor(images, dtype=torch.float32)])
+        )
+        self.scores[f"{split}_split"].update(prediction, batch)
+        return prediction
+
+    def finish_split(self, split: str) -> tuple[dict[str, float], SplitScores]:
+        """Return the scores of a split that was just run, and the metrics that still hold its counts.
+
+        Raises:
+            DataError: if masks held ids that are neither a class nor 255, or nothing labelled at all.
+        """
+        metric = self.scores[f"{split}_split"]
+        assert isinstance(metric, SplitScores)
+        scores = metric.compute()
+        outside = metric.out_of_range()
+        if outside:
+            raise DataError(f"the masks of {split} hold {outside:,} pixels whose id is neither a class nor 255")
+        total, images = self.eval_loss.pop(split)[0].tolist()
+        if math.isnan(scores[self.monitor.name]):
+            raise DataError(f"the {split} split has no labelled pixel, so there is nothing to score")
+        return {"loss": total / images, **scores}, metric
+
+    def sum_of_processes(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes."""
+        return self.trainer.strategy.reduce(values, reduce_op="sum")  # type: ignore[return-value]
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the counts of the epoch before."""
+        self._reset("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the counts of an earlier test."""
+        self._reset("test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Join what all processes have counted."""
+        self._join("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Join what all processes have counted."""
+        self._join("test")
+
+    def _join(self, split: str) -> None:
+        self.scores[f"{split}_split"].gather()
+        # in float64, so that it does not matter how many processes have added it up
+        mine = torch.stack(self.eval_loss[split]).cpu().double().sum(0)
+        whole = self.sum_of_processes(mine.to(self.device)) if self.trainer.world_size > 1 else mine
+        self.eval_loss[split] = [whole]
+
+    def _reset(self, split: str) -> None:
+        # several processes each have statistics of their own, which training does not use: the first one's count
+        if self.trainer.world_size > 1:
+            for buffer in self.statistics():
+                torch.distributed.broadcast(buffer, 0)
+        self.scores[f"{split}_split"].reset()
+        self.eval_loss.pop(split, None)
+
+    def statistics(self) -> Iterator[Tensor]:
+        """Return the buffers that differ between processes, such as those of batch normalisation."""
+        yield from self.network.buffers()
+
+
+def score_split(
+    trainer: pl.Trainer, module: ScoredModule, data: SegmentationData, split: str
+) -> tuple[dict[str, float], SplitScores]:
+    """Return the scores of `val` or `test` with the module's weights, and the metrics that hold the counts."""
+    evaluate = trainer.validate if split == "val" else trainer.test
+    evaluate(module, datamodule=data, verbose=False)
+    return module.finish_split(split)
+
+
+def with_long_mask(batch: Batch) -> Batch:
+    """Return the batch with its mask as int64; it travels to the device as one byte a pixel."""
+    return {**batch, "mask": batch["mask"].long()}

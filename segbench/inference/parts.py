@@ -1,0 +1,162 @@
+"""From a plain configuration to the parts that predict and are scored, and the refusal of those that cannot work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from segbench.config.instantiate import build, find_class
+from segbench.core.errors import ConfigError
+from segbench.core.rng import torch_seed
+from segbench.core.tasks import IGNORE_INDEX, TASKS, heads, input_names
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.inference.module import ScoredModule
+from segbench.losses.base import Loss
+from segbench.losses.external import as_loss, takes_ignore_index
+from segbench.losses.weighted_sum import WeightedSum
+from segbench.models.base import Network
+from segbench.models.external import as_network
+from segbench.models.rehearsal import check_output
+
+
+@dataclass
+class Parts:
+    """The data, the network and the loss that a configuration names, built but without any data read."""
+
+    config: Mapping[str, Any]
+    """The configuration as plain data."""
+
+    data: SegmentationData
+    """The data set."""
+
+    network: nn.Module
+    """The network, with its first weights."""
+
+    loss: Loss
+    """The loss of the task's heads."""
+
+    shared: dict[str, SegmentationData] | None
+    """Data that earlier runs of this process have read, by its settings; None: every run reads its own."""
+
+    @property
+    def mean(self) -> Sequence[float]:
+        """Mean that images are normalised with: of the pretrained weights where there are any, else of the data."""
+        return getattr(self.network, "mean", None) or self.data.mean
+
+    @property
+    def std(self) -> Sequence[float]:
+        """Standard deviation likewise."""
+        return getattr(self.network, "std", None) or self.data.std
+
+    @property
+    def channels(self) -> int:
+        """Channels of what the network is given."""
+        return 3 * len(input_names(self.config["inputs"]))
+
+    def read_data(self) -> None:
+        """Read and check the data, and tell the loss what it wants to know about it; raises DataError."""
+        self.data.order_seed = self.config["seed"]
+        if self.shared is None or self.data not in self.shared.values():
+            self.data.setup()
+        if self.shared is not None:
+            self.shared.clear()  # of one data set only: it may fill the memory
+            self.shared[_data_key(self.config)] = self.data
+        if self.loss.wants_class_weights:
+            self.loss.set_class_weights(torch.from_numpy(self.data.class_weights()).float())
+
+    def scored_module(self) -> ScoredModule:
+        """Return the module that predicts and is scored, without what only a training needs."""
+        module = ScoredModule(
+            self.network,
+            self.loss,
+            task=self.config["task"],
+            classes=self.data.classes,
+            mean=self.mean,
+            std=self.std,
+            inputs=self.config["inputs"],
+            channels_last=self.config["trainer"]["channels_last"],
+        )
+        module.origin |= {"mean": list(self.data.mean), "std": list(self.data.std)}
+        return module
+
+
+def build_parts(config: Mapping[str, Any], shared: dict[str, SegmentationData] | None = None) -> Parts:
+    """Build data, network and loss, and refuse what cannot work, before any data is read.
+
+    Args:
+        config: The composed, checked and resolved configuration as plain data.
+        shared: Data that an earlier run of this process has read, by its settings: used where they are the same, and
+            replaced. None: none, every run reads its own.
+
+    Raises:
+        ConfigError: naming what does not fit, why, and what would work.
+    """
+    plugins = config["plugins"]
+    data = (shared or {}).get(_data_key(config)) or build(config["data"], plugins=plugins, where="data")
+    _check_inputs(config, data)
+    torch.manual_seed(torch_seed("weights", config["seed"]))
+    sizes = heads(config["task"], data.classes)
+    network = as_network(build(config["model"], plugins=plugins, where="model"), sizes)
+    loss = build_loss(config)
+    loss.check(data.classes)
+    parts = Parts(config, data, network, loss, shared)
+    if isinstance(network, Network):
+        network.check_size(*data.size)
+    check_output(network, parts.channels, sizes, data.size)
+    return parts
+
+
+def _data_key(config: Mapping[str, Any]) -> str:
+    return json.dumps([config["data"], config["plugins"]], sort_keys=True)
+
+
+def build_loss(config: Mapping[str, Any]) -> Loss:
+    """Return the loss of the task: the mask's, the depth's, or their weighted sum."""
+    plugins = config["plugins"]
+    mask = {name: value for name, value in config["loss"].items() if name != "depth"}
+    nodes = {"mask": (mask, "loss"), "depth": (config["loss"].get("depth"), "loss.depth")}
+    parts: dict[str, Loss] = {}
+    for head in TASKS[config["task"]]:
+        node, where = nodes[head]
+        node = _ignoring(node, plugins, where)
+        parts[head] = as_loss(build(node, plugins=plugins, where=where), where)
+        if parts[head].heads != (head,):
+            raise ConfigError(
+                f"{where} works on {' and '.join(parts[head].heads)}, but has to work on the {head} head: choose one"
+                f" of conf/{where.replace('.', '/')}, with {where}.head={head} where it has that setting"
+            )
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    if not 0 < config["depth_weight"] < float("inf"):
+        raise ConfigError(f"depth_weight must be a number above 0, got {config['depth_weight']}; else use task=mask")
+    return WeightedSum(parts, {"mask": 1.0, "depth": config["depth_weight"]})
+
+
+def _ignoring(node: Any, plugins: list[str], where: str) -> Any:
+    """Return a loss's node in which those of other libraries are told that 255 is ignored, where they can be."""
+    if not isinstance(node, Mapping):
+        return node
+    told = {name: _ignoring(value, plugins, f"{where}.{name}") for name, value in node.items()}
+    maps = node.get("mode") == "multilabel"  # of maps smp's losses know no ignored class, and one breaks if it is told
+    if "_target_" in node and not maps and takes_ignore_index(find_class(node["_target_"], plugins, where)):
+        told.setdefault("ignore_index", IGNORE_INDEX)
+    return told
+
+
+def _check_inputs(config: Mapping[str, Any], data: SegmentationData) -> None:
+    needed = {
+        f"task={config['task']}": TASKS[config["task"]],
+        f"inputs={config['inputs']}": input_names(config["inputs"]),
+    }
+    for setting, names in needed.items():
+        for name in names:
+            if name not in data.entries:
+                raise ConfigError(
+                    f"{setting} needs a {name} with every image, which this data set does not have; use task=mask"
+                    " inputs=image, or data=fgbg or data=synthetic"
+                )

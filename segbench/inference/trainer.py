@@ -1,0 +1,112 @@
+"""The Lightning Trainer that trains and evaluates, and the switches of torch that go with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.plugins.io import CheckpointIO
+from pytorch_lightning.strategies import DDPStrategy
+
+from segbench.config.trainer_settings import TrainerSettings
+from segbench.core.errors import ConfigError
+
+SETTLED = (
+    ".*smaller than the logging interval.*",  # metrics.csv has a row at the end of every epoch in any case
+    ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own call into torch
+    ".*broadcast_buffers. is deprecated.*",  # its successor is not in every torch that is supported
+)
+"""Warnings of Lightning about what is a choice of this project, or not for its users to mend."""
+
+THREADS = torch.get_num_threads()
+"""What torch takes by itself: the number of cores."""
+
+RANK_TIMEOUT = timedelta(minutes=10)
+"""How long a process of several waits for the others before it gives up."""
+
+
+def prepare_torch(settings: TrainerSettings) -> None:
+    """Set torch's global switches, each both ways: a sweep runs many jobs in one process.
+
+    Raises:
+        ConfigError: for a GPU that is not there.
+    """
+    if settings.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise ConfigError(
+            f"trainer.accelerator={settings.accelerator}, but torch sees no GPU here; use trainer=default"
+        )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(settings.deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it did not write
+    torch.backends.cudnn.benchmark = not settings.deterministic
+    torch.set_float32_matmul_precision("highest" if settings.deterministic else "high")
+    shared = settings.devices if device_kind(settings) == "cpu" else 1
+    torch.set_num_threads(settings.threads or max(1, THREADS // shared))
+
+
+def device_kind(settings: TrainerSettings) -> str:
+    """Return the kind of device that the settings run on here: cpu, cuda or mps."""
+    accelerator = settings.accelerator
+    if accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available()):
+        return "cuda"
+    if accelerator == "mps" or (accelerator == "auto" and torch.backends.mps.is_available()):
+        return "mps"
+    return "cpu"
+
+
+def describe_device(settings: TrainerSettings) -> str:
+    """Return where and how the settings run, in a few words."""
+    is_gpu = device_kind(settings) == "cuda"
+    name = torch.cuda.get_device_name() if is_gpu else f"{torch.get_num_threads()} CPU threads"
+    several = f", {settings.devices} processes" if settings.devices > 1 else ""
+    return f"{name}{several}, {settings.precision}"
+
+
+def make_trainer(
+    settings: TrainerSettings,
+    folder: Path,
+    *,
+    epochs: int = 1,
+    callbacks: list[Any] | None = None,
+    loggers: list[Any] | None = None,
+    checkpoint_io: CheckpointIO | None = None,
+) -> pl.Trainer:
+    """Return a Trainer that only loops: files, progress, sampling and signals are this project's own."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in SETTLED:
+        warnings.filterwarnings("ignore", message=message)
+    strategy: Any = "auto"
+    if settings.devices > 1:  # buffers are sent before an evaluation instead: see ScoredModule
+        strategy = DDPStrategy(broadcast_buffers=False, timeout=RANK_TIMEOUT)
+    plugins: list[Any] = [LightningEnvironment()]  # not SLURM's: it would requeue from within a signal handler
+    if checkpoint_io is not None:
+        plugins.append(checkpoint_io)
+    return pl.Trainer(
+        max_epochs=epochs,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=strategy,
+        precision=settings.precision,  # type: ignore[arg-type]
+        deterministic=settings.deterministic,
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=settings.gradient_clip,
+        check_val_every_n_epoch=settings.val_every,
+        log_every_n_steps=settings.log_every,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        callbacks=callbacks or [],
+        logger=loggers or False,
+        plugins=plugins,
+    )
