@@ -81,7 +81,7 @@ def measure(data: Source, split: str, limit: int | None = None) -> Statistics:
     count = data.num_samples(split)
     statistics = Statistics()
     for index in range(count if limit is None else min(limit, count)):
-        arrays = data.sample(split, 0, index)
+        arrays = data.original(split, index)
         statistics.add(arrays["image"], arrays["mask"], index)
     return statistics
 

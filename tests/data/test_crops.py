@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from segbench.core.errors import ConfigError
+from segbench.data.files.folder import Folder
 from segbench.data.loading.crops import RandomCrop
+from tests.support.tiny_files import scene
 
 MEAN = (0.2, 0.4, 0.6)
 
@@ -122,3 +125,80 @@ def test_balanced_crops_show_rare_classes():
 def test_settings_that_cannot_be_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         RandomCrop((8, 8), **settings)
+
+
+def folder(root, **settings):
+    """A set of pictures of three sizes, the smallest less high than the crop, as `data=folder` makes it."""
+    for number in range(12):
+        height, width = ((40, 48), (70, 50), (20, 90))[number % 3]
+        image, mask = scene(number, height, width, classes=3)
+        for name, array in (("images", image), ("masks", mask)):
+            (root / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(root / name / f"p{number:02d}.png")
+    data = Folder(
+        root=str(root),
+        classes=["a", "b", "c"],
+        size=[24, 32],
+        mean=MEAN,
+        std=(0.2, 0.2, 0.2),
+        batch_size=2,
+        view="crop",
+        **settings,
+    )
+    data.setup()
+    return data
+
+
+def batches(data, seed, workers):
+    data.order_seed, data.num_workers, data.position = seed, workers, lambda: (1, 0)
+    loader = data.train_dataloader()
+    return {
+        index: b"".join(batch[name][place].numpy().tobytes() for name in ("image", "mask"))
+        for batch in loader
+        for place, index in enumerate(batch["index"].tolist())
+    }
+
+
+def test_training_sees_crops_the_same_with_any_number_of_workers(tmp_path):
+    data = folder(tmp_path / "data", crop_class_share=0.9, crop_balanced=True)
+    alone = batches(data, seed=0, workers=0)
+    assert batches(data, seed=0, workers=2) == alone
+    assert len(set(alone.values())) == len(alone)
+    other = batches(data, seed=1, workers=0)
+    assert all(other[index] != alone[index] for index in alone if index in other)
+
+
+def test_whole_pictures_are_scored_at_their_own_scale(tmp_path):
+    data = folder(tmp_path / "data")
+    for split in ("val", "test"):
+        dataset = data.loader(split).dataset
+        for index in range(data.num_samples(split)):
+            seen, own = dataset[0, index], data.original(split, index)
+            assert np.array_equal(seen["image"].permute(1, 2, 0).numpy(), own["image"])
+            assert np.array_equal(seen["mask"].numpy(), own["mask"])
+            assert "truth" not in seen
+
+
+def test_class_weights_and_fingerprints_are_those_of_the_pictures_not_of_crops(tmp_path):
+    data = folder(tmp_path / "data")
+    first, fingerprint = data.class_weights(), data.fingerprint("train")
+    data.order_seed = 5
+    assert np.array_equal(data.class_weights(), first)
+    whole = Folder(root=data.root, classes=data.classes, size=[64, 64], mean=MEAN, std=(0.2,) * 3, batch_size=2)
+    whole.setup()
+    assert whole.fingerprint("train") == fingerprint
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"view": "crops"}, "did you mean 'crop'"),
+        ({"scale": [0.5, 2.0]}, "add data.view=crop"),
+        ({"crop_class_share": 0.5}, "add data.view=crop"),
+        ({"crop_balanced": True}, "add data.view=crop"),
+        ({"view": "crop", "fit": "pad"}, "leave data.fit out"),
+    ],
+)
+def test_settings_without_a_use_are_refused(tmp_path, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Folder(root=str(tmp_path), classes=["a", "b"], size=[8, 8], mean=MEAN, std=MEAN, batch_size=2, **settings)

@@ -29,6 +29,9 @@ CASES = [
 ]
 """fgbg is what test_killed.py uses throughout."""
 
+CROPS = [*NETWORK, "data.view=crop", "data.scale=[0.5,2.0]", "data.crop_class_share=0.9", "data.crop_balanced=true"]
+CASES.append(Case("crops of data folder", in_the_second_epoch, CROPS, data="folder"))
+
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_killed_and_continued_to_the_same_end(case, attacks, command, tmp_path):

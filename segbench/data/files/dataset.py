@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from segbench.data.files.cache import Cache, Memory, automatic_limit, cached
 from segbench.data.files.fitting import Fitting
 from segbench.data.files.index import Index
 from segbench.data.files.items import Item, subset
+from segbench.data.loading.crops import TrainingCrops
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.loading.views import EvaluationView
 from segbench.data.problems import Problems
 
 MISSING_TEST = ("refuse", "val")
@@ -41,6 +43,10 @@ class FileData(SegmentationData):
         train_size: Pictures of the training split to use, chosen by name and `seed`; None for all.
         val_size: Likewise for val.
         test_size: Likewise for test.
+        view: `whole` to train on whole pictures, or `crop` for random crops of `size`, at the picture's own scale.
+        scale: Least and greatest magnification of crops; None for 0.5 and 2.
+        crop_class_share: No crop of which one class has more, as far as ten draws find one; None for any.
+        crop_balanced: Whether crops are laid around pixels of classes that are drawn evenly.
         **common: As for every data set: `SegmentationData`.
     """
 
@@ -53,9 +59,14 @@ class FileData(SegmentationData):
         train_size: int | None = None,
         val_size: int | None = None,
         test_size: int | None = None,
+        view: str = "whole",
+        scale: Sequence[float] | None = None,
+        crop_class_share: float | None = None,
+        crop_balanced: bool = False,
         **common: Any,
     ) -> None:
         super().__init__(**common)
+        self.crop = TrainingCrops(view, scale, crop_class_share, crop_balanced).crop(self.size, fit)
         self.fit = fit
         self.fitting = Fitting(self.size, fit)
         if missing_test not in MISSING_TEST:
@@ -183,6 +194,11 @@ class FileData(SegmentationData):
         unique = {item.name: item for split in SPLITS for item in self.items[split]}
         return [unique[name] for name in sorted(unique)]
 
+    @property
+    def view(self) -> EvaluationView:
+        """What a network sees of a whole picture: its own pixels where it was trained on crops of them."""
+        return EvaluationView(self.size, self.fit, own_scale=self.crop is not None)
+
     def num_samples(self, split: str) -> int:
         """Return the number of pictures of a split."""
         return len(self.items[split])
@@ -193,8 +209,11 @@ class FileData(SegmentationData):
         return {"image": np.array(image), "mask": np.array(mask)}
 
     def sample(self, split: str, epoch: int, index: int) -> Arrays:
-        """Return image and mask of a picture at the size of the data set; the epoch plays no part."""
+        """Return image and mask of a picture at the size of the data set: the whole picture, or a crop of it."""
         image, mask = self._pair(self.items[split][index])
+        if self.crop is not None:
+            pair = {"image": image, "mask": mask}
+            return self.crop(pair, self.mean, seed=self.order_seed, epoch=epoch, index=index)
         return {"image": self.fitting.image(image), "mask": self.fitting.mask(mask)}
 
     def _pair(self, item: Item) -> tuple[np.ndarray, np.ndarray]:

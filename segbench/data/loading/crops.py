@@ -8,12 +8,13 @@ resized as a whole, and at scale 1 the pixels are the picture's own, bit for bit
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from segbench.core.errors import ConfigError
+from segbench.core.errors import ConfigError, nearest
 from segbench.core.rng import generator
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.views import Size, resized
@@ -26,6 +27,54 @@ NEAREST = Image.Resampling.NEAREST
 
 SCALES = (1 / 16, 16.0)
 """Least and greatest scale of a crop."""
+
+VIEWS = ("whole", "crop")
+USUAL_SCALE = (0.5, 2.0)
+
+
+@dataclass(frozen=True)
+class TrainingCrops:
+    """The settings of `data.view=crop` as they were given; None where they were not."""
+
+    view: str = "whole"
+    """`whole`: training sees whole pictures; `crop`: random crops at the picture's own scale."""
+
+    scale: Sequence[float] | None = None
+    """Least and greatest magnification; None for 0.5 and 2."""
+
+    crop_class_share: float | None = None
+    """Most of a crop that one class may have, 0..1; None for any share."""
+
+    crop_balanced: bool = False
+    """Whether crops are laid around pixels of classes that are drawn evenly."""
+
+    def crop(self, size: Size, fit: str = "stretch") -> RandomCrop | None:
+        """Return what draws crops of a size; None for whole pictures.
+
+        Raises:
+            ConfigError: for a view that there is none of, or a setting that this view has no use for.
+        """
+        if self.view not in VIEWS:
+            raise ConfigError(f"data.view={self.view} is no view{nearest(self.view, VIEWS)}")
+        if self.view == "whole":
+            given = {
+                "scale": self.scale,
+                "crop_class_share": self.crop_class_share,
+                "crop_balanced": self.crop_balanced,
+            }
+            for name, value in given.items():
+                if value not in (None, False):
+                    raise ConfigError(
+                        f"data.{name} is about crops, which data.view=whole has none of; add data.view=crop"
+                    )
+            return None
+        if fit != "stretch":
+            raise ConfigError(
+                f"data.fit={fit} is about whole pictures, but data.view=crop trains on crops, and scores pictures at"
+                " their own scale; leave data.fit out"
+            )
+        share = 1.0 if self.crop_class_share is None else self.crop_class_share
+        return RandomCrop(size, tuple(self.scale or USUAL_SCALE), share, self.crop_balanced)
 
 
 @dataclass(frozen=True)
@@ -45,7 +94,7 @@ class RandomCrop:
     size: Size
     """Height and width of the crop in pixels."""
 
-    scale: tuple[float, float] = (1.0, 1.0)
+    scale: tuple[float, ...] = (1.0, 1.0)
     """Least and greatest magnification; drawn so that halving is as likely as doubling (evenly in the logarithm)."""
 
     class_share: float = 1.0

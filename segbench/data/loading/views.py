@@ -56,10 +56,12 @@ class EvaluationView:
         fit: `stretch` resizes to exactly that size; `pad` keeps the shape, with the picture in the middle of black
             (image) and ignored (mask) bars; `crop` keeps the shape as well, and covers the size: it leaves nothing out,
             so that the view is larger than what the network was trained at.
+        own_scale: Whether pictures are seen as they are, whatever their size: the network was trained on crops of them.
     """
 
     size: Size
     fit: str = "stretch"
+    own_scale: bool = False
 
     def __post_init__(self) -> None:
         check_fit(self.fit)
@@ -70,6 +72,8 @@ class EvaluationView:
         Raises:
             DataError: for a picture so narrow that its view would have more than `MAX_VIEW` pixels.
         """
+        if self.own_scale:
+            return Place((height, width), (height, width))
         if self.fit == "stretch" or (height, width) == self.size:
             return Place(self.size, self.size)
         ratios = self.size[0] / height, self.size[1] / width
