@@ -48,6 +48,8 @@ def check_data(config: dict[str, Any], out: Path | None, console: Console) -> in
         report = _report(data, splits, problems)
         if splits:
             print_data_table(console, report)
+        for note in data.notes:
+            say(console, f"note: {note}")
         if out is not None:
             write_json(out, report)
     if out is not None and splits:
@@ -55,7 +57,9 @@ def check_data(config: dict[str, Any], out: Path | None, console: Console) -> in
     if problems:
         advice = "; out=FILE.json lists each by name" if out is None and len(problems) > 1 else ""
         raise DataError(f"{number_of(problems)} in the data: {told(problems)}{advice}")
-    console.print("no problems found", highlight=False)
+    notes = len(data.notes)
+    last = "no problems found" if not notes else "nothing has to be cured, but see the note" + "s" * (notes > 1)
+    console.print(last, highlight=False)
     return 0
 
 
@@ -95,6 +99,7 @@ def _report(data: SegmentationData, splits: dict[str, Statistics], problems: Pro
         "size": list(data.size),
         "splits": {split: _split(data, split, statistics) for split, statistics in splits.items()},
         "problems": [str(problem) for problem in problems],
+        "notes": list(data.notes),
     }
     if splits:
         mean, std = splits["train"].mean_std()

@@ -12,8 +12,8 @@ from typing import Any
 
 from segbench.core.errors import ConfigError, nearest
 
-OPEN_NODES = ("logger", "augment")
-"""Groups whose content is a free collection of parts, checked when they are built."""
+OPEN_NODES = ("logger", "augment", "data.labels")
+"""Nodes whose content is a free collection, checked when it is used."""
 
 COMPUTED = ("${heads:", "${in_channels:")
 """Defaults that follow from task, inputs and classes, so that another value could only be wrong."""

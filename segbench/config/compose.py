@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -186,7 +186,16 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(first_line(error)) from error
     assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+    named = _named(container)
+    assert isinstance(named, dict)
+    return named
+
+
+def _named(value: Any) -> Any:
+    """Return a value whose mappings have text for keys, at any depth, as JSON has: data.labels may have numbers."""
+    if isinstance(value, Mapping):
+        return {str(key): _named(item) for key, item in value.items()}
+    return [_named(item) for item in value] if isinstance(value, list) else value
 
 
 def first_line(error: BaseException) -> str:

@@ -18,7 +18,7 @@ MAX_BYTES = 300_000
 
 PARTS = ("data", "model", "loss", "optimizer", "scheduler")
 NEEDED = (*PARTS, "trainer", "seed", "task", "inputs")
-OPEN = [[name] for name in OPEN_NODES]
+OPEN = [name.split(".") for name in OPEN_NODES]
 LATER = {"tags": [], "note": None, "resolution": None, "depth_weight": 1.0, "logger": None}
 """Settings that came later, with what runs without them did."""
 

@@ -249,6 +249,8 @@ class _Run:
             self.resumption.say()
         for split in ("train", "val", "test"):
             log.info("  %-5s %s", split, session.data.describe(split))
+        for note in session.data.notes:
+            log.warning("  %s", note)
         log.info(
             "  %s steps of %d images, run folder %s", f"{session.total_steps:,}", session.data.batch_size, self.run.path
         )

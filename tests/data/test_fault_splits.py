@@ -99,8 +99,8 @@ GOOD = [[0, 1, 2], [0, 1, 1, 2, 2], [2, 1]]
 @pytest.mark.parametrize(
     ("masks", "message"),
     [
-        ({"train": GOOD, "val": [], "test": GOOD}, "val/images holds no pictures"),
-        ({"train": [], "val": GOOD, "test": GOOD}, "train/images holds no pictures"),
+        ({"train": GOOD, "val": [], "test": GOOD}, "val/images/{path}.* holds no pictures"),
+        ({"train": [], "val": GOOD, "test": GOOD}, "train/images/{path}.* holds no pictures"),
         ({"train": GOOD[:1], "val": GOOD, "test": GOOD}, "the train split has 1 samples, fewer than one batch"),
         ({"train": GOOD, "val": GOOD}, "there is no test split; give data.missing_test=val"),
     ],

@@ -12,8 +12,10 @@ from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.files.fitting import Fitting
 from segbench.data.files.folder import Folder
+from segbench.data.files.groups import Division
 from segbench.data.files.masks import MaskReader
 from segbench.data.pictures import read_rgb
+from segbench.data.problems import Problems
 from tests.support.tiny_files import write_folder
 
 SPLITS = ("train", "val", "test")
@@ -288,7 +290,9 @@ def test_missing_folders_say_where_to_put_what(tmp_path):
     with pytest.raises(ConfigError, match="data.root is not set; give data.root=DIR"):
         Folder(classes=["a", "b"], size=[4, 4], mean=[0, 0, 0], std=[1, 1, 1], batch_size=1).prepare()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="there is no folder .*images; put images and masks into two folders"):
+    with pytest.raises(
+        DataError, match=r"no pictures that fit train/images/\{path\}.* put images and masks into two folders"
+    ):
         folder(tmp_path / "empty")
 
 
@@ -305,10 +309,10 @@ def test_exif_turned_images_lie_as_their_masks_lie_or_are_refused(tmp_path):
 
     def corner(height, width):
         Image.new("L", (width, height), 1).save(mask)
-        picture, _ = data.read(data.find([])["train"][0])
+        picture, _ = data.read(data.find(Problems())["train"][0])
         return picture.shape[:2], np.argwhere(picture[..., 0] == 255).tolist()
 
-    data.shares = (0.0, 0.0)
+    data.division = Division(0, 0.0, 0.0)
     assert corner(6, 4) == ((6, 4), [[0, 3]])  # drawn on the upright picture
     assert corner(4, 6) == ((4, 6), [[0, 0]])  # drawn on the stored one
     exif[0x0112] = 3
@@ -316,7 +320,7 @@ def test_exif_turned_images_lie_as_their_masks_lie_or_are_refused(tmp_path):
     with pytest.raises(DataError, match="EXIF orientation 3 leaves open whether the mask is turned too"):
         corner(4, 6)
     Image.new("L", (6, 4), 1).save(mask, exif=exif)  # a mask that is turned by its own
-    picture, _ = data.read(data.find([])["train"][0])
+    picture, _ = data.read(data.find(Problems())["train"][0])
     assert np.argwhere(picture[..., 0] == 255).tolist() == [[3, 5]]
 
 

@@ -82,6 +82,7 @@ class FileData(SegmentationData):
         self.test_is_val = False
         self.index = Index(self)
         self.kept: Cache | None = None
+        self.notes: list[str] = []
 
     @abstractmethod
     def find(self, problems: Problems) -> Splits:
@@ -103,8 +104,8 @@ class FileData(SegmentationData):
         """Return the files that an item is read from."""
         return [item.image, Path(item.label)]
 
-    def check_ids(self, pixels: np.ndarray, problems: Problems) -> None:
-        """Note what only shows in all masks together; `pixels` counts each id 0..255 over the data set."""
+    def check_ids(self, problems: Problems) -> None:
+        """Note what only shows in all masks together, by the facts of the index."""
 
     def place(self) -> str:
         """Return where the data is, for messages; raises a ConfigError if `data.root` is not set."""
@@ -126,7 +127,7 @@ class FileData(SegmentationData):
 
         def samples() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
             yield from self.index.examine(items, problems)
-            self.check_ids(self.index.pixels(), problems)
+            self.check_ids(problems)
             problems.raise_any(self.place())
 
         if self.cache in (None, "auto", "memory"):
@@ -150,12 +151,13 @@ class FileData(SegmentationData):
             return problems
         for _ in self.index.examine(self._unique(), problems):
             pass
-        self.check_ids(self.index.pixels(), problems)
+        self.check_ids(problems)
         self.items = {split: [i for i in self.items[split] if i.name not in self.index.failed] for split in SPLITS}
         return problems
 
     def _find(self) -> Problems:
         problems, self.index = Problems(self.root), Index(self)
+        self.notes = []
         place = self.place()
         if self.root is not None and not self.root.is_dir():
             siblings = [i.name for i in self.root.parent.iterdir() if i.is_dir()] if self.root.parent.is_dir() else []

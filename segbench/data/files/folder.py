@@ -1,8 +1,8 @@
-"""folder: anybody's own pictures and masks, `images/` and `masks/`, paired by name."""
+"""folder: pictures and masks in files, wherever they lie, paired by name. Most layouts are a YAML file on this."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,128 +10,167 @@ import numpy as np
 
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.dataset import FileData, Splits
-from segbench.data.files.items import (
-    Item,
-    by_name,
-    check_disjoint,
-    check_shares,
-    pair,
-    share_settings,
-    split_by_share,
-)
+from segbench.data.files.groups import Division
+from segbench.data.files.histograms import check_binary, check_black_and_white, rare_classes
+from segbench.data.files.items import Item, check_disjoint, share_settings
+from segbench.data.files.layouts import Found, Layout, first_fitting, known
 from segbench.data.files.lists import read_list, resolve
 from segbench.data.files.masks import MaskReader
 from segbench.data.files.pairs import read_pair
+from segbench.data.files.patterns import Pattern
 from segbench.data.loading.source import SPLITS
 from segbench.data.problems import Problems
 
 RULES = ("auto", "files", "folders", "shares")
+WITHOUT_MASK = ("refuse", "skip", "empty")
 
 
 class Folder(FileData):
-    """Pictures in `root/images` and masks of the same names in `root/masks`, of any format that is read.
+    """Pictures and masks that belong together by their names, of any format that is read.
+
+    Without patterns, the layouts of `layouts.known` are looked for: `images/` and `masks/` with or without folders of
+    splits, or masks beside their pictures.
 
     Args:
+        images: Pattern of the pictures, such as `leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png` (see `Pattern`).
+        mask_files: Pattern of the masks, of the same fields.
+        lists: Pattern of the lists of names, such as `ImageSets/{split}.txt`, or a path for each split.
         masks: Kind of the masks: `auto`, `index`, `palette`, `rgb` or `binary` (see `MaskReader`).
+        labels: What ids, colours or names mean (see `label_map`); None for ids that are the classes' places.
         ignore: Ids (or, for rgb, names) that are unlabelled and become 255.
         class_dict: CSV file of colours, name,r,g,b, absolute or within root; for rgb.
         threshold: Smallest foreground value for binary masks; None for 1.
-        mask_suffixes: What the names of masks end in beside the image's name, such as `[_L]`.
-        split: `files`: root/train.txt, val.txt, test.txt, a name or an image and its mask a line. `folders`:
-            root/images/train, root/masks/train and so on, or root/train/images, root/train/masks. `shares`: by
-            `val_share` and `test_share`, each picture by its name. `auto`: the first of these that is there.
+        mask_suffixes: What the names of masks end in beside the image's name, such as `[_L]`; without `mask_files`.
+        without_mask: Pictures without a mask: `refuse`, `skip`, or `empty` for all background.
+        split: `files`: by lists, a name or an image and its mask a line. `folders`: by the place of the pictures.
+            `shares`: by `val_share` and `test_share`. `auto`: the first of these that is there.
         val_share: Share of the pictures for val, where they are split by share.
         test_share: Likewise for test.
+        group: Which pictures belong together: a pattern with `{group}`, or FILE.csv:COLUMN (see `Division`).
+        folds: Number of folds; None for none.
+        fold: Which of them is the test.
         **common: As for all file sets: `FileData`.
     """
 
     def __init__(
         self,
+        images: str | None = None,
+        mask_files: str | None = None,
+        lists: str | Mapping[str, str] = "{split}.txt",
         masks: str = "auto",
+        labels: Mapping[object, object] | None = None,
         ignore: Sequence[int | str] = (),
         class_dict: str | None = None,
         threshold: int | None = None,
         mask_suffixes: Sequence[str] = (),
+        without_mask: str = "refuse",
         split: str = "auto",
         val_share: float = 0.15,
         test_share: float = 0.15,
+        group: str | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.shares = check_shares(val_share, test_share)
-        if split not in RULES:
-            raise ConfigError(f"data.split={split} is no rule to split by{nearest(split, RULES)}")
+        self.division = Division(self.seed, val_share, test_share, group, folds, fold)
+        for name, value, choices in (("split", split, RULES), ("without_mask", without_mask, WITHOUT_MASK)):
+            if value not in choices:
+                raise ConfigError(f"data.{name}={value} is none of {', '.join(choices)}{nearest(value, choices)}")
+        if (images is None) != (mask_files is None) or (images is not None and mask_suffixes):
+            raise ConfigError(
+                "data.images and data.mask_files go together, without data.mask_suffixes, got"
+                f" {images}, {mask_files} and {list(mask_suffixes)}"
+            )
         colours = (self.root or Path()) / class_dict if class_dict else None
-        self.reader = MaskReader(masks, self.classes, ignore, colours, threshold)
-        self.split, self.suffixes = split, tuple(mask_suffixes)
+        self.reader = MaskReader(masks, self.classes, ignore, colours, threshold, labels)
+        self.split, self.suffixes, self.without_mask = split, tuple(mask_suffixes), without_mask
+        self.patterns = None if images is None or mask_files is None else _layout(images, mask_files)
+        self.lists = {split: lists if isinstance(lists, str) else lists.get(split, "") for split in SPLITS}
 
     def find(self, problems: Problems) -> Splits:
         """Return the items of each split by the rule."""
         self.reader.prepare()
-        self.rule = self.split if self.split != "auto" else self._rule()
-        if self.rule == "folders":
-            return self._from_folders(problems)
-        images, masks = self._pictures(self.root / "images", self.root / "masks", problems)
+        root = self.folder()
+        lists = self._lists(root)
+        layouts = self._layouts(bool(lists))
+        try:
+            layout, found = first_fitting(layouts, root, problems)
+        except DataError as error:
+            raise DataError(f"{self.place()}: {error}") from None
+        by_list = bool(lists) and self.split in ("auto", "files")
+        self.rule = "files" if by_list else "folders" if layout.has_splits and self.split != "shares" else "shares"
         if self.rule == "files":
-            return self._from_lists(images, masks, problems)
-        return split_by_share(pair(images, masks, problems, suffixes=not self.suffixes), *self.shares, self.seed)
-
-    def _rule(self) -> str:
-        if (self.root / "train.txt").is_file():
-            return "files"
-        return "folders" if (self.root / "train").is_dir() or (self.root / "images" / "train").is_dir() else "shares"
-
-    def _pictures(self, images: Path, masks: Path, problems: Problems) -> tuple[dict[str, Path], dict[str, Path]]:
-        for folder in (images, masks):
-            if not folder.is_dir():
-                raise DataError(f"{self.place()}: there is no folder {folder}; put images and masks into two folders")
-        found = by_name(images, (), problems)
-        if not found:
-            raise DataError(f"{self.place()}: {images} holds no pictures")
-        return found, by_name(masks, self.suffixes, problems)
-
-    def _from_folders(self, problems: Problems) -> Splits:
-        splits = {}
-        for split in SPLITS:
-            inside = self.root / split
-            places = (inside / "images", inside / "masks")
-            if not inside.is_dir():
-                places = (self.root / "images" / split, self.root / "masks" / split)
-            if split == "test" and not places[0].is_dir():
-                continue
-            items = pair(*self._pictures(*places, problems), problems, suffixes=not self.suffixes)
-            splits[split] = [Item(f"{split}/{item.name}", item.image, item.label) for item in items]
-        return splits
-
-    def _from_lists(self, images: dict[str, Path], masks: dict[str, Path], problems: Problems) -> Splits:
-        splits = {}
-        for split in SPLITS:
-            path = self.root / f"{split}.txt"
-            if split == "test" and not path.is_file():
-                continue
-            lines = read_list(path, images.keys())
-            splits[split] = resolve(lines, images, masks, self.suffixes, problems, path.name)
+            given, notes = self._from_lists(lists, found, problems)
+        else:
+            given, notes = found.paired(problems, self.without_mask)
+        if self.rule == "folders":
+            self._check_folders(layout, given)
+        elif self.rule == "shares":
+            given = {"": [item for items in given.values() for item in items]}
+        splits, more = self.division.divide(given, root, problems)
+        self.notes += [*notes, *more]
         check_disjoint(splits, problems)
         return splits
+
+    def _lists(self, root: Path) -> dict[str, Path]:
+        """Return the lists that are there, by split."""
+        paths = {split: root / text.replace("{split}", split) for split, text in self.lists.items() if text}
+        present = {split: path for split, path in paths.items() if path.is_file()}
+        if self.split == "files" and "train" not in present:
+            raise DataError(f"{self.place()}: data.split=files needs the list {paths.get('train', 'of train')}")
+        return present if "train" in present else {}
+
+    def _layouts(self, has_lists: bool) -> list[Layout]:
+        if self.patterns is not None:
+            return [self.patterns]
+        wanted = {"folders": True, "shares": False}.get(self.split)
+        layouts = known(self.suffixes, wanted)
+        return sorted(layouts, key=lambda layout: layout.has_splits) if has_lists else layouts
+
+    def _check_folders(self, layout: Layout, given: Splits) -> None:
+        for split in SPLITS:
+            pattern = layout.images.fill(split=split)
+            is_there = (self.folder() / pattern).parent.is_dir() if "{" not in pattern.rpartition("/")[0] else False
+            if not given.get(split) and (split == "train" or is_there):
+                raise DataError(f"{self.place()}: {pattern} holds no pictures")
+
+    def _from_lists(self, lists: dict[str, Path], found: Found, problems: Problems) -> tuple[Splits, list[str]]:
+        images, masks = found.by_name(problems)
+        splits = {}
+        for split, path in lists.items():
+            splits[split] = resolve(read_list(path, images.keys()), images, masks, self.suffixes, problems, path.name)
+        return splits, []
 
     def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
         """Return the picture and the class ids of its mask."""
         return read_pair(item, self.reader)
 
-    def check_ids(self, pixels: np.ndarray, problems: Problems) -> None:
-        """Note masks of nothing but 0 and 255, of which 255 would silently be ignored, and binary ones of only 0."""
-        if self.reader.mode == "binary" and pixels[0] and not pixels[1]:
-            problems.add(
-                "label",
-                f"no mask has a value of at least data.threshold={self.reader.threshold or 1}, so that nothing is"
-                " foreground; give a smaller threshold, or masks that are drawn in their values",
-            )
-        if self.reader.mode != "binary" and pixels[255] and pixels[0] and not pixels[1:255].any():
-            problems.add(
-                "label",
-                "all masks hold nothing but 0 and 255, and 255 means unlabelled; give data.masks=binary if it is the"
-                " foreground",
-            )
+    def folder(self) -> Path:
+        """Return the folder of the data set; raises a ConfigError where `data.root` is not set."""
+        self.place()
+        assert self.root is not None
+        return self.root
+
+    def files_of(self, item: Item) -> list[Path]:
+        """Return the files that an item is read from: there may be no mask."""
+        return [item.image, *([] if item.label is None else [Path(item.label)])]
+
+    def label_bytes(self, item: Item) -> bytes:
+        """Return the content of the mask's file."""
+        return b"" if item.label is None else Path(item.label).read_bytes()
+
+    def units(self, split: str, index: int) -> dict[str, str]:
+        """Return the group of a picture, where there are groups."""
+        return dict(self.items[split][index].units)
+
+    def check_ids(self, problems: Problems) -> None:
+        """Note masks that look as if their values meant something else: 0 and 255, a mix of both, stray ids."""
+        if self.reader.mode == "binary":
+            check_binary(self.index.facts, self.reader.threshold, problems)
+        elif self.reader.has_plain_ids:
+            check_black_and_white(self.index.facts, problems)
+        self.notes += rare_classes(self.index.facts, self.classes)
 
     def empty_advice(self, split: str) -> str:
         """Return what would fill a split that has no pictures."""
@@ -142,3 +181,7 @@ class Folder(FileData):
     def settings(self) -> dict[str, Any]:
         """Return how masks are read."""
         return self.reader.settings()
+
+
+def _layout(images: str, mask_files: str) -> Layout:
+    return Layout(Pattern(images, "data.images"), Pattern(mask_files, "data.mask_files"))

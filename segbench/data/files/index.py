@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -133,13 +133,6 @@ class Index:
         for path, before in zip(self.reader.files_of(item), self._stamps[item.name], strict=True):
             if not path.exists() or stamp(path) != before:
                 raise DataError(f"{path} was changed or removed after segbench had looked at it; start again")
-
-    def pixels(self) -> np.ndarray:
-        """Return the pixels of each id 0..255 in all masks."""
-        total: Counter[int] = Counter()
-        for facts in self.facts.values():
-            total.update(facts.labels)
-        return np.array([total[value] for value in range(256)], np.int64)
 
 
 def _in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,18 @@ class Item:
         name: Unique within the data set; it decides the split and the subset, so it must not depend on other files.
         image: The picture.
         label: The mask's file, or whatever else the data set draws its mask from.
+        units: What the picture was taken from, by factor; `group` is what splits keep whole.
     """
 
     name: str
     image: Path
     label: Any
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        """What the picture's place in splits and folds follows from: its group, or its own name where it has none."""
+        return self.units.get("group", self.name)
 
 
 def pictures_below(folder: Path) -> list[Path]:
@@ -114,10 +121,10 @@ def share_settings(split: str) -> str:
 
 
 def split_by_share(items: list[Item], val_share: float, test_share: float, seed: int) -> dict[str, list[Item]]:
-    """Return the items by split. Each one's place follows from its own name, so a new file moves no other."""
+    """Return the items by split. Each group's place follows from its own name, so a new file moves no other."""
     splits: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
     for item in items:
-        place = key64("split", seed, item.name) / SHARE_STEPS
+        place = key64("split", seed, item.group) / SHARE_STEPS
         splits["test" if place < test_share else "val" if place < test_share + val_share else "train"].append(item)
     return splits
 

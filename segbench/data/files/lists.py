@@ -13,7 +13,9 @@ from segbench.data.problems import Problems, shown_name
 
 
 def read_list(path: Path, names: Collection[str] = ()) -> list[list[str]]:
-    """Return the words of each line: one name, or an image and its mask; empty lines and `#` comments are left out.
+    """Return the words of each line: one name, or an image and its mask.
+
+    Empty lines, `#` comments and several numbers behind a name are left out.
 
     Args:
         path: The split file.
@@ -29,6 +31,10 @@ def read_list(path: Path, names: Collection[str] = ()) -> list[list[str]]:
         if not text or text.startswith("#"):
             continue
         words = [text] if _name(text) in names else text.split()
+        if len(words) > 2 and all(
+            word.isdigit() for word in words[1:]
+        ):  # Oxford-IIIT Pet has ids of species and breed there
+            words = words[:1]
         if len(words) > 2:
             raise DataError(
                 f"line {number} of {path} must be a name, or an image and its mask, got '{shown_name(text)}'"

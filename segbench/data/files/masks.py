@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.core.tasks import IGNORE_INDEX
+from segbench.data.files.labels import UNKNOWN, LabelMap, label_map
 from segbench.data.files.texts import read_text
 from segbench.data.pictures import load_picture, upright
 from segbench.data.problems import FileError, LabelError, shown_name
@@ -33,9 +34,6 @@ MOST = 65535
 MAX_COLOURS = 1 << 20
 """Bytes of a class dictionary; some 30,000 colours."""
 
-UNKNOWN = 254
-"""Marks values that mean no class; class lists are shorter than this."""
-
 
 class MaskReader:
     """Turns mask files into class ids.
@@ -48,6 +46,7 @@ class MaskReader:
         ignore: Ids, or for `rgb` names, that become 255. 255 itself stays ignored, except for `binary`.
         class_dict: CSV file with the columns name, r, g, b; for `rgb`.
         threshold: Smallest foreground value, for `binary`; None for 1.
+        labels: What ids, colours or the names of `class_dict` mean (see `label_map`); None for their own classes.
     """
 
     def __init__(
@@ -57,13 +56,20 @@ class MaskReader:
         ignore: Sequence[int | str] = (),
         class_dict: Path | None = None,
         threshold: int | None = None,
+        labels: Mapping[object, object] | None = None,
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f"data.masks={mode} is no kind of mask{nearest(mode, MODES)}")
         if mode == "binary" and len(classes) != 2:
             raise ConfigError(f"data.masks=binary has two classes, but data.classes names {len(classes)}")
-        if mode == "rgb" and class_dict is None:
-            raise ConfigError("data.masks=rgb needs data.class_dict, a CSV file with the columns name, r, g, b")
+        if mode == "binary" and labels is not None:
+            raise ConfigError("data.labels says what ids and colours mean, data.masks=binary has none: take one away")
+        self.labels = label_map(labels, classes)
+        if mode == "rgb" and class_dict is None and not self.labels.colours:
+            raise ConfigError(
+                "data.masks=rgb needs the colours of the classes: data.class_dict, a CSV file with the columns name, r,"
+                " g, b, or data.labels"
+            )
         if threshold is not None and (mode != "binary" or not 1 <= threshold <= MOST):
             raise ConfigError(
                 f"data.threshold is the smallest foreground value of data.masks=binary, 1 to {MOST}, got {threshold}"
@@ -75,19 +81,28 @@ class MaskReader:
         if mode in ("index", "palette", "binary") and len(ids) != len(self.ignore):
             raise ConfigError(f"data.ignore must be ids for data.masks={mode}, got {list(ignore)}; names are for rgb")
         _check_ignored(mode, self.ignore, self.classes)
-        self._ids = _id_table(len(classes), ids)
+        self.is_mapped = labels is not None
+        self._ids = _id_table(self.labels, ids)
         self._colours: np.ndarray | None = None
 
     def prepare(self) -> None:
         """Read the class dictionary, if there is one; raises a DataError if it does not fit the classes."""
-        if self.class_dict is not None and self.mode in ("rgb", "auto"):
-            names = [value for value in self.ignore if isinstance(value, str)]
-            self._colours = _colour_table(read_class_dict(self.class_dict), self.classes, names)
+        if self.mode not in ("rgb", "auto") or (self.class_dict is None and not self.labels.colours):
+            return
+        names = [value for value in self.ignore if isinstance(value, str)]
+        listed = {} if self.class_dict is None else read_class_dict(self.class_dict)
+        self._colours = _colour_table(listed, self.labels, self.classes, names)
+
+    @property
+    def has_plain_ids(self) -> bool:
+        """Whether values are the classes' places, with nothing that says so but the order of the classes."""
+        return self.mode != "binary" and not self.is_mapped and self._colours is None
 
     def settings(self) -> dict[str, Any]:
         """Return what decides how a file becomes ids, for a fingerprint; call `prepare` first."""
         table = None if self._colours is None else hashlib.blake2b(self._colours.tobytes()).hexdigest()
-        return {"masks": self.mode, "ignore": self.ignore, "threshold": self.threshold, "colours": table}
+        ids = hashlib.blake2b(self._ids.tobytes()).hexdigest() if self.is_mapped else None
+        return {"masks": self.mode, "ignore": self.ignore, "threshold": self.threshold, "colours": table, "ids": ids}
 
     def read(self, path: Path) -> np.ndarray:
         """Return the mask as uint8 `[H, W]`, upright; a DataError says which values or colours mean nothing."""
@@ -117,31 +132,43 @@ class MaskReader:
             return self.mode
         if picture.mode == "P":
             return "palette"
-        if picture.mode in SINGLE:
+        if picture.mode in SINGLE or (self._colours is None and _one_channel(picture) is not None):
             return "index"
         if self._colours is None:
-            raise FileError("a colour picture", cure="give data.class_dict, a CSV file with the columns name, r, g, b")
+            raise FileError(
+                "a colour picture",
+                cure="give data.class_dict, a CSV file with the columns name, r, g, b, or the colours in data.labels",
+            )
         return "rgb"
 
     def _read_ids(self, picture: Image.Image, kind: str) -> np.ndarray:
         if kind == "palette" and picture.mode != "P":
             raise DataError(f"no palette picture (its mode is {picture.mode}); data.masks=auto takes each file's kind")
+        if kind == "index" and (channel := _one_channel(picture)) is not None:
+            picture = channel
         if kind == "index" and picture.mode not in SINGLE:
             advice = "palette" if picture.mode == "P" else "rgb"
             raise DataError(f"no grey picture of ids (its mode is {picture.mode}); data.masks={advice} reads it")
         values = np.asarray(picture).astype(np.int64) * _levels(picture) // 255
-        ids = np.where((values >= 0) & (values < 256), self._ids[np.clip(values, 0, 255)], UNKNOWN).astype(np.uint8)
+        known = (values >= 0) & (values <= MOST)
+        ids = np.where(known, self._ids[np.clip(values, 0, MOST)], UNKNOWN).astype(np.uint8)
         if (ids == UNKNOWN).any():
+            what = f"are no classes (0 to {len(self.classes) - 1}), not 255 and not in data.ignore"
             raise LabelError(
-                f"ids {{}} are no classes (0 to {len(self.classes) - 1}), not 255 and not in data.ignore",
+                f"ids {{}} {'are not in data.labels' if self.is_mapped else what}",
                 values=_count(values[ids == UNKNOWN], str),
                 cure=self._cure_of_ids(values),
             )
         return ids
 
     def _cure_of_ids(self, values: np.ndarray) -> str:
-        if values.min() < 0 or values.max() > 255:
-            return "save masks whose ids are from 0 to 255"
+        if values.min() < 0 or values.max() > MOST:
+            return f"save masks whose ids are from 0 to {MOST}"
+        if self.is_mapped:
+            return "add them to it, or other: ignore"
+        labelled = values[values != IGNORE_INDEX]
+        if labelled.size and labelled.min() == 1 and labelled.max() == len(self.classes):
+            return "data.labels={offset:1} is for ids that begin at 1"
         binary = "data.masks=binary makes all above 0 foreground, " if len(self.classes) == 2 else ""
         return f"{binary}data.ignore=[{{}}] makes them unlabelled, more names in data.classes make them classes"
 
@@ -165,7 +192,7 @@ class MaskReader:
         ids = self._colours[codes]
         if (ids == UNKNOWN).any():
             raise LabelError(
-                f"colours {{}} are not in {self.class_dict.name if self.class_dict else ''}",
+                f"colours {{}} are not in {self.class_dict.name if self.class_dict else 'data.labels'}",
                 values=_count(codes[ids == UNKNOWN], _colour),
                 cure="add them to it, by the names of classes or of data.ignore",
             )
@@ -206,12 +233,24 @@ def _levels(picture: Image.Image) -> int:
     return {"L;2": 3, "L;4": 15}.get(stored[:3], 255)
 
 
-def _id_table(classes: int, ignore: Sequence[int]) -> np.ndarray:
-    table = np.full(256, UNKNOWN, np.uint8)
-    table[:classes] = np.arange(classes)
-    for value in (*ignore, IGNORE_INDEX):
-        if not 0 <= value <= 255:
-            raise ConfigError(f"data.ignore must be ids from 0 to 255, got {value}")
+def _one_channel(picture: Image.Image) -> Image.Image | None:
+    """Return the first channel of a picture whose three are equal; None for any other."""
+    if picture.mode != "RGB":
+        return None
+    values = np.asarray(picture)
+    equal = (values[..., 0] == values[..., 1]).all() and (values[..., 0] == values[..., 2]).all()
+    if not equal:
+        return None
+    channel = picture.getchannel(0)
+    channel.info.update(picture.info)
+    return channel
+
+
+def _id_table(labels: LabelMap, ignore: Sequence[int]) -> np.ndarray:
+    table = labels.values.copy()
+    for value in ignore:
+        if not 0 <= value <= MOST:
+            raise ConfigError(f"data.ignore must be ids from 0 to {MOST}, got {value}")
         table[value] = IGNORE_INDEX
     return table
 
@@ -221,19 +260,24 @@ def _codes(colours: np.ndarray) -> np.ndarray:
     return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
 
 
-def _colour_table(colours: dict[tuple[int, int, int], str], classes: list[str], ignore: Sequence[str]) -> np.ndarray:
-    names = set(colours.values())
-    for name in classes:
-        if name not in names:
-            raise DataError(f"data.class_dict has no colour for the class '{name}'{nearest(name, names)}")
-    table = np.full(1 << 24, UNKNOWN, np.uint8)
-    for (red, green, blue), name in colours.items():
-        if name not in classes and name not in ignore:
+def _colour_table(
+    listed: dict[tuple[int, int, int], str], labels: LabelMap, classes: list[str], ignore: Sequence[str]
+) -> np.ndarray:
+    ids = {colour: IGNORE_INDEX if name in ignore else labels.name(name) for colour, name in listed.items()}
+    ids.update(labels.colours)
+    for place, name in enumerate(classes):
+        if place not in ids.values():
+            where = "data.class_dict" if listed else "data.labels"
+            raise DataError(f"{where} has no colour for the class '{name}'{nearest(name, set(listed.values()))}")
+    for colour, number in ids.items():
+        if number == UNKNOWN:
             raise DataError(
-                f"data.class_dict names '{shown_name(name)}', which is neither in data.classes nor in data.ignore;"
-                " add it to one"
+                f"data.class_dict names '{shown_name(listed[colour])}', which is neither in data.classes nor in"
+                " data.ignore; add it to one, or to data.labels"
             )
-        table[red << 16 | green << 8 | blue] = IGNORE_INDEX if name in ignore else classes.index(name)
+    table = np.full(1 << 24, labels.other, np.uint8)
+    for (red, green, blue), number in ids.items():
+        table[red << 16 | green << 8 | blue] = number
     return table
 
 

@@ -22,6 +22,9 @@ def read_pair(item: Item, reader: MaskReader) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         DataError: if one of them cannot be used, or they do not fit; a FileError names the mask where it is to blame.
     """
+    if item.label is None:  # a picture without a mask, of background alone
+        image = upright(load_picture(item.image))
+        return np.asarray(to_rgb(image)), np.zeros((image.height, image.width), np.uint8)
     try:
         mask = reader.read(item.label)
     except FileError as error:

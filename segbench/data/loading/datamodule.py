@@ -50,6 +50,9 @@ class SegmentationData(pl.LightningDataModule):
     fit: str = "crop"
     """How a whole picture that is scored or predicted comes to `size`; a generated one has that size already."""
 
+    notes: Sequence[str] = ()
+    """Sentences on what was found in the data beyond its settings, to be said at the start of a training."""
+
     fresh: bool = False
     """Whether a training sample is another one in every epoch; it is then named only for the first."""
 

@@ -1,0 +1,174 @@
+"""Where pictures and masks lie: two patterns, given by the user or the first known pair that fits the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segbench.core.errors import ConfigError, DataError
+from segbench.data.files.affixes import by_affixes, common_ending
+from segbench.data.files.items import Item
+from segbench.data.files.patterns import Pattern
+from segbench.data.pictures import SUFFIXES
+from segbench.data.problems import NOT_UTF8, RENAME, Problems, is_utf8
+
+IMAGES = "{images,image,imgs,img,photos,JPEGImages}"
+MASKS = "{masks,mask,labels,label,annotations,annotation,gt,SegmentationClass}"
+BESIDE = ("_mask", "_masks", "_label", "_labels", "_seg", "_segmentation", "_gt", "_L")
+"""What names of masks end in where they lie beside their pictures."""
+
+Splits = dict[str, list[Item]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A pattern of pictures and one of their masks; both have the same fields."""
+
+    images: Pattern
+    masks: Pattern
+    suffixes: tuple[str, ...] = SUFFIXES
+    """What files of masks end in."""
+
+    def __post_init__(self) -> None:
+        if not self.masks.fields or not set(self.masks.fields) <= set(self.images.fields):
+            raise ConfigError(
+                f"data.mask_files='{self.masks.text}' must have fields of data.images='{self.images.text}', and no"
+                " other, by which a mask belongs to its picture"
+            )
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether the place of a picture says which split it is of."""
+        return "split" in self.images.fields
+
+    def found(self, root: Path, problems: Problems) -> Found:
+        """Return the pictures and masks below a folder; a file that is a mask is no picture, wherever both lie."""
+        masks = self._by_key(self.masks, root, self.suffixes, problems, set())
+        images = self._by_key(self.images, root, SUFFIXES, problems, {_real(path) for path in masks.values()})
+        return Found(images, masks)
+
+    def _by_key(
+        self, pattern: Pattern, root: Path, suffixes: Collection[str], problems: Problems, others: set[Path]
+    ) -> dict[Key, Path]:
+        files: dict[Key, Path] = {}
+        names = [name for name in self.images.fields if name != "split" and name in self.masks.fields]
+        for fields, path in pattern.find(root):
+            key = (fields.get("split", ""), "/".join(fields[name] for name in names))
+            if path.suffix.lower() not in suffixes or (others and _real(path) in others):
+                continue
+            if not is_utf8(path.name) or not is_utf8(key[1]):
+                problems.add_file("unreadable", path, NOT_UTF8, cure=RENAME)
+            elif key in files:
+                problems.add_file("duplicate", path, "it has the name of another file, {}", detail=files[key].name)
+            else:
+                files[key] = path
+        return files
+
+
+Key = tuple[str, str]
+"""Split, empty where the place says none, and name."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Pictures and masks by split and name."""
+
+    images: dict[Key, Path]
+    masks: dict[Key, Path]
+
+    def by_name(self, problems: Problems) -> tuple[dict[str, Path], dict[str, Path]]:
+        """Return pictures and masks by name alone, for lists that say which split each is of."""
+        return _by_name(self.images, problems), _by_name(self.masks, problems)
+
+    def paired(self, problems: Problems, without_mask: str) -> tuple[Splits, list[str]]:
+        """Return an item for every picture with a mask, by split ("" where there is none), and what there is to say.
+
+        Args:
+            problems: Takes note of what is left over.
+            without_mask: What becomes of pictures without a mask: `refuse`, `skip`, or `empty` for all background.
+        """
+        masks, notes = self.masks, []
+        if len(self.images) > 1 and not self.images.keys() & masks.keys():
+            masks, notes = by_affixes(self.images, masks)
+        alone, stray = sorted(self.images.keys() - masks.keys()), sorted(masks.keys() - self.images.keys())
+        ending = common_ending({name for _, name in alone}, [name for _, name in stray])
+        cure = f"data.mask_suffixes=[{ending}] would pair them" if ending else ""
+        if without_mask == "refuse":
+            for key in alone:
+                problems.add_file("unpaired", self.images[key], "an image without a mask of its name", cure=cure)
+        elif alone:
+            meaning = "left out" if without_mask == "skip" else "all background"
+            notes = [*notes, f"{len(alone):,} of {len(self.images):,} pictures have no mask and are {meaning}"]
+        for key in stray:
+            problems.add_file("unpaired", masks[key], "a mask without an image of its name", cure=cure)
+        splits: Splits = {}
+        for key in sorted(self.images):
+            if key in masks or without_mask == "empty":
+                item = Item("/".join(filter(None, key)), self.images[key], masks.get(key))
+                splits.setdefault(key[0], []).append(item)
+            else:
+                splits.setdefault(key[0], [])
+        return splits, notes
+
+
+def _by_name(files: dict[Key, Path], problems: Problems) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for (split, name), path in files.items():
+        if name in found:
+            what = f"it has the name of another file, {{}}, and lists know names alone, not the folder {split}"
+            problems.add_file("duplicate", path, what, detail=found[name].name)
+        found.setdefault(name, path)
+    return found
+
+
+def _real(path: Path) -> Path:
+    return path.parent.resolve() / path.name
+
+
+def known(mask_suffixes: Sequence[str], has_splits: bool | None) -> list[Layout]:
+    """Return the layouts that are looked for, in this order.
+
+    Args:
+        mask_suffixes: What names of masks end in beside the picture's name; empty for nothing.
+        has_splits: Only those that have folders of splits, or only those that have none; None for all.
+    """
+    ending, beside = _words(mask_suffixes), _words(mask_suffixes or BESIDE)
+    pairs = [
+        (f"{{split}}/{IMAGES}/{{path}}.*", f"{{split}}/{MASKS}/{{path}}{ending}.*"),
+        (f"{IMAGES}/{{split}}/{{path}}.*", f"{MASKS}/{{split}}/{{path}}{ending}.*"),
+        (f"{IMAGES}/{{path}}.*", f"{MASKS}/{{path}}{ending}.*"),
+        ("{split}/{path}.*", f"{{split}}/{{path}}{beside}.*"),
+        ("{stem}.*", f"{{stem}}{beside}.*"),
+    ]
+    layouts = [Layout(Pattern(images, "data.images"), Pattern(masks, "data.mask_files")) for images, masks in pairs]
+    return [layout for layout in layouts if has_splits in (None, layout.has_splits)]
+
+
+def _words(words: Sequence[str]) -> str:
+    return f"{{{','.join(words)}}}" if len(words) > 1 else "".join(words)
+
+
+def first_fitting(layouts: Sequence[Layout], root: Path, problems: Problems) -> tuple[Layout, Found]:
+    """Return the first layout of which there are pictures and masks, with its files.
+
+    Raises:
+        DataError: if there is none, naming what is missing of the one that comes nearest.
+    """
+    pictures: Layout | None = None
+    for layout in layouts:
+        noted = Problems(problems.root)
+        found = layout.found(root, noted)
+        if found.images and found.masks:
+            problems.extend(noted)
+            return layout, found
+        pictures = pictures or (layout if found.images else None)
+    advice = "put images and masks into two folders, or say where they lie with data.images and data.mask_files"
+    if pictures is None:
+        raise DataError(f"there are no pictures that fit {_shown(layouts, 'images')}; {advice}")
+    raise DataError(f"there are no masks that fit {pictures.masks.fill()}; {advice}")
+
+
+def _shown(layouts: Sequence[Layout], kind: str) -> str:
+    texts = [getattr(layout, kind).fill(split="train") for layout in layouts]
+    return " or ".join(dict.fromkeys(texts[:3]))
