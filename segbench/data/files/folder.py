@@ -116,7 +116,7 @@ class Folder(FileData):
     def _lists(self, root: Path) -> dict[str, Path]:
         """Return the lists that are there, by split."""
         paths = {split: root / text.replace("{split}", split) for split, text in self.lists.items() if text}
-        present = {split: path for split, path in paths.items() if path.is_file()}
+        present = {split: path for split, path in paths.items() if path.exists()}
         if self.split == "files" and "train" not in present:
             raise DataError(f"{self.place()}: data.split=files needs the list {paths.get('train', 'of train')}")
         return present if "train" in present else {}

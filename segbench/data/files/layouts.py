@@ -44,8 +44,10 @@ class Layout:
 
     def found(self, root: Path, problems: Problems) -> Found:
         """Return the pictures and masks below a folder; a file that is a mask is no picture, wherever both lie."""
-        masks = self._by_key(self.masks, root, self.suffixes, problems, set())
+        of_masks = Problems(problems.root)
+        masks = self._by_key(self.masks, root, self.suffixes, of_masks, set())
         images = self._by_key(self.images, root, SUFFIXES, problems, {_real(path) for path in masks.values()})
+        problems.extend(of_masks)
         return Found(images, masks)
 
     def _by_key(
