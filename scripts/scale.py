@@ -132,7 +132,7 @@ def measure_files(pictures: int, workers: int, folder: Path) -> dict[str, Any]:
             "main_mb": round(own_megabytes(os.getpid())),
         }
     found["epoch"] = read(data.loader("train"))
-    names = sorted(os.listdir(folder / "set" / "images"))
+    names = sorted(path.name for path in (folder / "set" / "images").iterdir())
     images = [str(folder / "set" / "images" / name) for name in names]
     plain = PillowDataset(images, [str(folder / "set" / "masks" / name) for name in names])
     found["plain_epoch"] = read(DataLoader(plain, BATCH, shuffle=True, num_workers=workers, drop_last=True))
