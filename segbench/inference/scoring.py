@@ -112,7 +112,7 @@ def _fitted(
         return ids, False
     own = _own_size(data, sample, truth)
     if ids.shape == own and isinstance(data, FileData):
-        return data.fitting.mask(ids), True
+        return data.training_view.mask(ids), True
     sizes = " or ".join(f"{height} x {width}" for height, width in dict.fromkeys((truth.shape, own)))
     raise _WrongSize(f"{ids.shape[0]} x {ids.shape[1]} instead of {sizes}")
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
-from segbench.data.files.fitting import Fitting
 from segbench.data.files.folder import Folder
 from segbench.data.files.groups import Division
 from segbench.data.files.masks import MaskReader
+from segbench.data.loading.views import TrainingView
 from segbench.data.pictures import read_rgb
 from segbench.data.problems import Problems
 from tests.support.tiny_files import write_folder
@@ -348,7 +348,7 @@ def test_every_band_is_fitted_as_a_grey_picture_is():
     image = draw.integers(0, 256, (9, 14, 5)).astype(np.uint8)
     floats = draw.random((9, 14, 2), np.float32)
     for fit in ("stretch", "crop", "pad"):
-        fitting = Fitting((6, 6), fit)
+        fitting = TrainingView((6, 6), fit)
         for band in range(5):
             alone = fitting.image(np.repeat(image[..., band, None], 3, axis=2))
             assert (fitting.image(image)[..., band] == alone[..., 0]).all()
@@ -371,19 +371,19 @@ def test_a_picture_of_the_size_is_not_touched(tmp_path):
 def test_fitting_by_hand():
     image = np.repeat(np.array([[0, 100, 200, 40], [100, 200, 0, 60]], np.uint8)[..., None], 3, 2)
     mask = np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.uint8)
-    assert Fitting((4, 8)).mask(mask)[::2, ::2].tolist() == mask.tolist()
-    assert Fitting((4, 8)).mask(mask)[1::2, 1::2].tolist() == mask.tolist()
-    assert Fitting((2, 2), "crop").image(image)[..., 0].tolist() == [[100, 200], [200, 0]]
-    assert Fitting((2, 2), "crop").mask(mask).tolist() == [[1, 2], [5, 6]]
-    padded = Fitting((4, 4), "pad")
+    assert TrainingView((4, 8)).mask(mask)[::2, ::2].tolist() == mask.tolist()
+    assert TrainingView((4, 8)).mask(mask)[1::2, 1::2].tolist() == mask.tolist()
+    assert TrainingView((2, 2), "crop").image(image)[..., 0].tolist() == [[100, 200], [200, 0]]
+    assert TrainingView((2, 2), "crop").mask(mask).tolist() == [[1, 2], [5, 6]]
+    padded = TrainingView((4, 4), "pad")
     assert padded.mask(mask).tolist() == [[255] * 4, [0, 1, 2, 3], [4, 5, 6, 7], [255] * 4]
     assert padded.image(image)[..., 0].tolist() == [[0] * 4, [0, 100, 200, 40], [100, 200, 0, 60], [0] * 4]
     flat_ = np.full((48, 64, 3), (10, 20, 30), np.uint8)
-    assert (Fitting((7, 5)).image(flat_) == (10, 20, 30)).all()
+    assert (TrainingView((7, 5)).image(flat_) == (10, 20, 30)).all()
     stripes = np.tile(np.array([0, 255], np.uint8)[:, None], (64, 32, 3))
-    assert abs(Fitting((8, 8)).image(stripes)[2:6, 2:6].astype(int) - 128).max() <= 2  # antialiased: no moire
+    assert abs(TrainingView((8, 8)).image(stripes)[2:6, 2:6].astype(int) - 128).max() <= 2  # antialiased: no moire
     with pytest.raises(ConfigError, match="data.fit=croop.*did you mean 'crop'"):
-        Fitting((4, 4), "croop")
+        TrainingView((4, 4), "croop")
 
 
 def test_resized_masks_hold_no_new_ids(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,10 @@ import numpy as np
 
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.cache import Cache, Memory, automatic_limit, cached
-from segbench.data.files.fitting import Fitting
 from segbench.data.files.index import Index
 from segbench.data.files.items import Item, subset
-from segbench.data.loading.crops import TrainingCrops
-from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS, Arrays
-from segbench.data.loading.views import EvaluationView
+from segbench.data.loading.viewed import ViewedData
 from segbench.data.problems import Problems
 
 MISSING_TEST = ("refuse", "val")
@@ -29,46 +26,33 @@ VERSION = 2
 Splits = dict[str, list[Item]]
 
 
-class FileData(SegmentationData):
+class FileData(ViewedData):
     """Pictures and masks from files: checked at the start, decoded when they are asked for.
 
     Subclasses find the items of each split (`find`), and read one (`read`).
 
     Args:
         root: Folder of the data set.
-        fit: How pictures come to `size`: `stretch`, `crop` or `pad` (see `Fitting`).
         cache: Where decoded pictures are kept, at their own size: `memory`; a folder, from which they are mapped; None
             for nowhere; `auto` for memory if they take at most a quarter of what is free.
         missing_test: Where there is no test split: `refuse`, or `val` to report the scores of val as the test's.
         train_size: Pictures of the training split to use, chosen by name and `seed`; None for all.
         val_size: Likewise for val.
         test_size: Likewise for test.
-        view: `whole` to train on whole pictures, or `crop` for random crops of `size`, at the picture's own scale.
-        scale: Least and greatest magnification of crops; None for 0.5 and 2.
-        crop_class_share: No crop of which one class has more, as far as ten draws find one; None for any.
-        crop_balanced: Whether crops are laid around pixels of classes that are drawn evenly.
-        **common: As for every data set: `SegmentationData`.
+        **common: As for all pictures of files: `ViewedData`.
     """
 
     def __init__(
         self,
         root: str | None = None,
-        fit: str = "stretch",
         cache: str | None = "auto",
         missing_test: str = "refuse",
         train_size: int | None = None,
         val_size: int | None = None,
         test_size: int | None = None,
-        view: str = "whole",
-        scale: Sequence[float] | None = None,
-        crop_class_share: float | None = None,
-        crop_balanced: bool = False,
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.crop = TrainingCrops(view, scale, crop_class_share, crop_balanced).crop(self.size, fit)
-        self.fit = fit
-        self.fitting = Fitting(self.size, fit)
         if missing_test not in MISSING_TEST:
             raise ConfigError(f"data.missing_test={missing_test} is unknown{nearest(missing_test, MISSING_TEST)}")
         self.limits = {"train": train_size, "val": val_size, "test": test_size}
@@ -196,11 +180,6 @@ class FileData(SegmentationData):
         unique = {item.name: item for split in SPLITS for item in self.items[split]}
         return [unique[name] for name in sorted(unique)]
 
-    @property
-    def view(self) -> EvaluationView:
-        """What a network sees of a whole picture: its own pixels where it was trained on crops of them."""
-        return EvaluationView(self.size, self.fit, own_scale=self.crop is not None)
-
     def num_samples(self, split: str) -> int:
         """Return the number of pictures of a split."""
         return len(self.items[split])
@@ -213,10 +192,7 @@ class FileData(SegmentationData):
     def sample(self, split: str, epoch: int, index: int) -> Arrays:
         """Return image and mask of a picture at the size of the data set: the whole picture, or a crop of it."""
         image, mask = self._pair(self.items[split][index])
-        if self.crop is not None:
-            pair = {"image": image, "mask": mask}
-            return self.crop(pair, self.mean, seed=self.order_seed, epoch=epoch, index=index)
-        return {"image": self.fitting.image(image), "mask": self.fitting.mask(mask)}
+        return self.trained_on({"image": image, "mask": mask}, epoch, index)
 
     def _pair(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
         found = None if self.kept is None else self.kept.get(item.name)

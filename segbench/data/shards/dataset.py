@@ -10,21 +10,19 @@ from typing import Any
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.rng import Bijection
 from segbench.data.export.manifest import UNIT
-from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SPLITS, Arrays
-from segbench.data.loading.views import TrainingView, check_fit
+from segbench.data.loading.viewed import ViewedData
 from segbench.data.shards.order import BlockOrder
 from segbench.data.shards.record import ShardRecord, read_record
 from segbench.data.shards.samples import Shards, decode, row
 from segbench.data.shards.store import Store, open_store
 
 
-class ShardedData(SegmentationData):
+class ShardedData(ViewedData):
     """The shards of an export. Starting takes as long for ten billion samples as for ten.
 
     Args:
         root: The export: a folder, or an address that fsspec knows, such as `s3://bucket/folder`.
-        fit: How pictures come to `size`: `stretch`, `crop` or `pad` (see `TrainingView`).
         block: Consecutive samples that are read together; an epoch shuffles the blocks.
         window: Blocks whose samples are mixed with each other.
         lanes: Parts of an epoch that read different blocks; processes that share a training each read their own where
@@ -36,14 +34,13 @@ class ShardedData(SegmentationData):
         train_size: Samples of the training split to use, by blocks that `seed` chooses; None for all.
         val_size: Likewise for val.
         test_size: Likewise for test.
-        **common: As for every data set: `SegmentationData`.
+        **common: As for all pictures of files: `ViewedData`.
     """
 
     def __init__(
         self,
         root: str | None = None,
         *,
-        fit: str = "stretch",
         block: int = 64,
         window: int = 16,
         lanes: int = 1,
@@ -66,9 +63,7 @@ class ShardedData(SegmentationData):
             raise ConfigError(f"data.missing_test must be refuse or val, got {missing_test}")
         if self.batch_size % lanes:
             raise ConfigError(f"data.lanes must divide data.batch_size={self.batch_size}, got {lanes}")
-        check_fit(fit)
         self.root = root
-        self.fit = fit
         self.block = block
         self.window = window
         self.lanes = lanes
@@ -163,8 +158,8 @@ class ShardedData(SegmentationData):
             raise DataError(f"{self.locate_sample(split, index)} cannot be decoded: {error}") from error
 
     def sample(self, split: str, epoch: int, index: int) -> Arrays:
-        """Return the arrays of a sample at the size of the data set; the epoch plays no part."""
-        return TrainingView(self.size, self.fit).arrays(self.original(split, index))
+        """Return the arrays of a sample at the size of the data set: the whole picture, or a crop of it."""
+        return self.trained_on(self.original(split, index), epoch, index)
 
     def _row(self, split: str, index: int) -> dict[str, Any]:
         return row(self._shards[split].members(self._place(split, index)))
