@@ -9,7 +9,6 @@ from types import TracebackType
 
 import numpy as np
 
-from segbench.core.errors import DataError
 from segbench.data.problems import FileError
 
 KEPT = 512_000_000
@@ -40,6 +39,10 @@ class TiffWindows:
         page = self._page
         self.size: tuple[int, int] = (page.imagelength, page.imagewidth)
         self.bands: int = page.samplesperpixel
+        self.rgb = page.photometric == tifffile.PHOTOMETRIC.RGB
+        """Whether the first three bands are red, green and blue."""
+        self.alpha = any(sample in (1, 2) for sample in page.extrasamples[-1:])
+        """Whether the last band is tagged as transparency."""
         self._separate = self.bands if page.planarconfig == 2 else 1
         extent = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
         self._extent = (min(extent[0], self.size[0]), extent[1])
@@ -48,9 +51,18 @@ class TiffWindows:
         self._check()
 
     def _check(self) -> None:
+        import tifffile
+
         page = self._page
-        if page.dtype is None or page.imagedepth != 1:
-            raise DataError("a TIFF of a kind that is not read by windows")
+        photometric = tifffile.PHOTOMETRIC
+        as_it_is = page.photometric in (photometric.RGB, photometric.MINISBLACK)
+        upright = page.tags.valueof("Orientation", 1) == 1
+        if page.dtype is None or page.imagedepth != 1 or not (as_it_is and upright):
+            raise FileError(
+                "a TIFF of a kind that is not read by windows: {}",
+                detail=f"{page.photometric.name.lower()}, {page.dtype}",
+                cure="save it upright, as grey or RGB or bands, in tiles",
+            )
         if (
             len(self._file.pages) > 1 and not self._file.pages[1].is_reduced
         ):  # an overview is another sight of the first
