@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import warm
 from tests.support.tiny_sources import write_pictures
 
 ROOT = Path(__file__).parents[1]
@@ -102,26 +103,27 @@ def command(capfd, monkeypatch, tmp_path):
 
 @pytest.fixture
 def process(tmp_path):
-    """Run train.py in a process of its own, in an empty folder."""
+    """Run train.py in a process of its own, in an empty folder; with `cold`, in one that has imported nothing yet."""
     folder = tmp_path / "there"
 
-    def run(*arguments: str, check: int | None = None, entry: str = "train.py", **environment: str) -> Outcome:
+    def run(
+        *arguments: str, check: int | None = None, entry: str = "train.py", cold: bool = False, **environment: str
+    ) -> Outcome:
         folder.mkdir(exist_ok=True)
-        done = subprocess.run(
-            [sys.executable, str(ROOT / entry), *arguments],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            env={**os.environ, "HYDRA_FULL_ERROR": "0", **environment},
-        )
+        start = run_cold if cold else warm.run
+        variables = {**os.environ, "HYDRA_FULL_ERROR": "0", **environment}
+        done = start([str(ROOT / entry), *arguments], cwd=folder, env=variables, timeout=300)
         if check is not None:
             assert done.returncode == check, done.stderr[-3000:]
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     run.folder = folder
     return run
+
+
+def run_cold(words, **options):
+    """Run a Python file with arguments by a new Python."""
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, **options)
 
 
 @pytest.fixture(autouse=True)

@@ -214,7 +214,13 @@ def test_sweeps_that_are_not_started(command, words, said):
 def test_a_locale_that_knows_only_ascii(process, tmp_path):
     """The name of the folder is read, and written, as UTF-8 all the same."""
     outcome = process(
-        "compare", "läufe", entry=str(ROOT / "segbench/__main__.py"), LC_ALL="C", PYTHONUTF8="0", PYTHONPATH=str(ROOT)
+        "compare",
+        "läufe",
+        entry=str(ROOT / "segbench/__main__.py"),
+        cold=True,
+        LC_ALL="C",
+        PYTHONUTF8="0",
+        PYTHONPATH=str(ROOT),
     )
     assert outcome.code == 2
     assert "there is no folder läufe" in one_line(outcome)

@@ -318,7 +318,7 @@ def test_an_experiment_is_an_overlay(command, tiny):
 
 
 def test_debug_does_everything_with_a_handful_of_steps(process, tiny):
-    outcome = process(*tiny, check=0)
+    outcome = process(*tiny, check=0, cold=True)
     (results,) = Path(process.folder).rglob("results.json")
     assert json.loads(results.read_text())["steps"] == 4
     assert "run folder" in outcome.out

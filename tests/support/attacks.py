@@ -43,7 +43,7 @@ class Attacks:
         if case.name in self.runs:
             return
         if case.peace is not None and tuple(case.peace) not in self.peaceful:
-            run = killing.Run(self.folder / f"peace-{len(self.peaceful)}" / "run", case.peace)
+            run = killing.Run(self.folder / f"peace-{len(self.peaceful)}" / "run", case.peace, warm=False)
             self.peaceful[tuple(case.peace)] = self.pool.submit(_finish, run)
         data = [f"data={case.data}", *tiny_words(case.data, self.folder / "data")] if case.data else []
         run = killing.Run(self.folder / str(case) / "run", [*data, *case.words])

@@ -21,7 +21,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
+
+from tests.support.warm import start as start_warm
 
 ROOT = Path(__file__).parents[2]
 PAUSE = "SEGBENCH_TORTURE_PAUSE"
@@ -104,6 +106,14 @@ def _stand_still(marker: Path) -> None:
             os._exit(97)
 
 
+def start_cold(
+    words: Words, *, cwd: Path, env: Mapping[str, str], stdout: IO[Any], stderr: IO[Any]
+) -> subprocess.Popen[bytes]:
+    """Start a Python file with arguments as a new Python, in a session of its own."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr}
+    return subprocess.Popen([sys.executable, *words], cwd=cwd, env=env, start_new_session=True, **streams)
+
+
 class Child:
     """A process of train.py with its workers; leaving the `with` block kills what is left of it.
 
@@ -113,10 +123,18 @@ class Child:
         point: One of POINTS, to stand still at; None for nowhere.
         count: Before which call, from 1.
         environment: Variables beside this process's own.
+        warm: Begin with torch imported; else as a new Python.
     """
 
     def __init__(
-        self, words: Words, log: Path, point: str | None = None, count: int = 1, environment: Mapping[str, str] = {}
+        self,
+        words: Words,
+        log: Path,
+        *,
+        point: str | None = None,
+        count: int = 1,
+        environment: Mapping[str, str] = {},
+        warm: bool = True,
     ) -> None:
         self.log, self.marker = log, log.with_suffix(".here")
         hooks = log.parent / "hooks"
@@ -127,15 +145,10 @@ class Child:
         variables.pop("HYDRA_FULL_ERROR", None)  # a process is to end as a person sees it
         if point is not None:
             variables[PAUSE] = json.dumps([point, count, str(self.marker)])
+        start = start_warm if warm else start_cold
         with log.open("w") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "train.py"), *words],
-                cwd=log.parent,
-                env=variables,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
+            self.process = start(
+                [str(ROOT / "train.py"), *words], cwd=log.parent, env=variables, stdout=out, stderr=out
             )
 
     def __enter__(self) -> Child:
@@ -193,6 +206,8 @@ class Run:
     """Variables of its processes."""
     started: int = 0
     """How many processes there were."""
+    warm: bool = True
+    """Whether they begin with torch imported; the hash seed is then the same in all of them."""
 
     place = "hydra.run.dir"
     settings = "config.yaml"
@@ -206,7 +221,7 @@ class Run:
         if not known or self.started % 3 == 0:
             words = [*self.words, *more, f"{self.place}='{self.folder}'"]
         log = self.folder.with_name(f"{self.folder.name}-{self.started}.log")
-        return Child(words, log, point, count, self.environment)
+        return Child(words, log, point=point, count=count, environment=self.environment, warm=self.warm)
 
     def killed_at(self, point: str, count: int = 1, *more: str) -> bool:
         """Start or resume, and kill before the `count`-th call of a point; False if the process ended before."""

@@ -106,7 +106,7 @@ def torture(number: int, seed: int, given: Words, folder: Path, early: bool) -> 
     is_sweep = early and number % 3 == 2
     words += ["-m", "seed=1,2"] if is_sweep else []
     kind, compare = (Sweep, differences_of_sweeps) if is_sweep else (Run, differences)
-    reference, victim = (kind(folder / str(number) / name, words) for name in ("reference", "victim"))
+    reference, victim = (kind(folder / str(number) / name, words, warm=False) for name in ("reference", "victim"))
     kills: list[str] = []
     try:
         reference.finish()
