@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from hydra._internal.utils import get_args_parser
-
+from segbench.config.hydra_private import options_of, options_parser
 from segbench.config.quoting import rendered
 from segbench.core.errors import ConfigError, nearest
 
@@ -31,12 +30,12 @@ def read_flags(words: Sequence[str]) -> argparse.Namespace:
     Raises:
         ConfigError: for an option that is unknown, incomplete, or cannot be used.
     """
-    parser = get_args_parser()
+    parser = options_parser()
     parser.allow_abbrev = False
     parser.error = _refuse  # type: ignore[method-assign]
     flags, unknown = parser.parse_known_intermixed_args(list(words))
     if unknown:
-        options = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+        options = [name for names in options_of(parser).values() for name in names if name.startswith("--")]
         name = unknown[0].split("=")[0]
         hint = nearest(name, options) if name.startswith("--") else ""
         hint = hint if "did you mean" in hint else "; settings are given as key=value, see --help"
@@ -55,10 +54,13 @@ def read_flags(words: Sequence[str]) -> argparse.Namespace:
 
 def _options(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> list[str]:
     words: list[str] = []
-    for action in parser._actions:
-        value = getattr(flags, action.dest, None)
-        if value and action.option_strings and action.dest != "config_dir":
-            words += [action.option_strings[0], *([] if value is True else [str(value)])]
+    for place, names in options_of(parser).items():
+        value = getattr(flags, place, None)
+        if not value or place == "config_dir":
+            continue
+        words.append(names[0])
+        if value is not True:
+            words.append(str(value))
     return words
 
 

@@ -6,10 +6,8 @@ from typing import Any
 
 import typer
 
+from segbench.commands.typer_private import UsageError
 from segbench.core.errors import ConfigError, nearest
-
-UsageError: Any = typer.BadParameter.__base__
-"""What typer raises for all of them; it has no public name there."""
 
 
 def run_app(app: typer.Typer) -> None:

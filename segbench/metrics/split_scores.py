@@ -12,6 +12,7 @@ from segbench.metrics.baselines import Baseline, mask_baselines
 from segbench.metrics.boundary import BoundaryScores
 from segbench.metrics.confusion import SegmentationScores, predicted_ids
 from segbench.metrics.depth import DepthScores
+from segbench.metrics.torchmetrics_private import join_processes, leave_processes
 
 
 class SplitScores(nn.Module):
@@ -50,8 +51,7 @@ class SplitScores(nn.Module):
     def gather(self) -> None:
         """Join the counts of all processes once a split has ended: before scores and tables, until the next reset."""
         for part in self._parts:
-            part._should_unsync = False  # else compute would take the others' counts away again, before the tables
-            part.sync()
+            join_processes(part)
 
     def compute(self) -> dict[str, float]:
         """Return every score by name; NaN where there was nothing to score."""
@@ -60,8 +60,7 @@ class SplitScores(nn.Module):
     def reset(self) -> None:
         """Forget all counts."""
         for part in self._parts:
-            if part._is_synced:
-                part.unsync()
+            leave_processes(part)
             part.reset()
 
     def out_of_range(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 from torchvision.models import segmentation
-from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
@@ -91,7 +91,7 @@ class FCNResNet(Network):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""
-        predictions = self.heads(self.classifier(self.backbone(image)["out"]))
+        predictions = self.heads(self.classifier(self.backbone(image)))
         return {
             name: F.interpolate(value, size=image.shape[-2:], mode="bilinear", align_corners=False)
             for name, value in predictions.items()
@@ -140,14 +140,15 @@ def check_name(setting: str, name: str, valid: Mapping[str, object] | tuple[str,
         raise ConfigError(f"there is no model.{setting}={name}{nearest(str(name), valid)}")
 
 
-def make_backbone(encoder: str, in_channels: int, dilated: bool) -> tuple[IntermediateLayerGetter, int]:
-    """Return a new ResNet up to its fourth stage, whose output it calls `out`, and the channels of that."""
+def make_backbone(encoder: str, in_channels: int, dilated: bool) -> tuple[nn.Sequential, int]:
+    """Return a new ResNet up to its fourth stage, with torchvision's names, and the channels of its output."""
     settings = {"replace_stride_with_dilation": [False, True, True]} if dilated else {}
     resnet = getattr(models, encoder)(weights=None, **settings)
     if in_channels != 3:
         resnet.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
-    return IntermediateLayerGetter(resnet, {"layer4": "out"}), resnet.fc.in_features
+    stages = {name: layer for name, layer in resnet.named_children() if name not in ("avgpool", "fc")}
+    return nn.Sequential(OrderedDict(stages)), resnet.fc.in_features
 
 
 def download(encoder: str, head: str) -> Mapping[str, Tensor]:

@@ -6,6 +6,7 @@ Each launcher yields a job with its state as soon as it has one, in whatever ord
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -88,7 +89,8 @@ def _place() -> int:
     """Return which of the parallel processes this is, counted from 0."""
     from multiprocessing import current_process
 
-    return max(0, current_process()._identity[-1] - 1) if current_process()._identity else 0
+    numbered = re.search(r"([0-9]+)$", current_process().name)  # LokyProcess-3
+    return max(0, int(numbered[1]) - 1) if numbered else 0
 
 
 def _joblib(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:

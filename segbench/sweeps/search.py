@@ -72,9 +72,9 @@ class Search:
         return kinds.CategoricalDistribution(swept_values(override))
 
     def _open(self) -> Any:
-        storage = self.optuna.storages.RDBStorage(f"sqlite:///{self.sweep.study.absolute()}")
+        self.storage = self.optuna.storages.RDBStorage(f"sqlite:///{self.sweep.study.absolute()}")
         return self.optuna.create_study(
-            study_name=STUDY, storage=storage, direction="maximize", load_if_exists=True, pruner=self._pruner()
+            study_name=STUDY, storage=self.storage, direction="maximize", load_if_exists=True, pruner=self._pruner()
         )
 
     def _pruner(self) -> Any:
@@ -102,26 +102,31 @@ class Search:
                 chosen = {**self.fixed, **{key: str(trial.params[key]) for key in self.space}}
                 jobs.append(make_job(number, chosen, list(self.space)))
                 note(jobs)
-            if trial.storage.get_trial(trial._trial_id).state.is_finished():
+            if _record(study, trial).state.is_finished():
                 continue
-            state = run_job(str(self.sweep.path), jobs[number], self.typed, self._watch(trial))
+            state = run_job(str(self.sweep.path), jobs[number], self.typed, self._watch(study, trial))
             self._tell(study, trial, jobs[number], state)
             finished(jobs[number], state)
 
     def _trial(self, study: Any, number: int) -> Any:
         """Return a trial with all its settings chosen; one that a kill has left half chosen is completed."""
         known = study.get_trials(deepcopy=False)
-        trial = self.optuna.trial.Trial(study, known[number]._trial_id) if number < len(known) else study.ask()
+        trial = self._begun(study, number) if number < len(known) else study.ask()
         if any(self.space.get(key) != distribution for key, distribution in trial.distributions.items()):
             raise ConfigError(f"{self.sweep.study} is not the study of this sweep")
         for key, distribution in self.space.items():
             seed = key64("search", self.settings["seed"], number, key) % 2**32
             study.sampler = self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.settings["startup"])
-            trial._suggest(key, distribution)  # what was chosen before stays
+            _suggest(trial, key, distribution)  # what was chosen before stays
         return trial
 
-    def _watch(self, trial: Any) -> Callable[[int, float], None]:
-        reported = trial.storage.get_trial(trial._trial_id).intermediate_values
+    def _begun(self, study: Any, number: int) -> Any:
+        """Return a trial that an earlier session began."""
+        place = self.storage.get_study_id_from_name(STUDY)
+        return self.optuna.trial.Trial(study, self.storage.get_trial_id_from_study_id_trial_number(place, number))
+
+    def _watch(self, study: Any, trial: Any) -> Callable[[int, float], None]:
+        reported = _record(study, trial).intermediate_values
 
         def watch(epoch: int, score: float) -> None:
             if epoch not in reported:
@@ -137,3 +142,19 @@ class Search:
             study.tell(trial.number, self.sweep.state(job).score)
         else:
             study.tell(trial.number, state=states.PRUNED if state is RunState.PRUNED else states.FAIL)
+
+
+def _record(study: Any, trial: Any) -> Any:
+    """Return what the study has of a trial: its state, and the scores that were reported."""
+    return study.get_trials(deepcopy=False)[trial.number]
+
+
+def _suggest(trial: Any, key: str, distribution: Any) -> None:
+    """Choose a value of a distribution, or keep the one that was chosen."""
+    kind = type(distribution).__name__
+    if kind == "CategoricalDistribution":
+        trial.suggest_categorical(key, distribution.choices)
+    elif kind == "IntDistribution":
+        trial.suggest_int(key, distribution.low, distribution.high, log=distribution.log)
+    else:
+        trial.suggest_float(key, distribution.low, distribution.high, log=distribution.log)

@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 MUCH = 0.05
 """Share of untrained weights in an average from which on it is said."""
@@ -38,8 +39,8 @@ class AveragedNetwork(nn.Module):
     def update(self, network: nn.Module, step: int) -> None:
         """Move towards the weights of `network` after optimizer step `step`, counted from 0."""
         decay = min(self.decay, _rising(step)) if self.warmup else self.decay
-        mine, theirs = list(self.network.parameters()), list(network.parameters())
-        torch._foreach_lerp_(mine, theirs, 1 - decay)
+        move = get_ema_multi_avg_fn(decay)
+        move(list(self.network.parameters()), list(network.parameters()), step)
         for own, other in zip(self.network.buffers(), network.buffers(), strict=True):
             own.copy_(other)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.errors import CheckpointError, ConfigError
+from segbench.training.lightning_private import batches_ready, epochs_completed, epochs_processed
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,10 @@ class Position:
     def of(cls, checkpoint: Mapping[str, Any]) -> Position:
         """Return the position that a checkpoint holds; raises CheckpointError where it holds none."""
         try:
-            loop = checkpoint["loops"]["fit_loop"]
-            epochs = loop["epoch_progress"]["current"]
             step = int(checkpoint["global_step"])
             if checkpoint["epoch_is_over"]:
-                return cls(step, int(epochs["processed"]))
-            batches = loop["epoch_loop.batch_progress"]["current"]["ready"]
-            return cls(step, int(epochs["completed"]), int(batches))
+                return cls(step, epochs_processed(checkpoint))
+            return cls(step, epochs_completed(checkpoint), batches_ready(checkpoint))
         except (KeyError, TypeError, ValueError):
             raise CheckpointError("the checkpoint is not one of a training: it does not say where it stood") from None
 

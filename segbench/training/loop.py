@@ -29,6 +29,7 @@ from segbench.training.checkpoints.carry_over import carry_over
 from segbench.training.checkpoints.digests import DigestLog
 from segbench.training.checkpoints.storage import AtomicCheckpointIO
 from segbench.training.length import Length
+from segbench.training.lightning_private import batches_begun
 from segbench.training.parts import Experiment
 from segbench.training.processes.signals import StopSignals
 from segbench.training.results import write_per_image
@@ -124,7 +125,7 @@ class Session:
         return carry_over(checkpoint, self.module, without_best=lost)
 
     def _position(self) -> tuple[int, int]:
-        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return self.trainer.current_epoch, batches_begun(self.trainer)
 
     def fit(self, checkpoint: Path | None) -> None:
         """Train, from the beginning or from a checkpoint; raises NonFiniteError with the last good one."""

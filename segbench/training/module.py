@@ -15,6 +15,7 @@ from segbench.inference.module import ScoredModule, with_long_mask
 from segbench.losses.base import Loss
 from segbench.training.average import AveragedNetwork
 from segbench.training.finite import FiniteCheck
+from segbench.training.lightning_private import complete_epoch, epoch_is_over
 from segbench.training.resolution import Resolution
 from segbench.training.schedules import Schedule
 
@@ -150,23 +151,16 @@ class SegmentationModule(ScoredModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the schedule's state, and whether the epoch is over."""
-        progress = self.trainer.fit_loop.epoch_progress.current
         checkpoint["schedule"] = self.schedule.state_dict()
         checkpoint["non_finite"] = {"skipped": self.finite.skipped, "rollbacks": self.rollbacks}
-        checkpoint["epoch_is_over"] = progress.processed > progress.completed
+        checkpoint["epoch_is_over"] = epoch_is_over(self.trainer)
         checkpoint["origin"] = self.origin
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the schedule's state; after the end of an epoch, continue as if the next one had not begun.
-
-        Lightning would end that epoch a second time and count it twice.
-        """
+        """Restore the schedule's state; after the end of an epoch, continue as if the next one had not begun."""
         self.schedule.load_state_dict(checkpoint["schedule"])
         met = checkpoint.get("non_finite", {"skipped": [], "rollbacks": 0})
         self.finite.skipped = list(met["skipped"])
         self.rollbacks = max(self.rollbacks, met["rollbacks"])
         if checkpoint["epoch_is_over"]:
-            progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
-            epochs = progress["current"]["processed"]
-            for counts in (progress["current"], progress["total"]):
-                counts.update(dict.fromkeys(counts, epochs))
+            complete_epoch(checkpoint)

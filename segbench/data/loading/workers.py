@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch.utils.data import Dataset, get_worker_info
 from segbench.core.errors import DataError, SegbenchError
 from segbench.data.loading.batches import EvaluationBatch, collected, stacked
 from segbench.data.loading.source import SplitDataset, in_words
+from segbench.data.loading.torch_private import shut_down, workers_of
 
 Item = dict[str, Tensor]
 NOTHING = -1
@@ -154,7 +154,7 @@ class Crew:
 
     def __init__(self, iterator: Any = None, desk: Tensor | None = None) -> None:
         self._iterator, self._desk = iterator, desk
-        self.workers: list[BaseProcess] = list(getattr(iterator, "_workers", ()))
+        self.workers = workers_of(iterator)
 
     def at(self) -> list[int]:
         """Return the sample that each worker is at, `NOTHING` for one that is between two."""
@@ -189,8 +189,7 @@ class Crew:
         for worker, index in zip(self.workers, self.at(), strict=False):
             if index != NOTHING:  # within a sample it holds no lock of torch's queues
                 worker.kill()
-        if hasattr(self._iterator, "_shutdown_workers"):
-            self._iterator._shutdown_workers()
+        shut_down(self._iterator)
         for worker in self.workers:
             if worker.is_alive():
                 worker.kill()
