@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from segbench.compare.front import Run, compare
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import SCORED, one_of
 from segbench.core.versions import check_versions
 from segbench.runs.folder import RunFolder
 
@@ -75,13 +75,12 @@ def evaluate(
     Raises:
         SegbenchError: for a run that cannot be loaded, or its data.
     """
-    if split not in ("val", "test"):
-        raise ConfigError(f"there is no split '{split}' to evaluate{nearest(split, ('val', 'test'))}")
+    chosen = one_of(SCORED, split, "split", why="to evaluate")
     check_versions()
     from segbench.inference.evaluation import evaluate as score
     from segbench.inference.load import load_trained
 
-    return score(load_trained(_path(run), changes, plugins), split)
+    return score(load_trained(_path(run), changes, plugins), chosen)
 
 
 def load(

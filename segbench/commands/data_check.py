@@ -11,13 +11,13 @@ from rich.console import Console
 
 from segbench.commands.output_paths import file_for
 from segbench.config.instantiate import build
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import DataError
 from segbench.core.files import write_json
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.core.text import say
 from segbench.data.files.dataset import FileData
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.loading.source import SPLITS
 from segbench.data.problems import Problems, number_of, told
 from segbench.data.statistics import Statistics, measure, repeated
 from segbench.report.data_table import print_data_table
@@ -76,7 +76,7 @@ def _prepare(data: SegmentationData) -> tuple[Problems, bool]:
     return problems, not problems
 
 
-def _add_found_in_samples(data: SegmentationData, splits: dict[str, Statistics], problems: Problems) -> None:
+def _add_found_in_samples(data: SegmentationData, splits: dict[Split, Statistics], problems: Problems) -> None:
     explained = any(problem.kind == "missing" and not problem.name for problem in problems)
     for split, statistics in splits.items():
         if not statistics.samples and not explained:
@@ -85,14 +85,14 @@ def _add_found_in_samples(data: SegmentationData, splits: dict[str, Statistics],
             problems.add("label", f"{split} has {pixels:,} pixels of id {value}, which is no class and not 255")
     # a test that is val by the user's own choice shares all pictures with it
     test_is_val = isinstance(data, FileData) and data.test_is_val
-    pairs = [pair for pair in combinations(splits, 2) if not (test_is_val and pair[1] == "test")]
+    pairs = [pair for pair in combinations(splits, 2) if not (test_is_val and pair[1] == Split.TEST)]
     for first, one, second, other in repeated(splits, pairs):
         what = f"it shows the same picture as {{}} of {first}"
         name, detail = data.describe_sample(second, other), data.describe_sample(first, one)
         problems.add("duplicate", what, name=name, among=f"pictures of {second}", detail=detail)
 
 
-def _report(data: SegmentationData, splits: dict[str, Statistics], problems: Problems) -> dict[str, Any]:
+def _report(data: SegmentationData, splits: dict[Split, Statistics], problems: Problems) -> dict[str, Any]:
     report: dict[str, Any] = {
         "data": type(data).__name__,
         "classes": data.classes,
@@ -102,8 +102,8 @@ def _report(data: SegmentationData, splits: dict[str, Statistics], problems: Pro
         "notes": list(data.notes),
     }
     if splits:
-        mean, std = splits["train"].mean_std()
-        weights = splits["train"].class_weights(len(data.classes)).tolist()
+        mean, std = splits[Split.TRAIN].mean_std()
+        weights = splits[Split.TRAIN].class_weights(len(data.classes)).tolist()
         report["train"] = {
             "mean": mean,
             "std": std,
@@ -114,7 +114,7 @@ def _report(data: SegmentationData, splits: dict[str, Statistics], problems: Pro
     return report
 
 
-def _split(data: SegmentationData, split: str, statistics: Statistics) -> dict[str, Any]:
+def _split(data: SegmentationData, split: Split, statistics: Statistics) -> dict[str, Any]:
     shares = statistics.shares(len(data.classes))
     classes = {
         name: {"pixels": int(statistics.pixels[k]), "share": shares[k], "pictures": int(statistics.pictures[k])}

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segbench.config.instantiate import build
+from segbench.core.choices import SPLITS, Split, one_of
 from segbench.core.errors import ConfigError, DataError, Interrupted
 from segbench.core.terminal import outliving_the_terminal
 from segbench.core.text import say
@@ -23,7 +24,6 @@ from segbench.data.export.record import export_record
 from segbench.data.export.target import MANIFEST, Target
 from segbench.data.export.work import Job, write_chunks, writing
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.loading.source import SPLITS
 from segbench.report.palette import palette
 
 LOADING = {"batch_size": 1, "num_workers": 0, "pin_memory": False, "augment": None}
@@ -67,7 +67,8 @@ def export_data(
         Interrupted: on Ctrl-C, after the chunks in work; the same command continues.
     """
     require_parquet()
-    options = Options(format, tuple(splits), count, chunk, image_format, quality)
+    chosen = tuple(one_of(Split, split, "split", why="to export") for split in splits)
+    options = Options(format, chosen, count, chunk, image_format, quality)
     if workers < 0:
         raise ConfigError(f"workers must be at least 0, got {workers}")
     settings = {name: value for name, value in config["data"].items() if name not in LOADING}

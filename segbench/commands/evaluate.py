@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from segbench.commands.output_paths import file_for
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import SCORED, one_of
 from segbench.core.files import write_json
 from segbench.core.text import say
 from segbench.report.summary import print_summary
@@ -29,13 +29,12 @@ def evaluate_run(
         out: JSON file for the scores; None for none.
         console: Where the table goes.
     """
-    if split not in ("val", "test"):
-        raise ConfigError(f"there is no split '{split}' to evaluate{nearest(split, ('val', 'test'))}")
+    chosen = one_of(SCORED, split, "split", why="to evaluate")
     from segbench.inference.evaluation import evaluate  # torch
     from segbench.inference.load import load_trained
 
     with nullcontext() if out is None else file_for(out):
-        report = evaluate(load_trained(run, changes, plugins), split)
+        report = evaluate(load_trained(run, changes, plugins), chosen)
         results = {name: {split: report[name]} for name in ("images", "images_with_class", "baselines")}
         results["metrics"] = {name: {"best": value} for name, value in report["scores"].items()}
         print_summary(console, results, report["classes"], f"{report['images']:,} images of {split}")

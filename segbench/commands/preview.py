@@ -10,8 +10,8 @@ import numpy as np
 
 from segbench.commands.output_paths import file_for
 from segbench.config.instantiate import build
-from segbench.core.errors import ConfigError, nearest
-from segbench.data.loading.source import SPLITS, SplitDataset
+from segbench.core.choices import Split, one_of
+from segbench.data.loading.source import SplitDataset
 from segbench.report.panels import draw_panel, sample_row
 
 
@@ -28,16 +28,15 @@ def preview_data(config: dict[str, Any], out: Path, split: str, count: int) -> s
         ConfigError: for a split or a place that cannot be written.
         DataError: if the data cannot be read, or the folder of the PNG cannot be written.
     """
-    if split not in SPLITS:
-        raise ConfigError(f"there is no split '{split}'{nearest(split, SPLITS)}")
+    chosen = one_of(Split, split, "split")
     with file_for(out, ".png"):
         data = build(config["data"], plugins=config["plugins"], where="data")
         data.prepare()
-        dataset = SplitDataset(data, split, data.augment if split == "train" else None, config["seed"])
+        dataset = SplitDataset(data, chosen, data.augment if chosen is Split.TRAIN else None, config["seed"])
         rows = [_row(dataset[0, index], data.classes) for index in range(min(count, len(dataset)))]
-        names = [data.image_name(split, index) for index in range(len(rows))]
+        names = [data.image_name(chosen, index) for index in range(len(rows))]
         draw_panel(rows, data.classes, out, names=names)
-    return f"{len(rows)} of {data.describe(split)} ({split}): {out.absolute()}"
+    return f"{len(rows)} of {data.describe(chosen)} ({split}): {out.absolute()}"
 
 
 def _row(item: Mapping[str, Any], classes: Sequence[str]) -> dict[str, np.ndarray]:

@@ -17,7 +17,8 @@ from segbench.config.compose import chosen_options, compose_config, plain_config
 from segbench.config.instantiate import build
 from segbench.config.quoting import rendered
 from segbench.config.saved import read_saved_config, with_changes
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import SCORED, one_of
+from segbench.core.errors import ConfigError
 from segbench.core.terminal import outliving_the_terminal
 from segbench.core.text import say
 from segbench.data.loading.datamodule import SegmentationData
@@ -31,7 +32,6 @@ from segbench.training.results import write_per_image
 
 SETTINGS = ("data", "seed", "name", "tags", "note", "plugins", "experiment", "hydra.searchpath")
 """What can be set: the data, and words on the predictions."""
-SPLITS = ("val", "test")
 
 
 @outliving_the_terminal()
@@ -64,9 +64,7 @@ def score_predictions(
         DataError: listing everything about the predictions that does not fit the data.
     """
     console = console or Console()
-    for split in splits:
-        if split not in SPLITS:
-            raise ConfigError(f"there is no split '{split}' to score{nearest(split, SPLITS)}")
+    chosen = [one_of(SCORED, split, "split", why="to score") for split in splits]
     _check_words(words)
     if not any(word.startswith("name=") for word in words):
         words = [*words, f"name={rendered(predictions.resolve().name)}"]
@@ -79,8 +77,8 @@ def score_predictions(
     if run.path.is_dir() and any(run.path.iterdir()):
         raise ConfigError(f"{run.path} is not empty; give a new folder as out=DIR")
     data = _data(config)
-    paired = pair_predictions(predictions, data, splits, suffix)
-    scored = score_masks(data, paired, PredictionReader(data, masks), splits)
+    paired = pair_predictions(predictions, data, chosen, suffix)
+    scored = score_masks(data, paired, PredictionReader(data, masks), chosen)
     results = _results(data, scored)
     with folder_for(run.path):
         _write(run, _recorded(config, choices.get("data", ""), predictions), data, scored)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segbench.core.errors import ConfigError
+from segbench.core.tasks import Task
 
 
 def check_contradictions(typed: Sequence[str], values: Mapping[str, Any]) -> None:
@@ -20,16 +21,16 @@ def check_contradictions(typed: Sequence[str], values: Mapping[str, Any]) -> Non
     task = values["task"]
     for key in typed:
         depth = key.startswith(("loss/depth", "loss.depth"))
-        if depth and task == "mask":
+        if depth and task == Task.MASK:
             raise ConfigError(
                 f"{key} is about depth, which task=mask does not train; add task=depth or task=mask_depth"
             )
-        if key.startswith("loss") and not depth and task == "depth":
+        if key.startswith("loss") and not depth and task == Task.DEPTH:
             raise ConfigError(
                 f"{key} is about masks, which task=depth does not train; give loss.depth=l1 or another of its options,"
                 " or task=mask_depth"
             )
-        if key == "depth_weight" and task != "mask_depth":
+        if key == "depth_weight" and task != Task.MASK_DEPTH:
             raise ConfigError(f"depth_weight weighs two losses, but task={task} has one; add task=mask_depth")
     if values["optimizer"].get("lr") == 0:
         raise ConfigError("optimizer.lr=0 trains nothing; give a number above 0 such as 1e-3")

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from segbench.core import tasks
+from segbench.core.choices import one_of
 from segbench.core.errors import ConfigError
 
 MAX_RECORD = 4_000_000
@@ -33,8 +34,8 @@ def _heads(task: str, names: Sequence[str]) -> DictConfig:
 
 
 def _loss_name(task: str, mask: str, depth: str) -> str:
-    names = {"mask": mask, "depth": depth}
-    return "_".join(names[head] for head in tasks.TASKS.get(task, ("mask",)))
+    names = {tasks.Head.MASK: mask, tasks.Head.DEPTH: depth}
+    return "_".join(names[head] for head in one_of(tasks.Task, task, "task").heads)
 
 
 def _of_export(root: str | None, storage: DictConfig | None, name: str) -> Any:

@@ -8,10 +8,11 @@ from typing import Any
 
 from segbench.config.check import OPEN_NODES, check_numbers, check_plugins, check_type, shown
 from segbench.config.compose import compose_config, groups, parse, plain_config
+from segbench.core.choices import one_of
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.plain_yaml import load_plain_yaml
 from segbench.core.reading import read_text
-from segbench.core.tasks import INPUTS, TASKS
+from segbench.core.tasks import Inputs, Task
 
 MAX_BYTES = 300_000
 """The largest configuration that is read; those that segbench writes have some thousand bytes."""
@@ -127,14 +128,15 @@ def with_changes(
 
 def _check_network(before: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
     """Refuse what the trained network was not made for."""
-    for name, valid in (("task", TASKS), ("inputs", INPUTS)):
-        if changed[name] not in list(valid):
-            raise ConfigError(f"there is no {name} {shown(changed[name])}{nearest(str(changed[name]), valid)}")
+    kinds: dict[str, type[Task] | type[Inputs]] = {"task": Task, "inputs": Inputs}
+    for name, valid in kinds.items():
+        one_of(valid, changed[name], name)
         if changed[name] != before[name]:
             raise ConfigError(f"{name}={before[name]} is what the network was trained for, and stays")
     heads = changed["model"].get("heads")
-    if isinstance(heads, Mapping) and not set(TASKS[changed["task"]]) <= set(heads):
-        raise ConfigError(f"model.heads must have {' and '.join(TASKS[changed['task']])}, got {shown(dict(heads))}")
+    needed = Task(changed["task"]).heads
+    if isinstance(heads, Mapping) and not set(needed) <= set(heads):
+        raise ConfigError(f"model.heads must have {' and '.join(needed)}, got {shown(dict(heads))}")
     old, new = (config["data"].get("classes") for config in (before, changed))
     if isinstance(old, list) and isinstance(new, list) and len(old) != len(new):
         raise ConfigError(f"data.classes must be {len(old)} names, as the network was trained for, got {len(new)}")

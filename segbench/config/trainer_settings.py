@@ -6,16 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from segbench.core.errors import ConfigError, nearest
-
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true")
+from segbench.core.choices import Accelerator, NonFinite, Precision, Strategy, one_of
+from segbench.core.errors import ConfigError
 
 MOST_THREADS = 1024
 """More threads or processes than any machine has cores: starting them would only fail later, and worse."""
-
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-STRATEGIES = ("auto", "ddp")
-NON_FINITE = ("raise", "skip", "rollback")
 
 
 @dataclass(frozen=True)
@@ -59,22 +54,16 @@ class TrainerSettings:
             raise ConfigError(f"trainer.ema is the decay of an average in (0, 1), such as 0.999, got {self.ema}")
         if self.ema is None and not self.ema_warmup:
             raise ConfigError("trainer.ema_warmup=false does nothing without trainer.ema; give a decay such as 0.999")
-        if self.non_finite == "rollback" and self.devices > 1:
+        if self.non_finite == NonFinite.ROLLBACK and self.devices > 1:
             raise ConfigError(
                 "trainer.non_finite=rollback works with one process; use skip with trainer.devices above 1"
             )
 
     def _check_choices(self) -> None:
-        choices = {
-            "precision": PRECISIONS,
-            "accelerator": ACCELERATORS,
-            "strategy": STRATEGIES,
-            "non_finite": NON_FINITE,
-        }
-        for name, valid in choices.items():
-            value = getattr(self, name)
-            if value not in valid:
-                raise ConfigError(f"there is no trainer.{name} '{value}'{nearest(value, valid)}")
+        one_of(Precision, self.precision, "trainer.precision")
+        one_of(Accelerator, self.accelerator, "trainer.accelerator")
+        one_of(Strategy, self.strategy, "trainer.strategy")
+        one_of(NonFinite, self.non_finite, "trainer.non_finite")
 
     def _check_numbers(self) -> None:
         whole = ("max_epochs", "max_steps", "devices", "accumulate", "val_every", "log_every", "threads", "patience")

@@ -15,7 +15,7 @@ Word = str | int
 
 def key64(*words: Word) -> int:
     """Return a 64-bit key of the words; different words, or the same in another order, give unrelated keys."""
-    text = "\x1f".join(f"{type(word).__name__}:{word}" for word in words)
+    text = "\x1f".join(f"{'str' if isinstance(word, str) else type(word).__name__}:{word}" for word in words)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 

@@ -3,14 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import one_of
+from segbench.core.errors import ConfigError
 
 IGNORE_INDEX = 255
 """The class id of unlabelled pixels in every data set: no loss and no metric counts them."""
 
-TASKS = {"mask": ("mask",), "depth": ("depth",), "mask_depth": ("mask", "depth")}
-INPUTS = {"image": ("image",), "image+background": ("image", "background")}
+
+class Head(StrEnum):
+    """One of a network's outputs."""
+
+    MASK = "mask"
+    """Logits of the classes."""
+    DEPTH = "depth"
+    """Depth, one channel."""
+
+
+class Task(StrEnum):
+    """What a network predicts."""
+
+    MASK = "mask"
+    DEPTH = "depth"
+    MASK_DEPTH = "mask_depth"
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The heads that a network has for it."""
+        return _HEADS[self]
+
+
+class Inputs(StrEnum):
+    """What a network is given."""
+
+    IMAGE = "image"
+    IMAGE_BACKGROUND = "image+background"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The batch entries that the network is given, in channel order."""
+        return tuple(self.value.split("+"))
+
+
+_HEADS = {
+    Task.MASK: (Head.MASK,),
+    Task.DEPTH: (Head.DEPTH,),
+    Task.MASK_DEPTH: (Head.MASK, Head.DEPTH),
+}
 
 
 def mask_channels(classes: Sequence[str]) -> int:
@@ -22,18 +62,10 @@ def mask_channels(classes: Sequence[str]) -> int:
 
 def heads(task: str, classes: Sequence[str]) -> dict[str, int]:
     """Return the heads of a task and the channels of each, for example `{"mask": 1, "depth": 1}`."""
-    if task not in TASKS:
-        raise ConfigError(f"unknown task '{task}'{nearest(task, TASKS)}")
-    return {name: mask_channels(classes) if name == "mask" else 1 for name in TASKS[task]}
-
-
-def input_names(inputs: str) -> tuple[str, ...]:
-    """Return the batch entries that are fed to the network, in channel order."""
-    if inputs not in INPUTS:
-        raise ConfigError(f"unknown inputs '{inputs}'{nearest(inputs, INPUTS)}")
-    return INPUTS[inputs]
+    found = one_of(Task, task, "task").heads
+    return {head.value: mask_channels(classes) if head is Head.MASK else 1 for head in found}
 
 
 def in_channels(inputs: str) -> int:
-    """Return the number of input channels: three for each picture that is fed."""
-    return 3 * len(input_names(inputs))
+    """Return the number of input channels: three for each picture that the network is given."""
+    return 3 * len(one_of(Inputs, inputs, "inputs").names)

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from segbench.core.choices import Split
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.source import Source
+
+Repeat = tuple[Split, int, Split, int]
+"""A sample and another one that shows the same image, each by its split and number."""
 
 
 @dataclass
@@ -76,7 +80,7 @@ class Statistics:
         return np.where(present, np.median(frequency[present]) / np.where(present, frequency, 1), 1.0)
 
 
-def measure(data: Source, split: str, limit: int | None = None) -> Statistics:
+def measure(data: Source, split: Split, limit: int | None = None) -> Statistics:
     """Return the statistics of a split, of the first `limit` samples at most (None: all)."""
     count = data.num_samples(split)
     statistics = Statistics()
@@ -86,7 +90,7 @@ def measure(data: Source, split: str, limit: int | None = None) -> Statistics:
     return statistics
 
 
-def repeated(splits: dict[str, Statistics], pairs: Sequence[tuple[str, str]]) -> list[tuple[str, int, str, int]]:
+def repeated(splits: dict[Split, Statistics], pairs: Sequence[tuple[Split, Split]]) -> list[Repeat]:
     """Return (split, index, split, index) of every image that both splits of a pair show."""
     found = []
     for first, second in pairs:

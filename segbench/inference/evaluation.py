@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from segbench.config.trainer_settings import TrainerSettings
+from segbench.core.choices import Split
 from segbench.core.states import RunState
 from segbench.inference.load import TrainedRun
 from segbench.inference.module import score_split
 from segbench.inference.trainer import make_trainer, prepare_torch
 
 
-def evaluate(trained: TrainedRun, split: str) -> dict[str, Any]:
+def evaluate(trained: TrainedRun, split: Split) -> dict[str, Any]:
     """Return the scores of `val` or `test` by name (`test/mean_iou`), and what the run recorded of the same.
 
     Returns:

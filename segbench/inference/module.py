@@ -12,8 +12,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from segbench.core.choices import Split
 from segbench.core.errors import DataError
-from segbench.core.tasks import input_names
+from segbench.core.tasks import Inputs, Task
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.loader import Batch
 from segbench.losses.base import Loss
@@ -44,18 +45,18 @@ class ScoredModule(pl.LightningModule):
         network: nn.Module,
         loss: Loss,
         *,
-        task: str,
+        task: Task,
         classes: Sequence[str],
         mean: Sequence[float],
         std: Sequence[float],
-        inputs: str = "image",
+        inputs: Inputs = Inputs.IMAGE,
         channels_last: bool = True,
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
         self.loss = loss
-        self.inputs = input_names(inputs)
+        self.inputs = Inputs(inputs).names
         # part of the checkpoint, so that a resume knows whether its tensors come from other settings than those of now
         self.origin = {"loss": weights_digest(loss), "mean": list(mean), "std": list(std)}
         # part of the checkpoint, so that a run does not need the pretrained weights again to know its normalisation
@@ -79,13 +80,13 @@ class ScoredModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Score a batch of the validation split and return the predictions."""
-        return self._evaluate(batch, "val")
+        return self._evaluate(batch, Split.VAL)
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Score a batch of the test split and return the predictions."""
-        return self._evaluate(batch, "test")
+        return self._evaluate(batch, Split.TEST)
 
-    def _evaluate(self, batch: Batch, split: str) -> dict[str, Tensor]:
+    def _evaluate(self, batch: Batch, split: Split) -> dict[str, Tensor]:
         prediction = self(batch)
         batch = with_long_mask(batch)
         loss, _ = self.loss(prediction, batch)
@@ -96,7 +97,7 @@ class ScoredModule(pl.LightningModule):
         self.scores[f"{split}_split"].update(prediction, batch)
         return prediction
 
-    def finish_split(self, split: str) -> tuple[dict[str, float], SplitScores]:
+    def finish_split(self, split: Split) -> tuple[dict[str, float], SplitScores]:
         """Return the scores of a split that was just run, and the metrics that still hold its counts.
 
         Raises:
@@ -119,28 +120,28 @@ class ScoredModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the counts of the epoch before."""
-        self._reset("val")
+        self._reset(Split.VAL)
 
     def on_test_epoch_start(self) -> None:
         """Forget the counts of an earlier test."""
-        self._reset("test")
+        self._reset(Split.TEST)
 
     def on_validation_epoch_end(self) -> None:
         """Join what all processes have counted."""
-        self._join("val")
+        self._join(Split.VAL)
 
     def on_test_epoch_end(self) -> None:
         """Join what all processes have counted."""
-        self._join("test")
+        self._join(Split.TEST)
 
-    def _join(self, split: str) -> None:
+    def _join(self, split: Split) -> None:
         self.scores[f"{split}_split"].gather()
         # in float64, so that it does not matter how many processes have added it up
         mine = torch.stack(self.eval_loss[split]).cpu().double().sum(0)
         whole = self.sum_of_processes(mine.to(self.device)) if self.trainer.world_size > 1 else mine
         self.eval_loss[split] = [whole]
 
-    def _reset(self, split: str) -> None:
+    def _reset(self, split: Split) -> None:
         # several processes each have statistics of their own, which training does not use: the first one's count
         if self.trainer.world_size > 1:
             for buffer in self.statistics():
@@ -154,10 +155,10 @@ class ScoredModule(pl.LightningModule):
 
 
 def score_split(
-    trainer: pl.Trainer, module: ScoredModule, data: SegmentationData, split: str
+    trainer: pl.Trainer, module: ScoredModule, data: SegmentationData, split: Split
 ) -> tuple[dict[str, float], SplitScores]:
     """Return the scores of `val` or `test` with the module's weights, and the metrics that hold the counts."""
-    evaluate = trainer.validate if split == "val" else trainer.test
+    evaluate = trainer.validate if split == Split.VAL else trainer.test
     evaluate(module, datamodule=data, verbose=False)
     return module.finish_split(split)
 

@@ -13,7 +13,7 @@ from torch import nn
 from segbench.config.instantiate import build, find_class
 from segbench.core.errors import ConfigError
 from segbench.core.rng import torch_seed
-from segbench.core.tasks import IGNORE_INDEX, TASKS, heads, input_names
+from segbench.core.tasks import IGNORE_INDEX, Inputs, Task, heads, in_channels
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.module import ScoredModule
 from segbench.losses.base import Loss
@@ -56,7 +56,7 @@ class Parts:
     @property
     def channels(self) -> int:
         """Channels of what the network is given."""
-        return 3 * len(input_names(self.config["inputs"]))
+        return in_channels(self.config["inputs"])
 
     def read_data(self) -> None:
         """Read and check the data, and tell the loss what it wants to know about it; raises DataError."""
@@ -121,7 +121,7 @@ def build_loss(config: Mapping[str, Any]) -> Loss:
     mask = {name: value for name, value in config["loss"].items() if name != "depth"}
     nodes = {"mask": (mask, "loss"), "depth": (config["loss"].get("depth"), "loss.depth")}
     parts: dict[str, Loss] = {}
-    for head in TASKS[config["task"]]:
+    for head in Task(config["task"]).heads:
         node, where = nodes[head]
         node = _ignoring(node, plugins, where)
         parts[head] = as_loss(build(node, plugins=plugins, where=where), where)
@@ -150,8 +150,8 @@ def _ignoring(node: Any, plugins: list[str], where: str) -> Any:
 
 def _check_inputs(config: Mapping[str, Any], data: SegmentationData) -> None:
     needed = {
-        f"task={config['task']}": TASKS[config["task"]],
-        f"inputs={config['inputs']}": input_names(config["inputs"]),
+        f"task={config['task']}": Task(config["task"]).heads,
+        f"inputs={config['inputs']}": Inputs(config["inputs"]).names,
     }
     for setting, names in needed.items():
         for name in names:

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import DataError
 from segbench.data.export.options import sample_name
 from segbench.data.files.dataset import FileData
 from segbench.data.files.items import pictures_below
 from segbench.data.files.masks import MaskReader
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.loading.source import SPLITS
 from segbench.data.pictures import SUFFIXES
 
 ARRAYS = (".npz", ".npy")
@@ -29,7 +29,7 @@ MAX_ARRAY = 4_000_000_000
 class Sample(NamedTuple):
     """A picture of a split, by its number."""
 
-    split: str
+    split: Split
     index: int
 
 
@@ -50,7 +50,9 @@ class Paired:
     twice: list[str] = field(default_factory=list)
 
 
-def pair_predictions(folder: Path, data: SegmentationData, splits: Sequence[str], suffix: str | None = None) -> Paired:
+def pair_predictions(
+    folder: Path, data: SegmentationData, splits: Sequence[Split], suffix: str | None = None
+) -> Paired:
     """Return the predictions in a folder and its sub-folders by picture.
 
     A file belongs to the picture (or its mask) whose path ends in the same folders and name, as far as needed to tell
@@ -82,7 +84,7 @@ def _is_prediction(path: Path) -> bool:
     return path.suffix.lower() in (*SUFFIXES, *ARRAYS) and not hidden
 
 
-def _by_tail(data: SegmentationData, splits: Sequence[str]) -> dict[str, set[Sample]]:
+def _by_tail(data: SegmentationData, splits: Sequence[Split]) -> dict[str, set[Sample]]:
     """Return the samples by every end of their paths: `test/a/p1`, `a/p1` and `p1`."""
     found: dict[str, set[Sample]] = {}
     for split in splits:
@@ -93,7 +95,7 @@ def _by_tail(data: SegmentationData, splits: Sequence[str]) -> dict[str, set[Sam
     return found
 
 
-def _others(data: SegmentationData, splits: Sequence[str]) -> set[str]:
+def _others(data: SegmentationData, splits: Sequence[Split]) -> set[str]:
     """Return every end of the paths of pictures that are not scored: of other splits, or beyond `data.test_size`."""
     found = set(_by_tail(data, splits))
     if isinstance(data, FileData) and data.root is not None:
@@ -102,7 +104,7 @@ def _others(data: SegmentationData, splits: Sequence[str]) -> set[str]:
     return found
 
 
-def _paths(data: SegmentationData, split: str, index: int) -> list[PurePosixPath]:
+def _paths(data: SegmentationData, split: Split, index: int) -> list[PurePosixPath]:
     if not isinstance(data, FileData):
         return [PurePosixPath(split, kind, sample_name(index)) for kind in ("images", "masks")]
     item = data.items[split][index]

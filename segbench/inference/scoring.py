@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segbench.core.choices import Split
 from segbench.core.errors import DataError
-from segbench.core.tasks import IGNORE_INDEX
+from segbench.core.tasks import IGNORE_INDEX, Task
 from segbench.data.files.dataset import FileData
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import Arrays
@@ -32,12 +33,12 @@ Problems = dict[str, list[str]]
 class Scored:
     """What scoring came to: the metrics of each split with their counts, rows of the panel, and resized predictions."""
 
-    scores: dict[str, SplitScores]
+    scores: dict[Split, SplitScores]
     rows: list[dict[str, np.ndarray]] = field(default_factory=list)
     resized: int = 0
 
 
-def score_masks(data: SegmentationData, paired: Paired, reader: PredictionReader, splits: Sequence[str]) -> Scored:
+def score_masks(data: SegmentationData, paired: Paired, reader: PredictionReader, splits: Sequence[Split]) -> Scored:
     """Score predictions against the truth that a run is scored against.
 
     A prediction has the size of the data set's samples, or the picture's own, from which it then comes to that size by
@@ -53,7 +54,7 @@ def score_masks(data: SegmentationData, paired: Paired, reader: PredictionReader
         DataError: listing everything that is missing, surplus or cannot be used, by kind.
     """
     problems = _names(data, paired, splits)
-    found = Scored({split: SplitScores("mask", data.classes) for split in splits})
+    found = Scored({split: SplitScores(Task.MASK, data.classes) for split in splits})
     for sample, file in sorted(paired.files.items()):
         arrays = data.sample(sample.split, 0, sample.index)
         try:
@@ -80,7 +81,7 @@ class _NoClass(DataError):
     kind = "no class"
 
 
-def _names(data: SegmentationData, paired: Paired, splits: Sequence[str]) -> Problems:
+def _names(data: SegmentationData, paired: Paired, splits: Sequence[Split]) -> Problems:
     wanted = [Sample(split, index) for split in splits for index in range(data.num_samples(split))]
     missing = [data.describe_sample(*sample) for sample in wanted if sample not in paired.files]
     kinds = {

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from segbench.core.tasks import TASKS
+from segbench.core.tasks import Head, Task
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Monitor:
     higher: bool
 
     @classmethod
-    def of(cls, task: str) -> Monitor:
+    def of(cls, task: Task) -> Monitor:
         """Return the mean IoU for a task with a mask, else the RMSE of the depth."""
-        if "mask" in TASKS[task]:
+        if Head.MASK in task.heads:
             return cls("mean_iou", "IoU", True)
         return cls("depth/rmse", "RMSE", False)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor, nn
 
-from segbench.core.tasks import TASKS
+from segbench.core.tasks import Head, Task
 from segbench.metrics.baselines import Baseline, mask_baselines
 from segbench.metrics.boundary import BoundaryScores
 from segbench.metrics.confusion import SegmentationScores, predicted_ids
@@ -23,12 +23,12 @@ class SplitScores(nn.Module):
         classes: Names of the classes.
     """
 
-    def __init__(self, task: str, classes: Sequence[str]) -> None:
+    def __init__(self, task: Task, classes: Sequence[str]) -> None:
         super().__init__()
-        heads = TASKS[task]
-        self.masks = SegmentationScores(classes, per_image=True) if "mask" in heads else None
-        self.outlines = BoundaryScores(classes) if "mask" in heads else None
-        self.depths = DepthScores() if "depth" in heads else None
+        heads = Task(task).heads
+        self.masks = SegmentationScores(classes, per_image=True) if Head.MASK in heads else None
+        self.outlines = BoundaryScores(classes) if Head.MASK in heads else None
+        self.depths = DepthScores() if Head.DEPTH in heads else None
 
     @property
     def _parts(self) -> list[SegmentationScores | BoundaryScores | DepthScores]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from segbench.core import reading
+from segbench.core.choices import Split
 from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.files import as_json, write_atomic, write_even_if_full, write_json
 from segbench.core.states import RunState, recorded_state
@@ -112,7 +113,7 @@ class RunFolder:
         """Everything the run said."""
         return self.path / "run.log"
 
-    def per_image(self, split: str) -> Path:
+    def per_image(self, split: Split) -> Path:
         """The scores of every image of `val` or `test`, for paired comparison."""
         return self.path / f"{split}_images.csv"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from segbench.core.choices import NonFinite
 from segbench.core.errors import NonFiniteError
 
 MOST_SKIPPED = 10
@@ -30,7 +31,7 @@ class FiniteCheck:
             half the learning rate.
     """
 
-    def __init__(self, policy: str = "raise") -> None:
+    def __init__(self, policy: NonFinite = NonFinite.RAISE) -> None:
         self.policy = policy
         self.skipped: list[int] = []
         self._pending: list[tuple[Tensor, torch.cuda.Event | None, Tensor, Tensor]] = []
@@ -38,7 +39,7 @@ class FiniteCheck:
 
     def before_forward(self, network: nn.Module) -> None:
         """Keep the statistics of batch normalisation, which the forward pass changes, for a step that is left out."""
-        if self.policy == "skip" and not self._pending:
+        if self.policy == NonFinite.SKIP and not self._pending:
             self._buffers = [buffer.clone() for buffer in network.buffers()]
 
     def note(self, loss: Tensor, index: Tensor) -> None:
@@ -76,7 +77,7 @@ class FiniteCheck:
         """
         bad = [(loss, index) for answer, event, loss, index in self._pending if not _arrived(answer, event)]
         self._pending.clear()
-        if self.policy != "skip":
+        if self.policy != NonFinite.SKIP:
             if bad:
                 raise NonFiniteError(_message(*bad[0], where, describe))
             return None

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 
 from segbench.config.trainer_settings import TrainerSettings
+from segbench.core.choices import SCORED, NonFinite, Split
 from segbench.core.errors import CheckpointError, NonFiniteError
 from segbench.inference.checkpoints import load_best
 from segbench.inference.module import score_split
@@ -95,7 +96,7 @@ class Session:
             "val/loss",
             *(f"val/{name}" for name in self.module.scores["val_split"].names),
         ]
-        if self.settings.non_finite == "skip":
+        if self.settings.non_finite == NonFinite.SKIP:
             columns.append(SKIPPED)
         return MetricsLog(self.run.metrics, columns) if self.rank == 0 else None
 
@@ -146,15 +147,15 @@ class Session:
             raise CheckpointError(f"{self.run.checkpoints / BEST} is not of the best epoch, so it is not tested")
         self.module.load_state_dict(scored_weights(best, self.module))
         scores = {}
-        for split in ("val", "test"):
+        for split in SCORED:
             scores[split], metric = score_split(self.trainer, self.module, self.data, split)
             if self.rank == 0:
                 self._write_details(split, metric)
         return scores
 
-    def _write_details(self, split: str, metric: SplitScores) -> None:
+    def _write_details(self, split: Split, metric: SplitScores) -> None:
         write_per_image(self.run.per_image(split), metric, self.data, split)
-        if split == "test" and metric.masks is not None:
+        if split == Split.TEST and metric.masks is not None:
             counts = metric.masks.counts.cpu().numpy()
             draw_confusion(counts, self.data.classes, self.run.plots / "confusion.png")
 

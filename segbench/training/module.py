@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segbench.core.choices import NonFinite, Split
 from segbench.core.rng import torch_seed
+from segbench.core.tasks import Inputs, Task
 from segbench.data.loading.loader import Batch
 from segbench.inference.module import ScoredModule, with_long_mask
 from segbench.losses.base import Loss
@@ -52,17 +54,17 @@ class SegmentationModule(ScoredModule):
         make_optimizer: MakeOptimizer,
         schedule: Schedule,
         total_steps: int,
-        task: str,
+        task: Task,
         classes: Sequence[str],
         mean: Sequence[float],
         std: Sequence[float],
-        inputs: str = "image",
+        inputs: Inputs = Inputs.IMAGE,
         seed: int = 0,
         channels_last: bool = True,
         resolution: Resolution | None = None,
         ema: float | None = None,
         ema_warmup: bool = True,
-        non_finite: str = "raise",
+        non_finite: NonFinite = NonFinite.RAISE,
     ) -> None:
         super().__init__(
             network,
@@ -131,7 +133,7 @@ class SegmentationModule(ScoredModule):
             step,
             f"in epoch {self.current_epoch} at step {step}",
             network=self.network,
-            describe=lambda index: data.locate_sample("train", index),
+            describe=lambda index: data.locate_sample(Split.TRAIN, index),
             agree=self._any,
         )
         if left_out and self.global_rank == 0:

@@ -11,6 +11,7 @@ from torch import nn
 
 from segbench.config.instantiate import build
 from segbench.core.errors import ConfigError
+from segbench.core.tasks import Inputs, Task
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.parts import Parts, build_parts
 from segbench.models.base import Network
@@ -47,11 +48,11 @@ class Experiment(Parts):
             self.make_optimizer,
             self.schedule,
             total_steps,
-            self.config["task"],
+            Task(self.config["task"]),
             self.data.classes,
             self.mean,
             self.std,
-            self.config["inputs"],
+            Inputs(self.config["inputs"]),
             self.config["seed"],
             trainer.get("channels_last", True),
             self.resolution,

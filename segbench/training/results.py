@@ -13,10 +13,10 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.files import write_atomic
 from segbench.core.text import printable
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.loading.source import SPLITS
 from segbench.metrics.split_scores import SplitScores
 from segbench.training.callbacks.recorder import Recorder
 from segbench.training.module import SegmentationModule
@@ -38,11 +38,11 @@ def collect_results(
         name: {"best": recorder.best.get(name), "last": recorder.last.get(name), "best_epoch": recorder.best_epoch}
         for name in sorted({*recorder.best, *recorder.last})
     }
-    for name, value in scores["test"].items():
+    for name, value in scores[Split.TEST].items():
         metrics[f"test/{name}"] = {"best": value, "last": value, "best_epoch": recorder.best_epoch}
     parameters = list(module.network.parameters())
-    evaluated = {split: module.scores[f"{split}_split"] for split in ("val", "test")}
-    masks = evaluated["test"].masks
+    evaluated = {split: module.scores[f"{split}_split"] for split in (Split.VAL, Split.TEST)}
+    masks = evaluated[Split.TEST].masks
     return {
         "metrics": metrics,
         "monitor": recorder.monitor.key,
@@ -58,7 +58,7 @@ def collect_results(
         "images_per_second": recorder.images_per_second * trainer.world_size,
         "peak_memory_bytes": peak_memory(module.device),
         "classes": data.classes,
-        "confusion": {} if masks is None else {"test": masks.counts.tolist()},
+        "confusion": {} if masks is None else {Split.TEST: masks.counts.tolist()},
         "images": {split: data.num_samples(split) for split in SPLITS},
         "images_with_class": {split: metric.images_with_class() for split, metric in evaluated.items()},
         "baselines": {split: metric.baselines() for split, metric in evaluated.items()},
@@ -101,7 +101,7 @@ def peak_memory(device: torch.device) -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def write_per_image(path: Path, metric: SplitScores, data: SegmentationData, split: str) -> None:
+def write_per_image(path: Path, metric: SplitScores, data: SegmentationData, split: Split) -> None:
     """Write one row an image: its number, name and units, and its scores as far as the task has them.
 
     For masks the mean IoU and the true positive, false positive and false negative pixels of each class; for depth the
@@ -124,7 +124,7 @@ def write_per_image(path: Path, metric: SplitScores, data: SegmentationData, spl
     write_atomic(path, text.getvalue())
 
 
-def _image_columns(indices: Sequence[int], data: SegmentationData, split: str) -> dict[str, list[Any]]:
+def _image_columns(indices: Sequence[int], data: SegmentationData, split: Split) -> dict[str, list[Any]]:
     """Return the columns `index`, `image`, and `unit/<factor>` for each factor that any image has a unit of."""
     units = [data.units(split, index) for index in indices]
     factors = dict.fromkeys(factor for one in units for factor, unit in one.items() if unit)

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from segbench.config.pretrained import without_pretrained
 from segbench.config.trainer_settings import TrainerSettings
+from segbench.core.choices import SPLITS, NonFinite
 from segbench.core.errors import ConfigError, Interrupted, NonFiniteError, Pruned
 from segbench.core.files import write_json
 from segbench.core.states import RunState
@@ -226,7 +227,7 @@ class _Run:
                 session.fit(checkpoint)
                 return session
             except NonFiniteError as error:
-                if self.settings.non_finite != "rollback":
+                if self.settings.non_finite != NonFinite.ROLLBACK:
                     raise
                 rollbacks = session.module.rollbacks + 1
                 if rollbacks > MOST_ROLLBACKS:
@@ -247,7 +248,7 @@ class _Run:
         )
         if self.resumption:
             self.resumption.say()
-        for split in ("train", "val", "test"):
+        for split in SPLITS:
             log.info("  %-5s %s", split, session.data.describe(split))
         for note in session.data.notes:
             log.warning("  %s", note)

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from segbench.core.choices import Split
 from segbench.core.rng import Bijection, generator, key64
 
 
@@ -49,3 +50,8 @@ def test_bijection_of_a_billion_starts_at_once():
 def test_bijection_refuses_what_is_outside():
     with pytest.raises(IndexError, match="outside"):
         Bijection(5, "a")(5)
+
+
+def test_a_member_of_an_enumeration_is_its_word():
+    assert key64("scene", 0, Split.TRAIN, 1) == key64("scene", 0, "train", 1)
+    assert key64("train") != key64("val")

@@ -104,7 +104,7 @@ def test_a_picture_that_no_network_could_be_shown_is_refused():
 
 def test_a_fit_that_there_is_none_of_is_refused():
     for kind in (EvaluationView, TrainingView):
-        with pytest.raises(ConfigError, match=r"data\.fit=strech is no way to fit; did you mean 'stretch'"):
+        with pytest.raises(ConfigError, match=r"there is no data.fit 'strech'; did you mean 'stretch'"):
             kind((16, 24), "strech")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, nearest
-from segbench.data.loading.source import SPLITS
 
 FORMATS = ("folder", "webdataset")
 IMAGE_SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
@@ -25,7 +25,7 @@ class Options:
     """
 
     format: str = "folder"
-    splits: Sequence[str] = SPLITS
+    splits: Sequence[Split] = SPLITS
     count: int | None = None
     chunk: int = 1000
     image_format: str = "png"
@@ -35,7 +35,6 @@ class Options:
         for name, value, valid in (
             ("format", self.format, FORMATS),
             ("image_format", self.image_format, tuple(IMAGE_SUFFIXES)),
-            *(("split", split, SPLITS) for split in self.splits),
         ):
             if value not in valid:
                 raise ConfigError(f"there is no {name} '{value}' to export{nearest(value, valid)}")
@@ -63,7 +62,7 @@ class Options:
 class Chunk:
     """Samples `start` to `stop` (exclusive) of a split, written and marked as finished together."""
 
-    split: str
+    split: Split
     number: int
     start: int
     stop: int
@@ -74,7 +73,7 @@ class Chunk:
         return f"{self.split}-{self.number:06d}"
 
 
-def chunks(samples: Mapping[str, int], size: int) -> Iterator[Chunk]:
+def chunks(samples: Mapping[Split, int], size: int) -> Iterator[Chunk]:
     """Yield the chunks of all splits, in the order of the manifest."""
     for split, total in samples.items():
         for number, start in enumerate(range(0, total, size)):

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from segbench.core.choices import Split
 from segbench.core.files import replacing, sync_folder, write_atomic
 from segbench.data.export.options import Chunk
 
@@ -27,7 +28,7 @@ INDEX_SUFFIX = ".index"
 INDEX_TYPE = np.dtype("<i8")
 
 
-def shard_name(split: str, number: int) -> str:
+def shard_name(split: Split, number: int) -> str:
     """Return where a shard lies in its export."""
     return f"{split}/{split}-{number:06d}.tar"
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from segbench.core.choices import Split
 from segbench.core.errors import DataError
 from segbench.data.export.encode import Encoder
 from segbench.data.export.folders import FolderWriter
@@ -56,7 +57,7 @@ class Job:
             write_rows(self.staging / f"{chunk.name}.parquet", rows)
         return chunk
 
-    def _write_sample(self, data: SegmentationData, split: str, index: int, writer: Writer) -> Row:
+    def _write_sample(self, data: SegmentationData, split: Split, index: int, writer: Writer) -> Row:
         try:
             arrays = data.original(split, index)
         except OSError as error:

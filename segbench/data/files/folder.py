@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.dataset import FileData, Splits
 from segbench.data.files.groups import Division
@@ -18,7 +19,6 @@ from segbench.data.files.lists import read_list, resolve
 from segbench.data.files.masks import MaskReader
 from segbench.data.files.pairs import read_pair
 from segbench.data.files.patterns import Pattern
-from segbench.data.loading.source import SPLITS
 from segbench.data.problems import Problems
 
 RULES = ("auto", "files", "folders", "shares")
@@ -117,9 +117,9 @@ class Folder(FileData):
         """Return the lists that are there, by split."""
         paths = {split: root / text.replace("{split}", split) for split, text in self.lists.items() if text}
         present = {split: path for split, path in paths.items() if path.exists()}
-        if self.split == "files" and "train" not in present:
+        if self.split == "files" and Split.TRAIN not in present:
             raise DataError(f"{self.place()}: data.split=files needs the list {paths.get('train', 'of train')}")
-        return present if "train" in present else {}
+        return present if Split.TRAIN in present else {}
 
     def _layouts(self, has_lists: bool) -> list[Layout]:
         if self.patterns is not None:
@@ -132,7 +132,7 @@ class Folder(FileData):
         for split in SPLITS:
             pattern = layout.images.fill(split=split)
             is_there = (self.folder() / pattern).parent.is_dir() if "{" not in pattern.rpartition("/")[0] else False
-            if not given.get(split) and (split == "train" or is_there):
+            if not given.get(split) and (split == Split.TRAIN or is_there):
                 raise DataError(f"{self.place()}: {pattern} holds no pictures")
 
     def _from_lists(self, lists: dict[str, Path], found: Found, problems: Problems) -> tuple[Splits, list[str]]:
@@ -160,7 +160,7 @@ class Folder(FileData):
         """Return the content of the mask's file."""
         return b"" if item.label is None else Path(item.label).read_bytes()
 
-    def units(self, split: str, index: int) -> dict[str, str]:
+    def units(self, split: Split, index: int) -> dict[str, str]:
         """Return the group of a picture, where there are groups."""
         return dict(self.items[split][index].units)
 
@@ -172,7 +172,7 @@ class Folder(FileData):
             check_black_and_white(self.index.facts, problems)
         self.notes += rare_classes(self.index.facts, self.classes)
 
-    def empty_advice(self, split: str) -> str:
+    def empty_advice(self, split: Split) -> str:
         """Return what would fill a split that has no pictures."""
         if self.rule == "shares":
             return f"with few pictures, chance may leave none: change {share_settings(split)}, data.seed, or list them"

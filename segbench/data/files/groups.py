@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.core.rng import key64
 from segbench.data.files.items import Item, split_by_share
@@ -87,10 +88,10 @@ class Division:
             return self._by_folds(known), notes
         if "" in known:
             return split_by_share(known[""], self.val_share, self.test_share, self.seed), notes
-        if "val" not in known:
+        if Split.VAL not in known:
             share = self.val_share
-            parts = split_by_share(known["train"], share, 0, self.seed)
-            known = {**known, "train": parts["train"], "val": parts["val"]}
+            parts = split_by_share(known[Split.TRAIN], share, 0, self.seed)
+            known = {**known, Split.TRAIN: parts[Split.TRAIN], Split.VAL: parts[Split.VAL]}
             notes.append(
                 f"the data has no val split: {len(parts['val'])} of its {len(given['train'])} training pictures are val"
                 f" (data.val_share={share:g})"
@@ -120,8 +121,8 @@ class Division:
     def _by_folds(self, given: Splits) -> Splits:
         assert self.folds is not None
         assert self.fold is not None
-        held_out = given.get("test")
-        pool = [item for split, items in given.items() if split != "test" for item in items]
+        held_out = given.get(Split.TEST)
+        pool = [item for split, items in given.items() if split != Split.TEST for item in items]
         if held_out is None and self.folds < 3:
             raise ConfigError(
                 f"data.folds={self.folds} leaves nothing to train with, as one is the test and one val; give 3 or more"
@@ -129,9 +130,9 @@ class Division:
         parts = folds_of(pool, self.folds, self.seed)
         chosen = parts.pop(self.fold)
         if held_out is not None:
-            return {"train": _by_name(parts), "val": chosen, "test": held_out}
+            return {Split.TRAIN: _by_name(parts), Split.VAL: chosen, Split.TEST: held_out}
         val = parts.pop(self.fold % len(parts))  # the next fold, of the first for the last
-        return {"train": _by_name(parts), "val": val, "test": chosen}
+        return {Split.TRAIN: _by_name(parts), Split.VAL: val, Split.TEST: chosen}
 
 
 def _check_group(group: str | None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.rng import key64
 from segbench.data.pictures import SUFFIXES
@@ -115,21 +116,27 @@ def check_shares(val_share: float, test_share: float) -> tuple[float, float]:
     return val_share, test_share
 
 
-def share_settings(split: str) -> str:
+def share_settings(split: Split) -> str:
     """Return the settings that decide how many pictures a split gets by share; training gets what the others leave."""
-    return "data.val_share and data.test_share" if split == "train" else f"data.{split}_share"
+    return "data.val_share and data.test_share" if split == Split.TRAIN else f"data.{split}_share"
 
 
-def split_by_share(items: list[Item], val_share: float, test_share: float, seed: int) -> dict[str, list[Item]]:
+def split_by_share(items: list[Item], val_share: float, test_share: float, seed: int) -> dict[Split, list[Item]]:
     """Return the items by split. Each group's place follows from its own name, so a new file moves no other."""
-    splits: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
+    splits: dict[Split, list[Item]] = {Split.TRAIN: [], Split.VAL: [], Split.TEST: []}
     for item in items:
         place = key64("split", seed, item.group) / SHARE_STEPS
-        splits["test" if place < test_share else "val" if place < test_share + val_share else "train"].append(item)
+        if place < test_share:
+            split = Split.TEST
+        elif place < test_share + val_share:
+            split = Split.VAL
+        else:
+            split = Split.TRAIN
+        splits[split].append(item)
     return splits
 
 
-def check_disjoint(splits: dict[str, list[Item]], problems: Problems) -> None:
+def check_disjoint(splits: dict[Split, list[Item]], problems: Problems) -> None:
     """Note every name that is in more than one split."""
     home: dict[str, str] = {}
     for split, items in splits.items():

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.files.affixes import by_affixes, common_ending
 from segbench.data.files.items import Item
@@ -172,5 +173,5 @@ def first_fitting(layouts: Sequence[Layout], root: Path, problems: Problems) -> 
 
 
 def _shown(layouts: Sequence[Layout], kind: str) -> str:
-    texts = [getattr(layout, kind).fill(split="train") for layout in layouts]
+    texts = [getattr(layout, kind).fill(split=Split.TRAIN) for layout in layouts]
     return " or ".join(dict.fromkeys(texts[:3]))

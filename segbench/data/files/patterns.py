@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from segbench.core.choices import Split
 from segbench.core.errors import ConfigError
 
 SPLIT_WORDS = {
-    "train": ("training", "train"),
-    "val": ("validation", "valid", "val", "dev"),
-    "test": ("testing", "test"),
+    Split.TRAIN: ("training", "train"),
+    Split.VAL: ("validation", "valid", "val", "dev"),
+    Split.TEST: ("testing", "test"),
 }
 """What folders and files call the splits; upper and lower case alike."""
 

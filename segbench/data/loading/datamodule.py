@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytorch_lightning as pl
 
+from segbench.core.choices import SPLITS, Fit, Split
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.loader import EpochLoader, PlanSampler, Position, shuffled
-from segbench.data.loading.source import SPLITS, Arrays, SplitDataset
+from segbench.data.loading.source import Arrays, SplitDataset
 from segbench.data.loading.views import EvaluationView
 from segbench.data.pictures import MAX_PIXELS
 from segbench.data.statistics import measure
@@ -47,7 +48,7 @@ class SegmentationData(pl.LightningDataModule):
     entries: tuple[str, ...] = ("image", "mask")
     """The arrays that every sample has; a task or an input that needs another one is refused."""
 
-    fit: str = "crop"
+    fit: Fit = Fit.CROP
     """How a whole picture that is scored or predicted comes to `size`; a generated one has that size already."""
 
     notes: Sequence[str] = ()
@@ -105,7 +106,7 @@ class SegmentationData(pl.LightningDataModule):
             self._is_prepared = True
 
     @abstractmethod
-    def sample(self, split: str, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
         """Return the arrays of a sample, as `Source` says."""
 
     @property
@@ -113,35 +114,35 @@ class SegmentationData(pl.LightningDataModule):
         """What a network sees of a whole picture that is scored or predicted."""
         return EvaluationView(self.size, self.fit)
 
-    def original(self, split: str, index: int) -> Arrays:
+    def original(self, split: Split, index: int) -> Arrays:
         """Return a picture as it is, at its own size; that of a generated set is its sample."""
         return self.sample(split, 0, index)
 
     @abstractmethod
-    def num_samples(self, split: str) -> int:
+    def num_samples(self, split: Split) -> int:
         """Return the number of samples of a split."""
 
     @abstractmethod
-    def fingerprint(self, split: str) -> str:
+    def fingerprint(self, split: Split) -> str:
         """Return a digest of all that decides the samples of a split; runs are comparable where it is equal."""
 
-    def describe(self, split: str) -> str:
+    def describe(self, split: Split) -> str:
         """Return a few words on what a split consists of, for the header."""
         return f"{self.num_samples(split):,} samples"
 
-    def describe_sample(self, split: str, index: int) -> str:
+    def describe_sample(self, split: Split, index: int) -> str:
         """Return what a sample is, such as its file's name, for messages and tables."""
         return f"{split} {index}"
 
-    def locate_sample(self, split: str, index: int) -> str:
+    def locate_sample(self, split: Split, index: int) -> str:
         """Return where a sample comes from, such as its file with its folder, for errors."""
-        return f"{split} {index}" if self.fresh and split == "train" else self.describe_sample(split, index)
+        return f"{split} {index}" if self.fresh and split == Split.TRAIN else self.describe_sample(split, index)
 
-    def image_name(self, split: str, index: int) -> str:
+    def image_name(self, split: Split, index: int) -> str:
         """Return what a sample is called in tables: its file within the data's root, or its sources joined by ` + `."""
         return self.describe_sample(split, index)
 
-    def units(self, split: str, index: int) -> dict[str, str]:
+    def units(self, split: Split, index: int) -> dict[str, str]:
         """Return what a sample was taken from, by factor: what would be drawn anew if the data were collected again.
 
         Samples that share a unit are not independent of each other. Empty where each sample is a unit of its own.
@@ -154,14 +155,14 @@ class SegmentationData(pl.LightningDataModule):
         A class's frequency is its share of all pixels of the images it occurs in; its weight is the median of all
         frequencies divided by its own (Eigen and Fergus, 2015). A class that never occurs has weight 1.
         """
-        return measure(self, "train", WEIGHED_SAMPLES).class_weights(len(self.classes))
+        return measure(self, Split.TRAIN, WEIGHED_SAMPLES).class_weights(len(self.classes))
 
     def check_splits(self) -> None:
         """Raise a DataError for an empty split, or a training split of less than a batch."""
         for split in SPLITS:
             if self.num_samples(split) < 1:
                 raise DataError(f"the {split} split has no samples; data.{split}_size must be at least 1")
-        if self.num_samples("train") < self.batch_size:
+        if self.num_samples(Split.TRAIN) < self.batch_size:
             raise DataError(
                 f"the train split has {self.num_samples('train')} samples, fewer than one batch;"
                 f" give data.batch_size={self.num_samples('train')} or more samples"
@@ -170,15 +171,15 @@ class SegmentationData(pl.LightningDataModule):
     @property
     def train_batches(self) -> int:
         """Whole batches in an epoch of training, of all devices together."""
-        return self.num_samples("train") // self.batch_size
+        return self.num_samples(Split.TRAIN) // self.batch_size
 
     def order(self, epoch: int) -> Callable[[int], int]:
         """Return the order of an epoch of training: the sample at each position, a permutation keyed by the epoch."""
-        return shuffled(self.num_samples("train"), "order", self.order_seed)(epoch)
+        return shuffled(self.num_samples(Split.TRAIN), "order", self.order_seed)(epoch)
 
-    def loader(self, split: str) -> EpochLoader:
+    def loader(self, split: Split) -> EpochLoader:
         """Return the loader of a split; only the training split is shuffled, augmented and cut to whole batches."""
-        training = split == "train"
+        training = split == Split.TRAIN
         rank = self.trainer.global_rank if self.trainer else 0
         world_size = self.trainer.world_size if self.trainer else 1
         if self.batch_size % world_size:
@@ -201,15 +202,15 @@ class SegmentationData(pl.LightningDataModule):
 
     def train_dataloader(self) -> EpochLoader:
         """Return the training loader."""
-        return self.loader("train")
+        return self.loader(Split.TRAIN)
 
     def val_dataloader(self) -> EpochLoader:
         """Return the validation loader."""
-        return self.loader("val")
+        return self.loader(Split.VAL)
 
     def test_dataloader(self) -> EpochLoader:
         """Return the test loader."""
-        return self.loader("test")
+        return self.loader(Split.TEST)
 
 
 def _check_colours(mean: Sequence[float], std: Sequence[float]) -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from segbench.core.choices import Split
 from segbench.core.errors import ConfigError
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.augment import Augment
@@ -43,12 +44,15 @@ def check_law(source: Source, augment: Augment | None, seed: int) -> None:
 
 
 def _check(source: Source, augment: Augment | None, seed: int) -> None:
-    first = _twice(lambda: source.sample("train", 0, 0))
+    first = _twice(lambda: source.sample(Split.TRAIN, 0, 0))
     if isinstance(first, str):
         raise ConfigError(f"data: sample 0 of train {first}; it must be a function of (split, epoch, index) alone")
     if augment is None or augment.pipeline is None:
         return
-    samples = [first, *(source.sample("train", 0, i) for i in range(1, min(SAMPLES, source.num_samples("train"))))]
+    samples = [
+        first,
+        *(source.sample(Split.TRAIN, 0, i) for i in range(1, min(SAMPLES, source.num_samples(Split.TRAIN)))),
+    ]
     _check_parts(augment, samples, seed)
     found = _augmented(augment, samples, seed)
     if isinstance(found, str):

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from segbench.core.choices import Split
 from segbench.core.errors import DataError, SegbenchError
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.views import EvaluationView
 
-SPLITS = ("train", "val", "test")
 NAMED = 4
 """Most samples that a message names."""
 Arrays = dict[str, np.ndarray]
@@ -26,7 +26,7 @@ class Source(Protocol):
     view: EvaluationView
     """What a network sees of a whole picture of val and test."""
 
-    def sample(self, split: str, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
         """Return the arrays of a sample.
 
         `image` uint8 `[H,W,3]` and `mask` uint8 `[H,W]` (255 = ignore); where there are any, `background` uint8
@@ -34,18 +34,18 @@ class Source(Protocol):
         """
         ...
 
-    def original(self, split: str, index: int) -> Arrays:
+    def original(self, split: Split, index: int) -> Arrays:
         """Return the arrays of a picture as it is, at its own size: what is scored, and what a view is taken of.
 
         `image` `[H,W,C]`, uint8 or float32 in 0..1, any number of bands; the other arrays as in `sample`.
         """
         ...
 
-    def num_samples(self, split: str) -> int:
+    def num_samples(self, split: Split) -> int:
         """Return the number of samples of a split."""
         ...
 
-    def locate_sample(self, split: str, index: int) -> str:
+    def locate_sample(self, split: Split, index: int) -> str:
         """Return where a sample comes from, such as its file, for messages."""
         ...
 
@@ -57,7 +57,7 @@ class SplitDataset(Dataset[dict[str, Tensor]]):
     picture, `truth` is the mask at the picture's own size.
     """
 
-    def __init__(self, source: Source, split: str, augment: Augment | None, seed: int) -> None:
+    def __init__(self, source: Source, split: Split, augment: Augment | None, seed: int) -> None:
         self.source = source
         self.split = split
         self.augment = augment
@@ -83,7 +83,7 @@ class SplitDataset(Dataset[dict[str, Tensor]]):
         return {**tensors, "index": torch.tensor(index)}
 
     def _arrays(self, epoch: int, index: int) -> Arrays:
-        if self.split != "train":
+        if self.split != Split.TRAIN:
             return seen_and_truth(self.source.original(self.split, index), self.source.view)
         arrays = self.source.sample(self.split, epoch, index)
         return arrays if self.augment is None else self.augment(arrays, self.seed, epoch, index)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from segbench.core.choices import Fit, one_of
 from segbench.data.loading.crops import TrainingCrops
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import Arrays
@@ -39,8 +40,8 @@ class ViewedData(SegmentationData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.fit = fit
-        self.training_view = TrainingView(self.size, fit)
+        self.fit = one_of(Fit, fit, "data.fit")
+        self.training_view = TrainingView(self.size, self.fit)
         self.crop = TrainingCrops(view, scale, crop_class_share, crop_balanced).crop(self.size, fit)
 
     @property

@@ -9,10 +9,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.choices import Fit, one_of
+from segbench.core.errors import DataError
 from segbench.core.tasks import IGNORE_INDEX
 
-FITS = ("stretch", "crop", "pad")
 MAX_VIEW = 64_000_000
 """Most pixels of a view: `crop` makes one of a very long and narrow picture that no network could be given."""
 
@@ -60,11 +60,11 @@ class EvaluationView:
     """
 
     size: Size
-    fit: str = "stretch"
+    fit: Fit = Fit.STRETCH
     own_scale: bool = False
 
     def __post_init__(self) -> None:
-        check_fit(self.fit)
+        one_of(Fit, self.fit, "data.fit")
 
     def place(self, height: int, width: int) -> Place:
         """Return where a picture of `height` x `width` lies in its view.
@@ -74,17 +74,17 @@ class EvaluationView:
         """
         if self.own_scale:
             return Place((height, width), (height, width))
-        if self.fit == "stretch" or (height, width) == self.size:
+        if self.fit == Fit.STRETCH or (height, width) == self.size:
             return Place(self.size, self.size)
         ratios = self.size[0] / height, self.size[1] / width
-        scale = min(ratios) if self.fit == "pad" else max(ratios)
+        scale = min(ratios) if self.fit == Fit.PAD else max(ratios)
         inner = max(1, round(height * scale)), max(1, round(width * scale))
         if inner[0] * inner[1] > MAX_VIEW:
             raise DataError(
                 f"a picture of {height} x {width} pixels would be seen at {inner[0]} x {inner[1]}, more than"
                 f" {MAX_VIEW:,} pixels in all; data.fit=stretch or pad can show it"
             )
-        return Place(self.size if self.fit == "pad" else inner, inner)
+        return Place(self.size if self.fit == Fit.PAD else inner, inner)
 
     def image(self, image: np.ndarray) -> np.ndarray:
         """Return what is seen of an image `[h,w,C]`, uint8 or float32 as it is."""
@@ -131,20 +131,20 @@ class TrainingView:
     """
 
     size: Size
-    fit: str = "stretch"
+    fit: Fit = Fit.STRETCH
 
     def __post_init__(self) -> None:
-        check_fit(self.fit)
+        one_of(Fit, self.fit, "data.fit")
 
     def image(self, image: np.ndarray) -> np.ndarray:
         """Return an image `[h,w,C]` of uint8 or float32 as `[H,W,C]`."""
-        if self.fit != "crop":
+        if self.fit != Fit.CROP:
             return EvaluationView(self.size, self.fit).image(image)
         return resized(image, self.size, Image.Resampling.BILINEAR, self._middle(*image.shape[:2]))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """Return a mask uint8 `[h,w]` as `[H,W]`; it holds no id that it did not hold, but 255 for bars."""
-        if self.fit != "crop":
+        if self.fit != Fit.CROP:
             return EvaluationView(self.size, self.fit).mask(mask)
         return resized(mask, self.size, Image.Resampling.NEAREST, self._middle(*mask.shape[:2]))
 
@@ -165,12 +165,6 @@ class TrainingView:
         inner_width = min(self.size[1] / scale, width)
         left, top = (width - inner_width) / 2, (height - inner_height) / 2
         return left, top, left + inner_width, top + inner_height
-
-
-def check_fit(fit: str) -> None:
-    """Raise a ConfigError for a `data.fit` that there is none of."""
-    if fit not in FITS:
-        raise ConfigError(f"data.fit={fit} is no way to fit{nearest(fit, FITS)}")
 
 
 def resized(array: np.ndarray, size: Size, resampling: Image.Resampling, box: Box | None = None) -> np.ndarray:

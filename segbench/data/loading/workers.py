@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from segbench.core.choices import Split
 from segbench.core.errors import DataError, SegbenchError
 from segbench.data.loading.batches import EvaluationBatch, collected, stacked
 from segbench.data.loading.source import SplitDataset, in_words
@@ -90,7 +91,7 @@ class Batches(Dataset[Item]):
         if isinstance(items, Failure):
             return items
         try:
-            return stacked(items) if self.dataset.split == "train" else collected(items)  # type: ignore[return-value]
+            return stacked(items) if self.dataset.split == Split.TRAIN else collected(items)  # type: ignore[return-value]
         except Exception as error:
             names = self.dataset.names([int(item["index"]) for item in items])
             return Failure.of(DataError(f"{names} cannot be made one batch: {in_words(error)}"))

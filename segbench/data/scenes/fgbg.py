@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.loading.source import Arrays
 from segbench.data.pictures import together
 from segbench.data.scenes.depth import DepthModel, compose_depth
 from segbench.data.scenes.plan import Layout, Planner, Scene
@@ -86,7 +87,7 @@ class FgBg(SegmentationData):
                 f" data.scale two numbers, got {mask_threshold}, {background_margin} and {list(scale)}"
             )
         self.folders = (foregrounds, backgrounds)
-        self.sizes = {"train": train_size, "val": val_size, "test": test_size}
+        self.sizes = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
         self.split, self.shares, self.fresh = split, (val_share, test_share), fresh
         margin = (round(self.size[0] * background_margin), round(self.size[1] * background_margin))
         self.layout = Layout(self.size, (float(scale[0]), float(scale[1])), position, flip, margin)
@@ -95,7 +96,7 @@ class FgBg(SegmentationData):
         self.depth_folder = settings.pop("from_folder", None)
         self.depth_model = DepthModel(**settings)
         split_sources(3, split, self.shares, self.seed, "foregrounds")  # a wrong rule shows before anything is read
-        self.planners: dict[str, Planner] = {}
+        self.planners: dict[Split, Planner] = {}
 
     def prepare(self) -> None:
         """Read and check the pictures, split them and set up the plans."""
@@ -138,15 +139,15 @@ class FgBg(SegmentationData):
                     " data.test_size"
                 )
 
-    def num_samples(self, split: str) -> int:
+    def num_samples(self, split: Split) -> int:
         """Return the number of scenes of a split."""
         return self.sizes[split]
 
-    def scene(self, split: str, epoch: int, index: int) -> Scene:
+    def scene(self, split: Split, epoch: int, index: int) -> Scene:
         """Return the plan of a scene."""
-        return self.planners[split].scene(epoch if self.fresh and split == "train" else 0, index)
+        return self.planners[split].scene(epoch if self.fresh and split == Split.TRAIN else 0, index)
 
-    def sample(self, split: str, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
         """Return image, mask, depth and background of a scene."""
         scene = self.scene(split, epoch, index)
         image, alpha, background = render(scene, self.textures, self.backgrounds, self.size)
@@ -163,16 +164,16 @@ class FgBg(SegmentationData):
         cut = self.ground[scene.background, top : top + height, left : left + width]
         return cut[:, ::-1] if scene.background_flip else cut
 
-    def image_name(self, split: str, index: int) -> str:
+    def image_name(self, split: Split, index: int) -> str:
         """Return the files of foreground and background."""
         return " + ".join(self.units(split, index).values())
 
-    def units(self, split: str, index: int) -> dict[str, str]:
+    def units(self, split: Split, index: int) -> dict[str, str]:
         """Return the files of foreground and background."""
         scene = self.scene(split, 0, index)
         return {"foreground": self.names[0][scene.foreground], "background": self.names[1][scene.background]}
 
-    def fingerprint(self, split: str) -> str:
+    def fingerprint(self, split: Split) -> str:
         """Return a digest of the pictures and of every setting that decides the scenes of a split."""
         planner = self.planners[split]
         settings = {
@@ -192,7 +193,7 @@ class FgBg(SegmentationData):
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
-    def describe(self, split: str) -> str:
+    def describe(self, split: Split) -> str:
         """Return how many scenes of how many pictures."""
         planner = self.planners[split]
         return (

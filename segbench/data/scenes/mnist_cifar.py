@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.loading.source import Arrays
 from segbench.data.pictures import together
 from segbench.data.scenes.digits import DOWNLOAD, WANTED, read_digits, read_photos
 from segbench.data.scenes.mnist_cifar_plan import DigitLayout, DigitPlanner, DigitScene, official_splits
@@ -75,10 +76,10 @@ class MnistCifar(SegmentationData):
         if download and root is None:
             raise ConfigError("data.download=true needs data.root=DIR, the folder to download into")
         self.paths, self.root, self.download = (mnist, cifar), root, download
-        self.sizes = {"train": train_size, "val": val_size, "test": test_size}
+        self.sizes = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
         self.val_share, self.fresh = val_share, fresh
         self.layout = DigitLayout(self.size, blend, gain, mask_threshold, colour, offsets)
-        self.planners: dict[str, DigitPlanner] = {}
+        self.planners: dict[Split, DigitPlanner] = {}
 
     def prepare(self) -> None:
         """Read and check the digits and photos, split them and set up the plans."""
@@ -107,22 +108,22 @@ class MnistCifar(SegmentationData):
             )
         self.check_splits()
 
-    def num_samples(self, split: str) -> int:
+    def num_samples(self, split: Split) -> int:
         """Return the number of scenes of a split."""
         return self.sizes[split]
 
-    def scene(self, split: str, epoch: int, index: int) -> DigitScene:
+    def scene(self, split: Split, epoch: int, index: int) -> DigitScene:
         """Return the plan of a scene."""
-        return self.planners[split].scene(epoch if self.fresh and split == "train" else 0, index)
+        return self.planners[split].scene(epoch if self.fresh and split == Split.TRAIN else 0, index)
 
-    def sample(self, split: str, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
         """Return image, mask and background of a scene."""
         scene = self.scene(split, epoch, index)
         image, inside, background = render_digit(scene, self.layout, self._taps, self.digits, self.photos)
         mask = inside * self.class_ids[scene.digit]
         return {"image": image, "mask": mask, "background": background}
 
-    def fingerprint(self, split: str) -> str:
+    def fingerprint(self, split: Split) -> str:
         """Return a digest of the pictures and of every setting that decides the scenes of a split."""
         settings = {
             "layout": asdict(self.layout),
@@ -136,21 +137,21 @@ class MnistCifar(SegmentationData):
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
-    def describe(self, split: str) -> str:
+    def describe(self, split: Split) -> str:
         """Return how many scenes of how many digits and photos."""
         planner = self.planners[split]
         return f"{self.sizes[split]:,} scenes of {len(planner.digits):,} digits on {len(planner.photos):,} photos"
 
-    def image_name(self, split: str, index: int) -> str:
+    def image_name(self, split: Split, index: int) -> str:
         """Return the numbers of digit and photo: official training pictures first, then test."""
         return " + ".join(f"{kind} {number}" for kind, number in self.units(split, index).items())
 
-    def units(self, split: str, index: int) -> dict[str, str]:
+    def units(self, split: Split, index: int) -> dict[str, str]:
         """Return the numbers of digit and photo, likewise."""
         scene = self.scene(split, 0, index)
         return {"digit": str(scene.digit), "photo": str(scene.photo)}
 
-    def describe_sample(self, split: str, index: int) -> str:
+    def describe_sample(self, split: Split, index: int) -> str:
         """Return which digit is on which photo, by their numbers: official training pictures first, then test."""
         scene = self.scene(split, 0, index)
         return f"{split} {index}: a {self.digit_labels[scene.digit]} (digit {scene.digit}) on photo {scene.photo}"

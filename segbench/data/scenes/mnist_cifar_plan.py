@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.rng import generator
-from segbench.data.loading.source import SPLITS
 
 CANVAS, DIGIT_SIDE = 32, 14
 BLENDS, COLOURS, OFFSETS = ("add", "alpha"), ("white", "random"), ("original", "all")
@@ -70,7 +70,7 @@ class DigitPlanner:
     """Plans the scenes of one split from the numbers of the digits and photos it may use."""
 
     def __init__(
-        self, seed: int, split: str, layout: DigitLayout, digits: Sequence[int] | np.ndarray, photos: np.ndarray
+        self, seed: int, split: Split, layout: DigitLayout, digits: Sequence[int] | np.ndarray, photos: np.ndarray
     ) -> None:
         self.seed, self.split, self.layout = seed, split, layout
         self.digits, self.photos = digits, photos

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.rng import Bijection, generator
 
@@ -96,7 +97,7 @@ class Planner:
     def __init__(
         self,
         seed: int,
-        split: str,
+        split: Split,
         layout: Layout,
         foregrounds: Sequence[int],
         backgrounds: Sequence[int],

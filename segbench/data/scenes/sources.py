@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.core.rng import generator
-from segbench.data.loading.source import SPLITS
 from segbench.data.pictures import list_pictures, open_picture, read_all, read_cutout, read_rgb, unchanged
 from segbench.data.problems import first_names
 
@@ -127,7 +127,7 @@ def _depth_map(path: Path, far: float) -> np.ndarray:
     return depth.astype(np.float32)
 
 
-def split_sources(count: int, rule: str, shares: tuple[float, float], seed: int, what: str) -> dict[str, list[int]]:
+def split_sources(count: int, rule: str, shares: tuple[float, float], seed: int, what: str) -> dict[Split, list[int]]:
     """Return the numbers of the source pictures that each split may use.
 
     Args:
@@ -152,4 +152,8 @@ def split_sources(count: int, rule: str, shares: tuple[float, float], seed: int,
     val = max(1, round(shares[0] * count))
     test = max(1, min(round(shares[1] * count), count - val - 1))
     val = min(val, count - test - 1)
-    return {"val": sorted(order[:val]), "test": sorted(order[val : val + test]), "train": sorted(order[val + test :])}
+    return {
+        Split.VAL: sorted(order[:val]),
+        Split.TEST: sorted(order[val : val + test]),
+        Split.TRAIN: sorted(order[val + test :]),
+    }

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.loading.source import Arrays
 from segbench.data.pictures import together
 from segbench.data.scenes.depth import DepthModel
 from segbench.data.scenes.sources import MOST_MARGIN, check_opacity, read_backgrounds, split_sources
@@ -92,7 +93,7 @@ class Synthetic(SegmentationData):
                 f" {list(objects)}"
             )
         self.folders = (foregrounds, backgrounds)
-        self.sizes = {"train": train_size, "val": val_size, "test": test_size}
+        self.sizes = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
         self.split, self.shares, self.fresh = split, (val_share, test_share), fresh
         self.layout = PaintingLayout(
             canvas=self.size,
@@ -107,7 +108,7 @@ class Synthetic(SegmentationData):
         self.threshold = int(np.ceil(mask_threshold * 255))
         self.depth_model = DepthModel(**(depth or {}))
         split_sources(3, split, self.shares, self.seed, "foregrounds")  # a wrong rule shows before anything is read
-        self.planners: dict[str, PaintingPlanner] = {}
+        self.planners: dict[Split, PaintingPlanner] = {}
 
     def prepare(self) -> None:
         """Read and check the pictures, split them class by class and set up the plans."""
@@ -123,7 +124,7 @@ class Synthetic(SegmentationData):
         self.labels, self.names = np.array(species.labels, dtype=np.uint8), species.pictures.names
         self._digest = f"{species.pictures.digest}:{photos}:{species.labels}"
         sizes = [(image.height, image.width) for image in images]
-        chosen: dict[str, dict[str, list[int]]] = {split: {} for split in SPLITS}
+        chosen: dict[Split, dict[str, list[int]]] = {split: {} for split in SPLITS}
         for label, name in enumerate(self.classes[1:], start=1):
             numbers = species.of(label)
             what = f"foregrounds: class {name}"
@@ -148,15 +149,15 @@ class Synthetic(SegmentationData):
         self.photos = np.stack([make_background(image, height, width) for image in pictures.images])
         return pictures.digest
 
-    def num_samples(self, split: str) -> int:
+    def num_samples(self, split: Split) -> int:
         """Return the number of scenes of a split."""
         return self.sizes[split]
 
-    def scene(self, split: str, epoch: int, index: int) -> Painting:
+    def scene(self, split: Split, epoch: int, index: int) -> Painting:
         """Return the plan of a scene."""
-        return self.planners[split].scene(epoch if self.fresh and split == "train" else 0, index)
+        return self.planners[split].scene(epoch if self.fresh and split == Split.TRAIN else 0, index)
 
-    def sample(self, split: str, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
         """Return image, mask, depth and background of a scene."""
         scene = self.scene(split, epoch, index)
         background = render_backdrop(scene.backdrop, self.layout.background, self.photos, self.size)
@@ -175,7 +176,7 @@ class Synthetic(SegmentationData):
             return self.depth_model.ground_rows(self.size[0])[:, None]
         return np.full((self.size[0], 1), self.depth_model.far, dtype=np.float32)
 
-    def fingerprint(self, split: str) -> str:
+    def fingerprint(self, split: Split) -> str:
         """Return a digest of the pictures and of every setting that decides the scenes of a split."""
         planner = self.planners[split]
         settings = {
@@ -193,20 +194,20 @@ class Synthetic(SegmentationData):
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
-    def describe(self, split: str) -> str:
+    def describe(self, split: Split) -> str:
         """Return how many scenes of how many pictures."""
         planner = self.planners[split]
         pictures = ", ".join(f"{len(numbers)} {name}" for name, numbers in planner.species)
         on = f"{len(planner.backgrounds)} photos" if planner.backgrounds else f"{self.layout.background} backdrops"
         return f"{self.sizes[split]:,} scenes of {pictures} on {on}"
 
-    def image_name(self, split: str, index: int) -> str:
+    def image_name(self, split: Split, index: int) -> str:
         """Return the files of the cut-outs, back to front, and of the photograph behind them, where there is one."""
         scene = self.scene(split, 0, index)
         photo = [self.photo_names[scene.backdrop.background]] if self.photo_names else []
         return " + ".join([*(self.names[layer.foreground] for layer in scene.layers), *photo])
 
-    def units(self, split: str, index: int) -> dict[str, str]:
+    def units(self, split: Split, index: int) -> dict[str, str]:
         """Return for each class the files that a scene shows of it ("" for none), and the photograph behind them.
 
         A backdrop of another kind is made anew for every scene.
@@ -219,7 +220,7 @@ class Synthetic(SegmentationData):
         }
         return units | ({"background": self.photo_names[scene.backdrop.background]} if self.photo_names else {})
 
-    def describe_sample(self, split: str, index: int) -> str:
+    def describe_sample(self, split: Split, index: int) -> str:
         """Return the pictures of a scene, back to front."""
         layers = self.scene(split, 0, index).layers
         return f"{split} {index}: {', '.join(self.names[layer.foreground] for layer in layers)}"

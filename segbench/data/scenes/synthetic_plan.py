@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.rng import generator
 from segbench.data.scenes.depth import DepthModel
@@ -113,7 +114,7 @@ class PaintingPlanner:
     def __init__(
         self,
         seed: int,
-        split: str,
+        split: Split,
         layout: PaintingLayout,
         species: dict[str, list[int]],
         backgrounds: Sequence[int],

@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.rng import Bijection
 from segbench.data.export.manifest import UNIT
-from segbench.data.loading.source import SPLITS, Arrays
+from segbench.data.loading.source import Arrays
 from segbench.data.loading.viewed import ViewedData
 from segbench.data.shards.order import BlockOrder
 from segbench.data.shards.record import ShardRecord, read_record
@@ -71,7 +72,7 @@ class ShardedData(ViewedData):
         self.cache_gb = cache_gb
         self.storage = dict(storage or {})
         self.missing_test = missing_test
-        self.sizes = {"train": train_size, "val": val_size, "test": test_size}
+        self.sizes = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
         self.test_is_val = False
         self.record: ShardRecord | None = None
         self._shards: dict[str, Shards] = {}
@@ -102,17 +103,17 @@ class ShardedData(ViewedData):
         for split in SPLITS:
             self.original(split, 0)  # a copy that is not whole shows before anything is trained
 
-    def _open_split(self, store: Store, split: str) -> None:
+    def _open_split(self, store: Store, split: Split) -> None:
         assert self.record is not None
         source = split
-        if split == "test" and not self.record.samples.get("test"):
-            if self.missing_test != "val":
+        if split == Split.TEST and not self.record.samples.get(Split.TEST):
+            if self.missing_test != Split.VAL:
                 raise DataError(
                     f"data.root={self.root}: there is no test split; give data.missing_test=val to report the scores of"
                     " val instead"
                 )
             self.test_is_val = True
-            source = "val"
+            source = Split.VAL
         samples = self.record.samples.get(source, 0)
         if not samples:
             raise DataError(f"data.root={self.root}: the {split} split has no samples; export it as well")
@@ -126,14 +127,14 @@ class ShardedData(ViewedData):
         if self._counts[split] < samples:
             self._chosen[split] = Bijection(max(1, samples // self.block), "subset", self.seed, source)
 
-    def num_samples(self, split: str) -> int:
+    def num_samples(self, split: Split) -> int:
         """Return the number of samples of a split."""
         return self._counts[split]
 
     def order(self, epoch: int) -> Callable[[int], int]:
         """Return the order of an epoch: blocks shuffled, samples mixed within a window of blocks."""
         return BlockOrder(
-            self.num_samples("train"),
+            self.num_samples(Split.TRAIN),
             block=self.block,
             window=self.window,
             lanes=self.lanes,
@@ -141,7 +142,7 @@ class ShardedData(ViewedData):
             words=("order", self.order_seed, epoch),
         )
 
-    def _place(self, split: str, index: int) -> int:
+    def _place(self, split: Split, index: int) -> int:
         """Return the number in the export of a sample of a split that is perhaps a part of the exported one."""
         if split not in self._chosen:
             return index
@@ -149,7 +150,7 @@ class ShardedData(ViewedData):
         chosen = self._chosen[split]
         return (chosen(slot) if slot < chosen.size else slot) * self.block + offset
 
-    def original(self, split: str, index: int) -> Arrays:
+    def original(self, split: Split, index: int) -> Arrays:
         """Return the arrays of a sample as they were exported."""
         members = self._shards[split].members(self._place(split, index))
         try:
@@ -157,32 +158,32 @@ class ShardedData(ViewedData):
         except (OSError, ValueError) as error:
             raise DataError(f"{self.locate_sample(split, index)} cannot be decoded: {error}") from error
 
-    def sample(self, split: str, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
         """Return the arrays of a sample at the size of the data set: the whole picture, or a crop of it."""
         return self.trained_on(self.original(split, index), epoch, index)
 
-    def _row(self, split: str, index: int) -> dict[str, Any]:
+    def _row(self, split: Split, index: int) -> dict[str, Any]:
         return row(self._shards[split].members(self._place(split, index)))
 
-    def describe(self, split: str) -> str:
+    def describe(self, split: Split) -> str:
         """Return how many samples a split has, and whether the test is val."""
-        note = " of val (the export has no test split)" if split == "test" and self.test_is_val else ""
+        note = " of val (the export has no test split)" if split == Split.TEST and self.test_is_val else ""
         return f"{self.num_samples(split):,} samples of shards{note}"
 
-    def locate_sample(self, split: str, index: int) -> str:
+    def locate_sample(self, split: Split, index: int) -> str:
         """Return the shard of a sample and its number in the export."""
         return f"sample {self._place(split, index)} of {self._shards[split].split} in {self.root}"
 
-    def describe_sample(self, split: str, index: int) -> str:
+    def describe_sample(self, split: Split, index: int) -> str:
         """Return what the exported data set calls a sample."""
         return str(self._row(split, index).get("source", f"{split} {index}"))
 
-    def units(self, split: str, index: int) -> dict[str, str]:
+    def units(self, split: Split, index: int) -> dict[str, str]:
         """Return the units that the exported data set gave a sample."""
         found = self._row(split, index)
         return {name.removeprefix(UNIT): str(unit) for name, unit in found.items() if name.startswith(UNIT)}
 
-    def fingerprint(self, split: str) -> str:
+    def fingerprint(self, split: Split) -> str:
         """Return that of the exported data set where all of the split is used and nothing was lost in writing it."""
         assert self.record is not None
         shards = self._shards[split]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from segbench.core.choices import Split
 from segbench.core.errors import DataError
 from segbench.data.export.options import sample_name
 from segbench.data.export.shards import INDEX_SUFFIX, INDEX_TYPE, shard_name
@@ -34,7 +35,7 @@ class Shards:
         block: Consecutive samples that are fetched together.
     """
 
-    def __init__(self, store: Store, split: str, *, samples: int, chunk: int, block: int) -> None:
+    def __init__(self, store: Store, split: Split, *, samples: int, chunk: int, block: int) -> None:
         self.store = store
         self.split = split
         self.samples = samples

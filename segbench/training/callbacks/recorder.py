@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from segbench.core.choices import Split
 from segbench.data.loading.loader import Batch
 from segbench.metrics.monitor import Monitor
 from segbench.runs.metrics_log import MetricsLog
@@ -68,7 +69,7 @@ class Recorder(pl.Callback):
             names, terms = list(outputs.get("terms", {})), list(outputs.get("terms", {}).values())
             row = {"train/loss": loss, "lr": trainer.optimizers[0].param_groups[0]["lr"]}
             row |= dict(zip((f"train/{name}" for name in names), _mean(trainer, terms), strict=True))
-            self._write(trainer, "train", row)
+            self._write(trainer, Split.TRAIN, row)
         if ends_epoch(trainer):
             self._stop_clock()
 
@@ -86,7 +87,7 @@ class Recorder(pl.Callback):
                 self.loss_count += 1
         return values[-1]
 
-    def _write(self, trainer: pl.Trainer, split: str, row: dict[str, float]) -> None:
+    def _write(self, trainer: pl.Trainer, split: Split, row: dict[str, float]) -> None:
         if self.table is not None:
             self.table.add(split, trainer.current_epoch, trainer.global_step, row)
         for logger in trainer.loggers:
@@ -103,7 +104,7 @@ class Recorder(pl.Callback):
         assert isinstance(pl_module, SegmentationModule)
         if not in_training(trainer):
             return
-        scores, _ = pl_module.finish_split("val")
+        scores, _ = pl_module.finish_split(Split.VAL)
         self._val = {f"val/{name}": value for name, value in scores.items()}
         pl_module.schedule.observe(self.monitor.merit(self._val))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from segbench.core.choices import Split
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.loader import Batch
@@ -49,7 +50,7 @@ class SamplePanels(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the panel of the epoch."""
-        self._write("val", f"epoch-{trainer.current_epoch + 1:04d}.png")
+        self._write(Split.VAL, f"epoch-{trainer.current_epoch + 1:04d}.png")
 
     def on_test_batch_end(
         self,
@@ -65,7 +66,7 @@ class SamplePanels(pl.Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the panel of the test."""
-        self._write("test", "test.png")
+        self._write(Split.TEST, "test.png")
 
     def _due(self, trainer: pl.Trainer) -> bool:
         epoch = trainer.current_epoch + 1
@@ -85,7 +86,7 @@ class SamplePanels(pl.Callback):
             self._rows.append(sample_row(arrays, self.data.classes))
             self._indices.append(int(batch["index"][place]))
 
-    def _write(self, split: str, file: str) -> None:
+    def _write(self, split: Split, file: str) -> None:
         if self._rows:
             names = [self.data.image_name(split, index) for index in self._indices]
             draw_panel(self._rows, self.data.classes, self.run.samples / file, names=names)

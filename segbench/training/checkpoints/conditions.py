@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from segbench.config.trainer_settings import TrainerSettings
+from segbench.core.choices import SPLITS
 from segbench.core.errors import DataError
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.loading.source import SPLITS
 from segbench.inference.trainer import device_kind
 from segbench.runs.environment import git_commit, machine, versions
 

@@ -21,10 +21,10 @@ from typing import Any
 
 import torch
 
+from segbench.core.choices import SPLITS
 from segbench.core.errors import ConfigError, DataError, SegbenchError
 from segbench.core.states import RunState
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.loading.source import SPLITS
 from segbench.runs.folder import RunFolder
 from segbench.training.length import Length
 
