@@ -33,8 +33,9 @@ from segbench.runs.folder import RunFolder
 from segbench.runs.lock import locked
 from segbench.runs.provenance import provenance_of_run
 from segbench.training.checkpoints.conditions import conditions
-from segbench.training.checkpoints.resumption import Differences, Resumption, finished_results, pin_threads
+from segbench.training.checkpoints.resumption import Differences, Resumption, pin_threads
 from segbench.training.checkpoints.storage import newest_good, sweep_temporary
+from segbench.training.finished import finished_results, say_finished
 from segbench.training.length import Length, Position
 from segbench.training.loggers import make_loggers, open_loggers
 from segbench.training.loop import Session, Watch
@@ -90,9 +91,9 @@ def train(
             pin_threads(run, settings)
         now = conditions(settings, config["seed"], experiment.data)
         differences = Differences.of(run, config, now) if run.exists() else None
-        if differences is not None and (finished := finished_results(run, settings, experiment.data)):
+        if differences is not None and (finished := finished_results(run, settings)):
             _refuse_without_effect(run, differences.forced)
-            log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
+            say_finished(run)
             return finished
         resumption = None
         if differences is not None and run.has_begun():

@@ -18,6 +18,7 @@ from segbench.core.text import printable, say
 from segbench.core.versions import check_versions
 from segbench.runs.environment import git_commit, versions
 from segbench.runs.folder import RunFolder
+from segbench.training.finished import unchanged_results
 from segbench.training.run_log import RunLog
 
 
@@ -80,12 +81,15 @@ def train_in(
     check_versions()
     logger = _log_to(console)
     try:
+        run = RunFolder(folder)
+        if (results := unchanged_results(run, begin.plain)) is not None:
+            return results
         from segbench.training.run import train  # torch is imported here, once everything light has been checked
 
         logger.info("preparing %s", begin.plain["name"])
         if prepare is not None:
             prepare()
-        return train(begin.plain, RunFolder(folder), begin, console, **further)
+        return train(begin.plain, run, begin, console, **further)
     finally:
         _close(logger)
 

@@ -1,12 +1,18 @@
 """Help and configuration: at once, without torch, from anywhere."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from segbench.config.compose import compose_config, experiment_config
 from segbench.config.paths import conf_dir
+from segbench.config.saved import read_saved_config
+from segbench.runs.folder import RunFolder
+from segbench.training.finished import unchanged_results
 
 ROOT = Path(__file__).parents[2]
 PROBE = """
@@ -50,6 +56,59 @@ def test_no_torch(entry, argv, expected, tmp_path):
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """Return the folder of a run that has made its two epochs."""
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    plain = experiment_config(compose_config(["trainer=debug", "trainer.max_epochs=2", "trainer.max_steps=null"]))
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create({**plain, "about": {"choices": {}}})))
+    (run / "status.json").write_text('{"state": "completed"}')
+    results = {"metrics": {"val/mean_iou": {"best": 0.5}}, "monitor": "val/mean_iou", "steps": 8, "epochs": 2}
+    (run / "results.json").write_text(json.dumps(results))
+    return run
+
+
+def test_a_finished_run_is_told_without_torch(finished):
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    code = PROBE.format(argv=["segbench", "resume", str(finished)], root=str(ROOT), entry="cli import main")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "this run is finished" in done.stdout
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("results", "settings", "expected"),
+    [
+        ({"steps": 8, "epochs": 2}, {}, True),
+        ({"steps": 8, "epochs": 1}, {}, False),
+        ({"steps": 8, "epochs": 2}, {"max_epochs": 3}, False),
+        ({"steps": 8, "epochs": 1}, {"max_steps": 8}, True),
+        ({"steps": 7, "epochs": 1}, {"max_steps": 8}, False),
+        ({"steps": 8, "epochs": 1, "stopped_early": True, "validations_since_best": 3}, {"patience": 3}, True),
+        ({"steps": 8, "epochs": 1, "stopped_early": True, "validations_since_best": 3}, {"patience": 4}, False),
+        ({"steps": 8, "epochs": 1, "stopped_early": True, "validations_since_best": 3}, {}, False),
+        ({"steps": 8, "epochs": "2"}, {}, False),
+    ],
+)
+def test_what_is_finished(finished, results, settings, expected):
+    plain = read_saved_config(finished / "config.yaml")
+    plain["trainer"] |= settings
+    written = json.loads((finished / "results.json").read_text())
+    (finished / "results.json").write_text(json.dumps({**written, **results}))
+    assert (unchanged_results(RunFolder(finished), plain) is not None) is expected
+
+
+def test_what_is_not_completed_or_of_other_settings_goes_on(finished):
+    run = RunFolder(finished)
+    plain = read_saved_config(run.config)
+    assert unchanged_results(run, {**plain, "seed": plain["seed"] + 1}) is None
+    run.status.write_text('{"state": "interrupted"}')
+    assert unchanged_results(run, plain) is None
+    assert unchanged_results(RunFolder(finished / "nowhere"), plain) is None
 
 
 def test_wrong_verb():

@@ -16,8 +16,6 @@ from segbench.config.resume_rules import differing_settings
 from segbench.config.saved import read_saved_config
 from segbench.config.trainer_settings import MOST_THREADS, TrainerSettings
 from segbench.core.errors import CheckpointError, ConfigError
-from segbench.core.states import RunState
-from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.trainer import device_kind
 from segbench.runs.checkpoints import BEST
 from segbench.runs.folder import RunFolder, read_json
@@ -177,15 +175,3 @@ def pin_threads(run: RunFolder, settings: TrainerSettings) -> None:
     is_free = settings.threads is None and device_kind(settings) == "cpu"
     if is_free and isinstance(before, int) and 0 < before <= MOST_THREADS:
         torch.set_num_threads(before)
-
-
-def finished_results(run: RunFolder, settings: TrainerSettings, data: SegmentationData) -> dict[str, Any] | None:
-    """Return the results of a run that has nothing left to do, else None."""
-    if run.read_status()["state"] != RunState.COMPLETED or not run.results.is_file():
-        return None
-    results = run.read_results()
-    waited, steps, epochs = results.get("validations_since_best"), results.get("steps"), results.get("epochs")
-    if results.get("stopped_early") and settings.patience is not None and (waited or 0) >= settings.patience:
-        return results
-    length = Length.of(settings, data.train_batches, Position(steps, epochs if isinstance(epochs, int) else 0))
-    return results if steps >= length.steps else None

@@ -1,0 +1,54 @@
+"""Whether a run has anything left to train, told from its folder alone. No torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from segbench.config.resume_rules import differing_settings
+from segbench.config.saved import read_saved_config
+from segbench.config.trainer_settings import TrainerSettings
+from segbench.core.states import RunState
+from segbench.runs.folder import RunFolder
+
+log = logging.getLogger("segbench")
+
+
+def unchanged_results(run: RunFolder, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the results of a finished run that is asked to go on with the settings it has, else None."""
+    if not run.exists() or run.read_status()["state"] != RunState.COMPLETED:
+        return None
+    if differing_settings(read_saved_config(run.config), config):
+        return None
+    results = finished_results(run, TrainerSettings.of(config))
+    if results is not None:
+        say_finished(run)
+    return results
+
+
+def finished_results(run: RunFolder, settings: TrainerSettings) -> dict[str, Any] | None:
+    """Return the results of a run that has made all epochs or steps of these settings, else None."""
+    if run.read_status()["state"] != RunState.COMPLETED or not run.results.is_file():
+        return None
+    results = run.read_results()
+    return results if _is_finished(results, settings) else None
+
+
+def say_finished(run: RunFolder) -> None:
+    """Say that there is nothing left to train, and what would be."""
+    log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
+
+
+def _is_finished(results: Mapping[str, Any], settings: TrainerSettings) -> bool:
+    waited = _count(results, "validations_since_best")
+    if results.get("stopped_early") and settings.patience is not None and waited >= settings.patience:
+        return True
+    if settings.max_steps is not None and _count(results, "steps") >= settings.max_steps:
+        return True
+    return _count(results, "epochs") >= settings.max_epochs
+
+
+def _count(results: Mapping[str, Any], name: str) -> int:
+    value = results.get(name)
+    return value if isinstance(value, int) else 0
