@@ -16,7 +16,7 @@ def differing_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> lis
         now: The one that it would be continued with.
     """
     old, new = flatten(before), flatten(now)
-    if now["task"] == "mask":  # what concerns depth is not used, and runs of earlier versions do not have it
+    if now["task"] == "mask":  # what concerns depth is not used
         old, new = ({k: v for k, v in part.items() if not k.startswith("loss.depth")} for part in (old, new))
     trained = [f"trainer.{name}" for name in TRAINED]
     if now["resolution"] is not None:  # its phases are shares of the length

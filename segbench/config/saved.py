@@ -18,10 +18,8 @@ MAX_BYTES = 300_000
 """The largest configuration that is read; those that segbench writes have some thousand bytes."""
 
 PARTS = ("data", "model", "loss", "optimizer", "scheduler")
-NEEDED = (*PARTS, "trainer", "seed", "task", "inputs")
+NEEDED = (*PARTS, "trainer", "seed", "task", "inputs", "depth_weight", "resolution", "logger", "tags", "note")
 OPEN = [name.split(".") for name in OPEN_NODES]
-LATER = {"tags": [], "note": None, "resolution": None, "depth_weight": 1.0, "logger": None}
-"""Settings that came later, with what runs without them did."""
 
 
 def read_plain_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
@@ -82,7 +80,7 @@ def read_saved_config(path: Path) -> dict[str, Any]:
         data["download"] = False
     if "cache" in data and not is_cache(data["cache"]):
         data["cache"] = "auto"
-    return {**LATER, **loaded, "data": data, "plugins": []}
+    return {**loaded, "data": data, "plugins": []}
 
 
 def with_changes(

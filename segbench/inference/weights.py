@@ -31,11 +31,19 @@ def scored_weights(checkpoint: Checkpoint, module: ScoredModule) -> State:
     for name in module.state_dict():
         if name.startswith(AVERAGE) and name.removeprefix(AVERAGE) in state:
             state[name] = state[name.removeprefix(AVERAGE)]
-    origin = checkpoint.get("origin") or module.origin
+    origin = origin_of(checkpoint)
     take_loss(state, module, origin)
     take_normalisation(state, module, origin)
     check_weights(state, module)
     return state
+
+
+def origin_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what the training of a checkpoint began with; raises CheckpointError."""
+    origin = checkpoint.get("origin")
+    if not isinstance(origin, dict) or not {"loss", "mean", "std"} <= {*origin}:
+        raise CheckpointError("the checkpoint is not one of a training of segbench: it does not say how it began")
+    return origin
 
 
 def take_loss(state: State, module: ScoredModule, origin: dict[str, Any]) -> None:
@@ -53,8 +61,10 @@ def take_normalisation(state: State, module: ScoredModule, origin: dict[str, Any
         if len(origin[name]) != fresh.numel():
             continue  # of pictures with other bands, which the shapes of the weights will say
         before = fresh.new_tensor(origin[name]).view_as(fresh) * 255
-        is_of_the_data = name in state and torch.allclose(state[name].to(fresh), before, rtol=0.01)
-        if name not in state or (is_of_the_data and origin[name] != module.origin[name]):
+        if name not in state:
+            continue  # check_weights says that it is missing
+        is_of_the_data = torch.allclose(state[name].to(fresh), before, rtol=0.01)
+        if is_of_the_data and origin[name] != module.origin[name]:
             state[name] = fresh.clone()
 
 

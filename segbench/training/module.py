@@ -161,7 +161,7 @@ class SegmentationModule(ScoredModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the schedule's state; after the end of an epoch, continue as if the next one had not begun."""
         self.schedule.load_state_dict(checkpoint["schedule"])
-        met = checkpoint.get("non_finite", {"skipped": [], "rollbacks": 0})
+        met = checkpoint["non_finite"]
         self.finite.skipped = list(met["skipped"])
         self.rollbacks = max(self.rollbacks, met["rollbacks"])
         if checkpoint["epoch_is_over"]:

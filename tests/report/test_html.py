@@ -207,7 +207,7 @@ def test_confusion_is_shown_only_if_it_is_a_matrix(tmp_path, matrix):
     ]
 
 
-def test_older_runs_without_confusion_or_samples_say_so(tmp_path):
+def test_runs_without_confusion_or_samples_say_so(tmp_path):
     write_run(tmp_path / "a")
     text = re.sub(r"\s+", " ", to_html(compare_runs([tmp_path])))
     assert "has a confusion matrix of test in its results.json" in text and "No panel: test.png is missing" in text

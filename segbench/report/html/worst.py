@@ -29,7 +29,7 @@ class WorstImage:
     iou: float
     """Mean IoU of its classes."""
     name: str
-    """What its table calls it; "" in tables of earlier versions."""
+    """What its table calls it; "" where it names none."""
     hard: bool = False
     """Whether at least half of the shown runs of the same data have it too."""
 

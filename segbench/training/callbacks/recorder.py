@@ -149,12 +149,16 @@ class Recorder(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.best, self.last = dict(state_dict["best"]), dict(state_dict["last"])
+        self.best = dict(state_dict["best"])
+        self.last = dict(state_dict["last"])
         self.best_epoch = state_dict["best_epoch"]
-        self.loss_sum, self.loss_count = state_dict["loss_sum"], state_dict["loss_count"]
-        self.waited, self.validated = state_dict.get("waited", 0), state_dict.get("validated", -1)
-        self.images, self.train_seconds = state_dict.get("images", 0), state_dict.get("train_seconds", 0.0)
-        self._seconds_before = state_dict.get("seconds", 0.0)
+        self.loss_sum = state_dict["loss_sum"]
+        self.loss_count = state_dict["loss_count"]
+        self.waited = state_dict["waited"]
+        self.validated = state_dict["validated"]
+        self.images = state_dict["images"]
+        self.train_seconds = state_dict["train_seconds"]
+        self._seconds_before = state_dict["seconds"]
 
 
 def _mean(trainer: pl.Trainer, values: list[Tensor]) -> list[float]:

@@ -13,7 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from segbench.core.errors import CheckpointError
-from segbench.inference.weights import AVERAGE, Checkpoint, State, check_weights, take_loss, take_normalisation
+from segbench.inference.weights import (
+    AVERAGE,
+    Checkpoint,
+    State,
+    check_weights,
+    origin_of,
+    take_loss,
+    take_normalisation,
+)
 from segbench.training.callbacks.recorder import Recorder
 from segbench.training.module import SegmentationModule
 
@@ -33,7 +41,7 @@ def carry_over(checkpoint: Checkpoint, module: SegmentationModule, *, without_be
     """
     try:
         state = dict(checkpoint["state_dict"])
-        origin = checkpoint.get("origin") or module.origin
+        origin = origin_of(checkpoint)
         _take_average(state, module)
         take_loss(state, module, origin)
         take_normalisation(state, module, origin)

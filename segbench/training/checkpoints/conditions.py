@@ -70,7 +70,7 @@ def other_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> DataError |
     """Return the error to raise where the samples are not those that the run was started with."""
     recorded = before.get("data_fingerprint")
     if not isinstance(recorded, Mapping):
-        return None  # a run of a version that kept none
+        return None  # environment.json is lost
     other = [split for split in SPLITS if recorded.get(split) != now["data_fingerprint"][split]]
     if not other:
         return None
