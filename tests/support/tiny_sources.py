@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.support.layouts import LAYOUTS
 from tests.support.tiny_files import write_camvid, write_camvid_32, write_coco, write_folder
 from tests.support.tiny_generated import write_cifar, write_mnist
 
@@ -59,6 +60,9 @@ def source_words(option: str, folder: Path) -> list[str]:
 
             write_camvid_32(place, list(compose_config(["data=camvid_32"]).data.classes))
         return [f"data.root={place}", "data.official=false"]
+    if option in LAYOUTS:
+        words = LAYOUTS[option](place)
+        return [f"data.root={place}", *words]
     write = {"folder": write_folder, "camvid": write_camvid, "coco": write_coco}[option]
     if new:
         write(place)

@@ -18,7 +18,7 @@ from segbench.data.files.layouts import Found, Layout, first_fitting, known
 from segbench.data.files.lists import read_list, resolve
 from segbench.data.files.masks import MaskReader
 from segbench.data.files.pairs import read_pair
-from segbench.data.files.patterns import Pattern
+from segbench.data.files.patterns import SPLIT_WORDS, Pattern, split_of
 from segbench.data.problems import Problems
 
 RULES = ("auto", "files", "folders", "shares")
@@ -34,7 +34,8 @@ class Folder(FileData):
     Args:
         images: Pattern of the pictures, such as `leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png` (see `Pattern`).
         mask_files: Pattern of the masks, of the same fields.
-        lists: Pattern of the lists of names, such as `ImageSets/{split}.txt`, or a path for each split.
+        lists: Pattern of the lists of names, such as `ImageSets/{split}.txt`, or a path for each split; None for none.
+        splits: Which split of the data is which of ours, such as `{train: train, test: val}`; None for the same names.
         masks: Kind of the masks: `auto`, `index`, `palette`, `rgb` or `binary` (see `MaskReader`).
         labels: What ids, colours or names mean (see `label_map`); None for ids that are the classes' places.
         ignore: Ids (or, for rgb, names) that are unlabelled and become 255.
@@ -56,7 +57,8 @@ class Folder(FileData):
         self,
         images: str | None = None,
         mask_files: str | None = None,
-        lists: str | Mapping[str, str] = "{split}.txt",
+        lists: str | Mapping[str, str] | None = "{split}.txt",
+        splits: Mapping[str, str] | None = None,
         masks: str = "auto",
         labels: Mapping[object, object] | None = None,
         ignore: Sequence[int | str] = (),
@@ -86,7 +88,8 @@ class Folder(FileData):
         self.reader = MaskReader(masks, self.classes, ignore, colours, threshold, labels)
         self.split, self.suffixes, self.without_mask = split, tuple(mask_suffixes), without_mask
         self.patterns = None if images is None or mask_files is None else _layout(images, mask_files)
-        self.lists = {split: lists if isinstance(lists, str) else lists.get(split, "") for split in SPLITS}
+        self.lists = {split: _list_of(lists, split) for split in SPLITS}
+        self.splits = {split: split for split in SPLITS} if splits is None else _known_splits(splits)
 
     def find(self, problems: Problems) -> Splits:
         """Return the items of each split by the rule."""
@@ -106,8 +109,10 @@ class Folder(FileData):
             given, notes = found.paired(problems, self.without_mask)
         if self.rule == "folders":
             self._check_folders(layout, given)
+            given = {split: given[word] for split, word in self.splits.items() if word in given}
         elif self.rule == "shares":
             given = {"": [item for items in given.values() for item in items]}
+        self.by_share = set(SPLITS if "" in given else SPLITS[:2] if "val" not in given else ())
         splits, more = self.division.divide(given, root, problems)
         self.notes += [*notes, *more]
         check_disjoint(splits, problems)
@@ -115,7 +120,7 @@ class Folder(FileData):
 
     def _lists(self, root: Path) -> dict[str, Path]:
         """Return the lists that are there, by split."""
-        paths = {split: root / text.replace("{split}", split) for split, text in self.lists.items() if text}
+        paths = {split: root / text for split, text in self.lists.items() if text}
         present = {split: path for split, path in paths.items() if path.exists()}
         if self.split == "files" and Split.TRAIN not in present:
             raise DataError(f"{self.place()}: data.split=files needs the list {paths.get('train', 'of train')}")
@@ -132,7 +137,7 @@ class Folder(FileData):
         for split in SPLITS:
             pattern = layout.images.fill(split=split)
             is_there = (self.folder() / pattern).parent.is_dir() if "{" not in pattern.rpartition("/")[0] else False
-            if not given.get(split) and (split == Split.TRAIN or is_there):
+            if not given.get(split) and split in self.splits.values() and (split == Split.TRAIN or is_there):
                 raise DataError(f"{self.place()}: {pattern} holds no pictures")
 
     def _from_lists(self, lists: dict[str, Path], found: Found, problems: Problems) -> tuple[Splits, list[str]]:
@@ -174,7 +179,7 @@ class Folder(FileData):
 
     def empty_advice(self, split: Split) -> str:
         """Return what would fill a split that has no pictures."""
-        if self.rule == "shares":
+        if split in self.by_share:
             return f"with few pictures, chance may leave none: change {share_settings(split)}, data.seed, or list them"
         return "put pictures into it, or list them"
 
@@ -185,3 +190,19 @@ class Folder(FileData):
 
 def _layout(images: str, mask_files: str) -> Layout:
     return Layout(Pattern(images, "data.images"), Pattern(mask_files, "data.mask_files"))
+
+
+def _list_of(lists: str | Mapping[str, str] | None, split: str) -> str:
+    if lists is None:
+        return ""
+    return lists.replace("{split}", split) if isinstance(lists, str) else lists.get(split, "")
+
+
+def _known_splits(splits: Mapping[str, str]) -> dict[str, str]:
+    words = [word for words in SPLIT_WORDS.values() for word in words]
+    if "train" not in splits or not set(splits) <= set(SPLITS) or not set(splits.values()) <= set(words):
+        raise ConfigError(
+            "data.splits must say which split of the data is train, val and test, such as {train:train,test:val}, got"
+            f" {dict(splits)}"
+        )
+    return {split: split_of(word) for split, word in splits.items()}

@@ -142,7 +142,7 @@ def known(mask_suffixes: Sequence[str], has_splits: bool | None) -> list[Layout]
         (f"{IMAGES}/{{split}}/{{path}}.*", f"{MASKS}/{{split}}/{{path}}{ending}.*"),
         (f"{IMAGES}/{{path}}.*", f"{MASKS}/{{path}}{ending}.*"),
         ("{split}/{path}.*", f"{{split}}/{{path}}{beside}.*"),
-        ("{stem}.*", f"{{stem}}{beside}.*"),
+        ("{path}.*", f"{{path}}{beside}.*"),
     ]
     layouts = [Layout(Pattern(images, "data.images"), Pattern(masks, "data.mask_files")) for images, masks in pairs]
     return [layout for layout in layouts if has_splits in (None, layout.has_splits)]
