@@ -22,6 +22,7 @@ from segbench.sweeps.launchers import check_launcher, launch_jobs
 from segbench.sweeps.overview import Overview, table
 from segbench.sweeps.plan import Job, count_jobs, plan_jobs
 from segbench.sweeps.summary import write_summary
+from segbench.sweeps.work import compose_examples
 
 if TYPE_CHECKING:
     from segbench.sweeps.search import Search
@@ -63,11 +64,14 @@ def run_sweep(words: Sequence[str]) -> None:
     search = plain["sweep"]["search"]
     if search is None:
         say(Console(), f"a sweep of {count_jobs(words, plain['sweep']['limit']):,} jobs")
-    check_sweep([*typed, *(words if search is None else _checkable(words))])
     if any(override.is_sweep_override() for override in parse(typed)):
         raise ConfigError(f"{', '.join(TYPED)} are the same for all jobs of a sweep; give one value")
-    jobs = [] if search is not None else plan_jobs(words)
     sweep = SweepFolder(Path(config.hydra.sweep.dir).absolute())
+    if search is None:
+        jobs = compose_examples(sweep, plan_jobs(words), typed)
+    else:
+        check_sweep([*typed, *_checkable(words)])
+        jobs = []
     if is_sweep(sweep.path):
         recorded, jobs = _read_plan(sweep)
         if recorded != _recorded(own, words):  # but a job that was put back into the queue runs its script again

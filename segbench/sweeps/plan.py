@@ -7,21 +7,30 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from segbench.config.compose import MOST_VALUES, groups, parse, swept_values
 from segbench.core.errors import ConfigError
+from segbench.training.start import Begin
 
 LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep. name: of its folder. words: its settings. varied: those that differ between jobs."""
+    """One run of a sweep."""
 
     name: str
+    """The name of its folder."""
+
     words: tuple[str, ...]
+    """Its settings, as `key=value`."""
+
     varied: Mapping[str, str]
+    """The settings that differ between jobs, by key."""
+
+    begin: Begin | None = field(default=None, compare=False, repr=False)
+    """Its composed configuration; None where that is left to the process that runs it."""
 
 
 def plan_jobs(words: Sequence[str]) -> list[Job]:
@@ -57,6 +66,12 @@ def count_jobs(words: Sequence[str], limit: int) -> int:
             f" larger sweep.limit"
         )
     return number
+
+
+def examples(jobs: Sequence[Job]) -> list[Job]:
+    """Return jobs that together have every value of a sweep: the first, and those that differ from it in one place."""
+    first = jobs[0].varied
+    return [job for job in jobs if sum(job.varied[key] != first[key] for key in first) <= 1]
 
 
 def _values(words: Sequence[str]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from segbench.config.quoting import rendered
 from segbench.core.errors import Interrupted, InUseError, Pruned, SegbenchError
 from segbench.core.states import RunState
 from segbench.sweeps.folder import SweepFolder
-from segbench.sweeps.plan import Job
+from segbench.sweeps.plan import Job, examples
 from segbench.training.start import Begin, train_in
 
 _shared: dict[str, Any] = {}
@@ -61,11 +62,28 @@ def run_job(
     return RunState.COMPLETED
 
 
+def compose_examples(sweep: SweepFolder, jobs: Sequence[Job], typed: Sequence[str]) -> list[Job]:
+    """Return the jobs of a sweep, of which so many are composed that every value has been checked.
+
+    What is composed here goes with the job to the process that runs it; the others are composed there.
+
+    Raises:
+        ConfigError: for a setting that no job could be started with.
+    """
+    shown = {job.name for job in examples(jobs)}
+    return [replace(job, begin=_composed(sweep, job, typed)) if job.name in shown else job for job in jobs]
+
+
+def _composed(sweep: SweepFolder, job: Job, typed: Sequence[str]) -> Begin:
+    folder = rendered(str(sweep.run(job).path))
+    return Begin.composed(compose_config([*job.words, *typed, f"hydra.run.dir={folder}"]))
+
+
 def _train(sweep: SweepFolder, job: Job, typed: Sequence[str], watch: Callable[[int, float], None] | None) -> None:
     folder = sweep.run(job).path
-    config = compose_config([*job.words, *typed, f"hydra.run.dir={rendered(str(folder))}"])
+    begin = job.begin or _composed(sweep, job, typed)
     try:
-        train_in(folder, Begin.composed(config), Console(file=io.StringIO()), watch=watch, shared=_shared)
+        train_in(folder, begin, Console(file=io.StringIO()), watch=watch, shared=_shared)
     finally:
         if not sweep.run(job).exists() and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
