@@ -94,14 +94,14 @@ def test_run_lengths_go_down_the_columns():
 def test_overlaps_crowds_and_small_objects_are_255():
     objects = [box(0, 0, 4, 4), box(2, 2, 6, 6, 18, id=2)]
     classes = {1: 1, 18: 2}
-    mask = draw(objects, classes, (8, 8), 0, "ignore")
+    mask = draw(objects, classes, (8, 8), min_area=0, overlap="ignore")
     truth = np.zeros((8, 8), int)
     truth[:4, :4], truth[2:6, 2:6], truth[2:4, 2:4] = 1, 2, 255
     assert mask.tolist() == truth.tolist()
     same = {1: 1, 18: 1}
-    assert draw(objects, same, (8, 8), 0, "ignore").tolist() == np.where(truth == 2, 1, truth).tolist()
-    assert draw(objects, same, (8, 8), 0, "class").tolist() == (truth > 0).astype(int).tolist()
-    assert draw(objects, classes, (8, 8), 0, "class").tolist() == truth.tolist()
+    assert draw(objects, same, (8, 8), min_area=0, overlap="ignore").tolist() == np.where(truth == 2, 1, truth).tolist()
+    assert draw(objects, same, (8, 8), min_area=0, overlap="class").tolist() == (truth > 0).astype(int).tolist()
+    assert draw(objects, classes, (8, 8), min_area=0, overlap="class").tolist() == truth.tolist()
     crowd = {
         "id": 3,
         "category_id": 1,
@@ -112,8 +112,8 @@ def test_overlaps_crowds_and_small_objects_are_255():
     with_crowd = truth.copy()
     with_crowd[:, 0] = 255
     for order in ([*objects, crowd], [crowd, *objects]):
-        assert draw(order, classes, (8, 8), 0, "ignore").tolist() == with_crowd.tolist()
-    small = draw([box(0, 0, 4, 4), box(5, 5, 7, 7, id=2)], classes, (8, 8), 5, "ignore")
+        assert draw(order, classes, (8, 8), min_area=0, overlap="ignore").tolist() == with_crowd.tolist()
+    small = draw([box(0, 0, 4, 4), box(5, 5, 7, 7, id=2)], classes, (8, 8), min_area=5, overlap="ignore")
     assert (small[:4, :4] == 1).all()
     assert (small[5:7, 5:7] == 255).all()
     assert (small == 0).sum() == 64 - 16 - 4
@@ -303,3 +303,127 @@ def test_a_panoptic_file_gives_the_instances_masks(tmp_path):
         coco(root)
     found = samples(coco(root, panoptic="pngs"))
     assert all((found[number] == np.where(mask == 1, 1, 255)).all() for number, mask in instances.items())
+
+
+# exports of annotation tools
+
+
+def write_export(root, kind):
+    """twelve pictures of a cell each, as some tool writes them; returns the masks that a hand would draw."""
+    masks, images, annotations = {}, [], []
+    for number in range(12):
+        mask = np.zeros((20, 24), np.uint8)
+        mask[4 : 10 + number % 3, 5:15] = 1
+        name = f"img{number}_jpg.rf.a{number}.jpg"
+        path = root / "train" / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask * 200).save(path)
+        bottom = 10 + number % 3
+        outline = [[5, 4, 15, 4, 15, bottom, 5, bottom]]
+        crowd = kind == "crowd" or (kind == "mixed" and number % 2)
+        if crowd:
+            outline = {"counts": run_lengths(mask), "size": [20, 24]}
+        if kind == "box" and number % 3 == 0:
+            outline = []
+        images.append({"id": number, "width": 24, "height": 20, "file_name": f"images{chr(92)}{name}"})
+        if kind == "empty" and number % 2:
+            continue
+        annotations.append(
+            {
+                "id": number,
+                "image_id": number,
+                "category_id": 1,
+                "segmentation": outline,
+                "area": float(mask.sum()),
+                "bbox": [5, 4, 10, bottom - 4],
+                "iscrowd": int(crowd),
+            }
+        )
+        masks[name] = mask
+    categories = [{"id": 0, "name": "cell"}, {"id": 1, "name": "cell"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "train" / "a.json").write_text(json.dumps(content))
+    return masks
+
+
+def run_lengths(mask):
+    flat = np.concatenate([[0], mask.ravel("F"), [0]])
+    edges = np.flatnonzero(np.diff(flat))
+    return np.diff([0, *edges, mask.size]).tolist()
+
+
+def export(root, **settings):
+    return Coco(
+        root=str(root),
+        annotations="train/a.json",
+        images="train",
+        classes=["background", "cell"],
+        **{"val_share": 0.3, "test_share": 0.3, "size": [20, 24], **settings},
+        mean=[0, 0, 0],
+        std=[1, 1, 1],
+        batch_size=1,
+    )
+
+
+def drawn(data):
+    data.prepare()
+    places = [(split, k) for split in ("train", "val", "test") for k in range(data.num_samples(split))]
+    return {data.items[split][k].image.name: data.original(split, k)["mask"] for split, k in places}
+
+
+def test_paths_of_windows_and_a_category_under_two_ids_are_read(tmp_path):
+    masks = write_export(tmp_path, "plain")
+    data = export(tmp_path)
+    found = drawn(data)
+    assert all((found[name] == mask).all() for name, mask in masks.items())
+    assert data.notes == ["a.json: the category cell has several ids, which are taken for one"]
+
+
+def test_masks_of_a_brush_are_crowds_and_that_is_said(tmp_path):
+    masks = write_export(tmp_path, "crowd")
+    with pytest.raises(DataError, match="all 12 objects of cell in a.json are crowds .*; give data.crowd=object"):
+        export(tmp_path).prepare()
+    found = drawn(export(tmp_path, crowd="object"))
+    assert all((found[name] == mask).all() for name, mask in masks.items())
+
+
+def test_some_crowds_are_ignored_and_counted(tmp_path):
+    masks = write_export(tmp_path, "mixed")
+    data = export(tmp_path, keep_empty=True)
+    found = drawn(data)
+    assert "a.json: 6 of 12 objects are crowds and ignored; data.crowd=object takes them" in data.notes
+    for name, mask in masks.items():
+        number = int(name[3 : name.index("_")])
+        assert (found[name] == np.where(mask, 255 if number % 2 else 1, 0)).all()
+
+
+def test_objects_without_an_outline_are_refused_or_their_boxes_ignored(tmp_path):
+    masks = write_export(tmp_path, "box")
+    with pytest.raises(DataError, match="data.boxes=skip ignores the boxes of objects without an outline"):
+        export(tmp_path).prepare()
+    data = export(tmp_path, boxes="skip", keep_empty=True)
+    found = drawn(data)
+    assert "a.json: 4 of 12 objects have no outline and their boxes are ignored" in data.notes
+    for name, mask in masks.items():
+        number = int(name[3 : name.index("_")])
+        assert (found[name] == np.where(mask, 1 if number % 3 else 255, 0)).all()
+
+
+def test_pictures_without_objects_are_counted(tmp_path):
+    write_export(tmp_path, "empty")
+    data = export(tmp_path, val_share=0.4)
+    data.prepare()
+    said = "a.json: 6 of 12 pictures have no object of cell and are left out; data.keep_empty=true keeps them"
+    assert said in data.notes
+    assert sum(data.num_samples(split) for split in ("train", "val", "test")) == 6
+
+
+def test_groups_and_folds_of_coco(tmp_path):
+    write_export(tmp_path, "plain")
+    tests = []
+    for fold in range(3):
+        data = export(tmp_path, folds=3, fold=fold, group="img{group}_*")
+        data.prepare()
+        assert [data.num_samples(split) for split in ("train", "val", "test")] == [4, 4, 4]
+        tests += [data.units("test", k)["group"] for k in range(4)]
+    assert sorted(tests, key=int) == [str(number) for number in range(12)]

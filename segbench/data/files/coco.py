@@ -11,10 +11,11 @@ import numpy as np
 
 from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, DataError, nearest
-from segbench.data.files.coco_index import Choice, category_ids, read_items, read_json
+from segbench.data.files.coco_index import Choice, category_ids, read_items, read_json, told
 from segbench.data.files.coco_masks import draw, draw_panoptic
 from segbench.data.files.dataset import FileData, Splits
-from segbench.data.files.items import Item, check_shares, share_settings, split_by_share
+from segbench.data.files.groups import Division
+from segbench.data.files.items import Item, share_settings
 from segbench.data.files.pairs import read_image
 from segbench.data.problems import Problems
 
@@ -39,8 +40,13 @@ class Coco(FileData):
         min_area: Smallest area of an object by the file's `area`, in pixels; smaller ones become 255.
         overlap: `ignore`: 255 wherever two objects overlap. `class`: 255 only where their classes differ.
         keep_empty: Keep pictures without any chosen object.
+        crowd: What annotations with `iscrowd` are: `ignore` (255), or `object`, as those of CVAT's brush.
+        boxes: Annotations without an outline: `refuse`, or `skip`, whose boxes become 255.
         val_share: Share of the pictures for val, where they are split by share.
         test_share: Likewise for test.
+        group: Which pictures belong together: a pattern with `{group}`, or FILE.csv:COLUMN (see `Division`).
+        folds: Number of folds; None for none.
+        fold: Which of them is the test.
         **common: As for all file sets: `FileData`.
     """
 
@@ -58,18 +64,26 @@ class Coco(FileData):
         min_area: float = 0.0,
         overlap: str = "ignore",
         keep_empty: bool = False,
+        crowd: str = "ignore",
+        boxes: str = "refuse",
         val_share: float = 0.15,
         test_share: float = 0.15,
+        group: str | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.shares = check_shares(val_share, test_share)
+        self.division = Division(self.seed, val_share, test_share, group, folds, fold)
         if mode not in ("binary", "multi"):
             raise ConfigError(f"data.mode={mode} is unknown{nearest(mode, ('binary', 'multi'))}")
         if overlap not in ("ignore", "class") or min_area < 0:
             raise ConfigError(
                 f"data.overlap must be ignore or class, data.min_area at least 0, got {overlap}, {min_area}"
             )
+        for name, value, choices in (("crowd", crowd, ("ignore", "object")), ("boxes", boxes, ("refuse", "skip"))):
+            if value not in choices:
+                raise ConfigError(f"data.{name}={value} is none of {', '.join(choices)}{nearest(value, choices)}")
         if test_annotations and not val_annotations:
             raise ConfigError("data.test_annotations needs data.val_annotations as well")
         self.categories = tuple(categories if categories is not None else self.classes[1:])
@@ -80,7 +94,7 @@ class Coco(FileData):
             Split.TEST: (test_annotations, test_images or images),
         }
         self.panoptic, self.mode, self.overlap = panoptic, mode, overlap
-        self.choice = Choice(self.categories, float(min_area), keep_empty)
+        self.choice = Choice(self.categories, float(min_area), keep_empty, crowd, boxes)
         self.class_of: dict[str, dict[int, int]] = {}
 
     def _check_classes(self, mode: str) -> None:
@@ -104,10 +118,17 @@ class Coco(FileData):
         """Return the pictures of each split that have a chosen object."""
         train = self._read(Split.TRAIN, problems, "")
         if not self.files[Split.VAL][0]:
-            return split_by_share(train, *self.shares, self.seed)
+            return self._divided({"": train}, problems)
         splits = {Split.TRAIN: train, Split.VAL: self._read(Split.VAL, problems, "val:")}
         if self.files[Split.TEST][0]:
             splits[Split.TEST] = self._read(Split.TEST, problems, "test:")
+        return self._divided(splits, problems)
+
+    def _divided(self, given: Splits, problems: Problems) -> Splits:
+        self.place()
+        assert self.root is not None
+        splits, notes = self.division.divide(given, self.root, problems)
+        self.notes += notes
         return splits
 
     def _read(self, split: Split, problems: Problems, prefix: str) -> list[Item]:
@@ -120,9 +141,12 @@ class Coco(FileData):
             raise DataError(f"{file} is no panoptic file; give data.panoptic=null")
         ids = category_ids(content, self.categories)
         self._check_name(content)
-        numbers = {ids[name]: 1 if self.mode == "binary" else k for k, name in enumerate(self.categories, start=1)}
-        self.class_of[prefix] = numbers
-        return read_items(content, self.root / folder, self.choice, problems, panoptic, prefix)
+        places = {name: 1 if self.mode == "binary" else k for k, name in enumerate(self.categories, start=1)}
+        self.class_of[prefix] = {number: places[name] for name in self.categories for number in ids[name]}
+        items = read_items(content, self.root / folder, self.choice, problems, panoptic, prefix)
+        if panoptic is None:
+            self.notes += told(content, self.choice, len(items), Path(file).name)
+        return items
 
     def _check_name(self, content: dict[str, Any]) -> None:
         others = {category["name"] for category in content["categories"]} - set(self.categories)
@@ -141,7 +165,15 @@ class Coco(FileData):
         if labels.panoptic is not None:
             mask = draw_panoptic(labels.panoptic, labels.annotations, class_of, labels.size, self.choice.min_area)
         else:
-            mask = draw(labels.annotations, class_of, labels.size, self.choice.min_area, self.overlap)
+            mask = draw(
+                labels.annotations,
+                class_of,
+                labels.size,
+                min_area=self.choice.min_area,
+                overlap=self.overlap,
+                crowd=self.choice.crowd,
+                boxes=self.choice.boxes,
+            )
         return read_image(item.image, labels.size), mask
 
     def files_of(self, item: Item) -> list[Path]:
@@ -154,6 +186,10 @@ class Coco(FileData):
         classes = sorted(self._classes_of(item).items())
         text = json.dumps([labels.size, labels.annotations, classes], sort_keys=True).encode()
         return text + (Path(labels.panoptic).read_bytes() if labels.panoptic is not None else b"")
+
+    def units(self, split: Split, index: int) -> dict[str, str]:
+        """Return the group of a picture, where there are groups."""
+        return dict(self.items[split][index].units)
 
     def describe(self, split: Split) -> str:
         """Return how many pictures, and of which categories."""
@@ -174,4 +210,6 @@ class Coco(FileData):
             "mode": self.mode,
             "min_area": self.choice.min_area,
             "overlap": self.overlap,
+            "crowd": self.choice.crowd,
+            "boxes": self.choice.boxes,
         }

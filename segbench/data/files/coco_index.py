@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,27 @@ class Labels:
 
 @dataclass(frozen=True)
 class Choice:
-    """What to take from a file: `names` of categories, the smallest `min_area`, and pictures without objects or not."""
+    """What to take from a file."""
 
     names: tuple[str, ...]
+    """Of the categories."""
+
     min_area: float
+    """Smallest area of an object, in pixels; smaller ones are ignored."""
+
     keep_empty: bool
+    """Whether pictures without an object are taken."""
+
+    crowd: str = "ignore"
+    """What annotations with `iscrowd` are: `ignore`, or an `object` like others."""
+
+    boxes: str = "refuse"
+    """What becomes of annotations without an outline: `refuse`, or `skip`: their boxes are ignored."""
+
+    def takes(self, annotation: Mapping[str, Any]) -> bool:
+        """Return whether an annotation is an object that gets its class."""
+        is_skipped = self.boxes == "skip" and _has_no_outline(annotation)
+        return not is_skipped and counts(annotation, self.min_area, self.crowd)
 
 
 def read_json(path: Path, key: str) -> dict[str, Any]:
@@ -62,16 +79,19 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
     return content
 
 
-def category_ids(content: dict[str, Any], names: tuple[str, ...]) -> dict[str, int]:
-    """Return the file's id of each chosen category: the 80 of COCO lie between 1 and 90, with gaps.
+def category_ids(content: dict[str, Any], names: tuple[str, ...]) -> dict[str, list[int]]:
+    """Return the file's ids of each chosen category: the 80 of COCO lie between 1 and 90, with gaps.
+
+    Some tools write one name under two ids, such as 0 and 1; both are the category.
 
     Raises:
         ConfigError: for a name that the file does not have, with the nearest one.
     """
-    known: dict[str, int] = {}
+    known: dict[str, list[int]] = {}
     for category in content["categories"]:
-        if known.setdefault(category["name"], category["id"]) != category["id"]:
-            raise DataError(f"the category '{category['name']}' comes twice in the annotation file")
+        ids = known.setdefault(category["name"], [])
+        if category["id"] not in ids:
+            ids.append(category["id"])
     for name in names:
         if name not in known:
             raise ConfigError(f"data.categories: there is no category '{name}'{nearest(name, known)}")
@@ -95,7 +115,7 @@ def read_items(
         DataError: if an entry lacks what COCO's format has.
     """
     _check(content, choice, panoptic is not None)
-    chosen = set(category_ids(content, choice.names).values())
+    chosen = {number for ids in category_ids(content, choice.names).values() for number in ids}
     entries: dict[int, dict[str, Any]] = {}
     for entry in content["images"]:
         if entry["id"] in entries:
@@ -111,15 +131,69 @@ def read_items(
         entry, own = entries[number], found.get(number, [])
         segments = own[0]["segments_info"] if panoptic is not None else own
         objects = sorted((s for s in segments if s["category_id"] in chosen), key=lambda s: s["id"])
-        if not choice.keep_empty and not any(counts(item, choice.min_area) for item in objects):
+        taken = map(choice.takes, objects) if panoptic is None else (counts(s, choice.min_area) for s in objects)
+        if not choice.keep_empty and not any(taken):
             continue
         labels = Labels(
             (entry["height"], entry["width"]),
             objects if panoptic is None else segments,
             None if panoptic is None else panoptic / own[0]["file_name"],
         )
-        items.append(Item(f"{prefix}{number}", images / entry["file_name"], labels))
+        items.append(Item(f"{prefix}{number}", _file(images, entry["file_name"]), labels))
     return items
+
+
+def _has_no_outline(annotation: Mapping[str, Any]) -> bool:
+    """Return whether there is only a box, as detectors and some tools write it."""
+    return not annotation.get("segmentation")
+
+
+def _file(images: Path, name: str) -> Path:
+    """Return a picture by its name in the file, which may come from Windows or begin with folders of the tool."""
+    if (images / name).is_file() or not name:
+        return images / name
+    parts = name.replace("\\", "/").split("/")
+    tails = (images.joinpath(*parts[start:]) for start in range(len(parts)))
+    return next((path for path in tails if path.is_file()), images.joinpath(*parts))
+
+
+def told(content: dict[str, Any], choice: Choice, taken: int, where: str) -> list[str]:
+    """Return sentences on what of an instances file is ignored or left out.
+
+    Args:
+        content: As `read_json` returns it.
+        choice: What is taken.
+        taken: How many pictures are.
+        where: The file's name.
+
+    Raises:
+        DataError: if all objects of the chosen categories are crowds.
+    """
+    chosen = {number for ids in category_ids(content, choice.names).values() for number in ids}
+    objects = [annotation for annotation in content["annotations"] if annotation["category_id"] in chosen]
+    crowds = sum(bool(annotation.get("iscrowd", 0)) for annotation in objects)
+    boxes = sum(map(_has_no_outline, objects))
+    what = ", ".join(choice.names)
+    if choice.crowd == "ignore" and crowds and crowds == len(objects):
+        raise DataError(
+            f"all {crowds:,} objects of {what} in {where} are crowds (iscrowd 1), as CVAT writes what its brush drew;"
+            " give data.crowd=object if they are objects"
+        )
+    said = []
+    if choice.crowd == "ignore" and crowds:
+        said.append(f"{crowds:,} of {len(objects):,} objects are crowds and ignored; data.crowd=object takes them")
+    if choice.boxes == "skip" and boxes:
+        said.append(f"{boxes:,} of {len(objects):,} objects have no outline and their boxes are ignored")
+    pictures = len({entry["id"] for entry in content["images"]})
+    if not choice.keep_empty and taken < pictures:
+        said.append(
+            f"{pictures - taken:,} of {pictures:,} pictures have no object of {what} and are left out;"
+            " data.keep_empty=true keeps them"
+        )
+    twice = [name for name, ids in category_ids(content, choice.names).items() if len(ids) > 1]
+    if twice:
+        said.append(f"the category {', '.join(twice)} has several ids, which are taken for one")
+    return [f"{where}: {sentence}" for sentence in said]
 
 
 def _check(content: dict[str, Any], choice: Choice, panoptic: bool) -> None:

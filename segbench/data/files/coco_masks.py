@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,10 @@ def decode(annotation: Annotation, height: int, width: int) -> np.ndarray:
     outline, where = annotation.get("segmentation"), f"annotation {annotation.get('id')}"
     if isinstance(outline, list):
         # two points are taken for a box by pycocotools
-        if not outline or any(not isinstance(p, list) or len(p) < 6 or len(p) % 2 for p in outline):
+        if not outline:
+            cure = "data.boxes=skip ignores the boxes of objects without an outline"
+            raise LabelError(f"{where} has no polygon of at least three points", cure=cure)
+        if any(not isinstance(p, list) or len(p) < 6 or len(p) % 2 for p in outline):
             raise LabelError(f"{where} has no polygon of at least three points")
         if not all(_is_near(p[0::2], width) and _is_near(p[1::2], height) for p in outline):
             raise LabelError(f"{where} has a polygon far outside of the picture, or of something else than numbers")
@@ -71,7 +75,14 @@ def _unpacked(text: bytes) -> list[int] | None:
 
 
 def draw(
-    annotations: list[Annotation], class_of: Mapping[int, int], size: tuple[int, int], min_area: float, overlap: str
+    annotations: list[Annotation],
+    class_of: Mapping[int, int],
+    size: tuple[int, int],
+    *,
+    min_area: float = 0.0,
+    overlap: str = "ignore",
+    crowd: str = "ignore",
+    boxes: str = "refuse",
 ) -> np.ndarray:
     """Return the class mask of a picture, uint8 `[H, W]`.
 
@@ -84,12 +95,17 @@ def draw(
         size: Height and width of the picture.
         min_area: Smallest `area` of an object that counts, in pixels of the original picture.
         overlap: `ignore`: 255 wherever two objects overlap. `class`: only where their classes differ.
+        crowd: `ignore`: 255 in crowds. `object`: they are objects.
+        boxes: `refuse` objects without outline, or `skip`: 255 in their boxes.
     """
     mask = np.zeros(size, np.uint8)
     covered, doubtful = np.zeros(size, bool), np.zeros(size, bool)
     for annotation in annotations:
+        if boxes == "skip" and not annotation.get("segmentation"):
+            doubtful[_box(annotation)] = True
+            continue
         inside, value = decode(annotation, *size), class_of[annotation["category_id"]]
-        if not counts(annotation, min_area):
+        if not counts(annotation, min_area, crowd):
             doubtful |= inside
             continue
         doubtful |= inside & covered & ((mask != value) if overlap == "class" else True)
@@ -99,9 +115,20 @@ def draw(
     return mask
 
 
-def counts(annotation: Annotation, min_area: float) -> bool:
-    """Return whether an object is labelled: no crowd, and of at least `min_area` by the file's `area`."""
-    return not annotation.get("iscrowd", 0) and annotation.get("area", min_area) >= min_area
+def _box(annotation: Annotation) -> tuple[slice, slice]:
+    """Return the rows and columns of an object's box; none of them where it has no box."""
+    box = annotation.get("bbox")
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, int | float) for side in box):
+        return slice(0), slice(0)
+    left, top, width, height = box
+    rows = slice(max(0, math.floor(top)), max(0, math.ceil(top + height)))
+    return rows, slice(max(0, math.floor(left)), max(0, math.ceil(left + width)))
+
+
+def counts(annotation: Annotation, min_area: float, crowd: str = "ignore") -> bool:
+    """Return whether an object is labelled: of at least `min_area` by the file's `area`, and no ignored crowd."""
+    is_ignored = crowd == "ignore" and annotation.get("iscrowd", 0)
+    return not is_ignored and annotation.get("area", min_area) >= min_area
 
 
 def draw_panoptic(

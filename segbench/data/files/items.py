@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segbench.core.choices import Split
-from segbench.core.errors import ConfigError, DataError
+from segbench.core.errors import DataError
 from segbench.core.rng import key64
 from segbench.data.pictures import SUFFIXES
 from segbench.data.problems import NOT_UTF8, RENAME, Problems, is_utf8
@@ -104,16 +104,6 @@ def _common_ending(images: Collection[str], masks: Collection[str]) -> str:
     cuts = (name[place:] for name in masks for place in range(1, len(name)) if name[:place] in images)
     ending, count = next(iter(Counter(cuts).most_common(1)), ("", 0))
     return ending if 2 * count >= len(masks) else ""
-
-
-def check_shares(val_share: float, test_share: float) -> tuple[float, float]:
-    """Return the shares; raises a ConfigError if they leave nothing to train with."""
-    if min(val_share, test_share) < 0 or val_share + test_share >= 1:
-        raise ConfigError(
-            "data.val_share and data.test_share must be at least 0 and together below 1,"
-            f" got {val_share} and {test_share}"
-        )
-    return val_share, test_share
 
 
 def share_settings(split: Split) -> str:
