@@ -61,13 +61,23 @@ class Outcome:
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Folders of six small cut-outs and six backgrounds, of different sizes."""
+    """Folders of six small cut-outs and six backgrounds, of different sizes; a test may spoil them."""
     return write_pictures(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def _shared_pictures(tmp_path_factory):
+    return write_pictures(tmp_path_factory.mktemp("pictures"))
+
+
 @pytest.fixture
-def tiny(pictures):
-    """Overrides that make any run small: small pictures, a small network, two short epochs on one thread."""
+def tiny(request, _shared_pictures):
+    """Overrides that make any run small: small pictures, a small network, two short epochs on one thread.
+
+    The pictures are those of all tests, unless the test asks for pictures of its own.
+    """
+    own = "pictures" in request.fixturenames
+    pictures = request.getfixturevalue("pictures") if own else _shared_pictures
     return [
         f"data.foregrounds={pictures['foregrounds']}",
         f"data.backgrounds={pictures['backgrounds']}",
@@ -99,6 +109,33 @@ def command(capfd, monkeypatch, tmp_path):
         return Outcome(code if isinstance(code, int) else 0 if code is None else 1, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def _made_before() -> dict[tuple[str, ...], Path]:
+    return {}
+
+
+@pytest.fixture
+def made(command, _made_before, tmp_path_factory):
+    """Have a run, or with -m a sweep, in a folder here; the words of an earlier test give a copy of what it made."""
+
+    def make(folder: str, *words: str) -> Path:
+        if words not in _made_before:
+            place = "hydra.sweep.dir" if "-m" in words else "hydra.run.dir"
+            outcome = command(*words, f"{place}={folder}")
+            assert outcome.code == 0, outcome.err
+            _made_before[words] = copied(Path(folder), tmp_path_factory.mktemp("made") / folder)
+            return Path(folder)
+        return copied(_made_before[words], Path(folder))
+
+    return make
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Copy a folder with its times and its links, also those between best.ckpt and its step."""
+    subprocess.run(["cp", "-a", source, target], check=True)
+    return target
 
 
 @pytest.fixture

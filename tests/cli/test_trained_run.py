@@ -17,9 +17,8 @@ def segbench(command):
 
 
 @pytest.fixture
-def run(command, tiny):
-    assert command(*tiny, "hydra.run.dir=run").code == 0
-    return Path("run")
+def run(made, tiny):
+    return made("run", *tiny)
 
 
 def photo(path, height=70, width=50, seed=0):

@@ -1,17 +1,13 @@
 """`segbench verify`: the same bits again, or the step from which on they are not."""
 
-from pathlib import Path
-
 import pytest
 
 from segbench.cli import main
 
 
 @pytest.fixture
-def run(command, tiny):
-    words = ["data.train_size=40", "trainer.checkpoint_every=4", "trainer.ema=0.9", "hydra.run.dir=run"]
-    assert command(*tiny, *words).code == 0
-    return Path("run")
+def run(made, tiny):
+    return made("run", *tiny, "data.train_size=40", "trainer.checkpoint_every=4", "trainer.ema=0.9")
 
 
 def test_a_run_is_reproduced(command, run):

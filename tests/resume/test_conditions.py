@@ -12,10 +12,9 @@ STOP = "trainer.max_epochs=1"
 
 
 @pytest.fixture
-def half(command, tiny):
+def half(made, tiny):
     """A run of one of two epochs, and its path."""
-    assert command(*tiny, STOP, "hydra.run.dir=run").code == 0
-    return Path("run")
+    return made("run", *tiny, STOP)
 
 
 def edit(path, change):

@@ -34,10 +34,9 @@ BEGUN = {
 
 
 @pytest.fixture
-def peace(command, tiny):
+def peace(made, tiny):
     """A run that was left in peace."""
-    assert command(*tiny, "hydra.run.dir=peace").code == 0
-    return Path("peace")
+    return made("peace", *tiny)
 
 
 def leave(names, whole, folder):

@@ -36,15 +36,9 @@ def contents(folder):
 
 
 @pytest.fixture
-def started(command, tiny):
+def started(made, tiny):
     """Make a run of one epoch of two steps."""
-
-    def start(*words):
-        outcome = command(*tiny, "trainer.max_epochs=1", "trainer.log_every=1", *words, "hydra.run.dir=run")
-        assert outcome.code == 0, outcome.err
-        return Path("run")
-
-    return start
+    return lambda *words: made("run", *tiny, "trainer.max_epochs=1", "trainer.log_every=1", *words)
 
 
 OPTIONS = {

@@ -83,10 +83,10 @@ def test_a_failed_job_is_tried_again(command, tiny, pictures):
     assert not list(Path("sweep/failures").iterdir())
 
 
-def test_a_second_process_is_locked_out(command, tiny):
+def test_a_second_process_is_locked_out(command, made, tiny):
     from segbench.runs.lock import locked
 
-    assert command("-m", *tiny, "trainer.max_epochs=1", "loss=dice,bce", "hydra.sweep.dir=sweep").code == 0
+    made("sweep", "-m", *tiny, "trainer.max_epochs=1", "loss=dice,bce")
     code = "from pathlib import Path\nfrom segbench.runs.lock import locked\nimport time\n"
     code += "with locked(Path('sweep')):\n    print('held', flush=True)\n    time.sleep(60)\n"
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -101,9 +101,8 @@ def test_a_second_process_is_locked_out(command, tiny):
 
 
 @pytest.fixture
-def finished(command, tiny):
-    assert command("-m", *tiny, "trainer.max_epochs=1", "loss=dice,bce", "hydra.sweep.dir=sweep").code == 0
-    return Path("sweep")
+def finished(made, tiny):
+    return made("sweep", "-m", *tiny, "trainer.max_epochs=1", "loss=dice,bce")
 
 
 def test_a_finished_sweep_changes_nothing(command, finished):

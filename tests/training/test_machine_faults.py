@@ -73,9 +73,8 @@ def test_another_error_stays_an_error(command, tiny, monkeypatch):
 
 
 @pytest.fixture
-def half(command, tiny):
-    assert command(*tiny, "trainer.max_epochs=1", "hydra.run.dir=run").code == 0
-    return Path("run")
+def half(made, tiny):
+    return made("run", *tiny, "trainer.max_epochs=1")
 
 
 def test_a_full_disk_under_the_table(command, half):
