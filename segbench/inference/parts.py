@@ -74,11 +74,11 @@ class Parts:
         module = ScoredModule(
             self.network,
             self.loss,
-            task=self.config["task"],
+            task=Task(self.config["task"]),
             classes=self.data.classes,
             mean=self.mean,
             std=self.std,
-            inputs=self.config["inputs"],
+            inputs=Inputs(self.config["inputs"]),
             channels_last=self.config["trainer"]["channels_last"],
         )
         module.origin |= {"mean": list(self.data.mean), "std": list(self.data.std)}
