@@ -24,13 +24,13 @@ from segbench.config.contradictions import check_contradictions
 from segbench.config.hydra_words import check_hydra, check_run_folder
 from segbench.config.paths import conf_dir
 from segbench.config.quoting import rendered
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.errors import ConfigError, DataError, nearest
 
 CONFIG_NAME = "train"
 OPTIONAL = ("experiment",)
 SWEEPS = ("sweep", "launcher")
 """Groups that say how several runs are chosen and started, which is no matter of a single one."""
-FROM_RESOLVER = "ConfigError raised while resolving interpolation: "
+FROM_RESOLVER = "DataError raised while resolving interpolation: "
 """What OmegaConf puts before the words of a resolver, whose error it does not pass on."""
 SEARCH_PATH = "hydra.searchpath"
 MOST_VALUES = 100_000
@@ -184,7 +184,8 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     try:
         container = OmegaConf.to_container(copy, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(first_line(error)) from error
+        kind = DataError if str(error).startswith(FROM_RESOLVER) else ConfigError
+        raise kind(first_line(error)) from error
     assert isinstance(container, dict)
     named = _named(container)
     assert isinstance(named, dict)

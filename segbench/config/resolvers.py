@@ -11,11 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from segbench.core import tasks
 from segbench.core.choices import one_of
-from segbench.core.errors import ConfigError
+from segbench.core.errors import DataError
 
 MAX_RECORD = 4_000_000
 """Bytes of the record of an export that are read."""
 NO_EXPORT = {
+    "entries": ["image", "mask"],
     "classes": ["background", "foreground"],
     "size": [64, 64],
     "mean": [0.5, 0.5, 0.5],
@@ -50,10 +51,10 @@ def _of_export(root: str | None, storage: DictConfig | None, name: str) -> Any:
         with fsspec.open(address, "rb", **options) as file:
             found = json.loads(file.read(MAX_RECORD))[name]
     except FileNotFoundError:
-        raise ConfigError(f"data.root={root} holds no dataset.json; give the folder of an export of shards") from None
+        raise DataError(f"data.root={root} holds no dataset.json; give the folder of an export of shards") from None
     except Exception as error:  # what the package of an object storage raises is its own
         reason = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{address} cannot be read: {type(error).__name__}: {reason}") from None
+        raise DataError(f"{address} cannot be read: {type(error).__name__}: {reason}") from None
     return OmegaConf.create({"value": found}).value
 
 

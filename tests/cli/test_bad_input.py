@@ -269,7 +269,7 @@ def test_combinations_that_cannot_work(command, words, message):
     assert message in outcome.err
 
 
-@pytest.mark.parametrize("option", ["camvid", "camvid_32", "coco", "folder", "mnist_cifar", "mnist_cifar_11"])
+@pytest.mark.parametrize("option", ["camvid", "camvid_32", "coco", "folder", "mnist_cifar", "mnist_cifar_11", "shards"])
 def test_data_that_the_person_has_to_bring(command, option):
     """One sentence that says which setting names the place."""
     outcome = command(f"data={option}", "loss=cross_entropy")

@@ -41,6 +41,17 @@ def write_pictures(folder: Path, count: int = 6) -> dict[str, Path]:
     return folders
 
 
+def write_shards(place: Path) -> None:
+    """Export small scenes with depth and background as shards, four samples in each."""
+    from segbench.commands.data_export import export_data
+    from segbench.config.compose import compose_config, plain_config
+
+    words = [*source_words("fgbg", place.parent), "data.size=[32,32]", "data.batch_size=1"]
+    sizes = [f"data.{split}_size={size}" for split, size in (("train", 10), ("val", 4), ("test", 4))]
+    config = plain_config(compose_config(["data=fgbg", *words, *sizes]))
+    export_data(config, place, "webdataset", chunk=4)
+
+
 def source_words(option: str, folder: Path) -> list[str]:
     """Return where the data of `data=option` lies, after writing it below `folder` if it is not there yet."""
     place = folder / option
@@ -63,6 +74,10 @@ def source_words(option: str, folder: Path) -> list[str]:
     if option in LAYOUTS:
         words = LAYOUTS[option](place)
         return [f"data.root={place}", *words]
+    if option == "shards":
+        if new:
+            write_shards(place)
+        return [f"data.root={place}"]
     write = {"folder": write_folder, "camvid": write_camvid, "coco": write_coco}[option]
     if new:
         write(place)

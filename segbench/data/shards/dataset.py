@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from segbench.core.choices import SPLITS, Split
@@ -24,6 +24,7 @@ class ShardedData(ViewedData):
 
     Args:
         root: The export: a folder, or an address that fsspec knows, such as `s3://bucket/folder`.
+        entries: The arrays that every sample of it has.
         block: Consecutive samples that are read together; an epoch shuffles the blocks.
         window: Blocks whose samples are mixed with each other.
         lanes: Parts of an epoch that read different blocks; processes that share a training each read their own where
@@ -42,6 +43,7 @@ class ShardedData(ViewedData):
         self,
         root: str | None = None,
         *,
+        entries: Sequence[str] = ("image", "mask"),
         block: int = 64,
         window: int = 16,
         lanes: int = 1,
@@ -65,6 +67,7 @@ class ShardedData(ViewedData):
         if self.batch_size % lanes:
             raise ConfigError(f"data.lanes must divide data.batch_size={self.batch_size}, got {lanes}")
         self.root = root
+        self.entries = tuple(entries)
         self.block = block
         self.window = window
         self.lanes = lanes
@@ -96,7 +99,10 @@ class ShardedData(ViewedData):
             raise ConfigError(
                 f"data.classes={self.classes} are not those of data.root={self.root}: {self.record.classes}"
             )
-        self.entries = self.record.entries
+        if set(self.entries) - set(self.record.entries):
+            raise ConfigError(
+                f"data.entries={list(self.entries)} are not in data.root={self.root}: {self.record.entries}"
+            )
         for split in SPLITS:
             self._open_split(store, split)
         self.check_splits()
