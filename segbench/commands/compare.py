@@ -83,7 +83,7 @@ def compared(
     names = [name.strip() for name in (by or "").split(",") if name.strip()]
     try:
         return compare_runs(list(folders) or ["outputs"], names, metric, baseline, filters, hidden, over)
-    except ConfigError as error:  # it may name settings of anybody's run
+    except ConfigError as error:  # it may name settings of an untrusted run
         raise ConfigError(printable(str(error), 2000)) from None
 
 

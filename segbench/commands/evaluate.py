@@ -25,7 +25,7 @@ def evaluate_run(
         run: The run folder.
         split: `val` or `test`.
         changes: Settings as `key=value`.
-        plugins: The person's own packages that the run may name.
+        plugins: The user's own packages that the run may name.
         out: JSON file for the scores; None for none.
         console: Where the table goes.
     """

@@ -150,7 +150,7 @@ def _requeue(error: BaseException) -> None:
 
 
 def _say(message: str) -> None:
-    # names from somebody else's folder may hold control characters, which a terminal would obey
+    # names from an untrusted folder may hold control characters, which a terminal would obey
     if message and sys.stderr is not None:
         line = f"segbench: {printable(' '.join(message.split()))}"
         with suppress(OSError, ValueError):  # a terminal that is gone

@@ -1,4 +1,4 @@
-"""Places that a person asked to write to: checked before any work is done, and left as they were if none was done."""
+"""Places that a user asked to write to: checked before any work is done, and left as they were if none was done."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import subprocess
 
 
 def requeue_job() -> str | None:
-    """Put this SLURM job back into the queue; return what to tell the person, or None outside SLURM.
+    """Put this SLURM job back into the queue; return what to tell the user, or None outside SLURM.
 
     The job then runs its script again, which continues the run if that names its folder with `hydra.run.dir=...`.
     """

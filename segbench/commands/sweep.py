@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OWN = ("sweep", "launcher", "hydra")
 """Where settings of the sweep itself begin; they are no part of its jobs."""
 FORBIDDEN = ("plugins", "resume", "logger", "data.download", "data.cache", "launcher.address")
-"""What the plan of a sweep cannot decide, since it may be somebody else's: whose code runs, and what is reached."""
+"""What the plan of a sweep cannot decide, since it may be untrusted: whose code runs, and what is reached."""
 TYPED = ("plugins", "logger", "data.download", "data.cache", "hydra.searchpath")
 """Settings of the jobs that are never written down: they have to be typed again where a sweep is continued."""
 

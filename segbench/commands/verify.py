@@ -40,7 +40,7 @@ def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], consol
     Args:
         path: The run folder; nothing in it is changed.
         changes: Settings as `key=value`, such as `data.root=DIR` where the data was moved.
-        plugins: The person's own packages that the run may name.
+        plugins: The user's own packages that the run may name.
         console: Where to report.
 
     Raises:

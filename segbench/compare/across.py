@@ -119,7 +119,8 @@ def mean_ranks(scores: np.ndarray) -> np.ndarray:
     """Return the mean rank of each row over the columns, 1 for the largest; ties share their ranks."""
     larger = (scores[:, None] < scores[None]).sum(axis=1)
     equal = (scores[:, None] == scores[None]).sum(axis=1)
-    return (larger + (equal + 1) / 2).mean(axis=1)
+    ranks: np.ndarray = (larger + (equal + 1) / 2).mean(axis=1)
+    return ranks
 
 
 def critical_difference(settings: int, data: int) -> float:

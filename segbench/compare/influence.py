@@ -128,7 +128,8 @@ def _deleted(sums: np.ndarray, total: np.ndarray, score: Score) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         deviation = np.nan_to_num(without - np.nanmean(without, axis=0))
     count = len(sums)
-    return deviation * math.sqrt((count - 1) / count)
+    scaled: np.ndarray = deviation * math.sqrt((count - 1) / count)
+    return scaled
 
 
 def _freedom(sizes: np.ndarray) -> float:
@@ -165,4 +166,4 @@ def _block_length(pieces: list[np.ndarray]) -> int:
     scale = float((before**2).sum())
     rho = min(max(float((before * after).sum()) / scale, 0.0), 0.97) if scale > 0 else 0.0
     images = sum(len(piece) for piece in pieces)
-    return math.ceil(1.1447 * (4 * rho**2 / (1 - rho**2) ** 2 * images) ** (1 / 3))
+    return math.ceil(1.1447 * math.cbrt(4 * rho**2 / (1 - rho**2) ** 2 * images))

@@ -65,11 +65,13 @@ class Spread:
 
     def variance(self, first: int, second: np.ndarray) -> np.ndarray:
         """Return the variance of the differences between a setting and others, `[len(second)]`."""
-        return self.unit_variance(first, second) + self.own_seeds[first] + self.own_seeds[second]
+        variance: np.ndarray = self.unit_variance(first, second) + self.own_seeds[first] + self.own_seeds[second]
+        return variance
 
     def unit_variance(self, first: int, second: np.ndarray) -> np.ndarray:
         """Return the part of the units, never below the variance of independent cells: A + B - AB may be, by chance."""
-        return np.maximum(_between(self.covariance, first, second), _between(self.cells, first, second))
+        largest: np.ndarray = np.maximum(_between(self.covariance, first, second), _between(self.cells, first, second))
+        return largest
 
     def of_mean(self, number: int) -> tuple[float | None, float]:
         """Return standard error and degrees of freedom of a setting's mean; None where nothing tells it.
@@ -113,11 +115,13 @@ def _seed_squares(spread: Spread, first: int, second: np.ndarray) -> np.ndarray:
     both = pooled[first] & pooled[second]
     one, others = spread.measured[first], spread.measured[second]
     apart = one**2 / spread.freedom[first] + others**2 / spread.freedom[second]
-    return np.where(both, (one + others) ** 2 / spread.seeds.freedom, apart)
+    squares: np.ndarray = np.where(both, (one + others) ** 2 / spread.seeds.freedom, apart)
+    return squares
 
 
 def _between(covariance: np.ndarray, first: int, second: np.ndarray) -> np.ndarray:
-    return covariance[first, first] + covariance[second, second] - 2 * covariance[first, second]
+    between: np.ndarray = covariance[first, first] + covariance[second, second] - 2 * covariance[first, second]
+    return between
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,12 +221,14 @@ def _pick(
     """Return the setting that is picked in each draw."""
     spread = picked_by.spread
     if spread is test:
-        return (sign * chance).argmax(axis=1)
+        ahead: np.ndarray = (sign * chance).argmax(axis=1)
+        return ahead
     settings = np.arange(len(test.means)) if picked_by.settings is None else picked_by.settings
     other = draw.standard_normal((len(seeds), len(settings)))
     mixed = picked_by.correlation * seeds[:, settings] + math.sqrt(1 - picked_by.correlation**2) * other
     found = _draw_units(spread, draw, len(seeds))[0] + mixed * np.sqrt(spread.own_seeds)
-    return settings[(sign * found).argmax(axis=1)]
+    picked: np.ndarray = settings[(sign * found).argmax(axis=1)]
+    return picked
 
 
 def _draw_units(spread: Spread, draw: np.random.Generator, draws: int) -> tuple[np.ndarray, np.ndarray]:

@@ -95,13 +95,14 @@ def to_csv(comparison: Comparison) -> str:
         "run",
         "error",
     ]
-    rows = [_csv_group(comparison, group) for group in comparison.groups]
+    rows: list[list[str | float | None]] = [_csv_group(comparison, group) for group in comparison.groups]
     for run in comparison.others:
         known = [run.state, *(setting(run, name) for name in comparison.columns)]
-        rows.append([*known, *[None] * (len(heads) - len(known) - 2), run.name, run.error])
+        unknown = [None] * (len(heads) - len(known) - 2)
+        rows.append([*known, *unknown, run.name, run.error])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([csv_cell(cell) for cell in row] for row in [heads, *rows])
+    writer.writerows([csv_cell(cell) for cell in row] for row in [[*heads], *rows])
     return text.getvalue()
 
 

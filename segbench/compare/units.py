@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,7 +65,7 @@ class Design:
     """Kinds with fewer than MIN_UNITS."""
 
     @classmethod
-    def of(cls, images: int, labels: dict[str, Sequence[str]]) -> Design:
+    def of(cls, images: int, labels: Mapping[str, Sequence[str]]) -> Design:
         """Return the design of a table's unit columns: name of the factor to the unit of each image."""
         factors = [Factor(name, np.unique(list(units), return_inverse=True)[1]) for name, units in labels.items()]
         enough = tuple(factor for factor in factors if factor.count >= MIN_UNITS)

@@ -263,7 +263,7 @@ def _check_option(override: Override) -> None:
 
 
 def _from_elsewhere() -> bool:
-    """Whether the person added their own folder of options; then Hydra alone knows what exists."""
+    """Whether the user added their own folder of options; then Hydra alone knows what exists."""
     return any("hydra.searchpath" in word or "--config-dir" in word for word in sys.argv)
 
 

@@ -150,7 +150,7 @@ def _follows(before: Mapping[str, Any], now: Mapping[str, Any]) -> Config:
 
 
 def _shipped_loggers(saved: Mapping[str, Any]) -> Config:
-    """Return the loggers of a run if they are those of a shipped option, else none: others may report to anybody."""
+    """Return the loggers of a run if they are those of a shipped option, else none: others may report anywhere."""
     loggers = saved.get("logger") or {}
     shipped = (yaml.safe_load(file.read_text()) for file in (conf_dir() / "logger").glob("*.yaml"))
     return loggers if loggers in shipped else {}

@@ -1,7 +1,7 @@
 """The one place where a `_target_` becomes an object: an allowlist of packages and of kinds, never a free import.
 
 Only classes are built, only from known packages, only of kinds that an experiment consists of. A configuration from
-somebody else's run folder can therefore choose among parts, but cannot call a function or reach another module.
+an untrusted run folder can therefore choose among parts, but cannot call a function or reach another module.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def build(node: Any, *arguments: Any, plugins: Sequence[str] = (), where: str = 
     Args:
         node: Plain data; a mapping with `_target_` becomes an object, all else is returned as it is.
         *arguments: Positional arguments for the outermost object, such as the parameters of an optimizer.
-        plugins: The person's own packages, beside `PACKAGES`.
+        plugins: The user's own packages, beside `PACKAGES`.
         where: The configuration key of the node, for messages.
         **extra: Keyword arguments for the outermost object.
 
@@ -102,7 +102,7 @@ def find_class(target: Any, plugins: Sequence[str] = (), where: str = "") -> typ
     module_name, _, attribute = name.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # a person's own package may raise anything
+    except Exception as error:  # a user's own package may raise anything
         raise ConfigError(f"{prefix}={name} cannot be imported: {_reason(error)}") from error
     found = getattr(module, attribute, None)
     if found is None:

@@ -1,4 +1,4 @@
-"""The configuration of a run folder as plain data. It may be somebody else's: nothing in it is expanded."""
+"""The configuration of a run folder as plain data. It may be untrusted: nothing in it is expanded."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def is_cache(value: Any) -> bool:
 def read_saved_config(path: Path) -> dict[str, Any]:
     """Return the resolved configuration in a run's `config.yaml`.
 
-    What would fetch data or make a folder of cached pictures is switched off: the run may be somebody else's.
+    What would fetch data or make a folder of cached pictures is switched off: the run may be untrusted.
 
     Raises:
         ConfigError: if it is missing, no plain YAML mapping, too large, or asks for something to be looked up.

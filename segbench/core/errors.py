@@ -1,4 +1,4 @@
-"""Errors a person can cause: one sentence that says what, where, and what would work, and an exit code."""
+"""Errors a user can cause: one sentence that says what, where, and what would work, and an exit code."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Pruned(SegbenchError):
 class Interrupted(SegbenchError):
     """Stopped by a signal after writing a checkpoint; the run can be resumed.
 
-    requeue: whether a scheduler gave notice (SIGUSR1 or SIGUSR2) that the time is up, rather than a person.
+    requeue: whether a scheduler gave notice (SIGUSR1 or SIGUSR2) that the time is up, rather than the user.
     """
 
     def __init__(self, message: str, exit_code: int = 130, requeue: bool = False) -> None:

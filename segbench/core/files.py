@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("xb") as file:  # never through a link that somebody put there
+        with temporary.open("xb") as file:  # never through a link that was put there
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -58,7 +58,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder that a person asked to write into; a DataError says why it cannot be, before any work is done."""
+    """Make a folder that a user asked to write into; a DataError says why it cannot be, before any work is done."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -61,7 +61,8 @@ class Statistics:
 
     def shares(self, classes: int) -> list[float]:
         """Return each class's share of all pixels, ignored ones included, 0..1."""
-        return (self.pixels[:classes] / max(1, self.pixels.sum())).tolist()
+        shares: list[float] = (self.pixels[:classes] / max(1, self.pixels.sum())).tolist()
+        return shares
 
     def outside(self, classes: int) -> dict[int, int]:
         """Return the number of pixels of each id that is neither a class nor 255."""

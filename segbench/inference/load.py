@@ -34,7 +34,7 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequenc
     Args:
         path: The run folder, or a file in it.
         changes: Settings as `key=value`, such as `data.root=DIR` where the data was moved, or `plugins=[mylab]`.
-        plugins: Packages of the person's own whose classes the run may name; never taken from the folder.
+        plugins: Packages of the user's own whose classes the run may name; never taken from the folder.
 
     Raises:
         ConfigError: if there is no run, or its configuration cannot be built.

@@ -15,8 +15,8 @@ from segbench.inference.module import ScoredModule
 class Predictor:
     """A trained network that takes pictures of any size.
 
-    The network sees a picture at the scale it was trained at: enlarged or shrunk, keeping its shape, until its shorter
-    side is that of the training's. Its logits are enlarged bilinearly to the picture's own size before classes are
+    The network sees a picture at the scale it was trained at: upsampled or shrunk, keeping its shape, until its shorter
+    side is that of the training's. Its logits are upsampled bilinearly to the picture's own size before classes are
     chosen, so that outlines are as fine as they can be.
 
     Args:
@@ -54,7 +54,7 @@ class Predictor:
             if probabilities:
                 found["probabilities"] = _probabilities(prediction["mask"].float(), (height, width)).cpu().numpy()
         if "depth" in prediction:
-            found["depth"] = _enlarged(prediction["depth"].float(), (height, width))[0, 0].cpu().numpy()
+            found["depth"] = _upsampled(prediction["depth"].float(), (height, width))[0, 0].cpu().numpy()
         return found
 
     def _tensor(self, picture: np.ndarray) -> Tensor:
@@ -65,18 +65,18 @@ class Predictor:
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].to(self.module.device)
 
 
-def _enlarged(values: Tensor, size: tuple[int, int]) -> Tensor:
+def _upsampled(values: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(values, size, mode="bilinear", align_corners=False)
 
 
 def _classes(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """Return ids `[H,W]`; one class at a time, since all logits of a large picture would not fit into memory."""
     if logits.shape[1] == 1:
-        return (_enlarged(logits, size)[0, 0] > 0).long()
-    best = _enlarged(logits[:, :1], size)[0, 0]
+        return (_upsampled(logits, size)[0, 0] > 0).long()
+    best = _upsampled(logits[:, :1], size)[0, 0]
     ids = torch.zeros(size, dtype=torch.long, device=logits.device)
     for number in range(1, logits.shape[1]):
-        other = _enlarged(logits[:, number : number + 1], size)[0, 0]
+        other = _upsampled(logits[:, number : number + 1], size)[0, 0]
         ids = torch.where(other > best, number, ids)
         best = torch.maximum(best, other)
     return ids
@@ -84,7 +84,7 @@ def _classes(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _probabilities(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """Return the probability of every class `[C,H,W]`, of background and foreground for one logit."""
-    enlarged = _enlarged(logits, size)[0]
+    upsampled = _upsampled(logits, size)[0]
     if logits.shape[1] == 1:
-        return torch.cat([-enlarged, enlarged]).sigmoid()
-    return enlarged.softmax(dim=0)
+        return torch.cat([-upsampled, upsampled]).sigmoid()
+    return upsampled.softmax(dim=0)

@@ -51,9 +51,10 @@ class Loss(nn.Module):
                 raise ConfigError("the loss wants the data's class weights: call set_class_weights first")
             if self.heads == ("mask",):
                 self.check([str(number) for number in range(max(2, prediction.shape[1]))])
-            value, _ = super().__call__(*given)
+            value: Tensor = super().__call__(*given)[0]
             return value
-        return super().__call__(prediction, batch)
+        found: tuple[Tensor, Tensors] = super().__call__(prediction, batch)
+        return found
 
     @abstractmethod
     def forward(self, prediction: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:

@@ -89,11 +89,12 @@ class Manner:
         return self._call(module, logits.where(valid[:, None], certain), target.where(valid, 0))
 
     def _call(self, module: nn.Module, logits: Tensor, target: Tensor) -> Tensor:
-        if self.truth is Truth.IDS:
-            return module(logits, target)
         if self.truth is Truth.CHANNEL:
-            return module(logits, target[:, None])
-        return module(logits, one_hot(target, logits.shape[1]))
+            target = target[:, None]
+        elif self.truth is not Truth.IDS:
+            target = one_hot(target, logits.shape[1])
+        value: Tensor = module(logits, target)
+        return value
 
 
 def packed(logits: Tensor, target: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:

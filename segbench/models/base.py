@@ -70,6 +70,6 @@ def crop(predictions: dict[str, Tensor], height: int, width: int) -> dict[str, T
     return {name: value[..., :height, :width] for name, value in predictions.items()}
 
 
-def enlarge(features: Tensor, factor: int = 2) -> Tensor:
-    """Return features enlarged bilinearly, each pixel keeping its place."""
+def upsample(features: Tensor, factor: int = 2) -> Tensor:
+    """Return features upsampled bilinearly, each pixel keeping its place."""
     return F.interpolate(features, scale_factor=float(factor), mode="bilinear", align_corners=False)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError
-from segbench.models.base import ONE_LOGIT, Network, crop, enlarge
+from segbench.models.base import ONE_LOGIT, Network, crop, upsample
 
 BORDER = 8
 """Rows and columns that the unpadded convolutions eat on each side, in pixels of the image."""
@@ -18,7 +18,7 @@ class CustomNet(Network):
     """Two unpadded 3 x 3 convolutions at full size, and three at half of it.
 
     With its defaults, 6 input channels and one logit it has the original's 523,521 parameters. The original's output
-    was smaller than its target; here the image is first surrounded by its own edge and the prediction is enlarged
+    was smaller than its target; here the image is first surrounded by its own edge and the prediction is upsampled
     bilinearly, so that pixel (y, x) of one is pixel (y, x) of the other.
 
     Args:
@@ -42,7 +42,7 @@ class CustomNet(Network):
         height, width = image.shape[-2:]
         around = (BORDER, BORDER + width % 2, BORDER, BORDER + height % 2)
         features = self.coarse(self.fine(F.pad(image, around, mode="replicate")))
-        return crop({name: enlarge(head(features)) for name, head in self.heads.items()}, height, width)
+        return crop({name: upsample(head(features)) for name, head in self.heads.items()}, height, width)
 
 
 def _convolution(before: int, after: int, bias: bool = True) -> list[nn.Module]:

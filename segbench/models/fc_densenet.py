@@ -14,7 +14,7 @@ from segbench.models.base import ONE_LOGIT, Heads, Network, crop, pad_to_multipl
 class FCDenseNet(Network):
     """A U-shaped network of dense blocks, in which each layer sees all layers before it (Jégou et al., 2017).
 
-    On the way down a block's input stays beside its new channels; on the way up only the new channels are enlarged, by
+    On the way down a block's input stays beside its new channels; on the way up only the new channels are upsampled, by
     a transposed convolution, and joined with what lay at that size before. Images whose sides are no multiples of
     2 ** (number of blocks) are padded and cropped back.
 
@@ -56,10 +56,10 @@ class FCDenseNet(Network):
             skips.append(width)
             self.shrinkers.append(nn.Sequential(*_layer(width, width, 1, dropout), nn.MaxPool2d(2)))
         self.bottleneck = DenseBlock(width, growth, bottleneck, dropout)
-        self.enlargers, self.up = nn.ModuleList(), nn.ModuleList()
+        self.upsamplers, self.up = nn.ModuleList(), nn.ModuleList()
         new = bottleneck * growth
         for count, skip in zip(reversed(layers), reversed(skips), strict=True):
-            self.enlargers.append(nn.ConvTranspose2d(new, new, 3, stride=2, padding=1, output_padding=1))
+            self.upsamplers.append(nn.ConvTranspose2d(new, new, 3, stride=2, padding=1, output_padding=1))
             self.up.append(DenseBlock(new + skip, growth, count, dropout))
             width, new = new + skip + count * growth, count * growth
         self.apply(_initialise)
@@ -73,8 +73,8 @@ class FCDenseNet(Network):
             skipped.append(features)
             features = shrink(features)
         new = self.bottleneck(features)
-        for enlarge, block in zip(self.enlargers, self.up, strict=True):
-            features = torch.cat([enlarge(new), skipped.pop()], dim=1)
+        for upsample, block in zip(self.upsamplers, self.up, strict=True):
+            features = torch.cat([upsample(new), skipped.pop()], dim=1)
             new = block(features)
         return crop(self.heads(torch.cat([features, new], dim=1)), *image.shape[-2:])
 
@@ -105,4 +105,5 @@ def _initialise(module: nn.Module) -> None:
     """He et al. (2015), uniform, as in the paper."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -18,6 +18,8 @@ from torchvision.models.segmentation.fcn import FCNHead
 from segbench.core.errors import ConfigError, nearest
 from segbench.models.base import ONE_LOGIT, Heads, Network
 
+Colour = tuple[float, float, float]
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of red, green and blue, from 0 to 1, that torchvision's and timm's usual weights were trained with."""
 
@@ -42,7 +44,7 @@ FROZEN = {"backbone": ("backbone",), "all_but_head": ("backbone", "classifier")}
 
 
 class FCNResNet(Network):
-    """A ResNet whose last features a small convolutional head classifies, enlarged bilinearly to the image's size.
+    """A ResNet whose last features a small convolutional head classifies, upsampled bilinearly to the image's size.
 
     Long et al. (2015), Chen et al. (2017, DeepLabv3). resnet50 and resnet101 replace their last two strides by dilation
     (features at 1/8 of the size); resnet18 and resnet34 have blocks without dilation and stay at 1/32, which is coarse.
@@ -113,7 +115,7 @@ class FCNResNet(Network):
         """
         state = download(encoder, head) if weights == "torchvision" else read_state(weights)
         state = {name: value for name, value in state.items() if not name.startswith(("aux_classifier.", "fc."))}
-        new = ("heads.",)
+        new: tuple[str, ...] = ("heads.",)
         if "conv1.weight" in state:
             state = {f"backbone.{name}": value for name, value in state.items()}
             new = ("heads.", "classifier.")
@@ -155,7 +157,8 @@ def download(encoder: str, head: str) -> Mapping[str, Tensor]:
     """Return torchvision's state dict from its cache or the network; raises ConfigError where that fails."""
     weights = PRETRAINED[encoder, head]
     try:
-        return weights.get_state_dict(progress=False, check_hash=True)
+        state: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+        return state
     except (OSError, RuntimeError, HTTPException) as error:
         name = weights.url.rpartition("/")[2]
         raise ConfigError(

@@ -102,9 +102,12 @@ class Intensity(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return `[B, channels, H, W]` for pictures `[B, 3 * pictures, H, W]` with values from 0 to 1."""
-        grey = image.float().unflatten(1, (-1, 3)).mean(dim=2)
+        batch, channels, height, width = image.shape
+        grey = image.float().view(batch, channels // 3, 3, height, width).mean(dim=2)
         level = (grey * 255).round().long().clamp(0, 255)
-        return sum(rows(level[:, picture]) for picture, rows in enumerate(self.columns)).permute(0, 3, 1, 2)
+        first, *others = [rows(level[:, picture]) for picture, rows in enumerate(self.columns)]
+        total: Tensor = sum(others, first)
+        return total.permute(0, 3, 1, 2)
 
 
 class Stencil(nn.Module):

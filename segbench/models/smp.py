@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from segbench.core.errors import ConfigError, nearest
 from segbench.models.base import ONE_LOGIT, Network, crop, pad_to_multiple
-from segbench.models.fcn_resnet import IMAGENET_MEAN, IMAGENET_STD, load_fitting, read_state
+from segbench.models.fcn_resnet import IMAGENET_MEAN, IMAGENET_STD, Colour, load_fitting, read_state
 
 BEHIND_FEATURES = ("classifier.", "fc.", "head.", "last_linear.", "_fc.", "conv_head.", "bn2.")
 """Beginnings of the names of what a classifier has behind its last features, as timm and others call it."""
@@ -26,7 +26,7 @@ class SMPUnet(Network):
         weights: None or `none`, or a local file with a state dict of the encoder; ImageNet's mean and standard
             deviation are then used, or those that timm declares for its encoder (0.5 for tf_efficientnet_lite0).
             What such a file has behind the last features, such as a classifier, may be absent or is ignored.
-        decoder_channels: Channels after each of the 3 to 5 enlargings; the encoder halves the picture as often.
+        decoder_channels: Channels after each of the 3 to 5 upsamplings; the encoder halves the picture as often.
     """
 
     min_size = 33  # padded to 64: batch normalisation at 1/32 of the size needs two values even for a single picture
@@ -72,12 +72,15 @@ class SMPUnet(Network):
         self.mean, self.std = _statistics(encoder)
 
 
-def _statistics(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _statistics(encoder: str) -> tuple[Colour, Colour]:
     """Return mean and standard deviation that an encoder's weights were trained with."""
     import timm
 
     declared = timm.get_pretrained_cfg(encoder[3:]) if encoder.startswith("tu-") else None
-    return (IMAGENET_MEAN, IMAGENET_STD) if declared is None else (tuple(declared.mean), tuple(declared.std))
+    if declared is None:
+        return IMAGENET_MEAN, IMAGENET_STD
+    (*mean,), (*std,) = declared.mean, declared.std
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
 
 def make_unet(encoder: str, in_channels: int, decoder_channels: Sequence[int]) -> tuple[nn.Module, nn.Module]:
@@ -107,7 +110,7 @@ def make_unet(encoder: str, in_channels: int, decoder_channels: Sequence[int]) -
     except Exception as error:  # each of hundreds of encoders has its own way to refuse
         reason = " ".join(str(error).split())
         raise ConfigError(
-            f"model.encoder={encoder} cannot be the encoder of a U-Net with {len(decoder_channels)} enlargings and"
+            f"model.encoder={encoder} cannot be the encoder of a U-Net with {len(decoder_channels)} upsamplings and"
             f" {in_channels} channels ({reason}); try resnet18"
         ) from error
     return unet.encoder, unet.decoder

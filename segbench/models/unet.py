@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError
-from segbench.models.base import ONE_LOGIT, Heads, Network, crop, enlarge, pad_to_multiple
+from segbench.models.base import ONE_LOGIT, Heads, Network, crop, pad_to_multiple, upsample
 
 MAX_DEPTH = 8
 """Channels double at each halving: at a depth of 8 and a width of 16 the network has half a billion parameters."""
@@ -26,11 +26,11 @@ class UNet(Network):
         heads: Channels of each prediction.
         width: Channels at full size; doubled at each halving.
         depth: How often the picture is halved.
-        transposed: Enlarge with learned transposed convolutions instead of bilinearly.
+        transposed: Upsample with learned transposed convolutions instead of bilinearly.
         dropout: Share of the channels dropped at the smallest size, in training.
         bias: Convolutions with a bias of their own, beside that of the normalisation after them.
         lean: The smallest size has no more channels than the one above it, and the decoder halves its channels one size
-            earlier: about half of the parameters, for bilinear enlarging only.
+            earlier: about half of the parameters, for bilinear upsampling only.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class UNet(Network):
                 f" {dropout}"
             )
         if depth > MAX_DEPTH:
-            raise ConfigError(f"model.depth halves the picture so often, at most {MAX_DEPTH} times, got {depth}")
+            raise ConfigError(f"model.depth must be at most {MAX_DEPTH}, got {depth}")
         if lean and transposed:
-            raise ConfigError("model.lean=true keeps channels while enlarging, so it needs model.transposed=false")
+            raise ConfigError("model.lean=true keeps channels while upsampling, so it needs model.transposed=false")
         self.multiple = 2**depth
         self.min_size = self.multiple
         sizes = [width * 2**level for level in range(depth + 1)]
@@ -64,10 +64,10 @@ class UNet(Network):
             for before, after in zip([in_channels, *sizes], sizes, strict=False)
         )
         self.dropout = nn.Dropout2d(dropout)
-        self.enlargers, self.decoder = nn.ModuleList(), nn.ModuleList()
+        self.upsamplers, self.decoder = nn.ModuleList(), nn.ModuleList()
         below = sizes[-1]
         for level in reversed(range(depth)):
-            self.enlargers.append(nn.ConvTranspose2d(below, sizes[level], 2, stride=2) if transposed else Enlarge())
+            self.upsamplers.append(nn.ConvTranspose2d(below, sizes[level], 2, stride=2) if transposed else Upsample())
             joined = (sizes[level] if transposed else below) + sizes[level]
             after = sizes[max(0, level - 1)] if lean else sizes[level]
             self.decoder.append(double_convolution(joined, after, joined // 2 if lean else after, bias))
@@ -82,17 +82,17 @@ class UNet(Network):
             features = block(F.max_pool2d(features, 2) if level else features)
             skipped.append(features)
         features = self.dropout(skipped.pop())
-        for bigger, block in zip(self.enlargers, self.decoder, strict=True):
+        for bigger, block in zip(self.upsamplers, self.decoder, strict=True):
             features = block(torch.cat([bigger(features), skipped.pop()], dim=1))
         return crop(self.heads(features), height, width)
 
 
-class Enlarge(nn.Module):
+class Upsample(nn.Module):
     """Doubles height and width bilinearly."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features `[B, C, 2H, 2W]` of features `[B, C, H, W]`."""
-        return enlarge(features)
+        return upsample(features)
 
 
 def double_convolution(before: int, after: int, middle: int | None = None, bias: bool = False) -> nn.Sequential:

@@ -39,7 +39,7 @@ class UNetValid(Network):
             _double(before, after, padding=1) for before, after in zip([in_channels, *sizes], sizes[:-1], strict=False)
         )
         self.bottleneck = _double(sizes[-2], sizes[-1])
-        self.enlargers = nn.ModuleList(
+        self.upsamplers = nn.ModuleList(
             nn.ConvTranspose2d(2 * size, size, 3, stride=2, padding=1, output_padding=1, bias=False)
             for size in sizes[-2::-1]
         )
@@ -61,8 +61,8 @@ class UNetValid(Network):
             skipped.append(features)
             features = F.max_pool2d(features, 2)
         features = self.bottleneck(features)
-        for enlarge, block in zip(self.enlargers, self.decoder, strict=True):
-            features = enlarge(features)
+        for upsample, block in zip(self.upsamplers, self.decoder, strict=True):
+            features = upsample(features)
             features = block(torch.cat([features, _middle(skipped.pop(), features)], dim=1))
         return crop({name: head(features) for name, head in self.heads.items()}, height, width)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from segbench.runs.metrics_log import read_metrics
+
+Row = Mapping[str, str | int | float]
 
 
 def draw_curves(metrics: Path, folder: Path) -> None:
@@ -24,7 +26,7 @@ def draw_curves(metrics: Path, folder: Path) -> None:
         _lines(rows, ["val/depth/rmse", "val/depth/mae"], "depth", folder / "depth.png")
 
 
-def _lines(rows: Sequence[dict], names: Sequence[str], label: str, path: Path, top: float | None = None) -> None:
+def _lines(rows: Sequence[Row], names: Sequence[str], label: str, path: Path, top: float | None = None) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -32,7 +34,7 @@ def _lines(rows: Sequence[dict], names: Sequence[str], label: str, path: Path, t
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for name in names:
-        points = [(row["epoch"] + 1, row[name]) for row in rows if name in row]
+        points = [(int(row["epoch"]) + 1, float(row[name])) for row in rows if name in row]
         if points:
             wide = 2.5 if name in ("val/mean_iou", "val/loss", "train/loss") else 1.0
             axes.plot(*zip(*points, strict=True), label=name, linewidth=wide, marker="." if len(points) < 40 else None)

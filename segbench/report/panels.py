@@ -12,6 +12,8 @@ from segbench.core.tasks import IGNORE_INDEX
 from segbench.core.text import printable
 from segbench.report.palette import colour, palette
 
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
 GAP, TITLE = 4, 18
 BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
 
@@ -41,14 +43,14 @@ def sample_row(arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> dict
 
 def _errors(mask: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     wrong = (mask != prediction) & (mask != IGNORE_INDEX)
-    return np.where(wrong[..., None], np.uint8([213, 94, 0]), np.uint8([255, 255, 255]))
+    return np.where(wrong[..., None], np.array([213, 94, 0], np.uint8), np.array([255, 255, 255], np.uint8))
 
 
 def grey(depth: np.ndarray, far: float) -> np.ndarray:
     """Return uint8 `[H,W,3]`: near is bright, `far` black, unknown dark red."""
     level = np.clip(1 - np.nan_to_num(depth, nan=far) / far, 0, 1)
     shades = np.repeat((255 * level).astype(np.uint8)[..., None], 3, axis=2)
-    return np.where(np.isnan(depth)[..., None], np.uint8([90, 0, 0]), shades)
+    return np.where(np.isnan(depth)[..., None], np.array([90, 0, 0], np.uint8), shades)
 
 
 def draw_panel(
@@ -66,7 +68,7 @@ def draw_panel(
         classes: Names for the legend.
         path: The PNG.
         names: What each row shows, written below it; none for no such line.
-        least: Pictures smaller than this are enlarged by a whole factor.
+        least: Pictures smaller than this are repeated by a whole factor.
     """
     height, width = next(iter(rows[0].values())).shape[:2]
     factor = max(1, -(-least // min(height, width)))
@@ -101,7 +103,7 @@ def shortened(name: str, fits: Callable[[str], bool]) -> str:
     return f"...{text[start:]}" if start else text
 
 
-def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], top: int, font: ImageFont.ImageFont) -> None:
+def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], top: int, font: Font) -> None:
     colours, left = palette(len(classes)), GAP
     for number, name in enumerate(classes):
         draw.rectangle((left, top + 3, left + 10, top + 13), tuple(int(part) for part in colours[number]), INK)

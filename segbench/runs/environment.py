@@ -58,7 +58,7 @@ def git_commit() -> str | None:
     """Return the commit of the checkout that segbench runs from (`+dirty` with local changes), or None outside one."""
     folder = Path(segbench.__file__).parent
     if not (folder.parent / ".git").exists():
-        return None  # installed: a repository further up is somebody else's
+        return None  # installed: a repository further up is not segbench's
     commit = ask_git(folder, "rev-parse", "--short=12", "HEAD")
     if not commit:
         return None

@@ -41,7 +41,7 @@ class MetricsLog:
             further = [column for column in self.columns if column not in known]
             self.columns = [*known, *further]
             if further:
-                self._widen()
+                self._add_columns()
         else:
             self._append(self.columns)
 
@@ -56,7 +56,7 @@ class MetricsLog:
         with self.path.open("a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerow(cells)
 
-    def _widen(self) -> None:
+    def _add_columns(self) -> None:
         """Add columns at the end, as a resume with other settings may measure what was not measured before."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

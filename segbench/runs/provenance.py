@@ -80,7 +80,7 @@ def _code_folders(plugins: Sequence[str]) -> dict[str, Path]:
     """Return where the code of each part lies, but for installed packages: their version says what they are."""
     folders = {"working folder": Path.cwd()}
     project = Path(segbench.__file__).parent
-    if (project.parent / ".git").exists():  # installed: a repository further up is somebody else's
+    if (project.parent / ".git").exists():  # installed: a repository further up is not segbench's
         folders["segbench"] = project
     for plugin in plugins:
         with suppress(ImportError, ValueError):

@@ -1,4 +1,4 @@
-"""The folder of a sweep: what its jobs are, and where each stands. Read without torch; may be somebody else's."""
+"""The folder of a sweep: what its jobs are, and where each stands. Read without torch; it may be untrusted."""
 
 from __future__ import annotations
 

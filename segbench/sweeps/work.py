@@ -31,7 +31,7 @@ def run_job(
     Args:
         folder: The sweep's folder.
         job: What to run; nothing if it is completed.
-        typed: Settings that only the person at the keyboard may give, beside those of the job.
+        typed: Settings that only the user who types may give, beside those of the job.
         watch: Called after every epoch with its number from 0 and the monitored score; may raise to end the run.
 
     Raises:

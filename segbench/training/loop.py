@@ -161,7 +161,7 @@ class Session:
 
 
 class _Watched(pl.Callback):
-    """Tells somebody else the score of every validated epoch, again after a stop that may have come before it did."""
+    """Tells a search the score of every validated epoch, again after a stop that may have come before it did."""
 
     def __init__(self, recorder: Recorder, watch: Watch) -> None:
         self.recorder, self.watch = recorder, watch

@@ -73,7 +73,7 @@ def train(
         shared: Data that earlier runs of this process have read; see `build_experiment`.
 
     Raises:
-        SegbenchError: for everything the person can mend, with its exit code.
+        SegbenchError: for everything the user can mend, with its exit code.
     """
     settings = TrainerSettings.of(config)
     prepare_torch(settings)

@@ -241,7 +241,7 @@ def test_workers_that_are_told_to_stop_are_replaced_and_nothing_is_lost(tmp_path
     loader = Faulty(at(5, once), num_workers=2).loader("val")
     assert [index for batch in loader for index in batch["index"].tolist()] == list(range(10))
     assert [index for batch in loader for index in batch["index"].tolist()] == list(range(10))
-    loader._dismiss()
+    loader._stop_workers()
 
 
 def test_workers_that_are_always_told_to_stop_are_an_error():
@@ -262,7 +262,7 @@ def test_workers_that_end_between_two_epochs(number):
     worker.join()
     if number == signal.SIGTERM:
         assert [index for batch in loader for index in batch["index"].tolist()] == list(range(10))
-        loader._dismiss()
+        loader._stop_workers()
     else:
         start = time.monotonic()
         read, text = failing(loader)
@@ -278,7 +278,7 @@ def test_a_loader_can_be_read_again_after_an_error(tmp_path):
     failing(loader)
     flag.touch()
     assert [index for batch in loader for index in batch["index"].tolist()] == list(range(10))
-    loader._dismiss()
+    loader._stop_workers()
 
 
 def test_errors_from_within_a_split_name_the_sample_without_a_loader():

@@ -28,7 +28,7 @@ def test_a_pixel_sees_as_far_to_each_side(y, x):
     network, image = CustomNet(3, {"mask": 1}, width=4).eval(), torch.rand(1, 3, 64, 71, requires_grad=True)
     (gradient,) = torch.autograd.grad(network(image)["mask"][0, 0, y, x], image)
     seen = gradient.abs().sum((0, 1)).nonzero().float()
-    # bilinear enlarging looks at the cell of the pixel and at the one next to it: half a cell off, at most
+    # bilinear upsampling looks at the cell of the pixel and at the one next to it: half a cell off, at most
     assert (seen.min(0).values + seen.max(0).values).div(2).tolist() == pytest.approx([y, x], abs=1.0)
 
 

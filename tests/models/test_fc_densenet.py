@@ -76,8 +76,8 @@ def test_channels_at_each_size_are_those_of_the_paper():
         network = FCDenseNet(3, {"mask": 11}, **preset("fc_densenet103"))
     assert [shrink[0].num_features for shrink in network.shrinkers] == [112, 192, 304, 464, 656]
     assert network.heads["mask"].in_channels == 256
-    # only the new channels are enlarged: 15, 12, 10, 7 and 5 layers of 16
-    assert [enlarge.in_channels for enlarge in network.enlargers] == [240, 192, 160, 112, 80]
+    # only the new channels are upsampled: 15, 12, 10, 7 and 5 layers of 16
+    assert [upsample.in_channels for upsample in network.upsamplers] == [240, 192, 160, 112, 80]
     inputs = [block.layers[0][0].num_features for block in network.up]
     assert [before + 16 * count for before, count in zip(inputs, (12, 10, 7, 5, 4), strict=True)] == [
         1088,
@@ -125,7 +125,7 @@ def test_every_parameter_gets_a_finite_gradient():
 
 
 def test_the_prediction_moves_with_the_image():
-    """By one stride: enlarging puts each pixel back where it was."""
+    """By one stride: upsampling puts each pixel back where it was."""
     torch.manual_seed(0)
     network = FCDenseNet(3, {"mask": 1}, **SMALL).eval()
     image = torch.zeros(1, 3, 64, 64)

@@ -179,7 +179,7 @@ def test_cnn_refuses(settings):
 
 
 def test_unet_is_shifted_with_its_image():
-    """A shift by the encoder's stride shifts the prediction: skips and enlarging are aligned."""
+    """A shift by the encoder's stride shifts the prediction: skips and upsampling are aligned."""
     torch.manual_seed(0)
     network = UNet(3, {"mask": 1}, width=4, depth=2).eval()
     image = torch.zeros(1, 3, 96, 96)

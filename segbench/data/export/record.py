@@ -43,7 +43,8 @@ def export_record(
         "export": options.record(),
         "settings": dict(settings),
     }
-    return json.loads(json.dumps(record))
+    plain: dict[str, Any] = json.loads(json.dumps(record))
+    return plain
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

@@ -26,8 +26,8 @@ from segbench.data.export.options import Chunk, sample_name
 from segbench.data.export.shards import ShardWriter
 from segbench.data.loading.datamodule import SegmentationData
 
-WRITERS = {"folder": FolderWriter, "webdataset": ShardWriter}
 Writer = FolderWriter | ShardWriter
+WRITERS: dict[str, type[FolderWriter] | type[ShardWriter]] = {"folder": FolderWriter, "webdataset": ShardWriter}
 Make = Callable[[], SegmentationData]
 
 

@@ -36,7 +36,8 @@ def decode(annotation: Annotation, height: int, width: int) -> np.ndarray:
             raise LabelError(f"{where} has no polygon of at least three points")
         if not all(_is_near(p[0::2], width) and _is_near(p[1::2], height) for p in outline):
             raise LabelError(f"{where} has a polygon far outside of the picture, or of something else than numbers")
-        return rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects(outline, height, width))).astype(bool)
+        inside: np.ndarray = rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects(outline, height, width)))
+        return inside.astype(bool)
     if not isinstance(outline, Mapping) or list(outline.get("size", ())) != [height, width]:
         raise LabelError(f"{where} has no outline of the picture's {height} x {width} pixels")
     runs = outline.get("counts")
@@ -45,9 +46,9 @@ def decode(annotation: Annotation, height: int, width: int) -> np.ndarray:
         raise LabelError(f"{where} has no run lengths")
     if sum(runs) != height * width:  # not checked by pycocotools, which would leave pixels as the memory was
         raise LabelError(f"{where} has run lengths of {sum(runs)} pixels, not {height * width}")
-    return rle_tools.decode(rle_tools.frPyObjects({"size": [height, width], "counts": runs}, height, width)).astype(
-        bool
-    )
+    packed = rle_tools.frPyObjects({"size": [height, width], "counts": runs}, height, width)
+    found: np.ndarray = rle_tools.decode(packed)
+    return found.astype(bool)
 
 
 def _is_near(coordinates: list[Any], side: int) -> bool:
@@ -160,4 +161,5 @@ def draw_panoptic(
     unknown = [number for number in found.tolist() if number not in values]
     if unknown:
         raise LabelError(f"{path.name} has segments that the JSON does not list: {unknown[:8]}")
-    return np.array([values[number] for number in found.tolist()], np.uint8)[inverse.reshape(size)]
+    mask: np.ndarray = np.array([values[number] for number in found.tolist()], np.uint8)[inverse.reshape(size)]
+    return mask

@@ -17,7 +17,8 @@ EvaluationBatch = dict[str, Tensor | list[Tensor]]
 
 def stacked(samples: Sequence[Sample]) -> Batch:
     """Return samples of one size as one batch; torch raises an error where they are not of one."""
-    return default_collate(list(samples))  # in a worker it writes into shared memory at once
+    batch: Batch = default_collate(list(samples))  # in a worker it writes into shared memory at once
+    return batch
 
 
 def collected(samples: Sequence[Sample]) -> EvaluationBatch:

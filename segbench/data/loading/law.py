@@ -11,6 +11,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ def _check(source: Source, augment: Augment | None, seed: int) -> None:
     if isinstance(found, str):
         raise ConfigError(f"augment: {_blame(augment, samples, seed)} {found}")
     for index, arrays in enumerate(samples):
-        again = _twice(lambda arrays=arrays, index=index: augment(arrays, seed, 0, index))
+        again = _twice(partial(augment, arrays, seed, 0, index))
         if isinstance(again, str):
             raise ConfigError(f"augment: the pipeline {again}; {REPEAT}")
     sizes = {arrays["image"].shape[:2] for arrays in found}
@@ -93,7 +94,7 @@ def _check_parts(augment: Augment, samples: list[Arrays], seed: int) -> None:
     for name, alone in augment.parts():
         for index, arrays in enumerate(samples):
             try:
-                found = _twice(lambda alone=alone, arrays=arrays, index=index: alone(arrays, seed, 0, index))
+                found = _twice(partial(alone, arrays, seed, 0, index))
             except Exception:  # it may need what comes before it; the whole pipeline is tried as well
                 continue
             if isinstance(found, str):

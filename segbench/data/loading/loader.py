@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Sampler
 
 from segbench.core.errors import DataError
 from segbench.core.rng import Bijection
-from segbench.data.loading.source import SplitDataset, in_words
-from segbench.data.loading.workers import NOTHING, Batches, Crew, Failure, deaths
+from segbench.data.loading.source import SplitDataset, described
+from segbench.data.loading.workers import NOTHING, Batches, Failure, Workers, deaths
 
 Position = Callable[[], tuple[int, int]]
 Order = Callable[[int], Callable[[int], int]]
@@ -118,7 +118,7 @@ class EpochLoader:
         self._split = Batches(dataset, num_workers)
         self._pin_memory, self._restarts = pin_memory, 0
         self._loader = self._make()
-        self._crew = Crew()
+        self._workers = Workers()
 
     def _make(self) -> DataLoader[Any]:
         workers: dict[str, Any] = {}
@@ -151,7 +151,7 @@ class EpochLoader:
             since = time.monotonic()
             try:
                 with deaths:
-                    self._crew.check()
+                    self._workers.check()
                     batch = self._next(batches, since)
             except StopIteration:
                 return
@@ -161,7 +161,7 @@ class EpochLoader:
                 batches = self._after(error, number, time.monotonic() - since)
                 continue
             if isinstance(batch, Failure):
-                self._dismiss()
+                self._stop_workers()
                 raise batch.error()
             yield batch
             number += 1
@@ -173,28 +173,28 @@ class EpochLoader:
                 return next(batches)
             except RuntimeError as error:
                 over = time.monotonic() - since >= self.timeout
-                if over or not self.num_workers or "timed out" not in str(error) or self._crew.dead():
+                if over or not self.num_workers or "timed out" not in str(error) or self._workers.dead():
                     raise
 
     def _begin(self, number: int) -> Iterator[Batch | Failure]:
         since = time.monotonic()
         try:
             with deaths:
-                self._crew.check()
+                self._workers.check()
                 batches = iter(self._loader)
         except Exception as error:
-            if self._crew.workers:  # those of the last epoch
+            if self._workers.workers:  # those of the last epoch
                 return self._after(error, number, time.monotonic() - since)
             raise DataError(
-                f"data.num_workers={self.num_workers} loader workers cannot be started ({in_words(error)}); give fewer"
+                f"data.num_workers={self.num_workers} loader workers cannot be started ({described(error)}); give fewer"
             ) from error
-        self._crew = Crew(batches, self._split.desk)
+        self._workers = Workers(batches, self._split.progress)
         deaths.take_over()
         return batches
 
-    def _dismiss(self) -> None:
-        self._crew.dismiss()
-        self._crew = Crew()
+    def _stop_workers(self) -> None:
+        self._workers.stop()
+        self._workers = Workers()
         self._split = Batches(self.dataset, self.num_workers)
         self._loader = self._make()  # torch's own would go on with the workers that are no more
 
@@ -204,9 +204,9 @@ class EpochLoader:
         Raises:
             DataError: for everything else that can have happened to workers.
         """
-        dead = self._crew.dead()
-        told, text = self._crew.told_to_stop(dead), self._what_happened(error, number, waited, dead)
-        self._dismiss()
+        dead = self._workers.dead()
+        told, text = self._workers.told_to_stop(dead), self._what_happened(error, number, waited, dead)
+        self._stop_workers()
         if not told or self._restarts >= MOST_RESTARTS:
             raise DataError(text) from error
         self._restarts += 1
@@ -214,11 +214,11 @@ class EpochLoader:
         return self._begin(number)
 
     def _what_happened(self, error: Exception, number: int, waited: float, dead: list[int]) -> str:
-        indices, at = self.plan.indices(number), self._crew.at()
+        indices, at = self.plan.indices(number), self._workers.at()
         batch = f"the batch of {self.dataset.names(indices)} was waited for"
         if dead:
             making = f" while it made {self.dataset.names([at[dead[0]]])}" if at[dead[0]] != NOTHING else ""
-            return f"{self._crew.obituary(dead[0])}{making}; {batch}; {HINT}"
+            return f"{self._workers.how_it_ended(dead[0])}{making}; {batch}; {HINT}"
         if waited >= self.timeout:
             hanging = [index for index in indices if index in at]
             where = f", of which {self.dataset.names(hanging)} is still being made" if hanging else ""
@@ -226,7 +226,7 @@ class EpochLoader:
                 f"no data loader worker gave a batch within {self.timeout:g} seconds; {batch}{where};"
                 " data.num_workers=0 shows where it hangs"
             )
-        return f"the data loader workers failed ({in_words(error)}); {batch}; {HINT}"
+        return f"the data loader workers failed ({described(error)}); {batch}; {HINT}"
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing: the position follows from the trainer's own counters."""

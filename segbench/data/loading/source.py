@@ -79,7 +79,7 @@ class SplitDataset(Dataset[dict[str, Tensor]]):
         except SegbenchError:
             raise
         except Exception as error:
-            raise DataError(f"{self.names([index])} cannot be made: {in_words(error)}") from error
+            raise DataError(f"{self.names([index])} cannot be made: {described(error)}") from error
         return {**tensors, "index": torch.tensor(index)}
 
     def _arrays(self, epoch: int, index: int) -> Arrays:
@@ -111,7 +111,7 @@ def seen_and_truth(original: Arrays, view: EvaluationView) -> Arrays:
     return seen
 
 
-def in_words(error: BaseException) -> str:
+def described(error: BaseException) -> str:
     """Return the kind and the first line of an error that is not segbench's own."""
     text = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -18,12 +18,12 @@ from torch.utils.data import Dataset, get_worker_info
 from segbench.core.choices import Split
 from segbench.core.errors import DataError, SegbenchError
 from segbench.data.loading.batches import EvaluationBatch, collected, stacked
-from segbench.data.loading.source import SplitDataset, in_words
+from segbench.data.loading.source import SplitDataset, described
 from segbench.data.loading.torch_private import shut_down, workers_of
 
 Item = dict[str, Tensor]
 NOTHING = -1
-"""What a worker's place on the desk holds between two samples."""
+"""What a worker's entry of `progress` holds between two samples."""
 DYING = 1.0
 """Seconds that a worker which has caused an error may take to end."""
 TOLD_TO_STOP = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
@@ -57,7 +57,7 @@ class Failure:
 
 
 class Batches(Dataset[Item]):
-    """A split that is read by whole batches. Each worker notes on a shared desk which sample it is at.
+    """A split that is read by whole batches. Each worker notes in shared memory which sample it is at.
 
     Args:
         dataset: The split.
@@ -66,7 +66,7 @@ class Batches(Dataset[Item]):
 
     def __init__(self, dataset: SplitDataset, num_workers: int) -> None:
         self.dataset = dataset
-        self.desk = torch.full((num_workers,), NOTHING, dtype=torch.int64).share_memory_() if num_workers else None
+        self.progress = _shared(num_workers) if num_workers else None
 
     def __getitems__(self, positions: list[tuple[int, int]]) -> list[Item] | Failure:
         """Return the samples of a batch, or the error of the first one that cannot be made."""
@@ -83,8 +83,8 @@ class Batches(Dataset[Item]):
 
     def _note(self, index: int) -> None:
         worker = get_worker_info()
-        if worker is not None and self.desk is not None:
-            self.desk[worker.id] = index
+        if worker is not None and self.progress is not None:
+            self.progress[worker.id] = index
 
     def collate(self, items: list[Item] | Failure) -> EvaluationBatch | Failure:
         """Return the samples as one batch; a DataError says that those of train do not fit together."""
@@ -94,7 +94,7 @@ class Batches(Dataset[Item]):
             return stacked(items) if self.dataset.split == Split.TRAIN else collected(items)  # type: ignore[return-value]
         except Exception as error:
             names = self.dataset.names([int(item["index"]) for item in items])
-            return Failure.of(DataError(f"{names} cannot be made one batch: {in_words(error)}"))
+            return Failure.of(DataError(f"{names} cannot be made one batch: {described(error)}"))
 
 
 class _Deaths:
@@ -145,24 +145,31 @@ class _Deaths:
 deaths = _Deaths()
 
 
-class Crew:
+def _shared(count: int) -> Tensor:
+    """Return a whole number for each worker, in memory that all processes see."""
+    numbers: Tensor = torch.full((count,), NOTHING, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+    return numbers
+
+
+class Workers:
     """The worker processes of a DataLoader: none before the first epoch, and none where samples are made in-process.
 
     Args:
         iterator: torch's iterator.
-        desk: Where they note which sample they are at.
+        progress: Where they note which sample they are at.
     """
 
-    def __init__(self, iterator: Any = None, desk: Tensor | None = None) -> None:
-        self._iterator, self._desk = iterator, desk
+    def __init__(self, iterator: Any = None, progress: Tensor | None = None) -> None:
+        self._iterator = iterator
+        self._progress = progress
         self.workers = workers_of(iterator)
 
     def at(self) -> list[int]:
         """Return the sample that each worker is at, `NOTHING` for one that is between two."""
-        return [] if self._desk is None else self._desk.tolist()
+        return [] if self._progress is None else self._progress.tolist()
 
     def check(self) -> None:
-        """Raise a RuntimeError if a worker has ended; torch does not notice one that somebody else has waited for."""
+        """Raise a RuntimeError if a worker has ended; torch does not notice one that other code has waited for."""
         if not all(worker.is_alive() for worker in self.workers):
             raise RuntimeError("a worker has ended")
 
@@ -178,14 +185,14 @@ class Crew:
         """Return whether all of these workers, and there are any, have ended because they got SIGTERM."""
         return bool(numbers) and all(self.workers[number].exitcode in TOLD_TO_STOP for number in numbers)
 
-    def obituary(self, number: int) -> str:
+    def how_it_ended(self, number: int) -> str:
         """Return how a worker ended."""
         worker = self.workers[number]
         code = worker.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
         return f"a data loader worker (pid {worker.pid}) {how}"
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
         """End all workers, also one that hangs in a decoder and answers to nothing."""
         for worker, index in zip(self.workers, self.at(), strict=False):
             if index != NOTHING:  # within a sample it holds no lock of torch's queues

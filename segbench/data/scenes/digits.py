@@ -61,7 +61,7 @@ class Pool:
     def digest(self) -> str:
         """Return a digest of all pictures and labels, the same for every form they are read from."""
         digest = hashlib.sha256(f"{self.images.shape}:{self.training}".encode())
-        digest.update(np.ascontiguousarray(self.images))
+        digest.update(np.ascontiguousarray(self.images).data)
         digest.update(b"" if self.labels is None else self.labels.tobytes())
         return digest.hexdigest()
 

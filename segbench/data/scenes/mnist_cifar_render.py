@@ -24,15 +24,19 @@ def bilinear(pictures: np.ndarray, vertical: Sequence[np.ndarray], horizontal: S
     x0, x1, fx = horizontal
     fy, fx = fy[:, None, None], fx[:, None]
     rows = pictures[:, y0] * (256 - fy) + pictures[:, y1] * fy
-    return (rows[:, :, x0] * (256 - fx) + rows[:, :, x1] * fx + 32768) >> 16
+    pixels: np.ndarray = (rows[:, :, x0] * (256 - fx) + rows[:, :, x1] * fx + 32768) >> 16
+    return pixels
 
 
 def blend(layout: DigitLayout, photo: np.ndarray, digit: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """Return the image, 0..255: photo `[..., 3]`, digit `[..., 1]` (0 outside its box) and colour broadcast."""
     kept = digit * (digit >= layout.least)
+    image: np.ndarray
     if layout.blend == "add":
-        return (photo + (kept * layout.gain + 127) // 255).clip(0, 255)
-    return (colour * kept + photo * (255 - kept) + 127) // 255
+        image = (photo + (kept * layout.gain + 127) // 255).clip(0, 255)
+    else:
+        image = (colour * kept + photo * (255 - kept) + 127) // 255
+    return image
 
 
 class DigitTaps:

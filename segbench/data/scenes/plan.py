@@ -107,8 +107,7 @@ class Planner:
         self.seed, self.split, self.layout, self.offset = seed, split, layout, offset
         self.foregrounds, self.backgrounds, self.sizes = list(foregrounds), list(backgrounds), sizes
         self._flips = 2 if layout.flip else 1
-        words = ("grid", seed, *self.foregrounds, "on", *self.backgrounds)
-        self._order = Bijection(self.combinations, *words)
+        self._order = Bijection(self.combinations, "grid", seed, *self.foregrounds, "on", *self.backgrounds)
 
     @property
     def combinations(self) -> int:

@@ -58,7 +58,8 @@ def sample_cutout(scene: Scene | Layer, texture: Texture, rows: slice, columns: 
     texels = level.astype(np.int32)
     upper = texels[y0[:, None], x0] * (256 - fx) + texels[y0[:, None], x1] * fx
     lower = texels[y1[:, None], x0] * (256 - fx) + texels[y1[:, None], x1] * fx
-    return (upper * (256 - fy) + lower * fy + 32768) >> 16
+    pixels: np.ndarray = (upper * (256 - fy) + lower * fy + 32768) >> 16
+    return pixels
 
 
 def taps(position: np.ndarray, size: int, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

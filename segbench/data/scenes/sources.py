@@ -1,4 +1,4 @@
-"""The pictures a generated set draws from: the shipped ones or the person's folders, read, checked and split."""
+"""The pictures a generated set draws from: the shipped ones or the user's folders, read, checked and split."""
 
 from __future__ import annotations
 

@@ -33,11 +33,14 @@ def colour_backdrop(
     everywhere = 0 * (rows + columns)
     if kind == "gradient":
         share = _ramp(rows, columns, size, plan["dx"], plan["dy"])
-        return (first * (255 - share) + second * share + 127) // 255
+        gradient: np.ndarray = (first * (255 - share) + second * share + 127) // 255
+        return gradient
     if kind == "noise":
         noise = _hash(plan["key"] + columns * 374761393 + rows * 668265263 + channels * 1274126177)
-        return (first + noise % (2 * NOISE + 1) - NOISE).clip(0, 255)
-    return first + everywhere
+        noisy: np.ndarray = (first + noise % (2 * NOISE + 1) - NOISE).clip(0, 255)
+        return noisy
+    plain: np.ndarray = first + everywhere
+    return plain
 
 
 def _ramp(rows: np.ndarray, columns: np.ndarray, size: tuple[int, int], dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
@@ -45,7 +48,8 @@ def _ramp(rows: np.ndarray, columns: np.ndarray, size: tuple[int, int], dx: np.n
     height, width = size
     reach = abs(dx) * (width - 1) + abs(dy) * (height - 1)
     along = dx * (2 * columns + 1 - width) + dy * (2 * rows + 1 - height)
-    return (along + reach) * 255 // (2 * reach + (reach == 0))
+    share: np.ndarray = (along + reach) * 255 // (2 * reach + (reach == 0))
+    return share
 
 
 def _hash(value: np.ndarray) -> np.ndarray:

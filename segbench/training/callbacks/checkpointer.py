@@ -36,7 +36,7 @@ class Checkpointer(pl.Callback):
     Args:
         folder: The run's checkpoint folder.
         recorder: Knows whether the epoch was the best; its state travels in the checkpoint.
-        signals: Tells whether the person or the scheduler wants the run to stop.
+        signals: Tells whether the user or the scheduler wants the run to stop.
         digests: Takes the digest of the weights of each checkpoint.
         every: Steps between checkpoints within an epoch; 0 for none.
         minutes: Minutes without a checkpoint after which one is written; 0 for never.

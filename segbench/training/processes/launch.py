@@ -29,7 +29,7 @@ from segbench.runs.folder import RunFolder
 from segbench.training.length import Length
 
 FOREIGN = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-"""What is set where somebody else has started several processes already."""
+"""What is set where another launcher has started several processes already."""
 
 READY = "ready"
 """What a process says once it has its data and its network."""

@@ -7,7 +7,7 @@
   const body = find("#difference-table").tBodies[0];
   const known = data.order.filter((number) => runs[number]);
 
-  // A map, as a setting of a stranger may have any name.
+  // A map, as an untrusted setting may have any name.
   const settings = (number) => {
     const found = new Map(Object.entries(base));
     for (const [name, value] of Object.entries(runs[number])) {
