@@ -34,6 +34,8 @@ EXPECTED = {
     "cityscapes": (24, 3, {"group": "frankfurt"}, 0, {0: 7, 13: 26}),
     "ade20k": (24, 4, {}, 0, {149: 150, 255: 0}),
     "pets": (16, 8, {}, 0, {0: 2, 1: 1, 255: 3}),
+    "yolo": (16, 4, {}, 0, None),
+    "coco_roboflow": (16, 4, {}, 0, None),
     "roboflow": (15, 3, {"group": "test0_png"}, 0, {0: 0, 1: 1}),
 }
 """Pictures of train and val together, of test, units and ids of a test picture: what its file holds for each class."""
@@ -46,6 +48,9 @@ def test_a_preset_reads_its_data_set_as_it_lies(name, tmp_path):
     assert [sum(counts(data)[:2]), counts(data)[2]] == [train_and_val, test]
     assert data.units("test", index) == units
     mask = data.original("test", index)["mask"]
+    if ids is None:  # outlines: test_outlines.py and test_coco.py hold them against masks drawn by hand
+        assert set(np.unique(mask)) == {0, 1}
+        return
     stored = np.asarray(Image.open(data.items["test"][index].label))
     assert set(np.unique(mask).tolist()) == set(ids)
     assert all((stored[mask == value] == held).all() for value, held in ids.items())
@@ -64,6 +69,14 @@ def test_a_preset_without_a_split_of_its_own_is_split_by_share(name, tmp_path):
                 homes.setdefault(data.units(split, index)["group"], set()).add(split)
         assert len(homes) == 20
         assert all(len(found) == 1 for found in homes.values())
+
+
+def test_labelme_is_split_by_share(tmp_path):
+    data = preset("labelme", tmp_path, *LAYOUTS["labelme"](tmp_path))
+    assert sum(counts(data)) == 24
+    expected = np.zeros((40, 48), np.uint8)
+    expected[4:18, 4:20] = 1
+    assert (data.original("test", 0)["mask"] == expected).all()
 
 
 def test_val_that_the_data_lacks_is_said_to_be_taken_from_train(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,45 @@ def potsdam(root: Path) -> list[str]:
     return []
 
 
+def labelme(root: Path) -> list[str]:
+    """Pictures with JSON beside them."""
+    for number in range(24):
+        image, _ = pair(number)
+        save(image, root / f"p{number:02}.png")
+        shape = {"label": "cat", "shape_type": "rectangle", "points": [[4, 4], [20, 18]]}
+        content = {"imageHeight": SIZE[0], "imageWidth": SIZE[1], "shapes": [shape]}
+        (root / f"p{number:02}.json").write_text(json.dumps(content))
+    return ["data.classes=[background,cat]"]
+
+
+def yolo(root: Path) -> list[str]:
+    """images/train, labels/train and so on."""
+    for split, count in (("train", 12), ("val", 4), ("test", 4)):
+        (root / "labels" / split).mkdir(parents=True)
+        for number in range(count):
+            image, _ = pair(number)
+            save(image, root / f"images/{split}/{split}{number:02}.png")
+            (root / f"labels/{split}/{split}{number:02}.txt").write_text("0 0.1 0.1 0.6 0.1 0.6 0.5\n")
+    return ["data.classes=[background,cat]"]
+
+
+def coco_roboflow(root: Path) -> list[str]:
+    """train, valid and test with pictures and their JSON."""
+    for split, count in (("train", 12), ("valid", 4), ("test", 4)):
+        images, annotations = [], []
+        for number in range(count):
+            image, _ = pair(number)
+            name = f"{split}{number}_jpg.rf.{number:04x}.jpg"
+            save(image, root / split / name)
+            images.append({"id": number, "file_name": name, "height": SIZE[0], "width": SIZE[1]})
+            outline = [[4, 4, 20, 4, 20, 18, 4, 18]]
+            annotations.append({"id": number, "image_id": number, "category_id": 1, "segmentation": outline})
+        categories = [{"id": 0, "name": "cells"}, {"id": 1, "name": "cell"}]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (root / split / "_annotations.coco.json").write_text(json.dumps(content))
+    return ["data.classes=[background,cell]"]
+
+
 LAYOUTS = {
     "voc": voc,
     "cityscapes": cityscapes,
@@ -128,4 +168,7 @@ LAYOUTS = {
     "carvana": carvana,
     "roboflow": roboflow,
     "potsdam": potsdam,
+    "labelme": labelme,
+    "yolo": yolo,
+    "coco_roboflow": coco_roboflow,
 }

@@ -17,6 +17,7 @@ from segbench.data.files.items import Item, check_disjoint, share_settings
 from segbench.data.files.layouts import Found, Layout, first_fitting, known
 from segbench.data.files.lists import read_list, resolve
 from segbench.data.files.masks import MaskReader
+from segbench.data.files.outlines import READERS, OutlineReader
 from segbench.data.files.pairs import read_pair
 from segbench.data.files.patterns import SPLIT_WORDS, Pattern, split_of
 from segbench.data.problems import Problems
@@ -36,13 +37,15 @@ class Folder(FileData):
         mask_files: Pattern of the masks, of the same fields.
         lists: Pattern of the lists of names, such as `ImageSets/{split}.txt`, or a path for each split; None for none.
         splits: Which split of the data is which of ours, such as `{train: train, test: val}`; None for the same names.
-        masks: Kind of the masks: `auto`, `index`, `palette`, `rgb` or `binary` (see `MaskReader`).
+        masks: Kind of the masks: `auto`, `index`, `palette`, `rgb` or `binary` (see `MaskReader`), or outlines as
+            `labelme` or `yolo` write them.
         labels: What ids, colours or names mean (see `label_map`); None for ids that are the classes' places.
         ignore: Ids (or, for rgb, names) that are unlabelled and become 255.
         class_dict: CSV file of colours, name,r,g,b, absolute or within root; for rgb.
         threshold: Smallest foreground value for binary masks; None for 1.
         mask_suffixes: What the names of masks end in beside the image's name, such as `[_L]`; without `mask_files`.
         without_mask: Pictures without a mask: `refuse`, `skip`, or `empty` for all background.
+        boxes: Outlines that are boxes or lines alone: `refuse`, or `skip`, whose boxes become 255.
         split: `files`: by lists, a name or an image and its mask a line. `folders`: by the place of the pictures.
             `shares`: by `val_share` and `test_share`. `auto`: the first of these that is there.
         val_share: Share of the pictures for val, where they are split by share.
@@ -66,6 +69,7 @@ class Folder(FileData):
         threshold: int | None = None,
         mask_suffixes: Sequence[str] = (),
         without_mask: str = "refuse",
+        boxes: str = "refuse",
         split: str = "auto",
         val_share: float = 0.15,
         test_share: float = 0.15,
@@ -85,9 +89,15 @@ class Folder(FileData):
                 f" {images}, {mask_files} and {list(mask_suffixes)}"
             )
         colours = (self.root or Path()) / class_dict if class_dict else None
-        self.reader = MaskReader(masks, self.classes, ignore, colours, threshold, labels)
+        self.reader: MaskReader | OutlineReader
+        if masks in READERS:
+            self.reader = READERS[masks](self.classes, labels, boxes)
+        else:
+            self.reader = MaskReader(masks, self.classes, ignore, colours, threshold, labels)
         self.split, self.suffixes, self.without_mask = split, tuple(mask_suffixes), without_mask
-        self.patterns = None if images is None or mask_files is None else _layout(images, mask_files)
+        self.patterns = (
+            None if images is None or mask_files is None else _layout(images, mask_files, self.reader.suffixes)
+        )
         self.lists = {split: _list_of(lists, split) for split in SPLITS}
         self.splits = {split: split for split in SPLITS} if splits is None else _known_splits(splits)
 
@@ -130,7 +140,7 @@ class Folder(FileData):
         if self.patterns is not None:
             return [self.patterns]
         wanted = {"folders": True, "shares": False}.get(self.split)
-        layouts = known(self.suffixes, wanted)
+        layouts = known(self.suffixes, wanted, self.reader.suffixes)
         return sorted(layouts, key=lambda layout: layout.has_splits) if has_lists else layouts
 
     def _check_folders(self, layout: Layout, given: Splits) -> None:
@@ -171,7 +181,7 @@ class Folder(FileData):
 
     def check_ids(self, problems: Problems) -> None:
         """Note masks that look as if their values meant something else: 0 and 255, a mix of both, stray ids."""
-        if self.reader.mode == "binary":
+        if isinstance(self.reader, MaskReader) and self.reader.mode == "binary":
             check_binary(self.index.facts, self.reader.threshold, problems)
         elif self.reader.has_plain_ids:
             check_black_and_white(self.index.facts, problems)
@@ -188,8 +198,8 @@ class Folder(FileData):
         return self.reader.settings()
 
 
-def _layout(images: str, mask_files: str) -> Layout:
-    return Layout(Pattern(images, "data.images"), Pattern(mask_files, "data.mask_files"))
+def _layout(images: str, mask_files: str, files: tuple[str, ...]) -> Layout:
+    return Layout(Pattern(images, "data.images"), Pattern(mask_files, "data.mask_files"), files)
 
 
 def _list_of(lists: str | Mapping[str, str] | None, split: str) -> str:

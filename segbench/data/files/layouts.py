@@ -129,14 +129,15 @@ def _real(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def known(mask_suffixes: Sequence[str], has_splits: bool | None) -> list[Layout]:
+def known(mask_suffixes: Sequence[str], has_splits: bool | None, files: tuple[str, ...] = SUFFIXES) -> list[Layout]:
     """Return the layouts that are looked for, in this order.
 
     Args:
         mask_suffixes: What names of masks end in beside the picture's name; empty for nothing.
+        files: What the names of mask files end in; other files than pictures lie beside them under the same name.
         has_splits: Only those that have folders of splits, or only those that have none; None for all.
     """
-    ending, beside = _words(mask_suffixes), _words(mask_suffixes or BESIDE)
+    ending, beside = _words(mask_suffixes), _words(mask_suffixes or (BESIDE if files == SUFFIXES else ()))
     pairs = [
         (f"{{split}}/{IMAGES}/{{path}}.*", f"{{split}}/{MASKS}/{{path}}{ending}.*"),
         (f"{IMAGES}/{{split}}/{{path}}.*", f"{MASKS}/{{split}}/{{path}}{ending}.*"),
@@ -144,7 +145,9 @@ def known(mask_suffixes: Sequence[str], has_splits: bool | None) -> list[Layout]
         ("{split}/{path}.*", f"{{split}}/{{path}}{beside}.*"),
         ("{path}.*", f"{{path}}{beside}.*"),
     ]
-    layouts = [Layout(Pattern(images, "data.images"), Pattern(masks, "data.mask_files")) for images, masks in pairs]
+    layouts = [
+        Layout(Pattern(images, "data.images"), Pattern(masks, "data.mask_files"), files) for images, masks in pairs
+    ]
     return [layout for layout in layouts if has_splits in (None, layout.has_splits)]
 
 

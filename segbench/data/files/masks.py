@@ -14,12 +14,15 @@ from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.core.tasks import IGNORE_INDEX
+from segbench.data.files.items import Item
 from segbench.data.files.labels import UNKNOWN, LabelMap, label_map
 from segbench.data.files.texts import read_text
-from segbench.data.pictures import load_picture, upright
+from segbench.data.pictures import SUFFIXES, load_picture, upright
 from segbench.data.problems import FileError, LabelError, shown_name
 
 MODES = ("auto", "index", "palette", "rgb", "binary")
+OUTLINES = ("labelme", "yolo")
+"""Kinds of masks that are drawn from outlines; see `outlines`."""
 SINGLE = ("1", "L", "I", "I;16", "I;16B", "I;16L")
 NO_IDS = {
     "F": "a picture of floating-point values",
@@ -49,6 +52,8 @@ class MaskReader:
         labels: What ids, colours or the names of `class_dict` mean (see `label_map`); None for their own classes.
     """
 
+    suffixes = SUFFIXES
+
     def __init__(
         self,
         mode: str,
@@ -59,7 +64,7 @@ class MaskReader:
         labels: Mapping[object, object] | None = None,
     ) -> None:
         if mode not in MODES:
-            raise ConfigError(f"data.masks={mode} is no kind of mask{nearest(mode, MODES)}")
+            raise ConfigError(f"data.masks={mode} is no kind of mask{nearest(mode, (*MODES, *OUTLINES))}")
         if mode == "binary" and len(classes) != 2:
             raise ConfigError(f"data.masks=binary has two classes, but data.classes names {len(classes)}")
         if mode == "binary" and labels is not None:
@@ -103,6 +108,10 @@ class MaskReader:
         table = None if self._colours is None else hashlib.blake2b(self._colours.tobytes()).hexdigest()
         ids = hashlib.blake2b(self._ids.tobytes()).hexdigest() if self.is_mapped else None
         return {"masks": self.mode, "ignore": self.ignore, "threshold": self.threshold, "colours": table, "ids": ids}
+
+    def of(self, item: Item) -> np.ndarray:
+        """Return the mask of an item."""
+        return self.read(Path(item.label))
 
     def read(self, path: Path) -> np.ndarray:
         """Return the mask as uint8 `[H, W]`, upright; a DataError says which values or colours mean nothing."""

@@ -9,6 +9,7 @@ import numpy as np
 from segbench.core.errors import DataError
 from segbench.data.files.items import Item
 from segbench.data.files.masks import MaskReader
+from segbench.data.files.outlines import OutlineReader
 from segbench.data.pictures import load_picture, to_rgb, upright
 from segbench.data.problems import FileError, SizeMismatch
 
@@ -16,7 +17,7 @@ QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap height and width, so that the mask's shape tells whether it was turned as well."""
 
 
-def read_pair(item: Item, reader: MaskReader) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(item: Item, reader: MaskReader | OutlineReader) -> tuple[np.ndarray, np.ndarray]:
     """Return an item's RGB picture uint8 `[H,W,3]` and the class ids of its mask file, uint8 `[H, W]`.
 
     Raises:
@@ -26,7 +27,7 @@ def read_pair(item: Item, reader: MaskReader) -> tuple[np.ndarray, np.ndarray]:
         image = upright(load_picture(item.image))
         return np.asarray(to_rgb(image)), np.zeros((image.height, image.width), np.uint8)
     try:
-        mask = reader.read(item.label)
+        mask = reader.of(item)
     except FileError as error:
         error.file = item.label
         raise
