@@ -13,7 +13,7 @@ from segbench.compare.files import Unusable, number, read_object
 from segbench.compare.settings import read_settings
 from segbench.core.errors import ConfigError
 from segbench.core.states import RunState, recorded_state
-from segbench.runs.folder import RunFolder
+from segbench.runs.folder import RunFolder, state_now
 
 COSTS = ("parameters", "flops_per_image", "images_per_second", "peak_memory_bytes", "seconds")
 MAX_STATUS, MAX_RESULTS = 100_000, 4_000_000
@@ -29,7 +29,7 @@ class Run:
     name: str
     """What tells it apart below the given folder."""
     state: RunState
-    """A running run whose process is gone looks the same as one that runs."""
+    """What status.json names; interrupted where that says running and the process was killed on this machine."""
     error: str = ""
     """Why it failed or is broken."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -84,6 +84,8 @@ def find_runs(folders: Sequence[str | Path]) -> list[Run]:
     """
     found: dict[Path, str] = {}
     for given in folders:
+        if not str(given):
+            raise ConfigError("a folder to compare must be a path, got an empty word")
         root = Path(given).expanduser().absolute()
         if not root.is_dir():
             raise ConfigError(f"there is no folder {given}; give a run folder, or one with runs below it")
@@ -120,6 +122,8 @@ def read_run(path: Path, name: str) -> Run:
         state = recorded_state(status.get("state"))
         if state is None:
             raise Unusable("status.json names no state that a run can have")
+        status |= state_now(path, state, status)
+        state = RunState(status["state"])
         known: dict[str, Any] = {"settings": read_settings(folder.config), "finished": number(status.get("finished"))}
         if state is RunState.COMPLETED:
             known |= _results(read_object(folder.results, MAX_RESULTS))

@@ -13,7 +13,7 @@ class RunState(StrEnum):
     QUEUED = "queued"
     """A job of a sweep whose turn has not come."""
     RUNNING = "running"
-    """It works, or was killed without a chance to say so."""
+    """It works; status.json of a run that was killed says so too, see `runs.folder.state_now`."""
     COMPLETED = "completed"
     """Trained to its end: its numbers are final."""
     FAILED = "failed"

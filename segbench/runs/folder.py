@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shlex
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from segbench.core import reading
-from segbench.core.choices import Split
 from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.files import as_json, write_atomic, write_even_if_full, write_json
 from segbench.core.states import RunState, recorded_state
+from segbench.runs.lock import is_given_up
 
 MAX_JSON = 50_000_000
 """The largest JSON file in bytes that is read: a thousand classes, each with all its scores, need less than one."""
@@ -113,7 +114,7 @@ class RunFolder:
         """Everything the run said."""
         return self.path / "run.log"
 
-    def per_image(self, split: Split) -> Path:
+    def per_image(self, split: str) -> Path:
         """The scores of every image of `val` or `test`, for paired comparison."""
         return self.path / f"{split}_images.csv"
 
@@ -165,7 +166,7 @@ class RunFolder:
         state = recorded_state(status.get("state"))
         if state is None:
             raise CheckpointError(f"{self.status} is not the status of a run: it names no state that a run can have")
-        return status | {"state": state}
+        return status | state_now(self.path, state, status)
 
     def read_results(self) -> dict[str, Any]:
         """Return the results of a run that ended; a CheckpointError says that the file holds something else."""
@@ -207,6 +208,14 @@ class RunFolder:
     def write_text(self, path: Path, text: str) -> None:
         """Replace a text file of this run."""
         write_atomic(path, text)
+
+
+def state_now(folder: Path, state: RunState, status: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `state`, and the `error` where a run that status.json calls running was killed on this machine."""
+    here = status.get("machine") == platform.node()
+    if state is RunState.RUNNING and here and is_given_up(folder):
+        return {"state": RunState.INTERRUPTED, "error": "its process was killed; it can be resumed"}
+    return {"state": state}
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import platform
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,28 @@ def locked(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # the folder may have become unwritable, which its own error says better
             path.unlink(missing_ok=True)
         lock.release()
+
+
+def is_given_up(folder: Path) -> bool:
+    """Whether the process that held the lock of a run folder has ended without giving it back, as after kill -9.
+
+    False where it cannot be told: without a file of the lock, and on systems or disks without locks.
+    """
+    try:
+        import fcntl  # Windows has none
+
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (ImportError, OSError):
+        return False
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False  # it is held
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _write_holder(path: Path) -> None:

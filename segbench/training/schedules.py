@@ -71,7 +71,8 @@ class Poly(Schedule):
 
     def shape(self, progress: float) -> float:
         """Return the factor for progress from 0 to 1."""
-        return (1 - progress) ** self.power
+        factor: float = (1 - progress) ** self.power
+        return factor
 
 
 class Step(Schedule):

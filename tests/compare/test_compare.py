@@ -139,6 +139,8 @@ def test_links_to_folders_are_not_followed_and_no_run_is_found_twice(tmp_path):
 def test_a_folder_without_runs_is_a_mistake(tmp_path):
     with pytest.raises(ConfigError, match="there are no runs below"):
         compare_runs([tmp_path])
+    with pytest.raises(ConfigError, match="must be a path, got an empty word"):
+        compare_runs([""])
     with pytest.raises(ConfigError, match="there is no folder"):
         compare_runs([tmp_path / "nothing"])
 
