@@ -35,7 +35,7 @@ def evaluate_run(
 
     with nullcontext() if out is None else file_for(out):
         report = evaluate(load_trained(run, changes, plugins), chosen)
-        results = {name: {split: report[name]} for name in ("images", "images_with_class", "baselines")}
+        results = {name: {split: report[name]} for name in ("images", "images_with_class", "baselines", "scored_at")}
         results["metrics"] = {name: {"best": value} for name, value in report["scores"].items()}
         print_summary(console, results, report["classes"], f"{report['images']:,} images of {split}")
         if out is not None:

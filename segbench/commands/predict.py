@@ -78,7 +78,7 @@ def predict_images(run: str, images: Sequence[str], wanted: Wanted, plugins: Seq
             " with a picture of the same name and size for each image"
         )
     data = trained.parts.data
-    predictor = Predictor(trained.module, data.size, wanted.side, torch_device)
+    predictor = Predictor(trained, wanted.side, torch_device)
     with folder_for(wanted.out.absolute()):
         return _predict_all(predictor, found, wanted, data.classes)
 

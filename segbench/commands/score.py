@@ -143,6 +143,7 @@ def _results(data: SegmentationData, scored: Scored) -> dict[str, Any]:
         "classes": data.classes,
         "confusion": confusion,
         "images": {split: data.num_samples(split) for split in scored.scores},
+        "scored_at": {split: scores.scored_at() for split, scores in scored.scores.items()},
         "images_with_class": {split: scores.images_with_class() for split, scores in scored.scores.items()},
         "baselines": {split: scores.baselines() for split, scores in scored.scores.items()},
         "data_fingerprint": {split: data.fingerprint(split) for split in scored.scores},
@@ -160,10 +161,10 @@ def _write(run: RunFolder, config: Mapping[str, Any], data: SegmentationData, sc
 def _remarks(data: SegmentationData, scored: Scored, others: int) -> list[str]:
     height, width = data.size
     remarks = []
-    if scored.resized:
+    if scored.enlarged:
         remarks.append(
-            f"{scored.resized:,} predictions at the pictures' own size were brought to {height} x {width}, as the truth"
-            " is (nearest pixel); data.size sets the size that is scored"
+            f"{scored.enlarged:,} predictions for pictures at data.size=[{height},{width}] were brought to their own"
+            " size, at which they are scored (nearest pixel)"
         )
     if others:
         remarks.append(f"{others:,} files of pictures that are not scored were not looked at")

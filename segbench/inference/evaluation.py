@@ -18,7 +18,7 @@ def evaluate(trained: TrainedRun, split: Split) -> dict[str, Any]:
 
     Returns:
         `scores`: the numbers now. `recorded`: those in results.json, empty for a run that has not finished.
-        `same_data`: whether the samples are those of the run, by fingerprint.
+        `scored_at`: at which size, in words. `same_data`: whether the samples are those of the run, by fingerprint.
     """
     settings = TrainerSettings.of(trained.config)
     # a loss of a batch, such as Dice, depends on what is in the batch: the same as the processes of the training had
@@ -40,6 +40,7 @@ def evaluate(trained: TrainedRun, split: Split) -> dict[str, Any]:
         "same_data": results.get("data_fingerprint", {}).get(split, fingerprint) == fingerprint,
         "classes": data.classes,
         "images": data.num_samples(split),
+        "scored_at": metric.scored_at(),
         "images_with_class": metric.images_with_class(),
         "baselines": metric.baselines(),
     }

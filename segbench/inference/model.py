@@ -41,7 +41,7 @@ class TrainedModel:
         self.run: RunFolder = trained.run
         self.classes: list[str] = data.classes
         self._needs_background = "background" in trained.module.inputs
-        self._predictor = Predictor(trained.module, data.size, side, device)
+        self._predictor = Predictor(trained, side, device)
 
     def __call__(self, image: Picture, background: Picture | None = None) -> Prediction:
         """Return the prediction for a picture of any size.

@@ -10,13 +10,17 @@ from collections.abc import Iterator, Sequence
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
+from segbench.config.evaluation import Boundary, EvaluationSettings, ScoreAt
 from segbench.core.choices import Split
 from segbench.core.errors import DataError
 from segbench.core.tasks import Inputs, Task
+from segbench.data.loading.batches import Batch, EvaluationBatch, groups_of
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.loading.loader import Batch
+from segbench.data.loading.views import EvaluationView
+from segbench.inference.forward import Answer, Heads, said_of
 from segbench.losses.base import Loss
 from segbench.metrics.monitor import Monitor
 from segbench.metrics.split_scores import SplitScores
@@ -35,6 +39,8 @@ class ScoredModule(pl.LightningModule):
         std: Standard deviation that it is then divided by.
         inputs: `image` or `image+background`.
         channels_last: Memory layout of images and weights.
+        view: What the network sees of a whole picture that is scored.
+        settings: At which size it is scored, and what is scored when.
     """
 
     mean: Tensor
@@ -51,8 +57,12 @@ class ScoredModule(pl.LightningModule):
         std: Sequence[float],
         inputs: Inputs = Inputs.IMAGE,
         channels_last: bool = True,
+        view: EvaluationView,
+        settings: EvaluationSettings | None = None,
     ) -> None:
         super().__init__()
+        self.view = view
+        self.settings = settings or EvaluationSettings()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
         self.loss = loss
@@ -62,8 +72,15 @@ class ScoredModule(pl.LightningModule):
         # part of the checkpoint, so that a run does not need the pretrained weights again to know its normalisation
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255)
-        self.monitor = Monitor.of(task)
-        self.scores = nn.ModuleDict({split: SplitScores(task, classes) for split in ("val_split", "test_split")})
+        suffix = self.settings.score_at.suffix
+        self.monitor = Monitor.of(task, suffix)
+        in_epochs = self.settings.boundary is Boundary.EPOCHS
+        self.scores = nn.ModuleDict(
+            {
+                split: SplitScores(task, classes, suffix=suffix, outlines=in_epochs)
+                for split in ("val_split", "test_split")
+            }
+        )
         self.eval_loss: dict[str, list[Tensor]] = {}
 
     @property
@@ -78,24 +95,48 @@ class ScoredModule(pl.LightningModule):
         network = self.network if self.training else self.evaluated
         return network(image.contiguous(memory_format=self.memory_format))
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Score a batch of the validation split and return the predictions."""
+    def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> dict[str, list[Tensor]]:
+        """Score a batch of the validation split and return what the network says of each picture, by head."""
         return self._evaluate(batch, Split.VAL)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Score a batch of the test split and return the predictions."""
+    def test_step(self, batch: EvaluationBatch, batch_idx: int) -> dict[str, list[Tensor]]:
+        """Score a batch of the test split likewise."""
         return self._evaluate(batch, Split.TEST)
 
-    def _evaluate(self, batch: Batch, split: Split) -> dict[str, Tensor]:
-        prediction = self(batch)
-        batch = with_long_mask(batch)
-        loss, _ = self.loss(prediction, batch)
-        images = batch["image"].shape[0]
+    def _evaluate(self, batch: EvaluationBatch, split: Split) -> dict[str, list[Tensor]]:
+        """Return what the network says of each picture, by head."""
+        said: list[Heads] = [{} for _ in batch["index"]]
+        for places, group in groups_of(batch):
+            heads = said_of(self, group, singly=not self._is_training_run())
+            self._note_loss(heads, group, split)
+            for number, place in enumerate(places):
+                said[place] = {head: values[number : number + 1] for head, values in heads.items()}
+        for place, heads in enumerate(said):
+            self._score(heads, batch, place, split)
+        return {head: [heads[head] for heads in said] for head in said[0]}
+
+    def _note_loss(self, heads: Heads, group: Batch, split: Split) -> None:
+        loss, _ = self.loss(heads, with_long_mask(group))
+        images = len(group["index"])
         self.eval_loss.setdefault(split, []).append(
             torch.stack([loss.detach().float() * images, loss.new_tensor(images, dtype=torch.float32)])
         )
-        self.scores[f"{split}_split"].update(prediction, batch)
-        return prediction
+
+    def _score(self, heads: Heads, batch: EvaluationBatch, place: int, split: Split) -> None:
+        """Count a picture at its own size, or at that of what was seen where `evaluate.score_at` says so."""
+        own = "truth" if "truth" in batch and self.settings.score_at is ScoreAt.OWN else "mask"
+        mask = batch[own][place]
+        answer = Answer(heads, self.view, (mask.shape[-2], mask.shape[-1]))
+        prediction, truth = {}, {"mask": mask[None], "index": batch["index"][place][None]}
+        if "mask" in heads:
+            prediction["mask"] = answer.ids()[None]
+        if "depth" in heads:
+            prediction["depth"], truth["depth"] = answer.depth()[None, None], batch["depth"][place][None]
+        self.scores[f"{split}_split"].update(prediction, truth)
+
+    def _is_training_run(self) -> bool:
+        """Whether a validation belongs to the training, rather than to the final evaluation of the best epoch."""
+        return self.trainer.state.fn == TrainerFn.FITTING
 
     def finish_split(self, split: Split) -> tuple[dict[str, float], SplitScores]:
         """Return the scores of a split that was just run, and the metrics that still hold its counts.
@@ -146,7 +187,8 @@ class ScoredModule(pl.LightningModule):
         if self.trainer.world_size > 1:
             for buffer in self.statistics():
                 torch.distributed.broadcast(buffer, 0)
-        self.scores[f"{split}_split"].reset()
+        when = {Boundary.EPOCHS: True, Boundary.END: not self._is_training_run(), Boundary.NEVER: False}
+        self.scores[f"{split}_split"].reset(outlines=when[self.settings.boundary])
         self.eval_loss.pop(split, None)
 
     def statistics(self) -> Iterator[Tensor]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from segbench.config.evaluation import EvaluationSettings
 from segbench.config.instantiate import build, find_class
 from segbench.core.errors import ConfigError
 from segbench.core.rng import torch_seed
@@ -80,6 +81,8 @@ class Parts:
             std=self.std,
             inputs=Inputs(self.config["inputs"]),
             channels_last=self.config["trainer"]["channels_last"],
+            view=self.data.view,
+            settings=EvaluationSettings.of(self.config),
         )
         module.origin |= {"mean": list(self.data.mean), "std": list(self.data.std)}
         return module
@@ -96,6 +99,7 @@ def build_parts(config: Mapping[str, Any], shared: dict[str, SegmentationData] |
     Raises:
         ConfigError: naming what does not fit, why, and what would work.
     """
+    EvaluationSettings.of(config)  # refuses its words before any folder is made
     plugins = config["plugins"]
     data = (shared or {}).get(_data_key(config)) or build(config["data"], plugins=plugins, where="data")
     _check_inputs(config, data)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from PIL import Image
 
 from segbench.core.choices import Split
 from segbench.core.errors import DataError
 from segbench.core.tasks import IGNORE_INDEX, Task
-from segbench.data.files.dataset import FileData
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import Arrays
+from segbench.data.loading.views import EvaluationView, resized
 from segbench.inference.predictions import Paired, PredictionReader, Sample
 from segbench.metrics.split_scores import SplitScores
 from segbench.report.panels import sample_row
@@ -31,18 +29,23 @@ Problems = dict[str, list[str]]
 
 @dataclass
 class Scored:
-    """What scoring came to: the metrics of each split with their counts, rows of the panel, and resized predictions."""
+    """What scoring came to."""
 
     scores: dict[Split, SplitScores]
+    """The metrics of each split, with their counts."""
+
     rows: list[dict[str, np.ndarray]] = field(default_factory=list)
-    resized: int = 0
+    """Rows of the panel."""
+
+    enlarged: int = 0
+    """Predictions that had the size of what a network sees, and were brought to the picture's own."""
 
 
 def score_masks(data: SegmentationData, paired: Paired, reader: PredictionReader, splits: Sequence[Split]) -> Scored:
-    """Score predictions against the truth that a run is scored against.
+    """Score predictions against the truth that a run is scored against: the masks at their own size.
 
-    A prediction has the size of the data set's samples, or the picture's own, from which it then comes to that size by
-    the same geometry as the truth (`data.fit`, nearest).
+    A prediction has the picture's own size, or that of what a network sees of it (`data.size`, `data.fit`), from which
+    it then comes to the picture's own, each pixel that of the nearest.
 
     Args:
         data: The prepared data set.
@@ -56,17 +59,16 @@ def score_masks(data: SegmentationData, paired: Paired, reader: PredictionReader
     problems = _names(data, paired, splits)
     found = Scored({split: SplitScores(Task.MASK, data.classes) for split in splits})
     for sample, file in sorted(paired.files.items()):
-        arrays = data.sample(sample.split, 0, sample.index)
+        arrays = data.original(sample.split, sample.index)
         try:
-            ids, resized = _fitted(data, sample, arrays["mask"], reader, file)
+            ids, enlarged = _at_own_size(data.view, arrays["mask"].shape, reader.read(file))
             predicted = _with_class(ids, arrays["mask"], len(data.classes))
         except DataError as error:
             problems.setdefault(getattr(error, "kind", "unusable"), []).append(f"{file.name} ({error})")
             continue
-        found.resized += resized
-        mask = torch.from_numpy(arrays["mask"].astype(np.int64))[None]
-        logits = {"mask": _logits(predicted, len(data.classes))}
-        found.scores[sample.split].update(logits, {"mask": mask, "index": torch.tensor([sample.index])})
+        found.enlarged += enlarged
+        truth = {"mask": torch.from_numpy(arrays["mask"])[None], "index": torch.tensor([sample.index])}
+        found.scores[sample.split].update({"mask": torch.from_numpy(predicted)[None]}, truth)
         if sample.split == splits[-1] and len(found.rows) < SHOWN:
             found.rows.append(_row(arrays, predicted, data.classes))
     _raise_any(problems)
@@ -104,24 +106,15 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def _fitted(
-    data: SegmentationData, sample: Sample, truth: np.ndarray, reader: PredictionReader, file: Path
-) -> tuple[np.ndarray, bool]:
-    """Return ids of the truth's size, and whether they had to be brought to it from the picture's own."""
-    ids = reader.read(file)
-    if ids.shape == truth.shape:
+def _at_own_size(view: EvaluationView, own: tuple[int, ...], ids: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return ids of a picture's own size, and whether they had to be brought to it from that of its view."""
+    if ids.shape == own:
         return ids, False
-    own = _own_size(data, sample, truth)
-    if ids.shape == own and isinstance(data, FileData):
-        return data.training_view.mask(ids), True
-    sizes = " or ".join(f"{height} x {width}" for height, width in dict.fromkeys((truth.shape, own)))
+    place = view.place(*own)
+    if ids.shape == place.canvas:
+        return resized(ids[place.window], own, Image.Resampling.NEAREST), True
+    sizes = " or ".join(f"{height} x {width}" for height, width in dict.fromkeys((own, place.canvas)))
     raise _WrongSize(f"{ids.shape[0]} x {ids.shape[1]} instead of {sizes}")
-
-
-def _own_size(data: SegmentationData, sample: Sample, truth: np.ndarray) -> tuple[int, int]:
-    if not isinstance(data, FileData):
-        return truth.shape
-    return data.read(data.items[sample.split][sample.index])[1].shape
 
 
 def _with_class(ids: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
@@ -130,15 +123,7 @@ def _with_class(ids: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
     if blank:
         advice = "; give --masks binary if 255 is the foreground" if classes == 2 else ""
         raise _NoClass(f"255 at {blank:,} labelled pixels{advice}")
-    return np.where(ids == IGNORE_INDEX, 0, ids)
-
-
-def _logits(ids: np.ndarray, classes: int) -> Tensor:
-    """Return logits `[1,K,H,W]` that the metrics read as these ids."""
-    predicted = torch.from_numpy(ids.astype(np.int64))[None]
-    if classes == 2:
-        return (2.0 * predicted - 1.0)[:, None]
-    return F.one_hot(predicted, classes).permute(0, 3, 1, 2).float()
+    return np.where(ids == IGNORE_INDEX, 0, ids).astype(np.uint8)
 
 
 def _row(arrays: Arrays, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:

@@ -18,11 +18,11 @@ class Monitor:
     higher: bool
 
     @classmethod
-    def of(cls, task: Task) -> Monitor:
-        """Return the mean IoU for a task with a mask, else the RMSE of the depth."""
+    def of(cls, task: Task, suffix: str = "") -> Monitor:
+        """Return the mean IoU for a task with a mask, else the RMSE of the depth; `suffix` ends its name."""
         if Head.MASK in task.heads:
-            return cls("mean_iou", "IoU", True)
-        return cls("depth/rmse", "RMSE", False)
+            return cls(f"mean_iou{suffix}", "IoU", True)
+        return cls(f"depth/rmse{suffix}", "RMSE", False)
 
     @property
     def key(self) -> str:

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from segbench.core.tasks import Head, Task
 from segbench.metrics.baselines import Baseline, mask_baselines
 from segbench.metrics.boundary import BoundaryScores
-from segbench.metrics.confusion import SegmentationScores, predicted_ids
+from segbench.metrics.confusion import SegmentationScores
 from segbench.metrics.depth import DepthScores
+from segbench.metrics.sizes import ScoredSizes
 from segbench.metrics.torchmetrics_private import join_processes, leave_processes
+
+Part = SegmentationScores | BoundaryScores | DepthScores
 
 
 class SplitScores(nn.Module):
@@ -21,47 +24,70 @@ class SplitScores(nn.Module):
     Args:
         task: `mask`, `depth` or `mask_depth`.
         classes: Names of the classes.
+        suffix: What the names of all scores end in, such as `_at_input`.
+        outlines: Whether boundary scores are computed as well, until `reset` says otherwise.
     """
 
-    def __init__(self, task: Task, classes: Sequence[str]) -> None:
+    def __init__(self, task: Task, classes: Sequence[str], *, suffix: str = "", outlines: bool = True) -> None:
         super().__init__()
         heads = Task(task).heads
+        self.suffix = suffix
         self.masks = SegmentationScores(classes, per_image=True) if Head.MASK in heads else None
-        self.outlines = BoundaryScores(classes) if Head.MASK in heads else None
+        self.boundary = BoundaryScores(classes) if Head.MASK in heads else None
         self.depths = DepthScores() if Head.DEPTH in heads else None
+        self.sizes = ScoredSizes()
+        self.outlines = outlines
 
     @property
-    def _parts(self) -> list[SegmentationScores | BoundaryScores | DepthScores]:
-        return [part for part in (self.masks, self.outlines, self.depths) if part is not None]
+    def _parts(self) -> list[Part]:
+        boundary = self.boundary if self.outlines else None
+        return [part for part in (self.masks, boundary, self.depths) if part is not None]
 
     @property
     def names(self) -> list[str]:
         """The keys of `compute`."""
-        return [name for part in self._parts for name in part.names]
+        return [f"{name}{self.suffix}" for part in self._parts for name in part.names]
 
-    def update(self, prediction: dict[str, Tensor], batch: dict[str, Tensor]) -> None:
-        """Add a batch and its predictions."""
-        if self.masks is not None and self.outlines is not None:
-            predicted = predicted_ids(prediction["mask"])
-            self.masks.update(predicted, batch["mask"], batch["index"])
-            self.outlines.update(predicted, batch["mask"])
+    def update(self, prediction: dict[str, Tensor], truth: dict[str, Tensor]) -> None:
+        """Add pictures of one size.
+
+        Args:
+            prediction: `mask`, ids `[B,H,W]`, and `depth`, `[B,1,H,W]`, as far as the task has them.
+            truth: The same, with 255 and NaN where nothing is known, and the pictures' numbers `index` `[B]`.
+        """
+        if self.masks is not None:
+            self.masks.update(prediction["mask"], truth["mask"], truth["index"])
+            self.sizes.update(truth["mask"])
+        if self.boundary is not None and self.outlines:
+            self.boundary.update(prediction["mask"], truth["mask"])
         if self.depths is not None:
-            self.depths.update(prediction["depth"], batch["depth"], batch["index"])
+            self.depths.update(prediction["depth"], truth["depth"], truth["index"])
+        if self.masks is None:
+            self.sizes.update(truth["depth"])
 
     def gather(self) -> None:
         """Join the counts of all processes once a split has ended: before scores and tables, until the next reset."""
-        for part in self._parts:
+        for part in (*self._parts, self.sizes):
             join_processes(part)
 
     def compute(self) -> dict[str, float]:
         """Return every score by name; NaN where there was nothing to score."""
-        return {name: float(value) for part in self._parts for name, value in part.compute().items()}
+        found = {name: float(value) for part in self._parts for name, value in part.compute().items()}
+        return {f"{name}{self.suffix}": value for name, value in found.items()}
 
-    def reset(self) -> None:
-        """Forget all counts."""
-        for part in self._parts:
+    def reset(self, *, outlines: bool | None = None) -> None:
+        """Forget all counts, and say whether boundary scores are computed from now on; None: as before."""
+        for part in (*self._parts, self.sizes):
             leave_processes(part)
             part.reset()
+        self.outlines = self.outlines if outlines is None else outlines
+
+    def scored_at(self) -> str:
+        """Return at which size the pictures were scored, such as `own size, 360 x 480`, in words."""
+        sizes = self.sizes.compute()
+        if self.suffix:
+            return f"input, {sizes}"
+        return f"own {'sizes' if ' to ' in sizes else 'size'}, {sizes}"
 
     def out_of_range(self) -> int:
         """Return how many pixels of the masks had an id that is neither a class nor 255."""

@@ -15,6 +15,8 @@ from segbench.report.palette import colour, palette
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 GAP, TITLE = 4, 18
+MOST = 640
+"""Pixels of the longer side of a picture in a panel."""
 BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
 
 
@@ -61,7 +63,9 @@ def draw_panel(
     names: Sequence[str] = (),
     least: int = 96,
 ) -> None:
-    """Write rows of pictures of one size as a PNG, with the titles of the first row and a legend of the classes.
+    """Write rows of pictures as a PNG, with the titles of the first row and a legend of the classes.
+
+    Pictures that are small, or of a side that is longer than MOST, are shown at another size, each in its own shape.
 
     Args:
         rows: Pictures uint8 `[H,W,3]` by title.
@@ -70,9 +74,8 @@ def draw_panel(
         names: What each row shows, written below it; none for no such line.
         least: Pictures smaller than this are repeated by a whole factor.
     """
-    height, width = next(iter(rows[0].values())).shape[:2]
-    factor = max(1, -(-least // min(height, width)))
-    height, width = height * factor, width * factor
+    sizes = [_shown_size(next(iter(row.values())).shape, least) for row in rows]
+    height, width = max(size[0] for size in sizes), max(size[1] for size in sizes)
     columns = max(len(row) for row in rows)
     line_height = height + (TITLE if names else GAP)
     size = columns * (width + GAP) + GAP, len(rows) * line_height + 2 * TITLE + GAP
@@ -80,9 +83,9 @@ def draw_panel(
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
     for column, title in enumerate(rows[0]):
         draw.text((GAP + column * (width + GAP), 3), title, INK, font)
-    for line, row in enumerate(rows):
+    for line, (row, size) in enumerate(zip(rows, sizes, strict=True)):
         for column, picture in enumerate(row.values()):
-            tile = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
+            tile = Image.fromarray(picture).resize(size[::-1], Image.Resampling.NEAREST)
             sheet.paste(tile, (GAP + column * (width + GAP), TITLE + line * line_height))
     for line, name in enumerate(names):
         text = shortened(name, lambda text: draw.textlength(text, font) <= sheet.width - 2 * GAP)
@@ -90,6 +93,16 @@ def draw_panel(
     _legend(draw, classes, sheet.height - TITLE, font)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
+
+
+def _shown_size(shape: tuple[int, ...], least: int) -> tuple[int, int]:
+    """Return the height and width that a picture is drawn at."""
+    height, width = shape[:2]
+    if max(height, width) > MOST:
+        scale = MOST / max(height, width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+    factor = max(1, min(-(-least // min(height, width)), MOST // max(height, width)))
+    return height * factor, width * factor
 
 
 def shortened(name: str, fits: Callable[[str], bool]) -> str:

@@ -20,6 +20,8 @@ DEPTH = {
     "depth/ssim": "SSIM",
 }
 MISSING = "-"
+AT_INPUT = "_at_input"
+"""What names of scores end in that are taken at the size that the network sees."""
 WIDE = 76
 """Columns of a terminal from which val and test stand side by side."""
 
@@ -31,11 +33,15 @@ def print_summary(
 
     Args:
         console: Where to print.
-        results: As in results.json: `metrics`, and as far as known `images`, `images_with_class` and `baselines`.
+        results: As in results.json: `metrics`, and as far as known `images`, `images_with_class`, `baselines` and
+            `scored_at`.
         classes: Names of the classes.
         title: Above each table.
     """
-    metrics = results["metrics"]
+    metrics = {name.removesuffix(AT_INPUT): value for name, value in results["metrics"].items()}
+    results = {**results, "metrics": metrics}
+    if sizes := list(dict.fromkeys(results.get("scored_at", {}).values())):
+        title = f"{title}, at {' and '.join(sizes)}"
     if splits := [split for split in ("val", "test") if f"{split}/mean_iou" in metrics]:
         for shown in [splits] if console.width >= WIDE else [[split] for split in splits]:
             console.print(_mask_table(results, classes, shown, title))

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segbench.config.evaluation import EvaluationSettings
 from segbench.core.choices import NonFinite, Split
 from segbench.core.rng import torch_seed
 from segbench.core.tasks import Inputs, Task
-from segbench.data.loading.loader import Batch
+from segbench.data.loading.batches import Batch
+from segbench.data.loading.views import EvaluationView
 from segbench.inference.module import ScoredModule, with_long_mask
 from segbench.losses.base import Loss
 from segbench.training.average import AveragedNetwork
@@ -45,6 +47,8 @@ class SegmentationModule(ScoredModule):
         ema: Decay of a moving average of the weights, which is then what is validated, tested and used; None for none.
         ema_warmup: Whether the average's first steps use less, see `AveragedNetwork`.
         non_finite: What a NaN or infinite training loss does, see `FiniteCheck`.
+        view: What the network sees of a whole picture that is scored.
+        settings: At which size it is scored, and what is scored when.
     """
 
     def __init__(
@@ -65,6 +69,9 @@ class SegmentationModule(ScoredModule):
         ema: float | None = None,
         ema_warmup: bool = True,
         non_finite: NonFinite = NonFinite.RAISE,
+        *,
+        view: EvaluationView,
+        settings: EvaluationSettings | None = None,
     ) -> None:
         super().__init__(
             network,
@@ -75,6 +82,8 @@ class SegmentationModule(ScoredModule):
             std=std,
             inputs=inputs,
             channels_last=channels_last,
+            view=view,
+            settings=settings,
         )
         self.average = None if ema is None else AveragedNetwork(self.network, ema, ema_warmup)
         self.finite = FiniteCheck(non_finite)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from segbench.config.evaluation import EvaluationSettings
 from segbench.config.instantiate import build
 from segbench.core.errors import ConfigError
 from segbench.core.tasks import Inputs, Task
@@ -59,6 +60,8 @@ class Experiment(Parts):
             trainer.get("ema"),
             trainer.get("ema_warmup", True),
             trainer.get("non_finite", "raise"),
+            view=self.data.view,
+            settings=EvaluationSettings.of(self.config),
         )
         module.origin |= {"mean": list(self.data.mean), "std": list(self.data.std)}
         return module

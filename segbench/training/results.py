@@ -31,15 +31,17 @@ def collect_results(
 ) -> dict[str, Any]:
     """Return the content of results.json.
 
-    `metrics` holds for each name `best` (in the best epoch), `last` and `best_epoch` (from 0); the test has only been
-    run on the best epoch's weights, so its best and last are the same number.
+    `metrics` holds for each name `best` (of the best epoch), `last` and `best_epoch` (from 0). The best of val and test
+    are those of the final evaluation of the best epoch's weights. The test is run on these alone, so its best and last
+    are the same number; a score that no validation within the training computes, such as of boundaries, has no last.
     """
+    final = {f"{split}/{name}": value for split, found in scores.items() for name, value in found.items()}
+    best, last = {**recorder.best, **final}, dict(recorder.last)
+    last |= {name: value for name, value in final.items() if name.startswith("test/")}
     metrics = {
-        name: {"best": recorder.best.get(name), "last": recorder.last.get(name), "best_epoch": recorder.best_epoch}
-        for name in sorted({*recorder.best, *recorder.last})
+        name: {"best": best.get(name), "last": last.get(name), "best_epoch": recorder.best_epoch}
+        for name in sorted({*best, *last})
     }
-    for name, value in scores[Split.TEST].items():
-        metrics[f"test/{name}"] = {"best": value, "last": value, "best_epoch": recorder.best_epoch}
     parameters = list(module.network.parameters())
     evaluated = {split: module.scores[f"{split}_split"] for split in (Split.VAL, Split.TEST)}
     masks = evaluated[Split.TEST].masks
@@ -60,6 +62,7 @@ def collect_results(
         "classes": data.classes,
         "confusion": {} if masks is None else {Split.TEST: masks.counts.tolist()},
         "images": {split: data.num_samples(split) for split in SPLITS},
+        "scored_at": {split: metric.scored_at() for split, metric in evaluated.items()},
         "images_with_class": {split: metric.images_with_class() for split, metric in evaluated.items()},
         "baselines": {split: metric.baselines() for split, metric in evaluated.items()},
         "data_fingerprint": {split: data.fingerprint(split) for split in SPLITS},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -66,6 +66,11 @@ class EvaluationView:
     def __post_init__(self) -> None:
         one_of(Fit, self.fit, "data.fit")
 
+    def at_side(self, side: int) -> EvaluationView:
+        """Return the view at another scale: the shorter side of its size has so many pixels."""
+        scale = side / min(self.size)
+        return replace(self, size=(max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))))
+
     def place(self, height: int, width: int) -> Place:
         """Return where a picture of `height` x `width` lies in its view.
 
@@ -104,11 +109,10 @@ class EvaluationView:
         Padding is left out, and logits are interpolated bilinearly before classes are chosen, so that outlines are as
         fine as they can be.
         """
+        if values.shape[-2:] == (height, width):
+            return values
         rows, columns = self.place(height, width).window
-        inner = values[..., rows, columns]
-        if inner.shape[-2:] == (height, width):
-            return inner
-        return F.interpolate(inner, (height, width), mode="bilinear", align_corners=False)
+        return F.interpolate(values[..., rows, columns], (height, width), mode="bilinear", align_corners=False)
 
     def _seen(self, array: np.ndarray, resampling: Image.Resampling, fill: float) -> np.ndarray:
         place = self.place(*array.shape[:2])

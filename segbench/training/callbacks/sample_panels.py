@@ -11,8 +11,8 @@ import torch
 
 from segbench.core.choices import Split
 from segbench.core.tasks import IGNORE_INDEX
+from segbench.data.loading.batches import EvaluationBatch
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.loading.loader import Batch
 from segbench.metrics.confusion import predicted_ids
 from segbench.report.panels import draw_panel, sample_row
 from segbench.runs.folder import RunFolder
@@ -40,7 +40,7 @@ class SamplePanels(pl.Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: Any,
-        batch: Batch,
+        batch: EvaluationBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -57,7 +57,7 @@ class SamplePanels(pl.Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: Any,
-        batch: Batch,
+        batch: EvaluationBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -72,16 +72,16 @@ class SamplePanels(pl.Callback):
         epoch = trainer.current_epoch + 1
         return in_training(trainer) and self.every > 0 and (epoch % self.every == 0 or epoch in (1, trainer.max_epochs))
 
-    def _collect(self, prediction: dict[str, torch.Tensor], batch: Batch) -> None:
+    def _collect(self, prediction: dict[str, list[torch.Tensor]], batch: EvaluationBatch) -> None:
         missing = self.count - len(self._rows)
-        for place in range(min(missing, batch["image"].shape[0])):
+        for place in range(min(missing, len(batch["index"]))):
             pictures = {name: _picture(batch[name][place]) for name in self.fed}
             arrays = {**pictures, "mask": batch["mask"][place].cpu().numpy()}
             if "mask" in prediction:
-                arrays["prediction"] = predicted_ids(prediction["mask"][place : place + 1])[0].cpu().numpy()
+                arrays["prediction"] = predicted_ids(prediction["mask"][place])[0].cpu().numpy()
             if "depth" in prediction:
-                arrays["depth"] = batch["depth"][place, 0].cpu().numpy()
-                arrays["predicted_depth"] = prediction["depth"][place, 0].float().cpu().numpy()
+                arrays["depth"] = batch["depth"][place][0].cpu().numpy()
+                arrays["predicted_depth"] = prediction["depth"][place][0, 0].float().cpu().numpy()
             arrays["mask"] = np.where(arrays["mask"] > IGNORE_INDEX, IGNORE_INDEX, arrays["mask"])
             self._rows.append(sample_row(arrays, self.data.classes))
             self._indices.append(int(batch["index"][place]))

@@ -1,0 +1,76 @@
+"""What a network says of pictures, at each picture's own size: the one way of scoring and predicting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from segbench.data.loading.batches import Batch, samples_of
+from segbench.data.loading.views import EvaluationView, Size
+
+Heads = dict[str, Tensor]
+"""What a network says by head, `[B,K,h,w]`, at the size of what it has seen."""
+Network = Callable[[Batch], Heads]
+
+
+def said_of(network: Network, batch: Batch, *, singly: bool) -> Heads:
+    """Return what a network says of pictures of one size.
+
+    Args:
+        network: Maps a batch to its heads.
+        batch: The pictures, stacked.
+        singly: Show it each picture by itself. What it says is then the same to the last bit in whichever batch a
+            picture comes, so that an evaluation and a prediction agree; together they are faster on a GPU.
+    """
+    if not singly:
+        return network(batch)
+    each = [network(sample) for sample in samples_of(batch)]
+    return {head: torch.cat([one[head] for one in each]) for head in each[0]}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network says of one picture, brought to the picture's own size when it is asked for."""
+
+    heads: Heads
+    """What it says of the view, `[1,K,h,w]`."""
+
+    view: EvaluationView
+    """What it has seen."""
+
+    size: Size
+    """The picture's own height and width."""
+
+    def ids(self) -> Tensor:
+        """Return class ids, uint8 `[H,W]`; the first of equally likely classes.
+
+        One class at a time, since all logits of a large picture at its own size may not fit into memory.
+        """
+        logits = self.heads["mask"]
+        if logits.shape[1] == 1:
+            return (self._back(logits)[0, 0] > 0).byte()
+        best = self._back(logits[:, :1])[0, 0].clone()
+        ids = torch.zeros(best.shape, dtype=torch.uint8, device=best.device)
+        for number in range(1, logits.shape[1]):
+            other = self._back(logits[:, number : number + 1])[0, 0]
+            # numbers grow, so the larger one is the newer one
+            ids = torch.maximum(ids, (other > best).byte() * number)
+            best = torch.maximum(best, other)
+        return ids
+
+    def probabilities(self) -> Tensor:
+        """Return the probability of every class, float32 `[C,H,W]`; of background and foreground for one logit."""
+        logits = self._back(self.heads["mask"])[0]
+        if len(logits) == 1:
+            return torch.cat([-logits, logits]).sigmoid()
+        return logits.softmax(dim=0)
+
+    def depth(self) -> Tensor:
+        """Return the depth, float32 `[H,W]`."""
+        return self._back(self.heads["depth"])[0, 0]
+
+    def _back(self, values: Tensor) -> Tensor:
+        return self.view.back(values.float(), *self.size)
