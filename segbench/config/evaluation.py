@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
-from segbench.core.errors import ConfigError, nearest
-
-Choice = TypeVar("Choice", bound=StrEnum)
+from segbench.core.choices import one_of
 
 
 class ScoreAt(StrEnum):
@@ -51,12 +49,6 @@ class EvaluationSettings:
         """Return the settings of a configuration; raises a ConfigError for a word that they do not have."""
         node = config["evaluate"]
         return cls(
-            _chosen(ScoreAt, node["score_at"], "evaluate.score_at"),
-            _chosen(Boundary, node["boundary"], "evaluate.boundary"),
+            one_of(ScoreAt, node["score_at"], "evaluate.score_at"),
+            one_of(Boundary, node["boundary"], "evaluate.boundary"),
         )
-
-
-def _chosen(choices: type[Choice], value: object, key: str) -> Choice:
-    if value not in list(choices):
-        raise ConfigError(f"there is no {key} '{value}'{nearest(str(value), list(choices))}")
-    return choices(value)

@@ -104,10 +104,19 @@ class ScoredModule(pl.LightningModule):
         return self._evaluate(batch, Split.TEST)
 
     def _evaluate(self, batch: EvaluationBatch, split: Split) -> dict[str, list[Tensor]]:
-        """Return what the network says of each picture, by head."""
+        return self.score_batch(batch, split, singly=not self._is_training_run())
+
+    def score_batch(self, batch: EvaluationBatch, split: Split, *, singly: bool) -> dict[str, list[Tensor]]:
+        """Count a batch of val or test, and return what the network says of each picture, by head.
+
+        Args:
+            batch: As the loader of the split gives it.
+            split: `val` or `test`.
+            singly: Show the network each picture by itself, see `said_of`.
+        """
         said: list[Heads] = [{} for _ in batch["index"]]
         for places, group in groups_of(batch):
-            heads = said_of(self, group, singly=not self._is_training_run())
+            heads = said_of(self, group, singly=singly)
             self._note_loss(heads, group, split)
             for number, place in enumerate(places):
                 said[place] = {head: values[number : number + 1] for head, values in heads.items()}

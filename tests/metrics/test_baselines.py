@@ -14,8 +14,7 @@ def scored(task, classes, masks, depths=None):
     draw = torch.Generator().manual_seed(1)
     for start in range(0, len(masks), 3):
         mask = masks[start : start + 3]
-        channels = 1 if classes == 2 else classes
-        prediction = {"mask": torch.randn(len(mask), channels, *mask.shape[1:], generator=draw)}
+        prediction = {"mask": torch.randint(0, classes, mask.shape, generator=draw)}
         batch = {"mask": mask, "index": torch.arange(start, start + len(mask))}
         if depths is not None:
             batch["depth"] = depths[start : start + 3]

@@ -54,3 +54,15 @@ def test_a_run_names_its_samples(command, tiny, monkeypatch):
     rows, names = told["epoch-0001.png"]
     lines = Path("run/val_images.csv").read_text().splitlines()[1:]
     assert names == [line.split(",")[1] for line in lines][:rows]
+
+
+def test_pictures_of_several_sizes_keep_their_shapes_and_large_ones_are_drawn_smaller(tmp_path):
+    shapes = [(96, 200), (2000, 1000), (30, 40)]
+    rows = [{"input": np.full((*shape, 3), 7, np.uint8)} for shape in shapes]
+    draw_panel(rows, ["a", "b"], tmp_path / "panel.png")
+    sheet = np.array(Image.open(tmp_path / "panel.png"))
+    cell = 640 + 4
+    assert sheet.shape[:2] == (3 * cell + 2 * 18 + 4, 320 + 2 * 4)
+    for line, (height, width) in enumerate([(96, 200), (640, 320), (120, 160)]):
+        drawn = np.argwhere((sheet[18 + line * cell : 18 + line * cell + 640] == 7).all(axis=2))
+        assert drawn.max(axis=0).tolist() == [height - 1, 4 + width - 1]

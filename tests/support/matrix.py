@@ -160,8 +160,7 @@ def run_a_step(config: dict[str, Any], experiment: Any) -> None:
     module.eval()
     scores = module.scores["val_split"]
     with torch.no_grad():
-        batch = with_long_mask(next(iter(data.val_dataloader())))
-        scores.update(module(batch), batch)
+        module.score_batch(next(iter(data.val_dataloader())), "val", singly=False)
     assert len(scores.compute()) >= 5
     assert all(torch.isfinite(parameter).all() for parameter in module.network.parameters()), "a weight is not finite"
 
