@@ -73,7 +73,7 @@ class ScoredModule(pl.LightningModule):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255)
         suffix = self.settings.score_at.suffix
-        self.monitor = Monitor.of(task, suffix)
+        self.monitor = Monitor.of(Task(task), suffix)
         in_epochs = self.settings.boundary is Boundary.EPOCHS
         self.scores = nn.ModuleDict(
             {
