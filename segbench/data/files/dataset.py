@@ -16,6 +16,7 @@ from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.cache import Cache, Memory, automatic_limit, cached
 from segbench.data.files.index import Index
 from segbench.data.files.items import Item, subset
+from segbench.data.files.lookalikes import remarks
 from segbench.data.loading.source import Arrays
 from segbench.data.loading.viewed import ViewedData
 from segbench.data.problems import Problems
@@ -102,6 +103,7 @@ class FileData(ViewedData):
         """Find and check everything; one DataError lists all that is wrong."""
         problems = self._find()
         self.kept = self._examine(problems)
+        self.notes += self._lookalikes()
         self.check_splits()
         for split in SPLITS:
             if not any(self.index.facts[item.name].is_labelled for item in self.items[split]):
@@ -138,7 +140,12 @@ class FileData(ViewedData):
             pass
         self.check_ids(problems)
         self.items = {split: [i for i in self.items[split] if i.name not in self.index.failed] for split in SPLITS}
+        self.notes += self._lookalikes()
         return problems
+
+    def _lookalikes(self) -> list[str]:
+        own = {split: items for split, items in self.items.items() if split != Split.TEST or not self.test_is_val}
+        return remarks(own, {name: facts.look for name, facts in self.index.facts.items()})
 
     def _find(self) -> Problems:
         problems, self.index = Problems(self.root), Index(self)

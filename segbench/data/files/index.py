@@ -17,6 +17,7 @@ import numpy as np
 from segbench.core.errors import DataError
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.files.items import Item
+from segbench.data.files.lookalikes import look
 from segbench.data.pictures import stamp
 from segbench.data.problems import Problems
 
@@ -55,11 +56,14 @@ class Facts:
     labels: dict[int, int]
     """Pixels of each class id in its mask; 255 is unlabelled."""
 
+    look: str
+    """What the picture looks like, as a hash that is nearly the same for pictures that are."""
+
     @classmethod
     def of(cls, image: np.ndarray, mask: np.ndarray) -> Facts:
         """Return the facts of a picture that was read."""
         ids, counts = np.unique(mask, return_counts=True)
-        return cls(*mask.shape, dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+        return cls(*mask.shape, dict(zip(ids.tolist(), counts.tolist(), strict=True)), look(image))
 
     @property
     def is_labelled(self) -> bool:
