@@ -161,9 +161,9 @@ def _write(run: RunFolder, config: Mapping[str, Any], data: SegmentationData, sc
 def _remarks(data: SegmentationData, scored: Scored, others: int) -> list[str]:
     height, width = data.size
     remarks = []
-    if scored.enlarged:
+    if scored.upsampled:
         remarks.append(
-            f"{scored.enlarged:,} predictions for pictures at data.size=[{height},{width}] were brought to their own"
+            f"{scored.upsampled:,} predictions for pictures at data.size=[{height},{width}] were brought to their own"
             " size, at which they are scored (nearest pixel)"
         )
     if others:

@@ -133,7 +133,8 @@ def range_quantile(count: int) -> float:
     """Return the 95 % quantile of the range of `count` standard normal numbers."""
     at = 9 * _NODES
     density = 9 * _WEIGHTS * np.exp(-(at**2) / 2) / math.sqrt(2 * math.pi)
-    low, high = 0.0, 10.0
+    low = 0.0
+    high = 10.0
     for _ in range(60):
         middle = (low + high) / 2
         inside = np.array([_normal(one + middle) - _normal(one) for one in at])

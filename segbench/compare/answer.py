@@ -54,7 +54,8 @@ def give_answer(judged: Judged, said: Sequence[Verdict], unjudged: int) -> Answe
         said: The verdicts on all its groups but the control.
         unjudged: How many more groups there are, beyond those that are judged.
     """
-    family, found = judged.family, judged.found
+    family = judged.family
+    found = judged.found
     open_ones = [verdict.first for verdict in said if verdict.word is not Word.WORSE]
     few = all(verdict.word is Word.FEW_SEEDS for verdict in said)
     may_be_best = [judged.control, *open_ones] if judged.chosen and said and not few else []
@@ -97,7 +98,8 @@ def _detectable(found: Simultaneous) -> float:
 
 
 def _choice(judged: Judged, expected: float | None) -> list[str]:
-    group, measure = judged.control, judged.measure
+    group = judged.control
+    measure = judged.measure
     if not judged.chosen or group.chosen.mean is None or group.summary.mean is None:
         return []
     runs = f"{group.summary.n} run{'s' * (group.summary.n != 1)}"
@@ -140,7 +142,8 @@ def _missing(judged: Judged) -> str:
 
 def _disagreement(judged: Judged) -> list[str]:
     """Say where the reported split would have named another."""
-    found, measure = judged.found, judged.measure
+    found = judged.found
+    measure = judged.measure
     ahead = measure.sign * found.value
     best = int(ahead.argmax())
     if measure.chosen_by == measure.metric or ahead[best] <= 0:
@@ -156,7 +159,8 @@ def _disagreement(judged: Judged) -> list[str]:
 
 def _limits(judged: Judged) -> list[str]:
     """Say what the figures do not carry."""
-    family, spread = judged.family, judged.found.spread
+    family = judged.family
+    spread = judged.found.spread
     texts = []
     if family.design and family.design.silence:
         texts.append(family.design.silence)

@@ -86,7 +86,8 @@ def read_family(groups: Sequence[Group], measure: Measure, by: Sequence[str] = (
             refused[group] = str(reason)
     if not kept:
         return _unread(usable, members, measure, blocks, refused)
-    groups_kept, runs_kept = [group for group, _ in kept], [runs for _, runs in kept]
+    groups_kept = [group for group, _ in kept]
+    runs_kept = [runs for _, runs in kept]
     layout = _layout(runs_kept, blocks, measure)
     reported = reader.join()
     eligible = _eligible(groups_kept, measure)

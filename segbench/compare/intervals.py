@@ -52,7 +52,8 @@ def score_interval(mean: float, error: float, freedom: float, *, share: bool) ->
         return max(mean - half, 0.0), min(mean + half, top)
     if not share:
         return mean * math.exp(-half / mean), mean * math.exp(half / mean)
-    middle, half = math.log(mean / (1 - mean)), half / (mean * (1 - mean))
+    middle = math.log(mean / (1 - mean))
+    half = half / (mean * (1 - mean))
     return _expit(middle - half), _expit(middle + half)
 
 

@@ -15,8 +15,12 @@ FIRST_DROPPED = (FRONT_HEAD, *reversed(COST_HEADS.values()), TRIVIAL_HEAD, "sd",
 SAID_ONCE = ("n", "images", TRIVIAL_HEAD, *COST_HEADS.values())
 """Columns that are said above the table where all rows have the same; settings are as well."""
 NOTHING = {"", "-"}
-LONGEST, USUAL, SHORTEST = 40, 16, 10
-"""Characters of a setting: with room, before columns are dropped for it, and where there is none."""
+LONGEST = 40
+"""Characters of a setting where there is room."""
+USUAL = 16
+"""Those before columns are dropped for it."""
+SHORTEST = 10
+"""Those where there is no room."""
 ROOM_FOR_JOINED = 24
 """Characters that one column of all settings should have."""
 NARROW = 100
@@ -81,7 +85,8 @@ def blocks(comparison: Comparison, width: int) -> list[Block]:
     for groups in families:
         data = [f"data {comparison.data_labels[groups[0].data]}"] * several
         columns = _columns(heads, [rows[group] for group in groups], len(comparison.columns), without_data=several)
-        bold, chosen_by = [group.best for group in groups], "".join(chosen_heads(comparison))
+        bold = [group.best for group in groups]
+        chosen_by = "".join(chosen_heads(comparison))
         found.append(_fitted(columns, data, bold, width=width, chosen_by=chosen_by))
     return found
 
@@ -120,7 +125,8 @@ def _fitted(columns: list[Column], title: list[str], bold: list[bool], *, width:
 
 def _without_shared(columns: Sequence[Column]) -> tuple[list[Column], list[str]]:
     """Return the columns that tell rows apart, and what the others say of all rows."""
-    kept, shared = [], []
+    kept = []
+    shared = []
     for column in columns:
         values = set(column.cells)
         if values <= NOTHING and column.head:

@@ -13,8 +13,10 @@ def pareto_front(quality: Sequence[float | None], cost: Sequence[float | None]) 
         cost: Smaller is better; None likewise.
     """
     known = [k for k, (q, c) in enumerate(zip(quality, cost, strict=True)) if q is not None and c is not None]
-    front, best = [False] * len(quality), None
+    front = [False] * len(quality)
+    best = None
     for k in sorted(known, key=lambda k: (cost[k], -quality[k])):  # type: ignore[operator]
         if best is None or quality[k] > best[0] or (quality[k], cost[k]) == best:  # type: ignore[operator]
-            front[k], best = True, (quality[k], cost[k])
+            front[k] = True
+            best = (quality[k], cost[k])
     return front

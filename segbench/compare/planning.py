@@ -82,7 +82,8 @@ class Plan:
         """Return how many times the units it takes, None beyond MAX_UNITS or where units alone never do."""
         if self.detectable(seeds, MAX_UNITS, power) > difference:
             return None
-        low, high = 0.0, math.log(MAX_UNITS)
+        low = 0.0
+        high = math.log(MAX_UNITS)
         if self.detectable(seeds, 1.0, power) <= difference:
             return 1.0
         for _ in range(50):
@@ -96,7 +97,8 @@ class Plan:
 
 def plan_sentences(answer: Answer, difference: float, power: float) -> list[str]:
     """Return what it takes to see a difference, in words; one sentence where the runs do not tell."""
-    found, family = answer.found, answer.family
+    found = answer.found
+    family = answer.family
     if len(found.value) < 2:
         return ["one setting has nothing to be compared with: run at least two, with three seeds each"]
     if family.blocks:

@@ -16,7 +16,8 @@ from segbench.core.states import RunState, recorded_state
 from segbench.runs.folder import RunFolder, state_now
 
 COSTS = ("parameters", "flops_per_image", "images_per_second", "peak_memory_bytes", "seconds")
-MAX_STATUS, MAX_RESULTS = 100_000, 4_000_000
+MAX_STATUS = 100_000
+MAX_RESULTS = 4_000_000
 _ROOMS = {"checkpoints", "samples", "plots", ".hydra"}
 
 

@@ -93,7 +93,8 @@ def _within_squares(values: np.ndarray, groups: Sequence[np.ndarray]) -> float:
 def _interaction_squares(values: np.ndarray, groups: Sequence[np.ndarray]) -> float:
     """Return the sum of squares that neither group nor block explains."""
     table = values[:, np.stack(groups)]
-    rows, columns = table.mean(axis=2, keepdims=True), table.mean(axis=1, keepdims=True)
+    rows = table.mean(axis=2, keepdims=True)
+    columns = table.mean(axis=1, keepdims=True)
     return float(((table - rows - columns + table.mean(axis=(1, 2), keepdims=True)) ** 2).sum())
 
 

@@ -30,7 +30,8 @@ def read_settings(path: Path) -> dict[str, str]:
         flat = flat_yaml(read_text(path, MAX_CONFIG))
     except ValueError as error:
         raise Unusable(f"{path.name} is not plain YAML: {error}") from None
-    about, start = {key: flat.pop(key) for key in list(flat) if key.startswith("about.")}, "about.choices."
+    about = {key: flat.pop(key) for key in list(flat) if key.startswith("about.")}
+    start = "about.choices."
     choices = {key.removeprefix(start): value for key, value in about.items() if key.startswith(start)}
     if not flat:
         raise Unusable(f"{path.name} holds no settings")

@@ -56,7 +56,8 @@ class Spread:
             cells = values.T @ values
             covariance = covariance + term.sign * cells
         seeds = seed_spread(found, layout)
-        own, measured = seeds.own * layout.shares, seeds.measured * layout.shares
+        own = seeds.own * layout.shares
+        measured = seeds.measured * layout.shares
         freedom = np.full(len(groups), float(max(seeds.freedom, 1)))
         for number in seeds.odd:
             own[number] = measured[number] = float(found.scores[groups[number]].var(ddof=1)) / len(groups[number])
@@ -113,7 +114,8 @@ def _seed_squares(spread: Spread, first: int, second: np.ndarray) -> np.ndarray:
         return np.zeros(len(second))
     pooled = np.isin(np.arange(len(spread.means)), spread.seeds.odd, invert=True)
     both = pooled[first] & pooled[second]
-    one, others = spread.measured[first], spread.measured[second]
+    one = spread.measured[first]
+    others = spread.measured[second]
     apart = one**2 / spread.freedom[first] + others**2 / spread.freedom[second]
     squares: np.ndarray = np.where(both, (one + others) ** 2 / spread.seeds.freedom, apart)
     return squares

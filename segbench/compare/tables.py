@@ -190,7 +190,8 @@ def _json_across(across: Across) -> dict[str, Any]:
 
 
 def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
-    metric, chosen_by = comparison.metric, comparison.measure.chosen_by
+    metric = comparison.metric
+    chosen_by = comparison.measure.chosen_by
     runs = [
         {
             "run": run.name,
@@ -255,7 +256,8 @@ def sentences(comparison: Comparison) -> list[str]:
 
 def verdict_sentences(comparison: Comparison) -> list[str]:
     """Return every verdict, with the letter of its data where there are several."""
-    labels, several = comparison.data_labels, len({verdict.second.data for verdict in comparison.verdicts}) > 1
+    labels = comparison.data_labels
+    several = len({verdict.second.data for verdict in comparison.verdicts}) > 1
     return [
         f"data {labels[verdict.second.data]}: {verdict.sentence}" if several else verdict.sentence
         for verdict in comparison.verdicts
@@ -264,7 +266,8 @@ def verdict_sentences(comparison: Comparison) -> list[str]:
 
 def answer_sentences(comparison: Comparison) -> list[str]:
     """Return what the comparison of each data set comes to, the answer first."""
-    labels, several = comparison.data_labels, len(comparison.answers) > 1
+    labels = comparison.data_labels
+    several = len(comparison.answers) > 1
     said = [
         f"data {labels[answer.control.data]}: {text}" if several else text
         for answer in comparison.answers
@@ -294,7 +297,8 @@ def group_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     The first column marks the chosen one with `*`; `data` is there only where numbers of different data stand side by
     side. Where val is the test the heading says so.
     """
-    labels, several = comparison.data_labels, len({group.data for group in comparison.groups}) > 1
+    labels = comparison.data_labels
+    several = len({group.data for group in comparison.groups}) > 1
     against = "against baseline" if any(group.baseline for group in comparison.groups) else "against best"
     mark = " (val is the test)" if any(group.same_data for group in comparison.groups) else ""
     images = any(group.images for group in comparison.groups)

@@ -61,7 +61,8 @@ def _print_groups(console: Console, comparison: Comparison) -> None:
     legends = [interval_legend(comparison)]
     for block in blocks(comparison, console.width):
         _say(console, printable(block.title, 1000))
-        heads, left = [column.head for column in block.columns], [column.left for column in block.columns]
+        heads = [column.head for column in block.columns]
+        left = [column.left for column in block.columns]
         table = _table(heads, left, console.width)
         for row, bold in enumerate(block.bold):
             table.add_row(*(Text(column.cells[row]) for column in block.columns), style="bold" if bold else "")

@@ -94,10 +94,13 @@ def elsewhere(group: Group, baseline: Group, measure: Measure) -> str:
 
 def verdict_on_pair(judged: Judged, number: int) -> Verdict:
     """Return the verdict on a group of a family beside the control."""
-    family, found = judged.family, judged.found
-    first, second = family.groups[number], judged.control
+    family = judged.family
+    found = judged.found
+    first = family.groups[number]
+    second = judged.control
     seeds = len(family.layout.groups[number]), len(family.layout.groups[found.control])
-    value, half = float(found.value[number]), float(found.half[number])
+    value = float(found.value[number])
+    half = float(found.half[number])
     missing = found.spread.missing(number, found.control)
     images = family.design.words if family.design else ""
     if missing:

@@ -70,7 +70,8 @@ class Interrupted(SegbenchError):
 
     def __init__(self, message: str, exit_code: int = 130, requeue: bool = False) -> None:
         super().__init__(message)
-        self.exit_code, self.requeue = exit_code, requeue
+        self.exit_code = exit_code
+        self.requeue = requeue
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

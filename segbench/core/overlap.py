@@ -37,7 +37,8 @@ def overlapped(
     source = iter(items)
     ahead: deque[tuple[Item, Future[Read]]] = deque()
     behind: deque[tuple[Item, Future[None] | DataError]] = deque()
-    readers, writers = ThreadPoolExecutor(waiting), ThreadPoolExecutor(waiting)
+    readers = ThreadPoolExecutor(waiting)
+    writers = ThreadPoolExecutor(waiting)
 
     def do(item: Item, reading: Future[Read]) -> Future[None] | DataError:
         try:

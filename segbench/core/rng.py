@@ -55,7 +55,8 @@ class Bijection:
                 return value
 
     def _encrypt(self, value: int) -> int:
-        left, right = value >> self._half, value & self._mask
+        left = value >> self._half
+        right = value & self._mask
         for key in self._keys:
             mixed = ((right ^ key) * 0x9E3779B97F4A7C15 + (key >> 32)) & 0xFFFFFFFFFFFFFFFF
             mixed = ((mixed ^ (mixed >> 29)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF

@@ -75,7 +75,8 @@ def standard_streams() -> Iterator[None]:
     """Within it, a lost standard output ends the command in one sentence, and a lost standard error is nothing."""
     before = sys.stdout, sys.stderr
     output = Stream(sys.stdout, needed=True)
-    sys.stdout, sys.stderr = output, Stream(sys.stderr, needed=False)
+    sys.stdout = output
+    sys.stderr = Stream(sys.stderr, needed=False)
     try:
         yield
         output.flush()

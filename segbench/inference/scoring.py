@@ -37,7 +37,7 @@ class Scored:
     rows: list[dict[str, np.ndarray]] = field(default_factory=list)
     """Rows of the panel."""
 
-    enlarged: int = 0
+    upsampled: int = 0
     """Predictions that had the size of what a network sees, and were brought to the picture's own."""
 
 
@@ -61,12 +61,12 @@ def score_masks(data: SegmentationData, paired: Paired, reader: PredictionReader
     for sample, file in sorted(paired.files.items()):
         arrays = data.original(sample.split, sample.index)
         try:
-            ids, enlarged = _at_own_size(data.view, arrays["mask"].shape, reader.read(file))
+            ids, upsampled = _at_own_size(data.view, arrays["mask"].shape, reader.read(file))
             predicted = _with_class(ids, arrays["mask"], len(data.classes))
         except DataError as error:
             problems.setdefault(getattr(error, "kind", "unusable"), []).append(f"{file.name} ({error})")
             continue
-        found.enlarged += enlarged
+        found.upsampled += upsampled
         truth = {"mask": torch.from_numpy(arrays["mask"])[None], "index": torch.tensor([sample.index])}
         found.scores[sample.split].update({"mask": torch.from_numpy(predicted)[None]}, truth)
         if sample.split == splits[-1] and len(found.rows) < SHOWN:

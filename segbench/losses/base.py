@@ -70,7 +70,8 @@ class MaskLoss(Loss):
     def forward(self, prediction: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
         """Return the loss of logits `[B,K,H,W]` against ids `[B,H,W]`; 0 where every pixel is ignored."""
         with torch.autocast(prediction["mask"].device.type, enabled=False):
-            logits, target = prediction["mask"].float(), batch["mask"]
+            logits = prediction["mask"].float()
+            target = batch["mask"]
             valid = target != IGNORE_INDEX
             value = self.compute(logits, target.where(valid, 0), valid)
         return value, {name: value.detach() for name in self.terms}
@@ -109,11 +110,13 @@ class MapLoss(Loss):
             output = prediction[head].float()
             if head == "mask":
                 valid = batch["mask"] != IGNORE_INDEX
-                predicted, truth = probabilities(output), one_hot(batch["mask"].where(valid, 0), output.shape[1])
+                predicted = probabilities(output)
+                truth = one_hot(batch["mask"].where(valid, 0), output.shape[1])
                 valid = valid[:, None]
             else:
                 valid = ~batch["depth"].isnan()
-                predicted, truth = output, batch["depth"].float().where(valid, 0.0)
+                predicted = output
+                truth = batch["depth"].float().where(valid, 0.0)
             # what does not count is made equal before any arithmetic, so that its gradient is zero and never NaN
             value = self.compute(predicted.where(valid, 0.0), truth.where(valid, 0.0), valid)
         return value, {name: value.detach() for name in self.terms}

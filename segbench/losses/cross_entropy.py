@@ -115,7 +115,8 @@ class Focal(MaskLoss):
         super().__init__()
         if not 0 <= gamma < math.inf or (alpha is not None and not 0 < alpha < 1):
             raise ConfigError(f"loss.gamma must be at least 0 and loss.alpha in (0, 1), got {gamma} and {alpha}")
-        self.gamma, self.alpha = gamma, alpha
+        self.gamma = gamma
+        self.alpha = alpha
 
     def check(self, classes: Sequence[str]) -> None:
         """Raise a ConfigError for alpha with more than two classes."""

@@ -28,7 +28,8 @@ class Lovasz(MaskLoss):
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the mean over the classes that occur, and over images with `per_image`."""
-        truth, counted = one_hot(target, logits.shape[1]), valid[:, None]
+        truth = one_hot(target, logits.shape[1])
+        counted = valid[:, None]
         if logits.shape[1] == 1:
             errors = (1 - logits * (2 * truth - 1)).clamp(min=0)
             occurs_anyway = True
@@ -52,7 +53,8 @@ def _weights(errors: Tensor, truth: Tensor) -> Tensor:
     """
     order = errors.argsort(dim=1, descending=True, stable=True)
     found = truth.bool().gather(1, order).cumsum(dim=1)
-    total, place = found[:, -1:], torch.arange(1, errors.shape[1] + 1, device=errors.device)
+    total = found[:, -1:]
+    place = torch.arange(1, errors.shape[1] + 1, device=errors.device)
     jaccard = 1 - (total - found) / (total + place - found)
     steps = torch.cat([jaccard[:, :1], jaccard[:, 1:] - jaccard[:, :-1]], dim=1)
     return torch.zeros_like(errors).scatter(1, order, steps)

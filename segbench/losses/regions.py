@@ -23,7 +23,8 @@ class RegionLoss(MaskLoss):
         super().__init__()
         if not 0 < smooth < math.inf:
             raise ConfigError(f"loss.smooth must be above 0, so that an empty mask is defined, got {smooth}")
-        self.smooth, self.per_image = smooth, per_image
+        self.smooth = smooth
+        self.per_image = per_image
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the mean over classes, and over images with `per_image`."""

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from segbench.core.errors import ConfigError
 from segbench.losses.base import MapLoss, valid_mean
 
-K1, K2 = 0.01, 0.03
+K1 = 0.01
+K2 = 0.03
 
 
 class SSIM(MapLoss):
@@ -39,7 +40,9 @@ class SSIM(MapLoss):
                 f"loss needs data_range and sigma above 0 and an odd window of at least 3, got {data_range}, {sigma}"
                 f" and {window}"
             )
-        self.data_range, self.window, self.sigma = data_range, window, sigma
+        self.data_range = data_range
+        self.window = window
+        self.sigma = sigma
 
     def compute(self, predicted: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
         """Return 1 minus the mean similarity over whole windows."""
@@ -48,8 +51,11 @@ class SSIM(MapLoss):
         x, y = (part.flatten(0, 1) / self.data_range for part in (predicted, truth))
         blurred = _Blur.apply(torch.cat([x, y, x * x, y * y, x * y]), self._weights(side))
         mean_x, mean_y, xx, yy, xy = blurred.chunk(5)
-        variance_x, variance_y, covariance = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
-        c1, c2 = K1**2, K2**2
+        variance_x = xx - mean_x**2
+        variance_y = yy - mean_y**2
+        covariance = xy - mean_x * mean_y
+        c1 = K1**2
+        c2 = K2**2
         similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
             (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
         )

@@ -162,7 +162,8 @@ class _Example:
 
     def perfect_value(self, module: nn.Module, truth: Truth) -> float:
         """Return the loss of a perfect prediction; raises an error where it is no loss for this form of truth."""
-        manner, module = Manner(truth, Scope.ITSELF), deepcopy(module)
+        manner = Manner(truth, Scope.ITSELF)
+        module = deepcopy(module)
         logits = self.logits.clone().requires_grad_()
         between = manner.value(module, logits, self.ids)
         if not isinstance(between, Tensor) or between.numel() != 1:

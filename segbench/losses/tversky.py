@@ -36,7 +36,9 @@ class Tversky(RegionLoss):
                 f"loss.alpha and loss.beta must be at least 0 and not both 0, and loss.gamma at least 1, got {alpha},"
                 f" {beta} and {gamma}"
             )
-        self.alpha, self.beta, self.gamma = alpha, beta, gamma
+        self.alpha = alpha
+        self.beta = beta
+        self.gamma = gamma
 
     def cost(self, hits: Tensor, wrong: Tensor, missed: Tensor) -> Tensor:
         """Return the loss of each class from soft counts."""

@@ -118,7 +118,8 @@ class BoundaryScores(Metric):
         """Return int64 `[C,4]`: pixels of the guessed outline that are right and all, of the true one met and all."""
         known = truth != IGNORE_INDEX
         sides = [(guess, outlines(guess, known)), (truth, outlines(truth, known))]
-        classes, counts = len(self.classes), []
+        classes = len(self.classes)
+        counts = []
         for (ids, edges), (others, other_edges) in (sides, sides[::-1]):
             hits = met(ids, edges, others, other_edges, distance=distance, classes=classes)
             table = occurrences(ids.int() * 4 + edges.int() * 2 + hits, 4 * 256).reshape(256, 4)[:classes]
@@ -128,7 +129,8 @@ class BoundaryScores(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Return the scores by name; see `names`."""
         right, guess, found, truth = self.counts.cpu().double().unbind(dim=1)
-        precision, recall = right / guess.clamp(min=1), found / truth.clamp(min=1)
+        precision = right / guess.clamp(min=1)
+        recall = found / truth.clamp(min=1)
         score = 2 * precision * recall / (precision + recall).clamp(min=1e-12)
         score = torch.where(guess + truth > 0, score, torch.nan)
         each = {f"boundary_f1/{name}": score[number] for number, name in enumerate(self.classes)}

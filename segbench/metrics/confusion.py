@@ -66,7 +66,8 @@ class SegmentationScores(Metric):
 
     def __init__(self, classes: Sequence[str], per_image: bool = False) -> None:
         super().__init__(sync_on_compute=False)  # SplitScores.gather joins processes, for the tables as well
-        self.classes, self.per_image = list(classes), per_image
+        self.classes = list(classes)
+        self.per_image = per_image
         size = len(self.classes)
         self.add_state("counts", torch.zeros((size, size), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("out_of_range", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")

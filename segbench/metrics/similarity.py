@@ -35,7 +35,8 @@ def structural_similarity(guess: Tensor, truth: Tensor, known: Tensor) -> Tensor
     mean_x, mean_y, xx, yy, xy = _blurred(torch.cat([x, y, x * x, y * y, x * y])).chunk(5)
     covariance = xy - mean_x * mean_y
     variances = xx - mean_x**2 + yy - mean_y**2
-    c1, c2 = K1**2, K2**2
+    c1 = K1**2
+    c2 = K2**2
     similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2) / ((mean_x**2 + mean_y**2 + c1) * (variances + c2))
     whole = F.max_pool2d((~known).float(), WINDOW, stride=1) == 0
     over = (1, 2, 3)

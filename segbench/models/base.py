@@ -57,7 +57,8 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     Repeating the edge adds no false border, and unlike reflection its gradient is deterministic on a GPU.
     """
     height, width = image.shape[-2:]
-    down, right = -height % multiple, -width % multiple
+    down = -height % multiple
+    right = -width % multiple
     if down:
         image = torch.cat([image, image[..., -1:, :].expand(*image.shape[:-2], down, -1)], dim=-2)
     if right:

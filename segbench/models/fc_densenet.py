@@ -48,7 +48,8 @@ class FCDenseNet(Network):
         # batch normalisation at the smallest size needs two values even for a single picture
         self.min_size = self.multiple + 1
         self.stem = nn.Conv2d(in_channels, width, 3, padding=1)
-        self.down, self.shrinkers = nn.ModuleList(), nn.ModuleList()
+        self.down = nn.ModuleList()
+        self.shrinkers = nn.ModuleList()
         skips = []
         for count in layers:
             self.down.append(DenseBlock(width, growth, count, dropout))
@@ -56,18 +57,21 @@ class FCDenseNet(Network):
             skips.append(width)
             self.shrinkers.append(nn.Sequential(*_layer(width, width, 1, dropout), nn.MaxPool2d(2)))
         self.bottleneck = DenseBlock(width, growth, bottleneck, dropout)
-        self.upsamplers, self.up = nn.ModuleList(), nn.ModuleList()
+        self.upsamplers = nn.ModuleList()
+        self.up = nn.ModuleList()
         new = bottleneck * growth
         for count, skip in zip(reversed(layers), reversed(skips), strict=True):
             self.upsamplers.append(nn.ConvTranspose2d(new, new, 3, stride=2, padding=1, output_padding=1))
             self.up.append(DenseBlock(new + skip, growth, count, dropout))
-            width, new = new + skip + count * growth, count * growth
+            width = new + skip + count * growth
+            new = count * growth
         self.apply(_initialise)
         self.heads = Heads(width, heads)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""
-        features, skipped = self.stem(pad_to_multiple(image, self.multiple)), []
+        features = self.stem(pad_to_multiple(image, self.multiple))
+        skipped = []
         for block, shrink in zip(self.down, self.shrinkers, strict=True):
             features = torch.cat([features, block(features)], dim=1)
             skipped.append(features)

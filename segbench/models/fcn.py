@@ -42,7 +42,8 @@ class FCN(Network):
         for before, after, kernel in zip([in_channels, *channels], channels, kernels, strict=False):
             layers += [nn.Conv2d(before, after, kernel, padding=kernel // 2), *_activation()]
         self.hidden = nn.Sequential(*layers)
-        last, before = kernels[-1], channels[-1] if channels else in_channels
+        last = kernels[-1]
+        before = channels[-1] if channels else in_channels
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(

@@ -121,7 +121,8 @@ class FCNResNet(Network):
             new = ("heads.", "classifier.")
         state = {name.replace("classifier.4.", "heads.mask."): value for name, value in state.items()}
         load_fitting(self, state, f"model.weights={weights}", f"model.encoder={encoder} model.head={head}", new)
-        self.mean, self.std = IMAGENET_MEAN, IMAGENET_STD
+        self.mean = IMAGENET_MEAN
+        self.std = IMAGENET_STD
 
 
 class PooledBatchNorm(nn.BatchNorm2d):

@@ -68,8 +68,10 @@ class GCN(Network):
             raise ConfigError(f"model.features=intensity needs 3 or 6 model.in_channels, got {in_channels}")
         if features == "intensity":
             # one-hot needs the grey values themselves, so the image must come from 0 to 1, not normalised by the data
-            self.mean, self.std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-        self.positions, self.residual = positions, residual
+            self.mean = (0.0, 0.0, 0.0)
+            self.std = (1.0, 1.0, 1.0)
+        self.positions = positions
+        self.residual = residual
         self.propagate = IMPLEMENTATIONS[implementation](neighbours, self_loops)
         self.hidden = nn.ModuleList(
             [
@@ -137,7 +139,8 @@ class Sparse(nn.Module):
 
     def __init__(self, neighbours: int, self_loops: bool) -> None:
         super().__init__()
-        self.neighbours, self.self_loops = neighbours, self_loops
+        self.neighbours = neighbours
+        self.self_loops = self_loops
         self.latest: tuple[tuple[int, int, torch.device], Tensor] | None = None
 
     def forward(self, features: Tensor) -> Tensor:
@@ -163,7 +166,8 @@ def normalised_adjacency(height: int, width: int, neighbours: int, self_loops: b
     number = torch.arange(height * width).view(height, width)
     ends = [(number.flatten(), number.flatten())] if self_loops else []
     for row, column in OFFSETS[neighbours]:
-        left, right = max(0, -column), max(0, column)
+        left = max(0, -column)
+        right = max(0, column)
         here = number[: height - row, left : width - right].flatten()
         there = number[row:, right : width - left].flatten()
         ends += [(here, there), (there, here)]

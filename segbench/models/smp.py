@@ -59,7 +59,8 @@ class SMPUnet(Network):
 
     def load_weights(self, weights: str, encoder: str) -> None:
         """Load the encoder from a local file; raises ConfigError where it does not fit."""
-        state, own = read_state(weights), self.encoder.state_dict()
+        state = read_state(weights)
+        own = self.encoder.state_dict()
         # the library keeps a timm network in its attribute `model`; files of timm have no such prefix
         if encoder.startswith("tu-") and not any(name.startswith("model.") for name in state):
             state = {f"model.{name}": value for name, value in state.items()}
@@ -79,8 +80,8 @@ def _statistics(encoder: str) -> tuple[Colour, Colour]:
     declared = timm.get_pretrained_cfg(encoder[3:]) if encoder.startswith("tu-") else None
     if declared is None:
         return IMAGENET_MEAN, IMAGENET_STD
-    (*mean,), (*std,) = declared.mean, declared.std
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+    red, green, blue = declared.mean
+    return (red, green, blue), (declared.std[0], declared.std[1], declared.std[2])
 
 
 def make_unet(encoder: str, in_channels: int, decoder_channels: Sequence[int]) -> tuple[nn.Module, nn.Module]:
@@ -93,7 +94,8 @@ def make_unet(encoder: str, in_channels: int, decoder_channels: Sequence[int]) -
             "segbench.models.smp.SMPUnet needs the package segmentation-models-pytorch: pip install -e '.[smp]'"
         ) from None
     if encoder.startswith("tu-"):
-        known, names = timm.is_model(encoder[3:]), [f"tu-{name}" for name in timm.list_models()]
+        known = timm.is_model(encoder[3:])
+        names = [f"tu-{name}" for name in timm.list_models()]
     else:
         names = smp.encoders.get_encoder_names()
         known = encoder in names

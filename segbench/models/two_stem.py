@@ -28,7 +28,8 @@ class TwoStem(Network):
             raise ConfigError("model=two_stem looks at scene and background; it needs inputs=image+background")
         if width < 2:
             raise ConfigError(f"model.width must be at least 2, got {width}")
-        self.image_stem, self.background_stem = _stem(width), _stem(width)
+        self.image_stem = _stem(width)
+        self.background_stem = _stem(width)
         self.joined = nn.Sequential(
             *_convolution(2 * width, width, 1), *_convolution(width, 2 * width), *_convolution(2 * width, 4 * width)
         )

@@ -64,7 +64,8 @@ class UNet(Network):
             for before, after in zip([in_channels, *sizes], sizes, strict=False)
         )
         self.dropout = nn.Dropout2d(dropout)
-        self.upsamplers, self.decoder = nn.ModuleList(), nn.ModuleList()
+        self.upsamplers = nn.ModuleList()
+        self.decoder = nn.ModuleList()
         below = sizes[-1]
         for level in reversed(range(depth)):
             self.upsamplers.append(nn.ConvTranspose2d(below, sizes[level], 2, stride=2) if transposed else Upsample())
@@ -77,7 +78,8 @@ class UNet(Network):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""
         height, width = image.shape[-2:]
-        features, skipped = pad_to_multiple(image, self.multiple), []
+        features = pad_to_multiple(image, self.multiple)
+        skipped = []
         for level, block in enumerate(self.encoder):
             features = block(F.max_pool2d(features, 2) if level else features)
             skipped.append(features)

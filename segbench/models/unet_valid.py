@@ -55,7 +55,8 @@ class UNetValid(Network):
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""
         height, width = image.shape[-2:]
         down, right = (BORDER + -(side + 2 * BORDER) % 2**DEPTH for side in (height, width))
-        features, skipped = F.pad(image, (BORDER, right, BORDER, down), mode="replicate"), []
+        features = F.pad(image, (BORDER, right, BORDER, down), mode="replicate")
+        skipped = []
         for block in self.encoder:
             features = block(features)
             skipped.append(features)
@@ -68,7 +69,8 @@ class UNetValid(Network):
 
 
 def _middle(skip: Tensor, like: Tensor) -> Tensor:
-    top, left = (skip.shape[-2] - like.shape[-2]) // 2, (skip.shape[-1] - like.shape[-1]) // 2
+    top = (skip.shape[-2] - like.shape[-2]) // 2
+    left = (skip.shape[-1] - like.shape[-1]) // 2
     return skip[..., top : top + like.shape[-2], left : left + like.shape[-1]]
 
 

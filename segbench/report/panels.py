@@ -14,10 +14,12 @@ from segbench.report.palette import colour, palette
 
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
-GAP, TITLE = 4, 18
+GAP = 4
+TITLE = 18
 MOST = 640
 """Pixels of the longer side of a picture in a panel."""
-BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
+BACKGROUND = (250, 250, 250)
+INK = (30, 30, 30)
 
 
 def sample_row(arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> dict[str, np.ndarray]:
@@ -75,12 +77,14 @@ def draw_panel(
         least: Pictures smaller than this are repeated by a whole factor.
     """
     sizes = [_shown_size(next(iter(row.values())).shape, least) for row in rows]
-    height, width = max(size[0] for size in sizes), max(size[1] for size in sizes)
+    height = max(size[0] for size in sizes)
+    width = max(size[1] for size in sizes)
     columns = max(len(row) for row in rows)
     line_height = height + (TITLE if names else GAP)
     size = columns * (width + GAP) + GAP, len(rows) * line_height + 2 * TITLE + GAP
     sheet = Image.new("RGB", size, BACKGROUND)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default()
     for column, title in enumerate(rows[0]):
         draw.text((GAP + column * (width + GAP), 3), title, INK, font)
     for line, (row, size) in enumerate(zip(rows, sizes, strict=True)):
@@ -117,7 +121,8 @@ def shortened(name: str, fits: Callable[[str], bool]) -> str:
 
 
 def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], top: int, font: Font) -> None:
-    colours, left = palette(len(classes)), GAP
+    colours = palette(len(classes))
+    left = GAP
     for number, name in enumerate(classes):
         draw.rectangle((left, top + 3, left + 10, top + 13), tuple(int(part) for part in colours[number]), INK)
         draw.text((left + 14, top + 3), name, INK, font)

@@ -48,6 +48,7 @@ class RunFolder:
     """The paths of one run and the small files that are replaced atomically."""
 
     path: Path
+    """The folder; nothing in it need exist."""
 
     @property
     def config(self) -> Path:

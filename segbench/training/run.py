@@ -41,7 +41,7 @@ from segbench.training.loggers import make_loggers, open_loggers
 from segbench.training.loop import Session, Watch
 from segbench.training.parts import Experiment, build_experiment
 from segbench.training.processes.faults import in_one_sentence
-from segbench.training.processes.launch import Peers, check_shares
+from segbench.training.processes.launch import Ranks, check_shares
 from segbench.training.processes.signals import StopSignals
 from segbench.training.remarks import remarks
 from segbench.training.results import collect_results
@@ -190,7 +190,7 @@ class _Run:
             sweep_temporary(folder)
         checkpoint = self.resumption.found.path if self.resumption else None
         resumes = self.resumption.records if self.resumption else []
-        with Peers(self.config, self.run, self.settings.devices, checkpoint, self.length):
+        with Ranks(self.config, self.run, self.settings.devices, checkpoint, self.length):
             session = self._fitted(checkpoint)
             scores = session.evaluate_best()
         results = collect_results(session.recorder, scores, session.module, session.trainer, session.data)

@@ -1,4 +1,4 @@
-"""One tiny trained run, a copy of it for each test to spoil, and the commands that somebody would use on it."""
+"""One tiny trained run, a copy of it for each test to spoil, and the commands that are tried on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody else's run folder: used without executing, hanging, writing outside it, or telling what it should not."""
+"""An untrusted run folder: used without executing, hanging, writing outside it, or telling what it should not."""
 
 import os
 import shutil

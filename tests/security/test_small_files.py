@@ -1,4 +1,4 @@
-"""Tables, temporary names and recorded values of a run folder that may be somebody else's."""
+"""Tables, temporary names and recorded values of a run folder that may be untrusted."""
 
 import os
 

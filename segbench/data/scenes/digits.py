@@ -25,7 +25,8 @@ from segbench.core.errors import DataError
 from segbench.data.pictures import read_all, read_rgb, together
 from segbench.data.problems import first_names
 
-DIGIT, PHOTO = (28, 28), (32, 32, 3)
+DIGIT = (28, 28)
+PHOTO = (32, 32, 3)
 MAX_BYTES = 1 << 30
 """The largest array that is read; the training photos of CIFAR-10 have 154 MB."""
 
@@ -143,7 +144,8 @@ def _read_idx(folder: Path) -> dict[str, np.ndarray]:
 def _read_idx_file(file: Path) -> np.ndarray:
     # the format: two zero bytes, 8 for bytes, the number of axes, each axis as 4 bytes big-endian, then the values
     axes = 3 if "idx3" in file.name else 1
-    start, named = 4 + 4 * axes, "3 axes" if axes == 3 else "1 axis"
+    start = 4 + 4 * axes
+    named = "3 axes" if axes == 3 else "1 axis"
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
             head = stream.read(start)
@@ -274,7 +276,8 @@ def _digit_pool(key: str, place: Path, arrays: dict[str, np.ndarray]) -> Pool:
     if not np.issubdtype(labels.dtype, np.integer) or not np.isin(labels, range(10)).all():
         raise DataError(f"{key}: the labels in {place} must be whole numbers 0 to 9")
     for split in ("train", "test"):
-        pictures, names = len(arrays[f"x_{split}"]), arrays[f"y_{split}"].size
+        pictures = len(arrays[f"x_{split}"])
+        names = arrays[f"y_{split}"].size
         if pictures != names:
             raise DataError(f"{key}: {place} has {pictures} {split} pictures but {names} labels")
     images = np.concatenate([arrays["x_train"], arrays["x_test"]])
@@ -290,5 +293,6 @@ def _check(key: str, place: Path, arrays: dict[str, np.ndarray], shape: tuple[in
     for name in ("x_train", "x_test"):
         array = arrays[name]
         if array.dtype != np.uint8 or array.shape[1:] != shape:
-            wanted, got = ", ".join(map(str, shape)), ", ".join(map(str, array.shape[1:]))
+            wanted = ", ".join(map(str, shape))
+            got = ", ".join(map(str, array.shape[1:]))
             raise DataError(f"{key}: {name} in {place} must be uint8 [N, {wanted}], got {array.dtype} [N, {got}]")

@@ -88,7 +88,9 @@ class FgBg(SegmentationData):
             )
         self.folders = (foregrounds, backgrounds)
         self.sizes = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
-        self.split, self.shares, self.fresh = split, (val_share, test_share), fresh
+        self.split = split
+        self.shares = (val_share, test_share)
+        self.fresh = fresh
         margin = (round(self.size[0] * background_margin), round(self.size[1] * background_margin))
         self.layout = Layout(self.size, (float(scale[0]), float(scale[1])), position, flip, margin)
         self.threshold = int(np.ceil(mask_threshold * 255))
@@ -104,7 +106,8 @@ class FgBg(SegmentationData):
             lambda: read_foregrounds(self.folders[0]), lambda: read_backgrounds(self.folders[1])
         )
         check_opacity(foregrounds, self.threshold)
-        height, width = self.size[0] + self.layout.margin[0], self.size[1] + self.layout.margin[1]
+        height = self.size[0] + self.layout.margin[0]
+        width = self.size[1] + self.layout.margin[1]
         # twice the largest box, so that even the largest copy of a cut-out is shrunk, never blown up
         longest = round(2 * self.layout.scale[1] * min(self.size))
         self.textures: list[Texture] = [make_texture(image, longest) for image in foregrounds.images]
@@ -160,7 +163,8 @@ class FgBg(SegmentationData):
         height, width = self.size
         if self.ground is None:
             return np.broadcast_to(self._rows[:, None], (height, width))
-        top, left = scene.background_y, scene.background_x
+        top = scene.background_y
+        left = scene.background_x
         cut = self.ground[scene.background, top : top + height, left : left + width]
         return cut[:, ::-1] if scene.background_flip else cut
 

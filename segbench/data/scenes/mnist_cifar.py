@@ -75,9 +75,12 @@ class MnistCifar(SegmentationData):
             raise ConfigError(f"data.val_share must be above 0 and below 1, got {val_share}")
         if download and root is None:
             raise ConfigError("data.download=true needs data.root=DIR, the folder to download into")
-        self.paths, self.root, self.download = (mnist, cifar), root, download
+        self.paths = (mnist, cifar)
+        self.root = root
+        self.download = download
         self.sizes = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
-        self.val_share, self.fresh = val_share, fresh
+        self.val_share = val_share
+        self.fresh = fresh
         self.layout = DigitLayout(self.size, blend, gain, mask_threshold, colour, offsets)
         self.planners: dict[Split, DigitPlanner] = {}
 
@@ -96,7 +99,8 @@ class MnistCifar(SegmentationData):
         for key, pool in pools.items():
             pool.check(key)
             parts[key] = official_splits(len(pool.images), pool.training, self.val_share, self.seed, key)
-        self.digits, self.photos = digits.images, photos.images
+        self.digits = digits.images
+        self.photos = photos.images
         assert digits.labels is not None
         self.digit_labels = digits.labels
         self.class_ids = np.ones_like(digits.labels) if len(self.classes) == 2 else digits.labels + 1

@@ -11,8 +11,11 @@ from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.rng import generator
 
-CANVAS, DIGIT_SIDE = 32, 14
-BLENDS, COLOURS, OFFSETS = ("add", "alpha"), ("white", "random"), ("original", "all")
+CANVAS = 32
+DIGIT_SIDE = 14
+BLENDS = ("add", "alpha")
+COLOURS = ("white", "random")
+OFFSETS = ("original", "all")
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,11 @@ class DigitPlanner:
     def __init__(
         self, seed: int, split: Split, layout: DigitLayout, digits: Sequence[int] | np.ndarray, photos: np.ndarray
     ) -> None:
-        self.seed, self.split, self.layout = seed, split, layout
-        self.digits, self.photos = digits, photos
+        self.seed = seed
+        self.split = split
+        self.layout = layout
+        self.digits = digits
+        self.photos = photos
         last = 1 if layout.offsets == "all" else 0
         self.places = [max(1, side - part + last) for side, part in zip(layout.canvas, layout.box, strict=True)]
 

@@ -22,7 +22,8 @@ def bilinear(pictures: np.ndarray, vertical: Sequence[np.ndarray], horizontal: S
     """Return pictures `[B, h, w, channels]` of a whole-number type at the positions of the taps, 0..255."""
     y0, y1, fy = vertical
     x0, x1, fx = horizontal
-    fy, fx = fy[:, None, None], fx[:, None]
+    fy = fy[:, None, None]
+    fx = fx[:, None]
     rows = pictures[:, y0] * (256 - fy) + pictures[:, y1] * fy
     pixels: np.ndarray = (rows[:, :, x0] * (256 - fx) + rows[:, :, x1] * fx + 32768) >> 16
     return pixels
@@ -70,7 +71,8 @@ def render_digit(
     digit = bilinear(digits[scene.digit][None, :, :, None].astype(np.int32), *sources.digit)[0]
     height, width = layout.box
     box = slice(scene.y, scene.y + height), slice(scene.x, scene.x + width)
-    image, inside = photo.copy(), np.zeros(layout.canvas, bool)
+    image = photo.copy()
+    inside = np.zeros(layout.canvas, bool)
     image[box] = blend(layout, photo[box], digit, np.array([scene.red, scene.green, scene.blue]))
     inside[box] = digit[..., 0] >= layout.least
     return image.astype(np.uint8), inside, photo.astype(np.uint8)

@@ -14,7 +14,8 @@ from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.rng import Bijection, generator
 
-GRID_COLUMNS, GRID_ROWS = 5, 4
+GRID_COLUMNS = 5
+GRID_ROWS = 4
 CELLS = GRID_COLUMNS * GRID_ROWS
 GRID_STEP = 28 / 192
 POSITIONS = ("random", "grid")
@@ -104,8 +105,13 @@ class Planner:
         sizes: Sequence[tuple[int, int]],
         offset: int = 0,
     ) -> None:
-        self.seed, self.split, self.layout, self.offset = seed, split, layout, offset
-        self.foregrounds, self.backgrounds, self.sizes = list(foregrounds), list(backgrounds), sizes
+        self.seed = seed
+        self.split = split
+        self.layout = layout
+        self.offset = offset
+        self.foregrounds = list(foregrounds)
+        self.backgrounds = list(backgrounds)
+        self.sizes = sizes
         self._flips = 2 if layout.flip else 1
         self._order = Bijection(self.combinations, "grid", seed, *self.foregrounds, "on", *self.backgrounds)
 

@@ -29,12 +29,14 @@ def render(
         image uint8 `[H, W, 3]`, alpha uint8 `[H, W]` and the scene without its foreground uint8 `[H, W, 3]`.
     """
     height, width = canvas
-    top, left = scene.background_y, scene.background_x
+    top = scene.background_y
+    left = scene.background_x
     background = backgrounds[scene.background, top : top + height, left : left + width]
     if scene.background_flip:
         background = background[:, ::-1]
     background = np.ascontiguousarray(background)
-    image, alpha = background.copy(), np.zeros(canvas, np.uint8)
+    image = background.copy()
+    alpha = np.zeros(canvas, np.uint8)
     rows = slice(max(0, scene.y), min(height, scene.y + scene.height))
     columns = slice(max(0, scene.x), min(width, scene.x + scene.width))
     if rows.start < rows.stop and columns.start < columns.stop:
@@ -54,7 +56,8 @@ def sample_cutout(scene: Scene | Layer, texture: Texture, rows: slice, columns: 
         column = scene.width - 1 - column
     y0, y1, fy = taps(row, scene.height, level.shape[0])
     x0, x1, fx = taps(column, scene.width, level.shape[1])
-    fx, fy = fx[None, :, None], fy[:, None, None]
+    fx = fx[None, :, None]
+    fy = fy[:, None, None]
     texels = level.astype(np.int32)
     upper = texels[y0[:, None], x0] * (256 - fx) + texels[y0[:, None], x1] * fx
     lower = texels[y1[:, None], x0] * (256 - fx) + texels[y1[:, None], x1] * fx

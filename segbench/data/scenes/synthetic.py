@@ -94,7 +94,9 @@ class Synthetic(SegmentationData):
             )
         self.folders = (foregrounds, backgrounds)
         self.sizes = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
-        self.split, self.shares, self.fresh = split, (val_share, test_share), fresh
+        self.split = split
+        self.shares = (val_share, test_share)
+        self.fresh = fresh
         self.layout = PaintingLayout(
             canvas=self.size,
             placement=placement,
@@ -121,7 +123,8 @@ class Synthetic(SegmentationData):
         # twice the largest box, so that even the largest copy of a cut-out is shrunk, never blown up
         largest = max(self.size) if original else self.layout.scale[1] * min(self.size)
         self.textures: list[Texture] = [make_texture(image, round(2 * largest)) for image in images]
-        self.labels, self.names = np.array(species.labels, dtype=np.uint8), species.pictures.names
+        self.labels = np.array(species.labels, dtype=np.uint8)
+        self.names = species.pictures.names
         self._digest = f"{species.pictures.digest}:{photos}:{species.labels}"
         sizes = [(image.height, image.width) for image in images]
         chosen: dict[Split, dict[str, list[int]]] = {split: {} for split in SPLITS}
@@ -144,7 +147,8 @@ class Synthetic(SegmentationData):
         if self.layout.background != "photo":
             return ""
         pictures = read_backgrounds(self.folders[1])
-        height, width = self.size[0] + self.layout.margin[0], self.size[1] + self.layout.margin[1]
+        height = self.size[0] + self.layout.margin[0]
+        width = self.size[1] + self.layout.margin[1]
         self.photo_names = pictures.names
         self.photos = np.stack([make_background(image, height, width) for image in pictures.images])
         return pictures.digest

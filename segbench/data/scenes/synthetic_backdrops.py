@@ -29,7 +29,8 @@ def colour_backdrop(
         size: H and W.
         plan: The fields of `Backdrop`; each colour broadcasts to `[..., 1, 1, 3]`, each number to `[..., 1, 1, 1]`.
     """
-    first, second = plan["colour"], plan["other"]
+    first = plan["colour"]
+    second = plan["other"]
     everywhere = 0 * (rows + columns)
     if kind == "gradient":
         share = _ramp(rows, columns, size, plan["dx"], plan["dy"])

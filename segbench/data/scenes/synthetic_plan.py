@@ -19,9 +19,11 @@ STEP = 0.98
 """A cut-out is at most this share of the depth of the one that was painted before it."""
 
 # The rule of gnouhp/Synthetic-Segmentation on its canvas of 256 x 256, by paint order: farther and smaller first
-CANVAS, JITTER = 256, 20
+CANVAS = 256
+JITTER = 20
 ORDER_SCALES = (0.8, 1.0, 1.3, 1.8)
-ANCHORS_X, ANCHORS_Y = (-50, 125, 20, 80), (10, 40, 80, 140)
+ANCHORS_X = (-50, 125, 20, 80)
+ANCHORS_Y = (10, 40, 80, 140)
 BASE_SIZES = {"ostrich": (90, 100), "cheetah": (100, 70), "elephant": (140, 110), "lion": (120, 80)}
 OTHER_BASE = 110  # the longer side of a species that the rule does not know, which keeps its picture's shape
 
@@ -121,8 +123,13 @@ class PaintingPlanner:
         sizes: Sequence[tuple[int, int]],
         depth: DepthModel,
     ) -> None:
-        self.seed, self.split, self.layout, self.depth = seed, split, layout, depth
-        self.species, self.backgrounds, self.sizes = list(species.items()), list(backgrounds), sizes
+        self.seed = seed
+        self.split = split
+        self.layout = layout
+        self.depth = depth
+        self.species = list(species.items())
+        self.backgrounds = list(backgrounds)
+        self.sizes = sizes
         self._draws = 16 + 8 * layout.objects[1]
 
     def scene(self, epoch: int, index: int) -> Painting:
@@ -140,7 +147,8 @@ class PaintingPlanner:
 
     def _backdrop(self, draw: Iterator[float]) -> Backdrop:
         colour, other = self._colours(draw)
-        dx, dy = _pick(draw, 17) - 8, _pick(draw, 17) - 8
+        dx = _pick(draw, 17) - 8
+        dy = _pick(draw, 17) - 8
         key = _pick(draw, 1 << 31)
         margin = self.layout.margin
         return Backdrop(
@@ -192,7 +200,8 @@ class PaintingPlanner:
             wide, tall = BASE_SIZES.get(name, (wide, tall))
             x = across[order] + _pick(draw, 2 * JITTER) - JITTER
             y = ANCHORS_Y[order] + _pick(draw, 2 * JITTER) - JITTER
-            wide, tall = round(wide * ORDER_SCALES[order]), round(tall * ORDER_SCALES[order])
+            wide = round(wide * ORDER_SCALES[order])
+            tall = round(tall * ORDER_SCALES[order])
             size = max(1, round(wide * right)), max(1, round(tall * down))
             layers.append(Layer(number, 0, round(x * right), round(y * down), *size))
         return tuple(layers)

@@ -25,11 +25,13 @@ def render_backdrop(backdrop: Backdrop, kind: str, photos: np.ndarray | None, ca
     height, width = canvas
     if kind == "photo":
         assert photos is not None
-        top, left = backdrop.background_y, backdrop.background_x
+        top = backdrop.background_y
+        left = backdrop.background_x
         cut = photos[backdrop.background, top : top + height, left : left + width]
         return np.ascontiguousarray(cut[:, ::-1] if backdrop.background_flip else cut)
     plan = {name: np.asarray(value, dtype=np.int64) for name, value in asdict(backdrop).items()}
-    rows, columns = np.arange(height)[:, None, None], np.arange(width)[:, None]
+    rows = np.arange(height)[:, None, None]
+    columns = np.arange(width)[:, None]
     return colour_backdrop(kind, rows, columns, np.arange(3), canvas, plan).astype(np.uint8)
 
 
@@ -49,7 +51,8 @@ def paint(
         1, of the topmost layer that reaches the threshold there.
     """
     height, width = background.shape[:2]
-    image, instances = background.copy(), np.zeros((height, width), np.uint8)
+    image = background.copy()
+    instances = np.zeros((height, width), np.uint8)
     for place, layer in enumerate(painting.layers, start=1):
         rows = slice(max(0, layer.y), min(height, layer.y + layer.height))
         columns = slice(max(0, layer.x), min(width, layer.x + layer.width))

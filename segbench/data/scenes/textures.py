@@ -51,14 +51,17 @@ def make_texture(cutout: Image.Image, longest: int) -> Texture:
         levels.append(level)
         if min(width, height) // 2 < SMALLEST_LEVEL:
             return Texture(tuple(levels))
-        width, height = (width + 1) // 2, (height + 1) // 2
+        width = (width + 1) // 2
+        height = (height + 1) // 2
 
 
 def make_background(photo: Image.Image, height: int, width: int) -> np.ndarray:
     """Return an RGB photo as uint8 `[height, width, 3]`: its centre at that aspect ratio, resized by area averaging."""
     scale = min(photo.width / width, photo.height / height)
-    cut_width, cut_height = width * scale, height * scale
-    left, top = (photo.width - cut_width) / 2, (photo.height - cut_height) / 2
+    cut_width = width * scale
+    cut_height = height * scale
+    left = (photo.width - cut_width) / 2
+    top = (photo.height - cut_height) / 2
     box = (left, top, left + cut_width, top + cut_height)
     filter_ = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BICUBIC
     return np.array(photo.resize((width, height), filter_, box=box))

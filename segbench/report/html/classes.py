@@ -12,7 +12,9 @@ from segbench.core.text import printable
 from segbench.report.html.choice import best_of_groups
 from segbench.runs.folder import RunFolder
 
-MAX_GROUPS, MAX_CLASSES, MAX_MATRICES = 60, 120, 12
+MAX_GROUPS = 60
+MAX_CLASSES = 120
+MAX_MATRICES = 12
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,13 @@ from segbench.report.html.choice import by_rank
 from segbench.runs.folder import RunFolder
 from segbench.runs.metrics_log import KEYS
 
-MAX_RUNS, MAX_METRICS, MAX_POINTS = 60, 40, 120
-MAX_GROUPS, MAX_SEEDS = 12, 10
-"""Groups whose mean is drawn, and runs of each."""
+MAX_RUNS = 60
+MAX_METRICS = 40
+MAX_POINTS = 120
+MAX_GROUPS = 12
+"""Groups whose mean is drawn."""
+MAX_SEEDS = 10
+"""Runs of each."""
 MAX_TABLE = 16_000_000
 """Bytes: a row every ten steps of a million makes about 5 million."""
 

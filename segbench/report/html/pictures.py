@@ -17,7 +17,9 @@ from segbench.core.text import printable
 from segbench.report.html.choice import best_of_groups, run_label
 from segbench.runs.folder import RunFolder
 
-MAX_PANELS, MAX_BYTES, MAX_PIXELS = 6, 1_500_000, 30_000_000
+MAX_PANELS = 6
+MAX_BYTES = 1_500_000
+MAX_PIXELS = 30_000_000
 MAX_TOTAL = 2_000_000
 """Bytes of all panels: the page stays small enough to be sent."""
 
@@ -37,7 +39,8 @@ class Panel:
 
 def sample_panels(comparison: Comparison) -> list[Panel]:
     """Return the panels of test pictures of the best run of each of the first MAX_PANELS groups."""
-    panels, total = [], 0
+    panels = []
+    total = 0
     for run, group in zip(best_of_groups(comparison, MAX_PANELS), comparison.groups, strict=False):
         words = run_label(comparison, run), printable(run.name, LONGEST), comparison.data_labels[group.data]
         try:

@@ -63,7 +63,8 @@ class Table:
 
 def groups_table(comparison: Comparison) -> Table:
     """Return best mark, differing settings, metric with interval, costs, Pareto fronts and verdict of every group."""
-    labels, several = comparison.data_labels, len({group.data for group in comparison.groups}) > 1
+    labels = comparison.data_labels
+    several = len({group.data for group in comparison.groups}) > 1
     against = "against baseline" if any(group.baseline for group in comparison.groups) else "against best"
     metric = _metric_column(comparison)
     columns = [
@@ -82,7 +83,8 @@ def groups_table(comparison: Comparison) -> Table:
     rows = []
     for group in comparison.groups:
         numbers = group.summary
-        mark = "best" if group.best else "baseline" if group.baseline else ""
+        mark = "baseline" if group.baseline else ""
+        mark = "best" if group.best else mark
         rows.append(
             Row(
                 [

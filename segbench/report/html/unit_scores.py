@@ -15,7 +15,8 @@ from segbench.compare.runs import Run
 from segbench.core.text import printable
 from segbench.report.html.choice import run_label
 
-MAX_RUNS, MAX_UNITS = 6, 12
+MAX_RUNS = 6
+MAX_UNITS = 12
 LONGEST_NAME = 40
 
 
@@ -51,7 +52,8 @@ def unit_scores(comparison: Comparison) -> list[UnitScores]:
     same = [k for k, table in enumerate(tables) if np.array_equal(table.index, tables[0].index)]
     if not same:
         return []
-    kept, counts = [runs[k] for k in same], [tables[k].counts for k in same]
+    kept = [runs[k] for k in same]
+    counts = [tables[k].counts for k in same]
     labels = [run_label(comparison, run) for run in kept]
     return [
         UnitScores(printable(name, 40), len(set(units)), labels, _rows(comparison, kept, counts, units))

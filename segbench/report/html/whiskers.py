@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from segbench.compare.intervals import Summary
 
-WIDTH, EDGE = 90.0, 4.0
+WIDTH = 90.0
 """Of the drawing, in its own units."""
+EDGE = 4.0
+"""Left free on each side."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Scale:
         lows = [summary.low for summary in summaries if summary.low is not None]
         highs = [summary.high for summary in summaries if summary.high is not None]
         room = max(means) - min(means) or abs(means[0]) / 10 or 1.0
-        low, high = max(min(means + lows), min(means) - room), min(max(means + highs), max(means) + room)
+        low = max(min(means + lows), min(means) - room)
+        high = min(max(means + highs), max(means) + room)
         return cls(low, high) if low < high else cls(low - room, high + room)
 
     def whisker(self, summary: Summary) -> Whisker | None:

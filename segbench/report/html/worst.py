@@ -16,7 +16,8 @@ from segbench.core.text import printable
 from segbench.report.html.choice import best_of_groups, run_label
 from segbench.runs.folder import RunFolder
 
-MAX_RUNS, MAX_IMAGES = 12, 10
+MAX_RUNS = 12
+MAX_IMAGES = 10
 MAX_LABEL = 24
 
 
@@ -86,7 +87,8 @@ def read_worst(run: Run, split: str, most: int = MAX_IMAGES) -> list[WorstImage]
     try:
         table = csv.reader(read_text(path, MAX_TABLE).splitlines())
         heads = next(table, [])
-        index, iou = heads.index("index"), heads.index("mean_iou")
+        index = heads.index("index")
+        iou = heads.index("mean_iou")
         name = heads.index("image") if "image" in heads else None
         images = [
             WorstImage(int(float(row[index])), float(row[iou]), "" if name is None else printable(row[name], 120))

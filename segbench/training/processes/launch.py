@@ -63,7 +63,7 @@ class PeerError(SegbenchError):
         self.exit_code = exit_code
 
 
-class Peers:
+class Ranks:
     """While entered, the further processes of a run; none with one device.
 
     Args:
@@ -85,7 +85,7 @@ class Peers:
         self._processes: list[subprocess.Popen[str]] = []
         self._over = threading.Event()
 
-    def __enter__(self) -> Peers:
+    def __enter__(self) -> Ranks:
         if self.devices > 1:
             port = _free_port()
             join(0, self.devices, port)
