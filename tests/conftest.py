@@ -42,12 +42,22 @@ SLOW = (
 """Files and folders whose tests train runs or start processes; `pytest -m "not slow"` leaves them out."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what the fast lane would leave out."""
+    if config.option.markexpr == "not slow" and collection_path.is_relative_to(ROOT / "tests"):
+        return _place(collection_path).startswith(SLOW) or None
+    return None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is slow by where it lies, or by its use of processes or of the wheel."""
     for item in items:
-        place = item.path.relative_to(ROOT / "tests").as_posix()
-        if place.startswith(SLOW) or {"process", "wheel"} & set(getattr(item, "fixturenames", ())):
+        if _place(item.path).startswith(SLOW) or {"process", "wheel"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+def _place(path: Path) -> str:
+    return path.relative_to(ROOT / "tests").as_posix()
 
 
 @dataclass

@@ -1,10 +1,10 @@
-"""Every data set of conf/data: killed in its second epoch while a worker reads it, and continued without one."""
+"""Every class of data of conf/data: killed in its second epoch while a worker reads it, and continued without one."""
 
 import pytest
 
-from segbench.config.compose import groups
 from tests.support import killing
 from tests.support.attacks import Case
+from tests.support.tiny_sources import data_options
 
 NETWORK = [
     "model.width=4",
@@ -25,7 +25,7 @@ def in_the_second_epoch(run):
 
 
 CASES = [
-    Case(f"data {option}", in_the_second_epoch, NETWORK, data=option) for option in groups()["data"] if option != "fgbg"
+    Case(f"data {option}", in_the_second_epoch, NETWORK, data=option) for option in data_options() if option != "fgbg"
 ]
 """fgbg is what test_killed.py uses throughout."""
 

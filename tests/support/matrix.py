@@ -30,7 +30,7 @@ from segbench.core.errors import ConfigError
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.module import with_long_mask
 from segbench.training.parts import build_experiment
-from tests.support.tiny_sources import tiny_words
+from tests.support.tiny_sources import data_options, tiny_words
 
 SETTINGS = ("data", "model", "loss", "loss/depth", "optimizer", "scheduler")
 Combination = dict[str, str]
@@ -45,9 +45,10 @@ FIVE_HALVINGS = ("smp_unet", "fc_densenet")
 
 
 def choices() -> dict[str, list[str]]:
-    """Return every setting of the matrix and its options, found by listing conf/."""
+    """Return every setting of the matrix and its options, found by listing conf/; of data those with a class."""
     return {
         **{name: groups()[name] for name in SETTINGS},
+        "data": data_options(),
         "task": ["mask", "depth", "mask_depth"],
         "inputs": ["image", "image+background"],
     }

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segbench.config.compose import groups
+from segbench.config.paths import conf_dir
 from tests.support.layouts import LAYOUTS
 from tests.support.tiny_files import write_camvid, write_camvid_32, write_coco, write_folder
 from tests.support.tiny_generated import write_cifar, write_mnist
@@ -50,6 +52,12 @@ def write_shards(place: Path) -> None:
     sizes = [f"data.{split}_size={size}" for split, size in (("train", 10), ("val", 4), ("test", 4))]
     config = plain_config(compose_config(["data=fgbg", *words, *sizes]))
     export_data(config, place, "webdataset", chunk=4)
+
+
+def data_options() -> list[str]:
+    """Return the options of conf/data that name a class; others only change settings of one of these."""
+    names = groups()["data"]
+    return [name for name in names if "\n_target_:" in (conf_dir() / f"data/{name}.yaml").read_text(encoding="utf-8")]
 
 
 def source_words(option: str, folder: Path) -> list[str]:
