@@ -12,12 +12,15 @@ import numpy as np
 from segbench.commands.found_pictures import FoundPictures, find_pictures
 from segbench.commands.output_paths import folder_for
 from segbench.commands.prediction_files import PredictionFiles
+from segbench.config.check import shown
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.overlap import overlapped
 from segbench.core.terminal import outliving_the_terminal
 from segbench.data.problems import Fault, FileError, Problem, Problems, shown_name, told
+from segbench.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from segbench.inference.load import TrainedRun
     from segbench.inference.prediction import Predictor
 
 MAX_SIDE = 8192
@@ -53,7 +56,8 @@ def predict_images(run: str, images: Sequence[str], wanted: Wanted, plugins: Seq
 
     Args:
         run: The run folder.
-        images: Pictures, folders and patterns; a `plugins=[mylab]` among them is a setting, as everywhere.
+        images: Further run folders first, whose predictions are averaged with its own; then pictures, folders and
+            patterns. A `plugins=[mylab]` among them is a setting, as everywhere.
         wanted: Where to, and what else.
         plugins: Packages of the user's own that the run may use.
 
@@ -61,7 +65,10 @@ def predict_images(run: str, images: Sequence[str], wanted: Wanted, plugins: Seq
         DataError: where nothing was found, or at the end, telling what could not be used.
     """
     trusted = [word for word in images if word.startswith("plugins=")]
-    found = find_pictures([word for word in images if word not in trusted], wanted.out)
+    runs, words = _split(run, [word for word in images if word not in trusted])
+    if not words:
+        raise ConfigError("predict needs pictures after the runs: files, folders or patterns in quotes")
+    found = find_pictures(words, wanted.out)
     if not found.files:
         raise DataError("; ".join(found.missing))
     if wanted.side is not None and wanted.side > MAX_SIDE:
@@ -70,21 +77,56 @@ def predict_images(run: str, images: Sequence[str], wanted: Wanted, plugins: Seq
     from segbench.inference.load import load_trained
     from segbench.inference.prediction import Predictor
 
-    trained = load_trained(run, trusted, plugins)
+    members = [load_trained(one, trusted, plugins) for one in runs]
+    check_alike(members)
+    trained = members[0]
     if ("background" in trained.module.inputs) != (wanted.backgrounds is not None):
         need = "also needs the scene without foreground" if wanted.backgrounds is None else "is given the image alone"
         raise ConfigError(
             f"this run {need}: {'give' if wanted.backgrounds is None else 'leave out'} --backgrounds DIR, a folder"
             " with a picture of the same name and size for each image"
         )
-    data = trained.parts.data
-    predictor = Predictor(trained, wanted.side, torch_device)
+    predictors = [Predictor(member, wanted.side, torch_device) for member in members]
     with folder_for(wanted.out.absolute()):
-        return _predict_all(predictor, found, wanted, data.classes)
+        return _predict_all(predictors, found, wanted, trained.parts.data.classes)
 
 
-def _predict_all(predictor: Predictor, found: FoundPictures, wanted: Wanted, classes: Sequence[str]) -> str:
+def _split(run: str, words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the runs and the pictures: words that follow the first run are runs as long as they are run folders."""
+    count = next((number for number, word in enumerate(words) if not is_run(word)), len(words))
+    return [run, *words[:count]], list(words[count:])
+
+
+def is_run(word: str) -> bool:
+    """Whether a word of the command line is the path of a run folder."""
+    try:
+        return RunFolder(Path(word).expanduser()).exists()
+    except (OSError, RuntimeError, ValueError):  # no path at all
+        return False
+
+
+def check_alike(runs: Sequence[TrainedRun]) -> None:
+    """Raise a ConfigError if the predictions of runs cannot be averaged."""
+    first = runs[0]
+    for other in runs[1:]:
+        facts = {
+            "classes": (first.parts.data.classes, other.parts.data.classes),
+            "task": (first.config["task"], other.config["task"]),
+            "inputs": (first.config["inputs"], other.config["inputs"]),
+        }
+        for name, (ours, theirs) in facts.items():
+            if ours != theirs:
+                raise ConfigError(
+                    f"{other.run.path} cannot be averaged with {first.run.path}: its {name} {shown(theirs)}"
+                    f" instead of {shown(ours)}; give runs that have the same"
+                )
+
+
+def _predict_all(predictors: Sequence[Predictor], found: FoundPictures, wanted: Wanted, classes: Sequence[str]) -> str:
     """Write all predictions and say how many; a DataError at the end tells which pictures cannot be used."""
+    from segbench.inference.ensemble import MeanAnswer
+    from segbench.inference.prediction import arrays_of
+
     files = PredictionFiles(wanted.out, classes, wanted.overlay, wanted.probabilities)
     problems = Problems()
 
@@ -92,7 +134,8 @@ def _predict_all(predictor: Predictor, found: FoundPictures, wanted: Wanted, cla
         return _read(found.files[name], name, wanted.backgrounds)
 
     def work(name: str, pictures: tuple[np.ndarray, np.ndarray | None]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        return pictures[0], predictor(*pictures, probabilities=wanted.probabilities)
+        answer = MeanAnswer([predictor.answer(*pictures) for predictor in predictors])
+        return pictures[0], arrays_of(answer, probabilities=wanted.probabilities)
 
     def write(name: str, result: tuple[np.ndarray, dict[str, np.ndarray]]) -> None:
         files.write(name, *result)

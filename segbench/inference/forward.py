@@ -13,6 +13,8 @@ from segbench.data.loading.views import EvaluationView, Size
 
 Heads = dict[str, Tensor]
 """What a network says by head, `[B,K,h,w]`, at the size of what it has seen."""
+PICTURES = ("image", "background")
+"""Entries of a batch that a network may be given."""
 Network = Callable[[Batch], Heads]
 
 

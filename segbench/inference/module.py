@@ -21,10 +21,12 @@ from segbench.data.loading.batches import Batch, EvaluationBatch, groups_of
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.views import EvaluationView
 from segbench.inference.forward import Answer, Heads, said_of
+from segbench.inference.looking import looking
 from segbench.losses.base import Loss
 from segbench.metrics.monitor import Monitor
 from segbench.metrics.split_scores import SplitScores
 from segbench.models.digest import weights_digest
+from segbench.models.external import External
 
 
 class ScoredModule(pl.LightningModule):
@@ -95,6 +97,16 @@ class ScoredModule(pl.LightningModule):
         network = self.network if self.training else self.evaluated
         return network(image.contiguous(memory_format=self.memory_format))
 
+    def look(self, batch: Batch, view: EvaluationView | None = None) -> Heads:
+        """Return what the network says of a batch of one size: in tiles and with further looks, as `evaluate` sets.
+
+        Args:
+            batch: What a view shows of pictures.
+            view: That view; None for the one of the scores.
+        """
+        foreign = isinstance(self.network, External)
+        return looking(self, view or self.view, self.settings, foreign=foreign)(batch)
+
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> dict[str, list[Tensor]]:
         """Score a batch of the validation split and return what the network says of each picture, by head."""
         return self._evaluate(batch, Split.VAL)
@@ -116,7 +128,7 @@ class ScoredModule(pl.LightningModule):
         """
         said: list[Heads] = [{} for _ in batch["index"]]
         for places, group in groups_of(batch):
-            heads = said_of(self, group, singly=singly)
+            heads = said_of(self.look, group, singly=singly)
             self._note_loss(heads, group, split)
             for number, place in enumerate(places):
                 said[place] = {head: values[number : number + 1] for head, values in heads.items()}

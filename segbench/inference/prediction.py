@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from segbench.core.errors import ConfigError
-from segbench.inference.forward import Answer, said_of
+from segbench.data.loading.batches import Batch
+from segbench.inference.ensemble import MeanAnswer
+from segbench.inference.forward import Answer, Heads
 from segbench.inference.load import TrainedRun
 from segbench.inference.precision import computing_in, in_precision
 
@@ -27,36 +29,54 @@ class Predictor:
         view = trained.parts.data.view
         if side is not None and view.own_scale:
             raise ConfigError("--side: this network was trained on crops, and sees pictures at their own scale")
+        self.trained = trained
         self.view = view if side is None else view.at_side(side)
         self.precision = trained.config["trainer"]["precision"]
         self.device = device
         self.module = in_precision(trained.module, self.precision, device)
 
     @torch.inference_mode()
+    def answer(self, image: np.ndarray, background: np.ndarray | None = None) -> Answer:
+        """Return what the network says of a picture.
+
+        Args:
+            image: `[H,W,C]`, uint8 or float32 as the data set's pictures are.
+            background: Likewise, for a network that is given one.
+        """
+        pictures = {"image": image} if background is None else {"image": image, "background": background}
+        heads = self.look({name: self.tensor(self.view.image(picture)) for name, picture in pictures.items()})
+        return Answer(heads, self.view, (image.shape[0], image.shape[1]))
+
+    def look(self, batch: Batch) -> Heads:
+        """Return what the network says of a batch of one size, in tiles and with further looks as its run has them."""
+        with computing_in(self.precision, self.device):
+            return self.module.look(batch, self.view)
+
     def __call__(
         self, image: np.ndarray, background: np.ndarray | None = None, *, probabilities: bool = False
     ) -> dict[str, np.ndarray]:
         """Return `mask` uint8 `[H,W]` and `depth` float32 `[H,W]`, as far as the network has them.
 
         Args:
-            image: `[H,W,C]`, uint8 or float32 as the data set's pictures are.
-            background: Likewise, for a network that is given one.
+            image: As in `answer`.
+            background: As in `answer`.
             probabilities: Also return `probabilities` of every class, float32 `[C,H,W]`, where there is a mask.
         """
-        pictures = {"image": image} if background is None else {"image": image, "background": background}
-        batch = {name: self._tensor(picture) for name, picture in pictures.items()}
-        with computing_in(self.precision, self.device):
-            heads = said_of(self.module, batch, singly=False)
-        answer = Answer(heads, self.view, (image.shape[0], image.shape[1]))
-        found = {}
-        if "mask" in heads:
-            found["mask"] = answer.ids()
-            if probabilities:
-                found["probabilities"] = answer.probabilities()
-        if "depth" in heads:
-            found["depth"] = answer.depth()
-        return {name: values.cpu().numpy() for name, values in found.items()}
+        return arrays_of(self.answer(image, background), probabilities=probabilities)
 
-    def _tensor(self, picture: np.ndarray) -> Tensor:
-        seen = np.ascontiguousarray(self.view.image(picture).transpose(2, 0, 1))
-        return torch.from_numpy(seen)[None].to(self.device)
+    def tensor(self, seen: np.ndarray) -> Tensor:
+        """Return what is seen of a picture, `[h,w,C]`, as a batch of one on the network's device."""
+        return torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))[None].to(self.device)
+
+
+@torch.inference_mode()
+def arrays_of(answer: Answer | MeanAnswer, *, probabilities: bool) -> dict[str, np.ndarray]:
+    """Return `mask`, `depth` and where they are wanted `probabilities` of an answer, as arrays at the own size."""
+    found = {}
+    if "mask" in answer.heads:
+        found["mask"] = answer.ids()
+        if probabilities:
+            found["probabilities"] = answer.probabilities()
+    if "depth" in answer.heads:
+        found["depth"] = answer.depth()
+    return {name: values.cpu().numpy() for name, values in found.items()}

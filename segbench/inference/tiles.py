@@ -15,10 +15,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from segbench.core.errors import ConfigError
+from segbench.config.evaluation import EvaluationSettings
+from segbench.data.loading.batches import Batch
+from segbench.data.loading.views import Size
+from segbench.inference.forward import PICTURES, Heads, Network
 
-LEAST_TILE = 32
-"""Pixels of the smallest tile."""
+USUAL_TILE = 1024
+"""Pixels of a tile where `evaluate.tile` says nothing."""
 
 RAMP = 0.5
 """Share of the least overlap in which weights rise and fall; beside it, only the tile counts whose edge is farther."""
@@ -34,11 +37,10 @@ class Tiling:
     overlap: float = 0.25
     """Least share of a tile that it has in common with the next, 0 to 0.5."""
 
-    def __post_init__(self) -> None:
-        if self.tile < LEAST_TILE:
-            raise ConfigError(f"evaluate.tile must be at least {LEAST_TILE} pixels, got {self.tile}")
-        if not 0 <= self.overlap <= 0.5:
-            raise ConfigError(f"evaluate.overlap must be a share of a tile from 0 to 0.5, got {self.overlap}")
+    @classmethod
+    def of(cls, settings: EvaluationSettings, crop: Size) -> Tiling:
+        """Return the tiling of a run's settings; where they name no tile, it is no smaller than the run's crops."""
+        return cls(settings.tile or max(USUAL_TILE, *crop), settings.overlap)
 
     def starts(self, length: int) -> list[int]:
         """Return where tiles begin along a side of so many pixels, spread evenly from edge to edge."""
@@ -57,10 +59,10 @@ class Block:
     top: int
     left: int
     values: Tensor
-    """`[K,h,w]`."""
+    """`[...,h,w]`."""
 
 
-def blend(size: tuple[int, int], tiling: Tiling, values: Callable[[int, int, int, int], Tensor]) -> Iterator[Block]:
+def blend(size: Size, tiling: Tiling, values: Callable[[int, int, int, int], Tensor]) -> Iterator[Block]:
     """Yield a picture's values block by block, joined from those of its tiles.
 
     Kept in memory is the lower strip of a row of tiles alone.
@@ -68,7 +70,7 @@ def blend(size: tuple[int, int], tiling: Tiling, values: Callable[[int, int, int
     Args:
         size: Height and width of the picture.
         tiling: How it is cut.
-        values: Returns float values `[K,h,w]` of the rectangle (top, left, height, width).
+        values: Returns float values `[...,h,w]` of the rectangle (top, left, height, width).
     """
     rows, columns = _Axis(size[0], tiling), _Axis(size[1], tiling)
     below: list[Tensor] = []
@@ -84,9 +86,49 @@ def blend(size: tuple[int, int], tiling: Tiling, values: Callable[[int, int, int
             beside = found[..., width:].clone()
             done = found[..., :width]
             if above:
-                done[:, : above[j].shape[1]] += above[j]
-            below.append(done[:, height:].clone())
-            yield Block(rows.starts[i], columns.starts[j], done[:, :height])
+                done[..., : above[j].shape[-2], :] += above[j]
+            below.append(done[..., height:, :].clone())
+            yield Block(rows.starts[i], columns.starts[j], done[..., :height, :])
+
+
+def blend_heads(
+    size: Size, tiling: Tiling, say: Callable[[int, int, int, int], Heads]
+) -> Iterator[tuple[int, int, Heads]]:
+    """Yield (top, left, heads) of a picture block by block, where `say` returns the heads of a rectangle."""
+    channels: dict[str, int] = {}
+
+    def values(top: int, left: int, height: int, width: int) -> Tensor:
+        heads = say(top, left, height, width)
+        channels.update({head: found.shape[1] for head, found in heads.items()})
+        return torch.cat([found.float() for found in heads.values()], dim=1)
+
+    for block in blend(size, tiling, values):
+        parts = block.values.split(list(channels.values()), dim=1)
+        yield block.top, block.left, dict(zip(channels, parts, strict=True))
+
+
+def tiled(network: Network, tiling: Tiling) -> Network:
+    """Return a network that is shown pictures larger than a tile piece by piece."""
+
+    def said(batch: Batch) -> Heads:
+        size = (batch["image"].shape[-2], batch["image"].shape[-1])
+        if max(size) <= tiling.tile:
+            return network(batch)
+        heads: Heads = {}
+        for top, left, parts in blend_heads(size, tiling, lambda *window: network(window_of(batch, *window))):
+            for head, part in parts.items():
+                whole = heads.setdefault(head, part.new_empty(*part.shape[:2], *size))
+                height, width = part.shape[-2:]
+                whole[..., top : top + height, left : left + width] = part
+        return heads
+
+    return said
+
+
+def window_of(batch: Batch, top: int, left: int, height: int, width: int) -> Batch:
+    """Return a window of the pictures of a batch; what else is in it is left out."""
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    return {name: batch[name][..., rows, columns] for name in PICTURES if name in batch}
 
 
 class _Axis:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from segbench.core.errors import ConfigError
-from segbench.inference.tiles import Tiling, blend
+from segbench.inference.padded import padded
+from segbench.inference.tiles import Tiling, blend, tiled
 
 
 def joined(size, tiling, values):
@@ -62,7 +62,37 @@ def test_tiles_give_what_the_whole_picture_gives():
     assert (apart - whole).abs().max() > 1e-2, "without overlap there are seams"
 
 
-@pytest.mark.parametrize("settings", [(16, 0.25), (64, 0.6), (64, -0.1)])
-def test_tilings_that_cannot_be_are_refused(settings):
-    with pytest.raises(ConfigError, match="evaluate"):
-        Tiling(*settings)
+def test_a_tiled_network_says_of_a_batch_what_it_says_of_whole_pictures():
+    torch.manual_seed(0)
+    layers = nn.Conv2d(6, 3, 5, padding=2)
+
+    def network(batch):
+        assert max(batch["image"].shape[-2:]) <= 48 or batch["image"].shape[-1] == 100
+        pictures = torch.cat([batch["image"], batch["background"]], dim=1)
+        with torch.no_grad():
+            found = layers(pictures.float() / 255)
+        return {"mask": found[:, :2], "depth": found[:, 2:]}
+
+    draw = torch.Generator().manual_seed(1)
+    size = (2, 3, 70, 100)
+    batch = {n: torch.randint(0, 256, size, dtype=torch.uint8, generator=draw) for n in ("image", "background")}
+    batch["mask"] = torch.zeros(2, 70, 100)
+    whole, pieces = network(batch), tiled(network, Tiling(48, 0.25))(batch)
+    assert whole.keys() == pieces.keys()
+    for head, values in whole.items():
+        assert torch.allclose(pieces[head], values, atol=1e-5)
+    small = {name: values[..., :40, :40] for name, values in batch.items()}
+    assert torch.equal(tiled(network, Tiling(48))(small)["mask"], network(small)["mask"])
+
+
+def test_a_network_of_another_library_is_shown_multiples_of_its_stride():
+    shown = []
+
+    def network(batch):
+        shown.append(tuple(batch["image"].shape[-2:]))
+        return {"depth": batch["image"][:, :1].float()}
+
+    batch = {"image": torch.randint(0, 256, (1, 3, 40, 70), dtype=torch.uint8), "index": torch.tensor([0])}
+    for size in ((40, 70), (48, 48)):
+        assert torch.equal(padded(network, size)(batch)["depth"], batch["image"][:, :1].float())
+    assert shown == [(40, 70), (64, 96)], "as it was trained, it is shown pictures as they are"
