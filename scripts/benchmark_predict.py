@@ -73,14 +73,15 @@ def main() -> None:
         settings = ["data=synthetic", f"data.size={list(SEEN)}", "model.width=16", "trainer=debug", "trainer.threads=1"]
         run = segbench.train(*settings, f"hydra.run.dir={folder / 'run'}", quiet=True)
         trained = load_trained(run.path)
-        start = seconds(lambda: predict_images([str(run.path)], [str(photos[0])], Wanted(folder / "one", device="cpu")))
+
+        def predict(pictures: Path, out: str) -> tuple[float, float]:
+            return seconds(lambda: predict_images(str(run.path), [str(pictures)], Wanted(folder / out, device="cpu")))
+
+        predict(photos[0], "warm")
         for turn in range(2):
             hand = seconds(lambda turn=turn: by_hand(trained, photos, folder / f"hand{turn}"))
-            ours = seconds(
-                lambda turn=turn: predict_images(
-                    [str(run.path)], [str(folder / "photos")], Wanted(folder / f"ours{turn}", device="cpu")
-                )
-            )
+            start = predict(photos[0], f"one{turn}")
+            ours = predict(folder / "photos", f"ours{turn}")
             cpu = (ours[0] - start[0]) / (count - 1), hand[0] / count
             clock = (ours[1] - start[1]) / (count - 1), hand[1] / count
             print(f"predict {cpu[0] * 1e3:.1f} ms of CPU a picture, by hand {cpu[1] * 1e3:.1f}: {cpu[0] / cpu[1]:.2f}")

@@ -11,11 +11,13 @@ import numpy as np
 
 from segbench.commands.found_pictures import FoundPictures, find_pictures
 from segbench.commands.output_paths import folder_for
+from segbench.commands.predict_large import LargePicture, large_picture, predict_large
 from segbench.commands.prediction_files import PredictionFiles
 from segbench.config.check import shown
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.overlap import overlapped
 from segbench.core.terminal import outliving_the_terminal
+from segbench.data.pictures import MAX_PIXELS
 from segbench.data.problems import Fault, FileError, Problem, Problems, shown_name, told
 from segbench.runs.folder import RunFolder
 
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 
 MAX_SIDE = 8192
 """Pixels of the shorter side that a network may see; pictures themselves have at most 64 million."""
+
+
+Pictures = tuple[np.ndarray, np.ndarray | None]
+"""A picture and its background."""
+Predicted = tuple[np.ndarray, dict[str, np.ndarray]]
+"""A picture and what is said of it."""
 
 
 @dataclass(frozen=True)
@@ -130,15 +138,18 @@ def _predict_all(predictors: Sequence[Predictor], found: FoundPictures, wanted: 
     files = PredictionFiles(wanted.out, classes, wanted.overlay, wanted.probabilities)
     problems = Problems()
 
-    def read(name: str) -> tuple[np.ndarray, np.ndarray | None]:
-        return _read(found.files[name], name, wanted.backgrounds)
+    def read(name: str) -> Pictures | LargePicture:
+        return large_picture(found.files[name]) or _read(found.files[name], name, wanted.backgrounds)
 
-    def work(name: str, pictures: tuple[np.ndarray, np.ndarray | None]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def work(name: str, pictures: Pictures | LargePicture) -> Predicted | None:
+        if isinstance(pictures, LargePicture):
+            return _predict_large(predictors, pictures, name, wanted, len(classes))
         answer = MeanAnswer([predictor.answer(*pictures) for predictor in predictors])
         return pictures[0], arrays_of(answer, probabilities=wanted.probabilities)
 
-    def write(name: str, result: tuple[np.ndarray, dict[str, np.ndarray]]) -> None:
-        files.write(name, *result)
+    def write(name: str, predicted: Predicted | None) -> None:
+        if predicted is not None:
+            files.write(name, *predicted)
 
     for name, error in overlapped(found.files, read, work, write):
         if error is not None:
@@ -152,7 +163,19 @@ def _predict_all(predictors: Sequence[Predictor], found: FoundPictures, wanted: 
     return done
 
 
-def _read(file: Path, name: str, backgrounds: Path | None) -> tuple[np.ndarray, np.ndarray | None]:
+def _predict_large(
+    predictors: Sequence[Predictor], picture: LargePicture, name: str, wanted: Wanted, classes: int
+) -> None:
+    if wanted.overlay or wanted.probabilities:
+        raise FileError(
+            "more than {} pixels, of which a mask alone is written",
+            detail=f"{MAX_PIXELS:,}",
+            cure="leave out --overlay and --probabilities",
+        )
+    predict_large(predictors, picture, wanted.out / name, classes)
+
+
+def _read(file: Path, name: str, backgrounds: Path | None) -> Pictures:
     from segbench.data.pictures import read_rgb
 
     image = np.array(read_rgb(file))

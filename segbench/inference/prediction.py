@@ -35,6 +35,11 @@ class Predictor:
         self.device = device
         self.module = in_precision(trained.module, self.precision, device)
 
+    @property
+    def needs_background(self) -> bool:
+        """Whether the network is also given the scene without its foreground."""
+        return "background" in self.module.inputs
+
     @torch.inference_mode()
     def answer(self, image: np.ndarray, background: np.ndarray | None = None) -> Answer:
         """Return what the network says of a picture.

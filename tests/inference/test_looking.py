@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from segbench import cli
 from segbench.api import evaluate
 from segbench.commands.predict import Wanted, predict_images
+from segbench.core.errors import DataError
 from tests.support.tiny_files import scene
 
 CLASSES = ["ground", "box", "disc"]
@@ -110,3 +112,23 @@ def test_settings_that_cannot_be_are_refused(command, tiny, setting, message):
     outcome = command(*tiny, setting)
     assert outcome.code == 2
     assert message in " ".join(outcome.err.split())
+
+
+def test_a_large_tiff_is_predicted_by_windows_as_a_whole(runs, tmp_path, monkeypatch):
+    both = runs[0]
+    image, _ = scene(5, 150, 210, classes=3)
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in/a.tif", image, tile=(64, 64), photometric="rgb")
+    for further in ([], [both[1]]):
+        words = [*map(str, further), str(tmp_path / "in")]
+        predict_images(str(both[0]), words, Wanted(tmp_path / "whole", device="cpu"))
+        with monkeypatch.context() as patched:
+            patched.setattr("segbench.commands.predict_large.MAX_PIXELS", 30_000)
+            predict_images(str(both[0]), words, Wanted(tmp_path / "windows", device="cpu"))
+            with pytest.raises(DataError, match="leave out --overlay and --probabilities"):
+                predict_images(str(both[0]), words, Wanted(tmp_path / "none", device="cpu", overlay=True))
+        whole = np.array(Image.open(tmp_path / "whole/a_mask.png"))
+        windows = tifffile.imread(tmp_path / "windows/a_mask.tif")
+        assert windows.shape == (150, 210)
+        assert (windows == whole).mean() > 0.9999, "the mean of several runs is taken a tile at a time"
+        assert len(np.unique(whole)) > 1

@@ -1,0 +1,104 @@
+"""Predictions of TIFFs that are too large to be decoded at once: read, predicted and written by windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segbench.commands.large_masks import write_large_mask
+from segbench.core.errors import DataError
+from segbench.data.pictures import MAX_PIXELS
+from segbench.data.problems import FileError
+from segbench.data.windows import TiffWindows
+
+if TYPE_CHECKING:
+    from segbench.inference.prediction import Predictor
+
+
+@dataclass(frozen=True)
+class LargePicture:
+    """A TIFF of more pixels than are decoded at once."""
+
+    path: Path
+    """Its file."""
+
+
+def large_picture(path: Path) -> LargePicture | None:
+    """Return a TIFF of more than `MAX_PIXELS` pixels, by its header; None for any other file."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages.first
+            pixels = page.imagelength * page.imagewidth
+    except Exception:  # what is wrong with it is said where it is read
+        return None
+    return LargePicture(path) if pixels > MAX_PIXELS else None
+
+
+def predict_large(predictors: Sequence[Predictor], picture: LargePicture, path: Path, classes: int) -> None:
+    """Write `<path>_mask.tif` and, for a depth head, `<path>_depth.npy` of a large picture.
+
+    Raises:
+        DataError: if it cannot be read by windows, or a network does not see pictures at their own scale.
+    """
+    from segbench.inference.windows import predict_by_windows
+
+    if not all(predictor.view.own_scale and not predictor.needs_background for predictor in predictors):
+        raise FileError(
+            "more than {} pixels",
+            detail=f"{MAX_PIXELS:,}",
+            cure="only runs with data.view=crop and inputs=image see such a picture, by windows",
+        )
+    with TiffWindows(picture.path) as reader:
+
+        def windows(*window: int) -> list[np.ndarray]:
+            values = _rgb(reader.read(*window))
+            return [values for _ in predictors]
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, reader.size, predict_by_windows(predictors, reader.size, windows), classes)
+
+
+Blocks = Iterator[tuple[int, int, dict[str, np.ndarray]]]
+
+
+def _write(path: Path, size: tuple[int, int], blocks: Blocks, classes: int) -> None:
+    """Write the mask, and the depth beside it, as far as there are, while the blocks come."""
+    depth: np.ndarray | None = None
+
+    def masks() -> Iterator[tuple[int, int, np.ndarray]]:
+        nonlocal depth
+        for top, left, found in blocks:
+            if "depth" in found:
+                if depth is None:
+                    depth = np.lib.format.open_memmap(_ending(path, "_depth.npy"), "w+", np.float32, size)
+                height, width = found["depth"].shape
+                depth[top : top + height, left : left + width] = found["depth"]
+            if "mask" in found:
+                yield top, left, found["mask"]
+
+    first = next(pieces := masks(), None)
+    if first is not None:
+        write_large_mask(_ending(path, "_mask.tif"), size, _with(first, pieces), classes)
+
+
+def _with(first: tuple[int, int, np.ndarray], rest: Iterator[tuple[int, int, np.ndarray]]) -> Iterator:
+    yield first
+    yield from rest
+
+
+def _ending(path: Path, end: str) -> Path:
+    return path.with_name(path.name + end)
+
+
+def _rgb(values: np.ndarray) -> np.ndarray:
+    if values.dtype != np.uint8 or values.shape[2] not in (1, 3):
+        raise DataError(f"{values.shape[2]} bands of {values.dtype}, not grey or red, green and blue of 8 bit")
+    return np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
