@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
+
+Module = TypeVar("Module", bound=nn.Module)
 
 WHOLE = {"64-true": torch.float64, "bf16-true": torch.bfloat16}
 """Formats that all weights are held in."""
@@ -14,7 +16,7 @@ MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Formats of what torch computes in them, beside weights in 32 bits."""
 
 
-def in_precision(module: nn.Module, precision: str, device: str) -> nn.Module:
+def in_precision(module: Module, precision: str, device: str) -> Module:
     """Return the module on a device, its weights in the format of `trainer.precision`."""
     return module.eval().to(device=device, dtype=WHOLE.get(precision))
 
