@@ -26,7 +26,7 @@ VALUES = {1: "whole", 2: "signed", 3: "floating-point"}
 ORIENTATION = 0x0112
 """The EXIF tag that says how a picture is turned; 1 is upright."""
 MAX_PIXELS = 64_000_000
-"""Pictures with more pixels are refused by their header, before they are decoded."""
+"""Most pixels that are decoded at once; pictures with more are refused by their header, or read by windows."""
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "old-jpeg", "webp", "jpeg2000")
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -149,7 +149,11 @@ def load_picture(path: Path) -> Image.Image:
         with _open_header(path) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 size = f"{picture.width} x {picture.height} pixels"
-                raise FileError(f"{{}}, more than {MAX_PIXELS:,} in all", detail=size)
+                raise FileError(
+                    f"{{}}, more than {MAX_PIXELS:,} in all",
+                    detail=size,
+                    cure="cut it into smaller ones; predict reads a larger TIFF of tiles by windows",
+                )
             # many cameras append a thumbnail to a JPEG, which then is an "MPO" of two frames; the first is the photo
             if picture.format != "MPO" and _has_several_frames(picture):
                 raise FileError("an animation or several pages", cure="export one frame")

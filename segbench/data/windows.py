@@ -11,7 +11,7 @@ import numpy as np
 
 from segbench.data.problems import FileError
 
-KEPT = 512_000_000
+KEPT = 128_000_000
 """Bytes of decoded tiles or strips that are kept for the next window."""
 
 LARGEST_SEGMENT = 256_000_000
