@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from segbench.data.loading.source import SPLITS
+from segbench.core.choices import SPLITS
 from segbench.data.scenes.fgbg import FgBg
 from tests.support.tiny_sources import source_words
 

@@ -1,11 +1,13 @@
 """A resume in other conditions: refused where it is another experiment, told where only the last bits move."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from segbench.runs.checkpoints import step_checkpoints
 from tests.support.tiny_sources import write_pictures
 
 STOP = "trainer.max_epochs=1"
@@ -132,9 +134,12 @@ def test_an_end_that_lies_behind(command, half):
 
 def test_seconds_and_speed_are_of_all_sessions(command, half):
     first = json.loads((half / "results.json").read_text())
+    checkpoint = torch.load(step_checkpoints(half / "checkpoints")[-1], weights_only=True)
+    (before,) = (state["seconds"] for state in checkpoint["callbacks"].values() if "seconds" in state)
+    began = time.perf_counter()
     assert command("resume=run", "trainer.max_epochs=2").code == 0
     both = json.loads((half / "results.json").read_text())
-    assert both["seconds"] > first["seconds"]
+    assert 0 < before < both["seconds"] < before + time.perf_counter() - began
     assert both["images_trained"] == 2 * first["images_trained"]
     assert both["images_per_second"] > 0
 
