@@ -97,12 +97,13 @@ def to_csv(comparison: Comparison) -> str:
     ]
     rows: list[list[str | float | None]] = [_csv_group(comparison, group) for group in comparison.groups]
     for run in comparison.others:
-        known = [run.state, *(setting(run, name) for name in comparison.columns)]
-        unknown = [None] * (len(heads) - len(known) - 2)
-        rows.append([*known, *unknown, run.name, run.error])
+        row: list[str | float | None] = [run.state, *(setting(run, name) for name in comparison.columns)]
+        row += [None] * (len(heads) - len(row) - 2)
+        rows.append([*row, run.name, run.error])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([csv_cell(cell) for cell in row] for row in [[*heads], *rows])
+    writer.writerow([csv_cell(head) for head in heads])
+    writer.writerows([csv_cell(cell) for cell in row] for row in rows)
     return text.getvalue()
 
 

@@ -149,7 +149,7 @@ class Sparse(nn.Module):
         matrix = self._matrix(height, width, features.device)
         with torch.autocast(features.device.type, enabled=False):
             pixels = features.float().permute(2, 3, 0, 1).reshape(height * width, batch * channels)
-            averaged = torch.sparse.mm(matrix, pixels)
+            averaged: Tensor = torch.sparse.mm(matrix, pixels)
         return averaged.view(height, width, batch, channels).permute(2, 3, 0, 1).to(features.dtype)
 
     def _matrix(self, height: int, width: int, device: torch.device) -> Tensor:

@@ -65,11 +65,11 @@ class CamVid(FileData):
     def find(self, problems: Problems) -> Splits:
         """Return the items of each split, by the lists where there are any."""
         self.reader.prepare()
-        kaggle = (self.root / "train_labels").is_dir()
+        kaggle = (self.folder() / "train_labels").is_dir()
         ending = "_labels" if kaggle else "annot"
         if self.split == "kaggle" and not kaggle:
             raise DataError(f"{self.place()}: data.split=kaggle needs the folders train, train_labels, val and so on")
-        if self.split == "official" and (self.root / "train.txt").is_file():
+        if self.split == "official" and (self.folder() / "train.txt").is_file():
             splits = self._from_lists(ending, problems)
         elif self.split == "official" and kaggle:
             raise DataError(
@@ -84,7 +84,7 @@ class CamVid(FileData):
         return splits
 
     def _pictures(self, split: Split, ending: str, problems: Problems) -> tuple[dict[str, Path], dict[str, Path]]:
-        folders = self.root / split, self.root / f"{split}{ending}"
+        folders = self.folder() / split, self.folder() / f"{split}{ending}"
         return by_name(folders[0], (), problems), by_name(folders[1], SUFFIXES, problems)
 
     def _from_folders(self, ending: str, problems: Problems) -> Splits:
@@ -107,7 +107,7 @@ class CamVid(FileData):
             masks.update(more_masks)
         splits = {}
         for split in SPLITS:
-            path = self.root / f"{split}.txt"
+            path = self.folder() / f"{split}.txt"
             if path.is_file() or split != Split.TEST:
                 splits[split] = resolve(read_list(path), images, masks, SUFFIXES, problems, path.name)
         check_disjoint(splits, problems)

@@ -126,15 +126,14 @@ class Coco(FileData):
 
     def _divided(self, given: Splits, problems: Problems) -> Splits:
         self.place()
-        assert self.root is not None
-        splits, notes = self.division.divide(given, self.root, problems)
+        splits, notes = self.division.divide(given, self.folder(), problems)
         self.notes += notes
         return splits
 
     def _read(self, split: Split, problems: Problems, prefix: str) -> list[Item]:
         file, folder = self.files[split]
-        content = read_json(self.root / file, "annotations" if split == Split.TRAIN else f"{split}_annotations")
-        panoptic = self.root / self.panoptic if self.panoptic else None
+        content = read_json(self.folder() / file, "annotations" if split == Split.TRAIN else f"{split}_annotations")
+        panoptic = self.folder() / self.panoptic if self.panoptic else None
         if panoptic is None and content["annotations"] and "segments_info" in content["annotations"][0]:
             raise DataError(f"{file} is a panoptic file; give data.panoptic=DIR, the folder of its PNGs")
         if panoptic is not None and any("segments_info" not in item for item in content["annotations"]):
@@ -143,7 +142,7 @@ class Coco(FileData):
         self._check_name(content)
         places = {name: 1 if self.mode == "binary" else k for k, name in enumerate(self.categories, start=1)}
         self.class_of[prefix] = {number: places[name] for name in self.categories for number in ids[name]}
-        items = read_items(content, self.root / folder, self.choice, problems, panoptic, prefix)
+        items = read_items(content, self.folder() / folder, self.choice, problems, panoptic, prefix)
         if panoptic is None:
             self.notes += told(content, self.choice, len(items), Path(file).name)
         return items

@@ -90,6 +90,12 @@ class FileData(ViewedData):
         """Return the files that an item is read from."""
         return [item.image, Path(item.label)]
 
+    def folder(self) -> Path:
+        """Return the folder of the data set; raises a ConfigError where `data.root` is not set."""
+        self.place()
+        assert self.root is not None
+        return self.root
+
     def check_ids(self, problems: Problems) -> None:
         """Note what only shows in all masks together, by the facts of the index."""
 

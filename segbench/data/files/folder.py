@@ -161,12 +161,6 @@ class Folder(FileData):
         """Return the picture and the class ids of its mask."""
         return read_pair(item, self.reader)
 
-    def folder(self) -> Path:
-        """Return the folder of the data set; raises a ConfigError where `data.root` is not set."""
-        self.place()
-        assert self.root is not None
-        return self.root
-
     def files_of(self, item: Item) -> list[Path]:
         """Return the files that an item is read from: there may be no mask."""
         return [item.image, *([] if item.label is None else [Path(item.label)])]

@@ -164,8 +164,8 @@ class SegmentationData(pl.LightningDataModule):
                 raise DataError(f"the {split} split has no samples; data.{split}_size must be at least 1")
         if self.num_samples(Split.TRAIN) < self.batch_size:
             raise DataError(
-                f"the train split has {self.num_samples('train')} samples, fewer than one batch;"
-                f" give data.batch_size={self.num_samples('train')} or more samples"
+                f"the train split has {self.num_samples(Split.TRAIN)} samples, fewer than one batch;"
+                f" give data.batch_size={self.num_samples(Split.TRAIN)} or more samples"
             )
 
     @property

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -55,7 +56,8 @@ def _read(folder: Path, read: Callable[[Path], Image.Image], key: str) -> Pictur
 
 def check_opacity(pictures: Pictures, threshold: int) -> None:
     """Raise a DataError for cut-outs that are nowhere as opaque as `threshold`, 1..255: they would never be drawn."""
-    largest = [image.getchannel("A").getextrema()[1] for image in pictures.images]
+    bands = (image.getchannel("A").getextrema() for image in pictures.images)
+    largest = [cast("tuple[int, int]", extrema)[1] for extrema in bands]
     faint = [name for name, alpha in zip(pictures.names, largest, strict=True) if alpha < threshold]
     if faint:
         raise DataError(
