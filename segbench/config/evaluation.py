@@ -86,7 +86,8 @@ def _overlap(value: float) -> float:
 
 
 def _looks(value: object) -> tuple[str | float, ...]:
-    words = tuple(value) if isinstance(value, list) else () if value is None else (value,)
+    given = [] if value is None else value
+    words = tuple(given) if isinstance(given, list) else (given,)
     for word in words:
         is_scale = isinstance(word, int | float) and not isinstance(word, bool) and SCALES[0] <= word <= SCALES[1]
         if word not in MIRRORINGS and not is_scale:
