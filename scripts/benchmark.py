@@ -16,12 +16,13 @@ from pathlib import Path
 
 import torch
 
-from segbench.config.compose import compose_config, plain_config
+from segbench.config.compose import compose_config, run_config
+from segbench.config.schema import RunConfig
 from segbench.data.loading.source import SplitDataset
 from segbench.training.parts import build_experiment
 
 
-def plain_loop(config: dict, steps: int) -> float:
+def plain_loop(config: RunConfig, steps: int) -> float:
     """Return images a second of the least loop that does the same work."""
     experiment = build_experiment(config)
     data, network = experiment.data, experiment.network.to(memory_format=torch.channels_last)
@@ -66,7 +67,7 @@ def segbench_run(words: list[str], steps: int) -> float:
         return json.loads((run / "results.json").read_text())["images_per_second"]
 
 
-def scenes_a_second(config: dict, count: int = 512) -> float:
+def scenes_a_second(config: RunConfig, count: int = 512) -> float:
     """Return the scenes that the data set renders in a second of this process."""
     data = build_experiment(config).data
     data.prepare()
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     arguments, words = parser.parse_known_args()
     words = [f"data.train_size={(arguments.steps + 1) * 16}", "data.batch_size=16", *words]
-    config = plain_config(compose_config(words))
+    config = run_config(compose_config(words))
     torch.manual_seed(0)
     rendered = scenes_a_second(config)
     rounds = []

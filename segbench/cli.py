@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segbench import __version__
 from segbench.commands.launch import guarded, launch
 from segbench.commands.usage import run_app
+
+if TYPE_CHECKING:
+    from segbench.config.schema import RunConfig
 
 app = typer.Typer(
     help="Train, resume, evaluate and look at semantic segmentation experiments.",
@@ -110,10 +113,10 @@ def predict(
     print(predict_images(run, images, wanted, plugins or []))
 
 
-def _settings(words: list[str] | None) -> dict[str, Any]:
-    from segbench.config.compose import compose_config, plain_config, spelled_out
+def _settings(words: list[str] | None) -> RunConfig:
+    from segbench.config.compose import compose_config, run_config, spelled_out
 
-    return plain_config(compose_config(spelled_out(words or [])))
+    return run_config(compose_config(spelled_out(words or [])))
 
 
 def _with_out(words: list[str] | None) -> tuple[list[str], Path | None]:

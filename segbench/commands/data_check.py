@@ -11,6 +11,7 @@ from rich.console import Console
 
 from segbench.commands.output_paths import file_for
 from segbench.config.instantiate import build
+from segbench.config.schema import RunConfig
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import DataError
 from segbench.core.files import write_json
@@ -26,13 +27,13 @@ MAX_GENERATED = 500
 """Samples of each split of a generated set that are looked at: it may be endless."""
 
 
-def check_data(config: dict[str, Any], out: Path | None, console: Console) -> int:
+def check_data(config: RunConfig, out: Path | None, console: Console) -> int:
     """Print what the data consists of, write it as JSON where that is asked for, and return 0.
 
     All that can be read is counted even if there are problems, and the JSON is written before they are raised.
 
     Args:
-        config: The composed, checked and resolved configuration as plain data.
+        config: The checked configuration.
         out: The JSON to write; None for none.
         console: Where to print the table.
 
@@ -40,7 +41,7 @@ def check_data(config: dict[str, Any], out: Path | None, console: Console) -> in
         DataError: telling of every kind of problem once; the JSON has each by name.
     """
     with nullcontext() if out is None else file_for(out):
-        data: SegmentationData = build(config["data"], plugins=config.get("plugins", ()), where="data")
+        data: SegmentationData = build(config.data, plugins=config.plugins, where="data")
         problems, usable = _prepare(data)
         limit = None if isinstance(data, FileData) else MAX_GENERATED
         splits = {split: measure(data, split, limit) for split in SPLITS} if usable else {}

@@ -16,10 +16,11 @@ from omegaconf.errors import OmegaConfBaseException
 from segbench.commands.flags import read_flags
 from segbench.commands.requeue import requeue_job
 from segbench.commands.resume import resume_run
-from segbench.config.check import shown
-from segbench.config.compose import CONFIG_NAME, SWEEPS, check_sweep, compose_config, first_line, spelled_out
+from segbench.config.check import SWEEPS
+from segbench.config.compose import CONFIG_NAME, check_sweep, compose_config, first_line, spelled_out
 from segbench.config.paths import conf_dir
 from segbench.config.resolvers import register
+from segbench.config.values import shown
 from segbench.core.errors import ConfigError, SegbenchError
 from segbench.core.signals import stopped_by_signals
 from segbench.core.terminal import standard_streams

@@ -10,16 +10,17 @@ import numpy as np
 
 from segbench.commands.output_paths import file_for
 from segbench.config.instantiate import build
+from segbench.config.schema import RunConfig
 from segbench.core.choices import Split, one_of
 from segbench.data.loading.source import SplitDataset
 from segbench.report.panels import draw_panel, sample_row
 
 
-def preview_data(config: dict[str, Any], out: Path, split: str, count: int) -> str:
+def preview_data(config: RunConfig, out: Path, split: str, count: int) -> str:
     """Write the first `count` samples of a split, as training would see them, and return a line about them.
 
     Args:
-        config: The composed, checked and resolved configuration as plain data.
+        config: The checked configuration.
         out: The PNG to write.
         split: `train` (augmented), `val` or `test`.
         count: Number of samples.
@@ -30,9 +31,9 @@ def preview_data(config: dict[str, Any], out: Path, split: str, count: int) -> s
     """
     chosen = one_of(Split, split, "split")
     with file_for(out, ".png"):
-        data = build(config["data"], plugins=config["plugins"], where="data")
+        data = build(config.data, plugins=config.plugins, where="data")
         data.prepare()
-        dataset = SplitDataset(data, chosen, data.augment if chosen is Split.TRAIN else None, config["seed"])
+        dataset = SplitDataset(data, chosen, data.augment if chosen is Split.TRAIN else None, config.seed)
         rows = [_row(dataset[0, index], data.classes) for index in range(min(count, len(dataset)))]
         names = [data.image_name(chosen, index) for index in range(len(rows))]
         draw_panel(rows, data.classes, out, names=names)

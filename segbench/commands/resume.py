@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from segbench.commands.flags import read_flags
 from segbench.config.continued import check_start, continued_config, dropped_settings
 from segbench.config.saved import read_plain_yaml, read_saved_config
+from segbench.config.schema import RunConfig
 from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.terminal import outliving_the_terminal
 from segbench.runs.folder import RunFolder, open_run
@@ -56,7 +57,7 @@ def continue_run(path: str, words: Sequence[str], console: Console) -> RunFolder
     return run
 
 
-def settings_of(run: RunFolder, words: Sequence[str]) -> tuple[dict, dict[str, str]]:
+def settings_of(run: RunFolder, words: Sequence[str]) -> tuple[RunConfig, dict[str, str]]:
     """Return the configuration that a run is continued with, and the chosen options; nothing is written."""
     run.check_writable_inside()
     if not run.config.is_file():
@@ -77,9 +78,9 @@ def _warn(run: RunFolder, words: Sequence[str]) -> None:
         )
 
 
-def _show(flags: Namespace, config: dict) -> None:
+def _show(flags: Namespace, config: RunConfig) -> None:
     from omegaconf import OmegaConf
 
     if flags.cfg is None:
         raise ConfigError("with resume=RUN, settings can be shown with --cfg job; give the other options without it")
-    print(OmegaConf.to_yaml(OmegaConf.create(config)), end="")
+    print(OmegaConf.to_yaml(OmegaConf.create(config.plain())), end="")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from segbench.config.continued import check_start
-from segbench.config.saved import read_saved_config, with_changes
+from segbench.config.saved import read_saved_config, saved_config, with_changes
 from segbench.core.errors import ConfigError, SegbenchError
 from segbench.core.text import say
 from segbench.runs.folder import RunFolder, open_run, read_json
@@ -48,14 +48,15 @@ def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], consol
         NotReproducedError: if anything differs, with the first step from which it does.
     """
     run = open_run(path)
-    config = with_changes(read_saved_config(run.config), changes)
-    config |= {"plugins": [*config["plugins"], *plugins], "logger": {}, "resume": {"force": False}}
+    changed = with_changes(read_saved_config(run.config), changes)
+    anew = {"plugins": [*changed["plugins"], *plugins], "logger": {}, "resume": {"force": False}}
+    config = saved_config(changed | anew)
     check_start(config, changes, f"verify trains {run.path} anew, which")
     if not run.digests.is_file():
         raise ConfigError(f"{run.path} has no digests.csv: it has not finished an epoch, so there is nothing to verify")
     before = read_json(run.environment) if run.environment.is_file() else {}
-    if config["trainer"].get("threads") is None and before.get("device") == "cpu":
-        config["trainer"] = {**config["trainer"], "threads": before.get("threads")}
+    if config.trainer.threads is None and before.get("device") == "cpu":
+        config = replace(config, trainer=replace(config.trainer, threads=before.get("threads")))
     with tempfile.TemporaryDirectory(prefix="segbench-verify-") as folder:
         again = RunFolder(Path(folder) / "run")
         from segbench.training.run import train  # torch

@@ -19,17 +19,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.config import resolvers
-from segbench.config.check import check_type, check_values
+from segbench.config.check import SWEEPS, check_values
 from segbench.config.contradictions import check_contradictions
 from segbench.config.hydra_words import check_hydra, check_run_folder
 from segbench.config.paths import conf_dir
 from segbench.config.quoting import rendered
+from segbench.config.schema import RunConfig, hints_of
+from segbench.config.values import check
 from segbench.core.errors import ConfigError, DataError, nearest
 
 CONFIG_NAME = "train"
 OPTIONAL = ("experiment",)
-SWEEPS = ("sweep", "launcher")
-"""Groups that say how several runs are chosen and started, which is no matter of a single one."""
 FROM_RESOLVER = "DataError raised while resolving interpolation: "
 """What OmegaConf puts before the words of a resolver, whose error it does not pass on."""
 SEARCH_PATH = "hydra.searchpath"
@@ -44,8 +44,8 @@ LONGEST_WORD = 4000
 def compose_config(overrides: Sequence[str]) -> DictConfig:
     """Return the composed and checked configuration, with its `hydra` node.
 
-    The YAML files are the schema: the keys they hold are the keys there are, and the type of a default is the type of
-    the value. A key added with `+` is left to the signature of the class that takes it.
+    The keys that the YAML files hold are the keys there are. What a value must be is said by the schema, for a part by
+    its default. A key added with `+` is left to the signature of the class that takes it.
 
     Raises:
         ConfigError: for an unknown group, option, key or a value of the wrong type, naming the nearest valid one.
@@ -59,11 +59,12 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     for override in parsed:
         _check_key(override, reference)
     config = _compose(list(overrides))
-    written, defaults = _unresolved(config), _unresolved(reference)
-    for name in ("task", "inputs"):
-        check_type(name, written[name], defaults[name])  # before others are computed from them
+    written = _unresolved(config)
+    for name in ("task", "inputs"):  # before others are computed from them
+        if "${" not in str(written[name]):
+            check(written[name], hints_of(RunConfig)[name], name)
     values = _plain(config)
-    check_values(values, _plain(reference), written, defaults)
+    check_values(values, _plain(reference), written=written, defaults=_unresolved(reference))
     check_contradictions([override.key_or_group for override in parsed], values)
     check_run_folder(config)
     return config
@@ -136,9 +137,9 @@ def plain_config(config: DictConfig) -> dict[str, Any]:
     return _plain(config)
 
 
-def experiment_config(config: DictConfig) -> dict[str, Any]:
-    """Return the same without what concerns only a sweep: the settings that make up one experiment."""
-    return {name: value for name, value in plain_config(config).items() if name not in SWEEPS}
+def run_config(config: DictConfig) -> RunConfig:
+    """Return the settings of one run, without what concerns only a sweep."""
+    return RunConfig.of({name: value for name, value in plain_config(config).items() if name not in SWEEPS})
 
 
 def chosen_options(config: DictConfig) -> dict[str, str]:

@@ -11,18 +11,19 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.config import resolvers
-from segbench.config.check import check_name, check_numbers, check_parts
-from segbench.config.compose import OPTIONAL, SEARCH_PATH, SWEEPS, compose_config, first_line, groups, parse
+from segbench.config.check import SWEEPS
+from segbench.config.compose import OPTIONAL, SEARCH_PATH, compose_config, first_line, groups, parse
 from segbench.config.contradictions import check_contradictions
 from segbench.config.paths import conf_dir
 from segbench.config.pretrained import loaded_weights
 from segbench.config.saved import is_cache, with_changes
+from segbench.config.schema import RunConfig
 from segbench.core.errors import ConfigError
 
 Config = dict[str, Any]
 
 
-def continued_config(saved: Mapping[str, Any], words: Sequence[str], where: str) -> tuple[Config, dict[str, str]]:
+def continued_config(saved: Mapping[str, Any], words: Sequence[str], where: str) -> tuple[RunConfig, dict[str, str]]:
     """Return the configuration of a run with the words of a resume applied, and the option chosen of each group.
 
     A word chooses an option of a group, which is then composed anew, or changes a single setting. The run may be of an
@@ -50,14 +51,12 @@ def continued_config(saved: Mapping[str, Any], words: Sequence[str], where: str)
     single = [override.input_line or "" for override in overrides if override not in (*options, *searched)]
     changed = with_changes(config, single, choices)
     changed["data"] = {**changed["data"], **_follows(config, changed)}
-    check_numbers(changed)
-    check_name(changed["name"])
-    check_parts(changed)
+    checked = RunConfig.of(changed)
     check_contradictions([override.key_or_group for override in overrides], changed)
-    return changed, choices
+    return checked, choices
 
 
-def check_start(config: Mapping[str, Any], words: Sequence[str], where: str) -> None:
+def check_start(config: RunConfig, words: Sequence[str], where: str) -> None:
     """Raise a ConfigError if a run that begins anew begins with weights that have not been given again.
 
     They may be fetched from a server, or be any file: the folder of an untrusted user does not decide that.

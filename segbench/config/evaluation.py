@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from segbench.core.choices import one_of
+from segbench.config.values import Range
 from segbench.core.errors import ConfigError, nearest
 
 LEAST_TILE = 32
@@ -41,53 +40,44 @@ class Boundary(StrEnum):
     NEVER = "never"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """What `evaluate` in `conf/train.yaml` holds; each setting is explained there."""
+    """How a network looks at pictures, at which size masks are scored, and what is scored when.
+
+    Raises:
+        ConfigError: for a further look that there is none of.
+    """
 
     score_at: ScoreAt = ScoreAt.OWN
-    """At which size masks are scored."""
+    """At which size masks are scored: the pictures' own, or that at which the network sees them."""
 
     boundary: Boundary = Boundary.END
     """When boundary scores are computed."""
 
-    tile: int | None = None
-    """Height and width in pixels of the pieces that a large picture is seen in; None for what suits the crops."""
+    tile: Annotated[int, Range(least=LEAST_TILE)] | None = None
+    """Height and width in pixels of the pieces that a large picture is seen in; null: what suits the crops."""
 
-    overlap: float = 0.25
+    overlap: Annotated[float, Range(least=0, most=0.5)] = 0.25
     """Least share of a tile that it has in common with the next."""
 
-    tta: tuple[str | float, ...] = ()
-    """Further looks at a picture: mirrorings, and scales."""
+    tta: tuple[Any, ...] | str | float | None = None
+    """Further looks whose probabilities are averaged: hflip, vflip or scales, such as [hflip,0.75,1.5]."""
 
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> EvaluationSettings:
-        """Return the settings of a configuration; raises a ConfigError for a word that they do not have."""
-        node = config["evaluate"]
-        return cls(
-            one_of(ScoreAt, node["score_at"], "evaluate.score_at"),
-            one_of(Boundary, node["boundary"], "evaluate.boundary"),
-            _tile(node["tile"]),
-            _overlap(node["overlap"]),
-            _looks(node["tta"]),
-        )
+    def __post_init__(self) -> None:
+        _ = self.looks
 
-
-def _tile(value: object) -> int | None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < LEAST_TILE):
-        raise ConfigError(f"evaluate.tile must be null or a whole number of at least {LEAST_TILE} pixels, got {value}")
-    return value
-
-
-def _overlap(value: float) -> float:
-    if not 0 <= value <= 0.5:
-        raise ConfigError(f"evaluate.overlap must be a share of a tile from 0 to 0.5, got {value}")
-    return value
+    @property
+    def looks(self) -> tuple[str | float, ...]:
+        """Further looks at a picture, each once: mirrorings, and scales."""
+        return _looks(self.tta)
 
 
 def _looks(value: object) -> tuple[str | float, ...]:
-    given = [] if value is None else value
-    words = tuple(given) if isinstance(given, list) else (given,)
+    words: tuple[Any, ...] = ()
+    if isinstance(value, tuple):
+        words = value
+    elif value is not None:
+        words = (value,)
     for word in words:
         is_scale = isinstance(word, int | float) and not isinstance(word, bool) and SCALES[0] <= word <= SCALES[1]
         if word not in MIRRORINGS and not is_scale:

@@ -8,7 +8,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from segbench.config.check import shown
+from segbench.config.values import shown
 from segbench.core.errors import ConfigError
 
 FIXED = {

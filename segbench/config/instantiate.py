@@ -10,10 +10,11 @@ import importlib
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
-from segbench.config.annotations import check_types
+from segbench.config.schema import Part
 from segbench.config.unnamed import Unnamed, known_parameters
+from segbench.config.values import check
 from segbench.core.errors import ConfigError, SegbenchError, nearest
 
 PACKAGES = (
@@ -61,7 +62,7 @@ def build(node: Any, *arguments: Any, plugins: Sequence[str] = (), where: str = 
     """Return the object that a configuration node describes; nested nodes are built first.
 
     Args:
-        node: Plain data; a mapping with `_target_` becomes an object, all else is returned as it is.
+        node: A part, or plain data; a mapping with `_target_` becomes an object, all else is returned as it is.
         *arguments: Positional arguments for the outermost object, such as the parameters of an optimizer.
         plugins: The user's own packages, beside `PACKAGES`.
         where: The configuration key of the node, for messages.
@@ -70,6 +71,8 @@ def build(node: Any, *arguments: Any, plugins: Sequence[str] = (), where: str = 
     Raises:
         ConfigError: for a target that is not allowed or does not exist, or an argument that it does not take.
     """
+    if isinstance(node, Part):
+        node = node.plain()
     if isinstance(node, Mapping):
         values = {
             str(name): build(value, plugins=plugins, where=f"{where}.{name}".lstrip("."))
@@ -81,7 +84,7 @@ def build(node: Any, *arguments: Any, plugins: Sequence[str] = (), where: str = 
         target = find_class(node["_target_"], plugins, where)
         values.update(extra)
         _check_arguments(target, arguments, values, where)
-        check_types(target, values, where)
+        _check_types(target, values, where)
         return _call(target, arguments, values, where)
     if isinstance(node, list | tuple):
         return [build(item, plugins=plugins, where=f"{where}[{place}]") for place, item in enumerate(node)]
@@ -138,6 +141,31 @@ def _check_arguments(target: type, arguments: Sequence[Any], values: Mapping[str
     missing = [p.name for p in parameters if p.name in named and p.default is p.empty and p.name not in given]
     if missing:
         raise ConfigError(f"{where} ({target.__name__}) needs a value for {', '.join(missing)}")
+
+
+def _check_types(target: type, values: Mapping[str, Any], where: str) -> None:
+    """Raise a ConfigError for the first argument that is not what the class's annotations say."""
+    hints = _hints(target)
+    for name, value in values.items():
+        if name in hints:
+            check(value, hints[name], f"{where}.{name}")
+
+
+def _hints(target: type) -> dict[str, Any]:
+    """Return the annotations of a class's arguments, with those of its bases where it passes others on to them."""
+    found: dict[str, Any] = {}
+    for one in target.__mro__:
+        make = vars(one).get("__init__")
+        if make is None:
+            continue
+        try:
+            found = {**get_type_hints(make, include_extras=True), **found}
+            passes_on = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(make).parameters.values())
+        except (NameError, TypeError, ValueError, AttributeError):
+            return found  # annotations that only a type checker can read
+        if not passes_on:
+            break
+    return found
 
 
 def _refusal(target: type, name: str, where: str) -> ConfigError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from segbench.config.schema import RunConfig
+
 SMP = "segmentation_models_pytorch."
 NETWORKS = ("segbench.models.", "torchvision.models.", SMP)
 """Where the classes are that take weights; a loss has weights of another kind."""
@@ -12,22 +14,22 @@ NETWORKS = ("segbench.models.", "torchvision.models.", SMP)
 NAMES = ("weights", "encoder_weights")
 
 
-def loaded_weights(config: Mapping[str, Any]) -> list[str]:
+def loaded_weights(config: RunConfig) -> list[str]:
     """Return the settings of a configuration, also of nested networks, that have weights loaded.
 
     smp's own default of `encoder_weights` asks a server, so that a network of smp without the setting counts too.
     """
     return [
         f"{path}.{name}"
-        for path, node in _networks(config)
+        for path, node in _networks(config.plain())
         for name in _settings(node)
         if node.get(name, "the default") is not None
     ]
 
 
-def without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:
+def without_pretrained(config: RunConfig) -> RunConfig:
     """Return the configuration for a run that has a checkpoint: its weights need no file and no server any more."""
-    return {name: _stripped(value, top=name == "model") for name, value in config.items()}
+    return RunConfig.of({name: _stripped(value, top=name == "model") for name, value in config.plain().items()})
 
 
 def _networks(value: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:

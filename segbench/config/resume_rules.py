@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from segbench.config.schema import RunConfig
 from segbench.core.settings import TRAINED, is_surrounding
+from segbench.core.tasks import Task
 
 
-def differing_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differing_settings(before: Mapping[str, Any], now: RunConfig) -> list[str]:
     """Return the settings in which `now` is another experiment than `before`, such as `loss.smooth (1.0 -> 0.5)`.
 
     Args:
         before: The configuration that a run was started with, plain and resolved.
-        now: The one that it would be continued with.
+        now: The configuration that it would be continued with.
     """
-    old, new = flatten(before), flatten(now)
-    if now["task"] == "mask":  # what concerns depth is not used
+    old, new = flatten(before), flatten(now.plain())
+    if now.task is Task.MASK:  # what concerns depth is not used
         old, new = ({k: v for k, v in part.items() if not k.startswith("loss.depth")} for part in (old, new))
     trained = [f"trainer.{name}" for name in TRAINED]
-    if now["resolution"] is not None:  # its phases are shares of the length
+    if now.resolution is not None:  # its phases are shares of the length
         trained += ["trainer.max_epochs", "trainer.max_steps"]
     return [
         f"{key} ({old.get(key)} -> {new.get(key)})"

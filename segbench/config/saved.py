@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segbench.config.check import OPEN_NODES, check_numbers, check_plugins, check_type, shown
+from segbench.config.check import OPEN_NODES, in_schema
 from segbench.config.compose import compose_config, groups, parse, plain_config
+from segbench.config.labels import check_plugins
+from segbench.config.schema import RunConfig
+from segbench.config.values import check, check_numbers, declared_by, shown
 from segbench.core.choices import one_of
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.plain_yaml import load_plain_yaml
@@ -83,6 +86,15 @@ def read_saved_config(path: Path) -> dict[str, Any]:
     return {**loaded, "data": data, "plugins": []}
 
 
+def saved_config(saved: Mapping[str, Any]) -> RunConfig:
+    """Return what `read_saved_config` has read, with changes or without, as a checked configuration.
+
+    Raises:
+        ConfigError: for the first setting that is missing, unknown, or not what it must be.
+    """
+    return RunConfig.of({name: value for name, value in saved.items() if name != "about"})
+
+
 def with_changes(
     config: Mapping[str, Any], words: Sequence[str], choices: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
@@ -145,8 +157,10 @@ def _checked(key: str, value: Any, before: Any, choices: Mapping[str, str]) -> A
     if looks_up(value):
         raise ConfigError(f"{key} takes a value here; ${{...}} is not looked up for a trained run")
     check_numbers(value, key)
+    if in_schema(key):
+        return value  # checked with the whole configuration
     try:
-        check_type(key, value, _as_numbers(before))
+        check(value, declared_by(_as_numbers(before)), key, default=before)
     except ConfigError:
         if not _may_be_anything(key, choices):
             raise

@@ -1,85 +1,77 @@
-"""The `trainer` settings, checked; `inference/trainer.py` applies them. No torch."""
+"""The `trainer` settings: their types, bounds and meaning. `inference/trainer.py` applies them. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
-from segbench.core.choices import Accelerator, NonFinite, Precision, Strategy, one_of
+from segbench.config.values import Range
+from segbench.core.choices import Accelerator, NonFinite, Precision, Strategy
 from segbench.core.errors import ConfigError
 
 MOST_THREADS = 1024
 """More threads or processes than any machine has cores: starting them would only fail later, and worse."""
 
+Count = Annotated[int, Range(least=1)]
+Workers = Annotated[int, Range(least=1, most=MOST_THREADS)]
+Every = Annotated[int, Range(least=0)]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
-    """What `conf/trainer/*.yaml` holds; each setting is explained there."""
+    """How long is trained, on what, and what is written while it is.
 
-    max_epochs: int
-    max_steps: int | None
-    accelerator: str
-    devices: int
-    strategy: str
-    precision: str
+    Raises:
+        ConfigError: for settings that have no effect together.
+    """
+
+    max_epochs: Count
+    """Epochs of the whole training."""
+    max_steps: Count | None
+    """Optimizer steps after which training ends, where that comes first; null: no limit."""
+    accelerator: Accelerator
+    """The device: `auto` takes the fastest that there is; `gpu` and `cuda` need a GPU of NVIDIA, `mps` one of a Mac."""
+    devices: Workers
+    """Processes, one a device; together they work on one data.batch_size."""
+    strategy: Strategy
+    """How several devices share the work; `auto` is `ddp` where there are several."""
+    precision: Precision
+    """Number formats, in Lightning's words."""
     deterministic: bool
+    """Bit-identical repeats on a GPU, slower; a CPU repeats bit by bit anyway."""
     channels_last: bool
+    """Memory layout of images and weights: channels last is faster on most devices."""
     compile: bool
-    accumulate: int
-    gradient_clip: float | None
-    val_every: int
-    log_every: int
-    checkpoint_every: int
-    panels_every: int
-    threads: int | None
-    checkpoint_minutes: float = 0
-    ema: float | None = None
-    ema_warmup: bool = True
-    patience: int | None = None
-    non_finite: str = "raise"
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> TrainerSettings:
-        """Return the settings of a configuration; raises ConfigError where its `trainer` has others than these."""
-        try:
-            return cls(**config["trainer"])
-        except TypeError as error:
-            raise ConfigError(f"trainer does not hold the settings that it should: {error}") from None
+    """Whether the network is compiled by torch.compile."""
+    accumulate: Count
+    """Batches in an optimizer step."""
+    gradient_clip: Annotated[float, Range(above=0)] | None
+    """Largest norm of the gradient, to which a larger one is scaled; null: no limit."""
+    val_every: Count
+    """Epochs from one validation to the next; the last epoch always has one."""
+    log_every: Count
+    """Steps between rows of the training loss in metrics.csv."""
+    checkpoint_every: Every
+    """Steps between checkpoints within an epoch; 0: one after every epoch."""
+    checkpoint_minutes: Annotated[float, Range(least=0)]
+    """Minutes without a checkpoint after which one is written within an epoch; 0: never."""
+    ema: Annotated[float, Range(above=0, below=1)] | None
+    """Decay of a moving average of the weights, such as 0.999, which is then what is scored; null: no average."""
+    ema_warmup: bool
+    """Whether the average forgets untrained weights faster: its decay is at most (1 + step) / (10 + step)."""
+    patience: Count | None
+    """Validations without a better score after which training ends; null: never."""
+    non_finite: NonFinite
+    """What a NaN or infinite training loss does, see docs/reliability.md."""
+    panels_every: Every
+    """Epochs between sample panels; 0: only the test's."""
+    threads: Workers | None
+    """CPU threads of torch; null: as many as there are cores."""
 
     def __post_init__(self) -> None:
-        self._check_choices()
-        self._check_numbers()
-        if self.ema is not None and not (_is_number(self.ema, float) and 0 < self.ema < 1):
-            raise ConfigError(f"trainer.ema is the decay of an average in (0, 1), such as 0.999, got {self.ema}")
         if self.ema is None and not self.ema_warmup:
             raise ConfigError("trainer.ema_warmup=false does nothing without trainer.ema; give a decay such as 0.999")
-        if self.non_finite == NonFinite.ROLLBACK and self.devices > 1:
+        if self.non_finite is NonFinite.ROLLBACK and self.devices > 1:
             raise ConfigError(
                 "trainer.non_finite=rollback works with one process; use skip with trainer.devices above 1"
             )
-
-    def _check_choices(self) -> None:
-        one_of(Precision, self.precision, "trainer.precision")
-        one_of(Accelerator, self.accelerator, "trainer.accelerator")
-        one_of(Strategy, self.strategy, "trainer.strategy")
-        one_of(NonFinite, self.non_finite, "trainer.non_finite")
-
-    def _check_numbers(self) -> None:
-        whole = ("max_epochs", "max_steps", "devices", "accumulate", "val_every", "log_every", "threads", "patience")
-        for name in (*whole, "checkpoint_every", "panels_every"):
-            value, least = getattr(self, name), int(name in whole)
-            if value is not None and not (_is_number(value, int) and value >= least):
-                raise ConfigError(f"trainer.{name} must be a whole number of at least {least}, got {value}")
-        for name in ("threads", "devices"):
-            if (getattr(self, name) or 0) > MOST_THREADS:
-                raise ConfigError(f"trainer.{name} must be at most {MOST_THREADS:,}, got {getattr(self, name):,}")
-        minutes, clip = self.checkpoint_minutes, self.gradient_clip
-        if not (_is_number(minutes, int | float) and 0 <= minutes < float("inf")):
-            raise ConfigError(f"trainer.checkpoint_minutes must be a number of at least 0, got {minutes}")
-        if clip is not None and not (_is_number(clip, int | float) and 0 < clip < float("inf")):
-            raise ConfigError(f"trainer.gradient_clip must be a number above 0, or null for no limit, got {clip}")
-
-
-def _is_number(value: Any, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)

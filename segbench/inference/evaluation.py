@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.choices import Split
 from segbench.core.states import RunState
 from segbench.inference.load import TrainedRun
@@ -20,7 +19,7 @@ def evaluate(trained: TrainedRun, split: Split) -> dict[str, Any]:
         `scores`: the numbers now. `recorded`: those in results.json, empty for a run that has not finished.
         `scored_at`: at which size, in words. `same_data`: whether the samples are those of the run, by fingerprint.
     """
-    settings = TrainerSettings.of(trained.config)
+    settings = trained.config.trainer
     # a loss of a batch, such as Dice, depends on what is in the batch: the same as the processes of the training had
     trained.parts.data.batch_size = max(1, trained.parts.data.batch_size // settings.devices)
     settings = replace(settings, devices=1)

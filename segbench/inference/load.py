@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segbench.config.pretrained import without_pretrained
-from segbench.config.saved import read_saved_config, with_changes
+from segbench.config.saved import read_saved_config, saved_config, with_changes
+from segbench.config.schema import RunConfig
 from segbench.core.errors import CheckpointError
 from segbench.inference.checkpoints import load_best
 from segbench.inference.module import ScoredModule
@@ -23,7 +23,7 @@ class TrainedRun:
     """A run, its parts, and the module with the weights of its best epoch."""
 
     run: RunFolder
-    config: dict[str, Any]
+    config: RunConfig
     parts: Parts
     module: ScoredModule
 
@@ -41,8 +41,8 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequenc
         CheckpointError: if there is no best checkpoint, or it does not fit the network.
     """
     run = open_run(path)
-    config = with_changes(read_saved_config(run.config), changes)
-    config["plugins"] = [*config["plugins"], *plugins]
+    changed = with_changes(read_saved_config(run.config), changes)
+    config = saved_config({**changed, "plugins": [*changed["plugins"], *plugins]})
     best = run.checkpoints / BEST
     if not has_best(run.checkpoints):
         raise CheckpointError(

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from segbench.config.evaluation import EvaluationSettings
 from segbench.config.instantiate import build, find_class
+from segbench.config.schema import Losses, RunConfig
 from segbench.core.errors import ConfigError
 from segbench.core.rng import torch_seed
-from segbench.core.tasks import IGNORE_INDEX, Inputs, Task, heads, in_channels
+from segbench.core.tasks import IGNORE_INDEX, Head, Task, heads, in_channels
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.module import ScoredModule
 from segbench.losses.base import Loss
@@ -29,8 +29,8 @@ from segbench.models.rehearsal import check_output
 class Parts:
     """The data, the network and the loss that a configuration names, built but without any data read."""
 
-    config: Mapping[str, Any]
-    """The configuration as plain data."""
+    config: RunConfig
+    """The configuration."""
 
     data: SegmentationData
     """The data set."""
@@ -57,11 +57,11 @@ class Parts:
     @property
     def channels(self) -> int:
         """Channels of what the network is given."""
-        return in_channels(self.config["inputs"])
+        return in_channels(self.config.inputs)
 
     def read_data(self) -> None:
         """Read and check the data, and tell the loss what it wants to know about it; raises DataError."""
-        self.data.order_seed = self.config["seed"]
+        self.data.order_seed = self.config.seed
         if self.shared is None or self.data not in self.shared.values():
             self.data.setup()
         if self.shared is not None:
@@ -75,38 +75,37 @@ class Parts:
         module = ScoredModule(
             self.network,
             self.loss,
-            task=Task(self.config["task"]),
+            task=self.config.task,
             classes=self.data.classes,
             mean=self.mean,
             std=self.std,
-            inputs=Inputs(self.config["inputs"]),
-            channels_last=self.config["trainer"]["channels_last"],
+            inputs=self.config.inputs,
+            channels_last=self.config.trainer.channels_last,
             view=self.data.view,
-            settings=EvaluationSettings.of(self.config),
+            settings=self.config.evaluate,
         )
         module.origin |= {"mean": list(self.data.mean), "std": list(self.data.std)}
         return module
 
 
-def build_parts(config: Mapping[str, Any], shared: dict[str, SegmentationData] | None = None) -> Parts:
+def build_parts(config: RunConfig, shared: dict[str, SegmentationData] | None = None) -> Parts:
     """Build data, network and loss, and refuse what cannot work, before any data is read.
 
     Args:
-        config: The composed, checked and resolved configuration as plain data.
+        config: The checked configuration.
         shared: Data that an earlier run of this process has read, by its settings: used where they are the same, and
             replaced. None: none, every run reads its own.
 
     Raises:
         ConfigError: naming what does not fit, why, and what would work.
     """
-    EvaluationSettings.of(config)  # refuses its words before any folder is made
-    plugins = config["plugins"]
-    data = (shared or {}).get(_data_key(config)) or build(config["data"], plugins=plugins, where="data")
+    plugins = config.plugins
+    data = (shared or {}).get(_data_key(config)) or build(config.data, plugins=plugins, where="data")
     _check_inputs(config, data)
-    torch.manual_seed(torch_seed("weights", config["seed"]))
-    sizes = heads(config["task"], data.classes)
-    network = as_network(build(config["model"], plugins=plugins, where="model"), sizes)
-    loss = build_loss(config)
+    torch.manual_seed(torch_seed("weights", config.seed))
+    sizes = heads(config.task, data.classes)
+    network = as_network(build(config.model, plugins=plugins, where="model"), sizes)
+    loss = build_loss(config.loss, config.task, depth_weight=config.depth_weight, plugins=plugins)
     loss.check(data.classes)
     parts = Parts(config, data, network, loss, shared)
     if isinstance(network, Network):
@@ -115,19 +114,19 @@ def build_parts(config: Mapping[str, Any], shared: dict[str, SegmentationData] |
     return parts
 
 
-def _data_key(config: Mapping[str, Any]) -> str:
-    return json.dumps([config["data"], config["plugins"]], sort_keys=True)
+def _data_key(config: RunConfig) -> str:
+    return json.dumps([config.data.plain(), config.plugins], sort_keys=True)
 
 
-def build_loss(config: Mapping[str, Any]) -> Loss:
+def build_loss(losses: Losses, task: Task, *, depth_weight: float = 1.0, plugins: Sequence[str] = ()) -> Loss:
     """Return the loss of the task: the mask's, the depth's, or their weighted sum."""
-    plugins = config["plugins"]
-    mask = {name: value for name, value in config["loss"].items() if name != "depth"}
-    nodes = {"mask": (mask, "loss"), "depth": (config["loss"].get("depth"), "loss.depth")}
+    described = {Head.MASK: (losses.mask, "loss"), Head.DEPTH: (losses.depth, "loss.depth")}
     parts: dict[str, Loss] = {}
-    for head in Task(config["task"]).heads:
-        node, where = nodes[head]
-        node = _ignoring(node, plugins, where)
+    for head in task.heads:
+        part, where = described[head]
+        if part is None:
+            raise ConfigError(f"task={task} needs a loss of the {head}: give {where}=...")
+        node = _ignoring(part.plain(), plugins, where)
         parts[head] = as_loss(build(node, plugins=plugins, where=where), where)
         if parts[head].heads != (head,):
             raise ConfigError(
@@ -136,12 +135,10 @@ def build_loss(config: Mapping[str, Any]) -> Loss:
             )
     if len(parts) == 1:
         return next(iter(parts.values()))
-    if not 0 < config["depth_weight"] < float("inf"):
-        raise ConfigError(f"depth_weight must be a number above 0, got {config['depth_weight']}; else use task=mask")
-    return WeightedSum(parts, {"mask": 1.0, "depth": config["depth_weight"]})
+    return WeightedSum(parts, {"mask": 1.0, "depth": depth_weight})
 
 
-def _ignoring(node: Any, plugins: list[str], where: str) -> Any:
+def _ignoring(node: Any, plugins: Sequence[str], where: str) -> Any:
     """Return a loss's node in which those of other libraries are told that 255 is ignored, where they can be."""
     if not isinstance(node, Mapping):
         return node
@@ -152,10 +149,10 @@ def _ignoring(node: Any, plugins: list[str], where: str) -> Any:
     return told
 
 
-def _check_inputs(config: Mapping[str, Any], data: SegmentationData) -> None:
+def _check_inputs(config: RunConfig, data: SegmentationData) -> None:
     needed = {
-        f"task={config['task']}": Task(config["task"]).heads,
-        f"inputs={config['inputs']}": Inputs(config["inputs"]).names,
+        f"task={config.task}": config.task.heads,
+        f"inputs={config.inputs}": config.inputs.names,
     }
     for setting, names in needed.items():
         for name in names:

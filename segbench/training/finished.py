@@ -8,6 +8,7 @@ from typing import Any
 
 from segbench.config.resume_rules import differing_settings
 from segbench.config.saved import read_saved_config
+from segbench.config.schema import RunConfig
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.states import RunState
 from segbench.runs.folder import RunFolder
@@ -15,13 +16,13 @@ from segbench.runs.folder import RunFolder
 log = logging.getLogger("segbench")
 
 
-def unchanged_results(run: RunFolder, config: Mapping[str, Any]) -> dict[str, Any] | None:
+def unchanged_results(run: RunFolder, config: RunConfig) -> dict[str, Any] | None:
     """Return the results of a finished run that is asked to go on with the settings it has, else None."""
     if not run.exists() or run.read_status()["state"] != RunState.COMPLETED:
         return None
     if differing_settings(read_saved_config(run.config), config):
         return None
-    results = finished_results(run, TrainerSettings.of(config))
+    results = finished_results(run, config.trainer)
     if results is not None:
         say_finished(run)
     return results

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segbench.config.instantiate import build
+from segbench.config.schema import Part
 from segbench.core.errors import ConfigError, SegbenchError
 from segbench.runs.folder import RunFolder
 
 
-def make_loggers(config: Mapping[str, Any], run: RunFolder) -> dict[str, Any]:
+def make_loggers(parts: Mapping[str, Part] | None, run: RunFolder, *, plugins: Sequence[str]) -> dict[str, Any]:
     """Return Lightning's loggers by their names in the configuration.
 
     Raises:
         ConfigError: for one whose package is not installed, or that cannot be built.
     """
     loggers = {}
-    for name, node in (config["logger"] or {}).items():
+    for name, node in (parts or {}).items():
         where = f"logger.{name}"
         try:
-            loggers[name] = build(node, plugins=config["plugins"], where=where, save_dir=str(run.path))
+            loggers[name] = build(node, plugins=plugins, where=where, save_dir=str(run.path))
         except ImportError as error:
             raise ConfigError(
                 f"{where} needs a package that is not here: {_first_line(error)}; install it, or give logger=none"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,7 @@ class Session:
     """The parts of an experiment put together with a trainer and its callbacks.
 
     Args:
-        config: The configuration as plain data.
-        settings: Its trainer's settings.
+        settings: The trainer's settings.
         experiment: The parts, with their data read.
         run: The run folder; only the first of several processes writes into it.
         signals: Tells when to stop.
@@ -57,7 +56,6 @@ class Session:
 
     def __init__(
         self,
-        config: Mapping[str, Any],
         settings: TrainerSettings,
         experiment: Experiment,
         run: RunFolder,
@@ -69,7 +67,9 @@ class Session:
         rollbacks: int = 0,
         watch: Watch | None = None,
     ) -> None:
-        self.config, self.settings, self.run, self.rank = config, settings, run, rank
+        self.settings = settings
+        self.run = run
+        self.rank = rank
         self.experiment, self.data = experiment, experiment.data
         self.total_steps = length.steps
         if settings.compile:

@@ -55,6 +55,7 @@ class SegmentationModule(ScoredModule):
         self,
         network: nn.Module,
         loss: Loss,
+        *,
         make_optimizer: MakeOptimizer,
         schedule: Schedule,
         total_steps: int,

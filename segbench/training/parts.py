@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
-from segbench.config.evaluation import EvaluationSettings
 from segbench.config.instantiate import build
+from segbench.config.schema import Part, RunConfig
 from segbench.core.errors import ConfigError
-from segbench.core.tasks import Inputs, Task
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.parts import Parts, build_parts
 from segbench.models.base import Network
@@ -42,36 +40,36 @@ class Experiment(Parts):
 
     def module(self, total_steps: int = 1) -> SegmentationModule:
         """Return the LightningModule of the parts; `total_steps` is what the schedule is spread over."""
-        trainer = self.config["trainer"]
+        settings = self.config.trainer
         module = SegmentationModule(
             self.network,
             self.loss,
-            self.make_optimizer,
-            self.schedule,
-            total_steps,
-            Task(self.config["task"]),
-            self.data.classes,
-            self.mean,
-            self.std,
-            Inputs(self.config["inputs"]),
-            self.config["seed"],
-            trainer.get("channels_last", True),
-            self.resolution,
-            trainer.get("ema"),
-            trainer.get("ema_warmup", True),
-            trainer.get("non_finite", "raise"),
+            make_optimizer=self.make_optimizer,
+            schedule=self.schedule,
+            total_steps=total_steps,
+            task=self.config.task,
+            classes=self.data.classes,
+            mean=self.mean,
+            std=self.std,
+            inputs=self.config.inputs,
+            seed=self.config.seed,
+            channels_last=settings.channels_last,
+            resolution=self.resolution,
+            ema=settings.ema,
+            ema_warmup=settings.ema_warmup,
+            non_finite=settings.non_finite,
             view=self.data.view,
-            settings=EvaluationSettings.of(self.config),
+            settings=self.config.evaluate,
         )
         module.origin |= {"mean": list(self.data.mean), "std": list(self.data.std)}
         return module
 
 
-def build_experiment(config: Mapping[str, Any], shared: dict[str, SegmentationData] | None = None) -> Experiment:
+def build_experiment(config: RunConfig, shared: dict[str, SegmentationData] | None = None) -> Experiment:
     """Build every part and refuse what cannot work, before any data is read.
 
     Args:
-        config: The composed, checked and resolved configuration as plain data.
+        config: The checked configuration.
         shared: As `build_parts` takes it.
 
     Raises:
@@ -81,16 +79,17 @@ def build_experiment(config: Mapping[str, Any], shared: dict[str, SegmentationDa
     resolution = _resolution(config, parts.data.size)
     if isinstance(parts.network, Network) and resolution is not None:
         parts.network.check_size(*resolution.smallest())
-    plugins = config["plugins"]
-    make_optimizer = _optimizer(config["optimizer"], plugins)
-    schedule = build(config["scheduler"], plugins=plugins, where="scheduler")
+    plugins = config.plugins
+    make_optimizer = _optimizer(config.optimizer, plugins)
+    schedule = build(config.scheduler, plugins=plugins, where="scheduler")
     return Experiment(**vars(parts), make_optimizer=make_optimizer, schedule=schedule, resolution=resolution)
 
 
-def _resolution(config: Mapping[str, Any], size: tuple[int, int]) -> Resolution | None:
-    if config["resolution"] is None:
+def _resolution(config: RunConfig, size: tuple[int, int]) -> Resolution | None:
+    if config.resolution is None:
         return None
-    sides, epochs = _sides(config["resolution"]), config["trainer"]["max_epochs"]
+    sides = [config.resolution] if isinstance(config.resolution, int) else list(config.resolution)
+    epochs = config.trainer.max_epochs
     if len(sides) > epochs:
         raise ConfigError(
             f"resolution={sides} has {len(sides)} phases, of which trainer.max_epochs={epochs} would leave some out;"
@@ -99,16 +98,10 @@ def _resolution(config: Mapping[str, Any], size: tuple[int, int]) -> Resolution 
     return Resolution(sides, size)
 
 
-def _sides(resolution: Any) -> list[int]:
-    sides = resolution if isinstance(resolution, list) else [resolution]
-    if not all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
-        raise ConfigError(f"resolution must be sizes in pixels such as 64,128,192, got {resolution!r}")
-    return sides
-
-
-def _optimizer(node: Mapping[str, Any], plugins: list[str]) -> MakeOptimizer:
+def _optimizer(part: Part, plugins: Sequence[str]) -> MakeOptimizer:
     def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return build(node, list(parameters), plugins=plugins, where="optimizer")
+        optimizer: torch.optim.Optimizer = build(part, list(parameters), plugins=plugins, where="optimizer")
+        return optimizer
 
     make([nn.Parameter(torch.zeros(1))])  # a wrong argument shows now, not after the data was read
     return make

@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 
 from segbench.config.pretrained import without_pretrained
+from segbench.config.schema import RunConfig
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.choices import SPLITS, NonFinite
 from segbench.core.errors import ConfigError, Interrupted, NonFiniteError, Pruned
@@ -52,7 +53,7 @@ MOST_ROLLBACKS = 3
 
 
 def train(
-    config: Mapping[str, Any],
+    config: RunConfig,
     run: RunFolder,
     begin: Callable[[RunFolder], None],
     console: Console,
@@ -64,7 +65,7 @@ def train(
     Nothing of a run that is continued changes before all that could be refused has been checked.
 
     Args:
-        config: The composed, checked and resolved configuration as plain data.
+        config: The checked configuration.
         run: The run folder; a stopped run in it is continued.
         begin: Makes the run folder; called once everything that can be refused has been checked.
         console: Where progress and the final table go.
@@ -75,21 +76,21 @@ def train(
     Raises:
         SegbenchError: for everything the user can mend, with its exit code.
     """
-    settings = TrainerSettings.of(config)
+    settings = config.trainer
     prepare_torch(settings)
     if device_kind(settings) == "cuda":
         torch.cuda.reset_peak_memory_stats()  # else it would be that of all jobs of a sweep so far
     experiment = build_experiment(without_pretrained(config) if run.has_begun() else config, shared)
     experiment.check_training(settings.devices)
-    loggers = make_loggers(config, run)
+    loggers = make_loggers(config.logger, run, plugins=config.plugins)
     run.path.mkdir(parents=True, exist_ok=True)
     with locked(run.path), in_one_sentence(run, settings, experiment.data):
         experiment.read_data()
-        check_law(experiment.data, experiment.data.augment, config["seed"])
+        check_law(experiment.data, experiment.data.augment, config.seed)
         check_shares(settings.devices, experiment.data)
         if run.exists():
             pin_threads(run, settings)
-        now = conditions(settings, config["seed"], experiment.data)
+        now = conditions(settings, config.seed, experiment.data)
         differences = Differences.of(run, config, now) if run.exists() else None
         if differences is not None and (finished := finished_results(run, settings)):
             _refuse_without_effect(run, differences.forced)
@@ -97,9 +98,9 @@ def train(
             return finished
         resumption = None
         if differences is not None and run.has_begun():
-            resumption = Resumption.of(run, differences, experiment, force=config["resume"]["force"])
+            resumption = Resumption.of(run, differences, experiment, force=config.resume.force)
         length = _length(settings, experiment.data, resumption)
-        found = {**now, **provenance_of_run(run, config["plugins"])}
+        found = {**now, **provenance_of_run(run, config.plugins)}
         with StopSignals() as signals:  # a signal that comes now waits for the first step, and no half is left
             # one that refuses leaves a run that is continued as it was; a new run has no folder for them yet
             early = [] if resumption is None else open_loggers(loggers)
@@ -173,7 +174,7 @@ def _true_status(run: RunFolder) -> Iterator[None]:
 class _Run:
     """The sessions of one call: one, and a further one after each rollback."""
 
-    config: Mapping[str, Any]
+    config: RunConfig
     settings: TrainerSettings
     experiment: Experiment
     run: RunFolder
@@ -211,7 +212,6 @@ class _Run:
         rollbacks = 0
         while True:
             session = Session(
-                self.config,
                 self.settings,
                 self.experiment,
                 self.run,
@@ -243,7 +243,7 @@ class _Run:
         log.info(
             "%s %s: %s parameters, %s",
             "resuming" if self.resumption else "training",
-            self.config["name"],
+            self.config.name,
             f"{parameters:,}",
             describe_device(self.settings),
         )

@@ -12,7 +12,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from segbench.config.compose import chosen_options, experiment_config
+from segbench.config.compose import chosen_options, run_config
+from segbench.config.schema import RunConfig
 from segbench.core.errors import ConfigError
 from segbench.core.text import printable, say
 from segbench.core.versions import check_versions
@@ -26,8 +27,8 @@ from segbench.training.run_log import RunLog
 class Begin:
     """Makes the folder of a run, or goes on in one, and writes what it says about where it came from."""
 
-    plain: dict[str, Any]
-    """The resolved configuration of the experiment."""
+    config: RunConfig
+    """The checked configuration."""
     choices: dict[str, str]
     """The option that was chosen of each group."""
     hydra: DictConfig | None = None
@@ -36,7 +37,7 @@ class Begin:
     @classmethod
     def composed(cls, config: DictConfig) -> Begin:
         """Return that of a configuration which Hydra has composed."""
-        return cls(experiment_config(config), chosen_options(config), config)
+        return cls(run_config(config), chosen_options(config), config)
 
     def __call__(self, run: RunFolder) -> None:
         """Write configuration, command line and log.
@@ -47,7 +48,7 @@ class Begin:
             raise ConfigError(f"{run.path} is not empty and holds no run; give a new folder as hydra.run.dir")
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         about = {"choices": self.choices, "versions": versions(), "git_commit": git_commit()}
-        run.write_text(run.config, OmegaConf.to_yaml(OmegaConf.create({**self.plain, "about": about})))
+        run.write_text(run.config, OmegaConf.to_yaml(OmegaConf.create({**self.config.plain(), "about": about})))
         run.create()
         if self.hydra is not None:
             self._write_hydra(run, self.hydra)
@@ -82,14 +83,14 @@ def train_in(
     logger = _log_to(console)
     try:
         run = RunFolder(folder)
-        if (results := unchanged_results(run, begin.plain)) is not None:
+        if (results := unchanged_results(run, begin.config)) is not None:
             return results
         from segbench.training.run import train  # torch is imported here, once everything light has been checked
 
-        logger.info("preparing %s", begin.plain["name"])
+        logger.info("preparing %s", begin.config.name)
         if prepare is not None:
             prepare()
-        return train(begin.plain, run, begin, console, **further)
+        return train(begin.config, run, begin, console, **further)
     finally:
         _close(logger)
 

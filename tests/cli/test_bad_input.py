@@ -162,14 +162,14 @@ SAID = [
     ("seed=${oc.env:HOME}", "seed must be a whole number"),
     ("seed=${data}", "seed must be a whole number"),
     ("depth_weight=${seed}x", "depth_weight must be a number"),
-    ("data.size=${data.mean}", "data.size must be a list such as"),
+    ("data.size=${data.mean}", "data.size must be a list (a whole number each)"),
     ("seed=${nope}", "Interpolation key 'nope' not found"),
     ("seed=${seed}", "Recursive interpolation"),
     ("seed=${nope:1}", "Unsupported interpolation type nope"),
     ("seed=${", "cannot read"),
     ("model=${data}", "there is no model called '${data}'"),
     ("task=${oc.env:HOME}", "there is no task"),
-    ("optimizer._target_=null", "optimizer._target_ must be a name"),
+    ("optimizer._target_=null", "optimizer._target_ must be text"),
     ("optimizer._target_=", "optimizer._target_ must be the name of a class, got nothing"),
     ("optimizer._target_=.torch.optim.Adam", "is not in a package"),
     ("optimizer._target_=torch.optim.Adam.step", "cannot be imported"),
@@ -188,7 +188,7 @@ SAID = [
     ("name=" + "x" * 300, "name must be a folder's name"),
     ("plugins=abc", "plugins must be a list"),
     ("plugins=[1]", "plugins must be names of packages"),
-    ("+logger.x=1", "logger.x must describe a logger"),
+    ("+logger.x=1", "logger.x must describe a part, with its class as _target_, got 1"),
     ("hydra=5", "'hydra=5' cannot be set"),
     ("hydra.mode=MULTIRUN", "use -m for a sweep"),
     ("hydra.output_subdir=x", "cannot be set"),
@@ -205,8 +205,14 @@ SAID = [
     ("data.num_workers=100000", "data.num_workers 0 to 512"),
     ("data.classes=['',b]", "data.classes must be 2 to 254 different names"),
     ("model.depth=100", "at most 8 times, got 100"),
-    ("trainer.threads=1000000", "trainer.threads must be at most 1,024"),
-    ("trainer.devices=1000000", "trainer.devices must be at most 1,024"),
+    (
+        "trainer.threads=1000000",
+        "trainer.threads must be a whole number from 1 to 1,024 or null, got 1000000",
+    ),
+    (
+        "trainer.devices=1000000",
+        "trainer.devices must be a whole number from 1 to 1,024",
+    ),
 ]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from segbench.config.compose import compose_config, experiment_config
+from segbench.config.compose import compose_config, run_config
 from segbench.config.paths import conf_dir
-from segbench.config.saved import read_saved_config
+from segbench.config.saved import read_saved_config, saved_config
 from segbench.runs.folder import RunFolder
 from segbench.training.finished import unchanged_results
 
@@ -63,8 +63,8 @@ def finished(tmp_path):
     """Return the folder of a run that has made its two epochs."""
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
-    plain = experiment_config(compose_config(["trainer=debug", "trainer.max_epochs=2", "trainer.max_steps=null"]))
-    (run / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create({**plain, "about": {"choices": {}}})))
+    config = run_config(compose_config(["trainer=debug", "trainer.max_epochs=2", "trainer.max_steps=null"]))
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create({**config.plain(), "about": {"choices": {}}})))
     (run / "status.json").write_text('{"state": "completed"}')
     results = {"metrics": {"val/mean_iou": {"best": 0.5}}, "monitor": "val/mean_iou", "steps": 8, "epochs": 2}
     (run / "results.json").write_text(json.dumps(results))
@@ -99,16 +99,16 @@ def test_what_is_finished(finished, results, settings, expected):
     plain["trainer"] |= settings
     written = json.loads((finished / "results.json").read_text())
     (finished / "results.json").write_text(json.dumps({**written, **results}))
-    assert (unchanged_results(RunFolder(finished), plain) is not None) is expected
+    assert (unchanged_results(RunFolder(finished), saved_config(plain)) is not None) is expected
 
 
 def test_what_is_not_completed_or_of_other_settings_goes_on(finished):
     run = RunFolder(finished)
     plain = read_saved_config(run.config)
-    assert unchanged_results(run, {**plain, "seed": plain["seed"] + 1}) is None
+    assert unchanged_results(run, saved_config({**plain, "seed": plain["seed"] + 1})) is None
     run.status.write_text('{"state": "interrupted"}')
-    assert unchanged_results(run, plain) is None
-    assert unchanged_results(RunFolder(finished / "nowhere"), plain) is None
+    assert unchanged_results(run, saved_config(plain)) is None
+    assert unchanged_results(RunFolder(finished / "nowhere"), saved_config(plain)) is None
 
 
 def test_wrong_verb():

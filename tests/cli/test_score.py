@@ -207,11 +207,11 @@ def test_a_prediction_at_own_size_comes_to_the_scored_size_as_the_truth_does(pic
 
 def test_generated_scenes_are_named_as_their_export_is(command, tmp_path):
     from segbench.commands.data_export import export_data
-    from segbench.config.compose import compose_config, plain_config
+    from segbench.config.compose import compose_config, run_config
 
     words = ["data=fgbg", "data.size=[32,32]", "data.train_size=4", "data.val_size=3", "data.test_size=3"]
     words.append("data.batch_size=4")
-    export_data(plain_config(compose_config(words)), tmp_path / "export", splits=("val", "test"))
+    export_data(run_config(compose_config(words)), tmp_path / "export", splits=("val", "test"))
     run = score_predictions(words, tmp_path / "export" / "test" / "masks", out=tmp_path / "run")
     assert results(run)["metrics"]["test/mean_iou"]["best"] == 1.0
 

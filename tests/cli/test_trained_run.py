@@ -128,7 +128,7 @@ def test_settings_of_the_trainer_that_are_missing_or_foreign(segbench, run):
     (run / "config.yaml").write_text(text.replace("  val_every:", "  val_evry:"))
     outcome = segbench("evaluate", run)
     assert outcome.code == 2
-    assert "trainer does not hold the settings" in outcome.err
+    assert "there is no setting 'trainer.val_evry'; did you mean 'val_every'?" in outcome.err
 
 
 @pytest.mark.parametrize("lost", ["origin", "mean"])

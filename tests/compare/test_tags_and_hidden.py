@@ -10,7 +10,7 @@ import yaml
 from segbench.commands.compare import compare
 from segbench.commands.hide import hide_runs, unhide_runs
 from segbench.compare.comparison import compare_runs
-from segbench.config.compose import compose_config, plain_config, spelled_out
+from segbench.config.compose import compose_config, run_config, spelled_out
 from segbench.config.resume_rules import differing_settings
 from segbench.core.errors import CheckpointError, ConfigError
 from tests.support.fake_runs import write_run
@@ -24,19 +24,19 @@ def tagged(path, tags, note=None, **more):
 
 
 def composed(*words):
-    return plain_config(compose_config(spelled_out(words)))
+    return run_config(compose_config(spelled_out(words)))
 
 
 @pytest.mark.parametrize(
     ("word", "tags"), [("tags=paper", ["paper"]), ("tags=paper,v1.2", ["paper", "v1.2"]), ("tags=[a,b]", ["a", "b"])]
 )
 def test_tags_are_typed_with_or_without_brackets(word, tags):
-    assert composed(word)["tags"] == tags
+    assert list(composed(word).tags) == tags
 
 
 def test_a_note_is_text_whatever_is_in_it():
     note = "lr=1e-2, too high? it's [odd]"
-    assert composed(f"note={note}")["note"] == note
+    assert composed(f"note={note}").note == note
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_they_are_no_settings(tmp_path):
         (["draft"], "the second"),
     ]
     before, now = composed("tags=a", "note=one"), composed("tags=b", "note=two")
-    assert differing_settings(before, now) == []
+    assert differing_settings(before.plain(), now) == []
 
 
 def test_filter_takes_runs_with_any_of_the_tags(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segbench.config.compose import compose_config, experiment_config, spelled_out
+from segbench.config.compose import compose_config, run_config, spelled_out
 from segbench.core.errors import ConfigError
 from segbench.training.parts import build_experiment
 
@@ -67,7 +67,7 @@ def test_looking_for_a_plugin_does_not_run_it(tmp_path, monkeypatch):
     ],
 )
 def test_phases_that_have_no_epoch_are_refused(words, said):
-    config = experiment_config(compose_config(spelled_out(["model=fcn", "data.size=[64,64]", *words])))
+    config = run_config(compose_config(spelled_out(["model=fcn", "data.size=[64,64]", *words])))
     if said is None:
         assert build_experiment(config).resolution.of_epoch(2, 3) == (64, 64)
         return
@@ -78,4 +78,4 @@ def test_phases_that_have_no_epoch_are_refused(words, said):
 def test_a_gradient_clip_of_zero_is_refused(command):
     outcome = command("trainer.gradient_clip=0.0")
     assert outcome.code == 2
-    assert "trainer.gradient_clip must be a number above 0, or null for no limit, got 0.0" in outcome.err
+    assert "trainer.gradient_clip must be a number above 0 or null, got 0.0" in outcome.err

@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from segbench import cli
+from segbench.config.compose import compose_config, run_config
 from segbench.config.pretrained import loaded_weights, without_pretrained
+from segbench.config.schema import RunConfig
 
 SMP = {"_target_": "segmentation_models_pytorch.Unet", "classes": 1}
 NESTED = {"_target_": "segbench.models.external.External", "heads": {"mask": 1}, "module": SMP}
@@ -26,10 +28,11 @@ NESTED = {"_target_": "segbench.models.external.External", "heads": {"mask": 1},
     ],
 )
 def test_weights_are_found_and_left_out(model, settings):
-    config = {"model": model, "loss": {"_target_": "segbench.losses.weighted_sum.WeightedSum", "weights": {"l1": 1}}}
+    loss = {"_target_": "segbench.losses.weighted_sum.WeightedSum", "weights": {"l1": 1}}
+    config = RunConfig.of({**run_config(compose_config([])).plain(), "model": model, "loss": loss})
     assert loaded_weights(config) == settings
     assert loaded_weights(without_pretrained(config)) == []
-    assert without_pretrained(config)["loss"] == config["loss"]
+    assert without_pretrained(config).loss == config.loss
 
 
 @pytest.mark.parametrize("model", [SMP, NESTED])

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from segbench.config.schema import Losses
 from segbench.core.errors import ConfigError
+from segbench.core.tasks import Task
 from segbench.inference.parts import build_loss
 from segbench.losses.external import as_loss
 from segbench.losses.tryout import Scope, Truth, try_out
@@ -234,11 +236,11 @@ def test_trying_changes_neither_the_module_nor_the_generators():
 
 def test_a_constructor_that_asks_is_told_255():
     node = {"_target_": "torch.nn.CrossEntropyLoss", "depth": None}
-    assert build_loss({"plugins": [], "task": "mask", "loss": node}).module.ignore_index == 255
-    assert build_loss({"plugins": [], "task": "mask", "loss": {**node, "ignore_index": 0}}).module.ignore_index == 0
+    assert build_loss(Losses.of(node, "loss"), Task.MASK).module.ignore_index == 255
+    assert build_loss(Losses.of({**node, "ignore_index": 0}, "loss"), Task.MASK).module.ignore_index == 0
     smp("DiceLoss", mode="binary")
     maps = {"_target_": "segmentation_models_pytorch.losses.FocalLoss", "mode": "multilabel"}
-    checked(build_loss({"plugins": [], "task": "mask", "loss": maps}).module, 4)
+    checked(build_loss(Losses.of(maps, "loss"), Task.MASK).module, 4)
     summed = {"_target_": "segbench.losses.weighted_sum.WeightedSum", "weights": {"a": 1.0}, "losses": {"a": node}}
     del node["depth"]
-    assert build_loss({"plugins": [], "task": "mask", "loss": summed}).parts[0].module.ignore_index == 255
+    assert build_loss(Losses.of(summed, "loss"), Task.MASK).parts[0].module.ignore_index == 255

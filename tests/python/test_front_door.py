@@ -110,13 +110,13 @@ def test_losses_have_the_defaults_of_their_yaml_file(name):
 @pytest.mark.parametrize(("missing", "words"), [("heads", r"must be \[1, 3, "), ("in_channels", "expected input")])
 def test_a_yaml_file_that_leaves_a_line_out_does_not_train_the_defaults_instead(missing, words):
     """The defaults are for Python: a configuration that forgot what follows from the data is refused."""
-    from segbench.config.compose import compose_config, plain_config
+    from segbench.config.compose import compose_config, run_config
     from segbench.training.parts import build_experiment
 
     classes = "data.classes=[background,cat,dog]"
     words_of_run = ["data=synthetic", classes, "inputs=image+background", "loss=cross_entropy", *TINY]
-    config = plain_config(compose_config(words_of_run))
-    del config["model"][missing]
+    config = run_config(compose_config(words_of_run))
+    del config.model.arguments[missing]
     with pytest.raises(ConfigError, match=words):
         build_experiment(config)
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from segbench.config.compose import compose_config, groups, plain_config
+from segbench.config.compose import compose_config, groups, plain_config, run_config
 from segbench.config.instantiate import find_class
 from segbench.core.errors import ConfigError
 from segbench.data.loading.datamodule import SegmentationData
@@ -136,7 +136,7 @@ def refusal(combination: Combination, words: Sequence[str]) -> str | None:
     model = combination.get("model", DEFAULTS["model"])
     larger = ["data.size=[48,48]"] if model.startswith(FIVE_HALVINGS) else []
     try:
-        config = plain_config(compose_config([*overrides, *words, *larger]))
+        config = run_config(compose_config([*overrides, *words, *larger]))
         experiment = build_experiment(config)
     except ConfigError as error:
         return str(error)

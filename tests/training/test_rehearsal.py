@@ -1,12 +1,14 @@
 """A network that cannot do what it is wanted for is refused before data is read or a folder made."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from segbench.config.compose import compose_config, experiment_config
+from segbench.config.compose import compose_config, run_config
+from segbench.config.schema import Part
 from segbench.core.errors import ConfigError
 from segbench.models.external import as_network
 from segbench.models.rehearsal import check_output, check_training
@@ -30,7 +32,7 @@ def normalised():
 
 def with_network(**model):
     words = ["model=fcn", "data.size=[64,64]", "data.batch_size=1", "trainer.accelerator=cpu"]
-    return build_experiment({**experiment_config(compose_config(words)), "model": model})
+    return build_experiment(replace(run_config(compose_config(words)), model=Part.of(model, "model")))
 
 
 @pytest.mark.parametrize(

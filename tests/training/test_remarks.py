@@ -1,29 +1,15 @@
 """Settings that a training is too short for are told at its start, and only those."""
 
 import pytest
+import yaml
 
+from segbench.config.paths import conf_dir
+from segbench.config.schema import read_section
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.training.remarks import remarks
 from segbench.training.schedules import Cosine, Plateau, Schedule
 
-DEFAULT = {
-    "max_epochs": 10,
-    "max_steps": None,
-    "accelerator": "cpu",
-    "devices": 1,
-    "strategy": "auto",
-    "precision": "32-true",
-    "deterministic": False,
-    "channels_last": True,
-    "compile": False,
-    "accumulate": 1,
-    "gradient_clip": None,
-    "val_every": 1,
-    "log_every": 10,
-    "checkpoint_every": 0,
-    "panels_every": 0,
-    "threads": 1,
-}
+DEFAULT = yaml.safe_load((conf_dir() / "trainer" / "default.yaml").read_text()) | {"max_epochs": 10, "panels_every": 0}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +31,7 @@ DEFAULT = {
     ],
 )
 def test_what_cannot_take_effect_is_told(settings, schedule, said):
-    found = remarks(TrainerSettings(**{**DEFAULT, **settings}), schedule, 4)
+    found = remarks(read_section(TrainerSettings, {**DEFAULT, **settings}, "trainer"), schedule, 4)
     assert len(found) == (0 if said is None else 1)
     assert not found or found[0].startswith(said)
 

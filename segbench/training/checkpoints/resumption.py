@@ -14,6 +14,7 @@ import torch
 
 from segbench.config.resume_rules import differing_settings
 from segbench.config.saved import read_saved_config
+from segbench.config.schema import RunConfig
 from segbench.config.trainer_settings import MOST_THREADS, TrainerSettings
 from segbench.core.errors import CheckpointError, ConfigError
 from segbench.inference.trainer import device_kind
@@ -43,7 +44,7 @@ class Differences:
     """The records of earlier resumes."""
 
     @classmethod
-    def of(cls, run: RunFolder, config: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
+    def of(cls, run: RunFolder, config: RunConfig, now: Mapping[str, Any]) -> Differences:
         """Compare a run with the settings and the conditions of now.
 
         Raises:
@@ -51,9 +52,9 @@ class Differences:
             DataError: for other data, likewise.
         """
         before = read_json(run.environment) if run.environment.is_file() else {}
-        saved = read_saved_config(run.config) if run.config.is_file() else config
+        saved = read_saved_config(run.config) if run.config.is_file() else config.plain()
         settings, data = differing_settings(saved, config), other_data(before, now)
-        if not config["resume"]["force"]:
+        if not config.resume.force:
             _refuse(run, settings)
             if data is not None:
                 raise data

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 import torch
 
+from segbench.config.schema import RunConfig
 from segbench.core.choices import SPLITS
 from segbench.core.errors import ConfigError, DataError, SegbenchError
 from segbench.core.states import RunState
@@ -67,7 +67,7 @@ class Ranks:
     """While entered, the further processes of a run; none with one device.
 
     Args:
-        config: The configuration as plain data.
+        config: The configuration.
         run: The run folder; what a process says goes to `process-<rank>.log` in it.
         devices: Processes altogether.
         checkpoint: The checkpoint to continue from.
@@ -78,9 +78,9 @@ class Ranks:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], run: RunFolder, devices: int, checkpoint: Path | None, length: Length
+        self, config: RunConfig, run: RunFolder, devices: int, checkpoint: Path | None, length: Length
     ) -> None:
-        self.config, self.run, self.devices = dict(config), run, devices
+        self.config, self.run, self.devices = config, run, devices
         self.checkpoint, self.length = checkpoint, length
         self._processes: list[subprocess.Popen[str]] = []
         self._over = threading.Event()
@@ -132,7 +132,7 @@ class Ranks:
     def _start(self, rank: int, port: int) -> subprocess.Popen[str]:
         checkpoint = str(self.checkpoint) if self.checkpoint else None
         request = Request(
-            self.config,
+            self.config.plain(),
             str(self.run.path.absolute()),
             checkpoint,
             rank,

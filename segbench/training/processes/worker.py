@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from segbench.config.pretrained import without_pretrained
-from segbench.config.trainer_settings import TrainerSettings
+from segbench.config.schema import RunConfig
 from segbench.core.errors import SegbenchError
 from segbench.inference.trainer import prepare_torch
 from segbench.runs.folder import RunFolder
@@ -37,15 +37,16 @@ def main() -> None:
 
 
 def _run(request: Request, signals: StopSignals) -> None:
-    settings = TrainerSettings.of(request.config)
+    config = RunConfig.of(request.config)
+    settings = config.trainer
     join(request.rank, settings.devices, request.port)
     prepare_torch(settings)
     torch.set_num_threads(request.threads)
-    experiment = build_experiment(without_pretrained(request.config) if request.checkpoint else request.config)
+    experiment = build_experiment(without_pretrained(config) if request.checkpoint else config)
     experiment.read_data()
     length = Length(request.steps, request.epochs)
     run = RunFolder(Path(request.run))
-    session = Session(request.config, settings, experiment, run, signals, length, rank=request.rank)
+    session = Session(settings, experiment, run, signals, length, rank=request.rank)
     print(READY, flush=True)
     os.dup2(2, 1)  # whatever else is said goes to the log
     session.fit(Path(request.checkpoint) if request.checkpoint else None)
