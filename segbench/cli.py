@@ -299,4 +299,4 @@ def export(
 
     console = Console()
     splits = tuple(split) if split else ("train", "val", "test")
-    print(export_data(config, folder, format, splits, count, workers, chunk, image_format, quality, console))
+    print(export_data(config.plain(), folder, format, splits, count, workers, chunk, image_format, quality, console))

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segbench.config.instantiate import build
-from segbench.config.schema import RunConfig
 from segbench.core.choices import SPLITS, Split, one_of
 from segbench.core.errors import ConfigError, DataError, Interrupted
 from segbench.core.terminal import outliving_the_terminal
@@ -35,7 +34,7 @@ LINE_EVERY = 10.0
 
 @outliving_the_terminal()
 def export_data(
-    config: RunConfig,
+    config: Mapping[str, Any],
     out: Path,
     format: str = "folder",
     splits: Sequence[str] = SPLITS,
@@ -51,7 +50,7 @@ def export_data(
     The written bytes depend on the data set and the options alone, not on `workers` or interruptions.
 
     Args:
-        config: The checked configuration.
+        config: A checked configuration as plain data, of which `data` and `plugins` are used.
         out: A new or empty folder, or one that this same export was begun in.
         format: `folder` or `webdataset`.
         splits: Splits to write; training samples are those of epoch 0, not augmented.
@@ -72,8 +71,8 @@ def export_data(
     options = Options(format, chosen, count, chunk, image_format, quality)
     if workers < 0:
         raise ConfigError(f"workers must be at least 0, got {workers}")
-    settings = {name: value for name, value in config.data.plain().items() if name not in LOADING}
-    make = partial(_make_data, config.data.plain(), config.plugins)
+    settings = {name: value for name, value in config["data"].items() if name not in LOADING}
+    make = partial(_make_data, dict(config["data"]), tuple(config["plugins"]))
     data = make()
     samples = {split: min(data.num_samples(split), count or data.num_samples(split)) for split in options.splits}
     if not sum(samples.values()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.commands.flags import read_flags
@@ -20,7 +22,6 @@ from segbench.config.check import SWEEPS
 from segbench.config.compose import CONFIG_NAME, check_sweep, compose_config, first_line, spelled_out
 from segbench.config.paths import conf_dir
 from segbench.config.resolvers import register
-from segbench.config.values import shown
 from segbench.core.errors import ConfigError, SegbenchError
 from segbench.core.signals import stopped_by_signals
 from segbench.core.terminal import standard_streams
@@ -35,7 +36,7 @@ def train_main(arguments: Sequence[str] | None = None) -> None:
 
 
 def launch(words: list[str]) -> None:
-    """Check a command line of settings, then let Hydra run it: one job, a sweep, or one of its own options.
+    """Check a command line of settings, then run it: one job, a sweep, or one of Hydra's own options.
 
     Raises:
         SegbenchError: for the first mistake, before anything is written.
@@ -55,14 +56,26 @@ def launch(words: list[str]) -> None:
     if flags.multirun and (flags.cfg or flags.info):
         raise ConfigError("--cfg and --info show one run: leave out -m, and give every setting one value")
     _check_no_sweep(flags.overrides)
-    folder = Path.cwd()
-    if not flags.shows:
-        folder = Path(compose_config(flags.overrides).hydra.run.dir)
+    if flags.shows:
+        return _show(flags)
+    from segbench.commands.train import run_training  # rich and more, which --help can do without
+
+    return run_training(compose_config(flags.overrides))
+
+
+def _show(flags: Namespace) -> None:
+    """Let Hydra show what one of its own options asks for; nothing is run."""
+    register()
+    sys.argv = [sys.argv[0], *flags.words]
     try:
-        return _run_hydra(flags.words, folder)
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(_refuse_to_run)()
     except (HydraException, OmegaConfBaseException) as error:
         check_sweep(flags.overrides)  # says it better, where it can
         raise ConfigError(first_line(error)) from error
+
+
+def _refuse_to_run(config: DictConfig) -> None:
+    raise AssertionError("Hydra was asked to show something, and ran a job instead")
 
 
 def _take_resume(words: list[str]) -> tuple[list[str], str | None]:
@@ -83,40 +96,6 @@ def _check_no_sweep(settings: list[str]) -> None:
     for word in settings:
         if word.split("=", 1)[0].split(".", 1)[0] in SWEEPS:
             raise ConfigError(f"'{word}' is about a sweep: add -m")
-
-
-def _existing_folders(folder: Path) -> frozenset[Path]:
-    absolute = folder.absolute()
-    return frozenset(path for path in (absolute, *absolute.parents) if path.exists())
-
-
-def _run_hydra(words: list[str], folder: Path) -> None:
-    register()
-    sys.argv = [sys.argv[0], *words]
-    failed: list[SegbenchError] = []
-    try:
-        before = _existing_folders(folder)
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(
-            lambda config: _run_job(config, before, failed)
-        )()
-    except OSError as error:  # also Hydra's own for an option that is not there, which has no file name
-        place = folder.absolute()
-        if error.filename is None or Path(error.filename).absolute() not in (place, *place.parents):
-            raise
-        raise ConfigError(f"the folder of the run cannot be made: {error.strerror}: {shown(error.filename)}") from error
-    if failed:
-        raise failed[0]
-
-
-def _run_job(config: Any, before: frozenset[Path], failed: list[SegbenchError]) -> float:
-    """Run the job that Hydra starts; it is told about no mistake, since it would print it in its own way."""
-    from segbench.commands.train import run_training  # rich and more, which --help can do without
-
-    try:
-        return run_training(config, before)
-    except SegbenchError as error:
-        failed.append(error)
-        return float("nan")
 
 
 def guarded(run: Callable[[], Any], *, any_version: bool = False) -> NoReturn:

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 from rich.console import Console
 
+from segbench.config.values import shown
+from segbench.core.errors import ConfigError
 from segbench.core.terminal import outliving_the_terminal
 from segbench.training.start import Begin, train_in
 
 
 @outliving_the_terminal()
-def run_training(config: DictConfig, before: frozenset[Path]) -> float:
-    """Train a configuration that Hydra has composed, in the folder that it chose; return the best val score.
+def run_training(config: DictConfig) -> None:
+    """Train a composed configuration in the folder that it names.
 
-    Args:
-        config: As composed by Hydra.
-        before: The folders that were there before Hydra made this one; no other is ever removed.
+    Raises:
+        ConfigError: if the folder cannot be made; a refused run leaves none behind.
     """
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    with open_dict(config):
-        config.hydra = HydraConfig.get()
+    folder = Path(config.hydra.run.dir).absolute()
     try:
-        results = train_in(folder, Begin.composed(config), Console())
+        before = frozenset(path for path in (folder, *folder.parents) if path.exists())
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the folder of the run cannot be made: {error.strerror}: {shown(error.filename)}") from None
+    try:
+        train_in(folder, Begin.composed(config), Console())
     finally:
         _remove_empty(folder, before)
-    return float(results["metrics"][results.get("monitor", "val/mean_iou")]["best"])
 
 
 def _remove_empty(folder: Path, before: frozenset[Path]) -> None:
-    # Hydra makes the folder before anything is checked; a refused run leaves nothing behind, and takes nothing away
+    # what was there before stays, also where it is empty
     for path in (folder, *folder.parents):
         try:
             if path in before:

@@ -303,16 +303,15 @@ def swept_values(override: Override) -> list[str]:
     """
     if not override.is_sweep_override():
         return [override.get_value_element_as_str()]
-    values = list(itertools.islice(_choices(override, own_sweeper=False), MOST_VALUES))
+    values = list(itertools.islice(_choices(override), MOST_VALUES))
     if not values:
         raise ConfigError(f"'{override.input_line}' sweeps over no value at all")
     return values
 
 
 def _one_at_a_time(parsed: list[Override]) -> Iterator[list[str]]:
-    own_sweeper = any(override.key_or_group == "hydra/sweeper" for override in parsed)
     swept = [
-        [f"{override.get_key_element()}={value}" for value in itertools.islice(_choices(override, own_sweeper), 1000)]
+        [f"{override.get_key_element()}={value}" for value in itertools.islice(_choices(override), 1000)]
         if override.is_sweep_override()
         else [override.input_line or ""]
         for override in parsed
@@ -324,8 +323,8 @@ def _one_at_a_time(parsed: list[Override]) -> Iterator[list[str]]:
             yield [*first[:place], value, *first[place + 1 :]]
 
 
-def _choices(override: Override, own_sweeper: bool) -> Iterator[str]:
-    """Yield the values that a word sweeps over, as they are written; those of an interval are its ends."""
+def _choices(override: Override) -> Iterator[str]:
+    """Yield the values that a word sweeps over, as they are written; an interval has none."""
     value, word = override.value(), override.input_line
     if isinstance(value, Glob):
         options = value.filter(groups().get(override.key_or_group, []))
@@ -333,9 +332,7 @@ def _choices(override: Override, own_sweeper: bool) -> Iterator[str]:
             raise ConfigError(f"'{word}' fits no option of a group")
         return iter(options)
     if isinstance(value, IntervalSweep):
-        if not own_sweeper:
-            raise ConfigError(f"'{word}' is for a sweeper that searches (hydra/sweeper=...); give values as key=1,2")
-        return iter([str(value.start), str(value.end)])
+        raise ConfigError(f"'{word}' is for a search: add sweep=tpe, or give values as key=1,2")
     try:
         return override.sweep_string_iterator()
     except HydraException as error:

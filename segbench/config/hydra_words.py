@@ -20,11 +20,17 @@ FIXED = {
 """Settings that cannot be given, and what to do instead."""
 
 
+TAKEN = ("hydra.run.dir", "hydra.sweep.dir", "hydra.searchpath")
+"""Settings that can be given; nothing would come of another one, as segbench starts its runs itself."""
+
+
 def check_hydra(override: Override) -> None:
     """Raise a ConfigError for a `hydra` setting that cannot be given, or a folder of options that is not there."""
     key, value = override.key_or_group, override.value()
     if key in FIXED:
         raise ConfigError(f"'{override.input_line}' cannot be set: {FIXED[key]}")
+    if key.startswith(("hydra.", "hydra/")) and key not in TAKEN:
+        raise ConfigError(f"'{override.input_line}' has no effect; of Hydra's settings there are {', '.join(TAKEN)}")
     if key == "hydra.run.dir" and value is None:
         raise ConfigError("hydra.run.dir must be the path of a folder, got nothing")
     if key != "hydra.searchpath":

@@ -192,8 +192,8 @@ SAID = [
     ("hydra=5", "'hydra=5' cannot be set"),
     ("hydra.mode=MULTIRUN", "use -m for a sweep"),
     ("hydra.output_subdir=x", "cannot be set"),
-    ("hydra.nope=1", "hydra.nope"),
-    ("hydra/launcher=nope", "hydra/launcher/nope"),
+    ("hydra.nope=1", "'hydra.nope=1' has no effect; of Hydra's settings there are hydra.run.dir"),
+    ("hydra/launcher=nope", "'hydra/launcher=nope' has no effect"),
     ("hydra.searchpath=[file:///nowhere]", "there is no folder '/nowhere'"),
     ("hydra.run.dir=", "hydra.run.dir must be the path of a folder"),
     ("hydra.run.dir=${nope}", "hydra.run.dir: Interpolation key 'nope' not found"),
@@ -346,10 +346,10 @@ SWEEPS = [
     (["model=unet,"], "cannot read"),
     (["nope=1,2"], "there is no setting 'nope'"),
     (["data.size=[32,32],[64,x]"], "data.size must be a list"),
-    (["optimizer.lr=interval(0,1)"], "is for a sweeper that searches"),
+    (["optimizer.lr=interval(0,1)"], "is for a search"),
     (["model=glob(none*)"], "fits no option"),
     (["seed=glob(*)"], "fits no option"),
-    (["seed=1,2", "hydra/sweeper=nope"], "hydra/sweeper/nope"),
+    (["seed=1,2", "hydra/sweeper=nope"], "'hydra/sweeper=nope' has no effect"),
     (["seed=1,2", "hydra.sweep.dir=/dev/null/x"], "Not a directory"),
 ]
 

@@ -53,7 +53,7 @@ FLAGS = [
     (["--cfg", "jobb"], "invalid choice: 'jobb'"),
     (["--cfg", "job", "model=unett"], "did you mean 'unet'?"),
     (["model=unett", "--cfg", "job", "seed=1"], "did you mean 'unet'?"),
-    (["+hydra.callbacks.x._target_=os.system"], "'os.system'"),
+    (["+hydra.callbacks.x._target_=os.system"], "'+hydra.callbacks.x._target_=os.system' has no effect"),
     (["resume=nowhere", "--epochs", "3"], "there is no"),
 ]
 
