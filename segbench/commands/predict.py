@@ -13,7 +13,7 @@ from segbench.commands.found_pictures import FoundPictures, find_pictures
 from segbench.commands.output_paths import folder_for
 from segbench.commands.predict_large import LargePicture, large_picture, predict_large
 from segbench.commands.prediction_files import PredictionFiles
-from segbench.config.check import shown
+from segbench.config.values import shown
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.overlap import overlapped
 from segbench.core.terminal import outliving_the_terminal
@@ -119,8 +119,8 @@ def check_alike(runs: Sequence[TrainedRun]) -> None:
     for other in runs[1:]:
         facts = {
             "classes": (first.parts.data.classes, other.parts.data.classes),
-            "task": (first.config["task"], other.config["task"]),
-            "inputs": (first.config["inputs"], other.config["inputs"]),
+            "task": (first.config.task, other.config.task),
+            "inputs": (first.config.inputs, other.config.inputs),
         }
         for name, (ours, theirs) in facts.items():
             if ours != theirs:

@@ -60,7 +60,7 @@ class EvaluationSettings:
     overlap: Annotated[float, Range(least=0, most=0.5)] = 0.25
     """Least share of a tile that it has in common with the next."""
 
-    tta: tuple[Any, ...] | str | float | None = None
+    tta: object = None
     """Further looks whose probabilities are averaged: hflip, vflip or scales, such as [hflip,0.75,1.5]."""
 
     def __post_init__(self) -> None:

@@ -188,5 +188,5 @@ def shown(value: object) -> str:
     """Return a value for a message: 'nothing' where it is empty, and never more than a line of it."""
     if value is None or value == "":
         return "nothing"
-    text = repr(value)
+    text = repr(value.value if isinstance(value, StrEnum) else value)
     return text if len(text) <= 100 else f"{text[:80]}... ({len(text):,} characters)"

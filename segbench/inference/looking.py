@@ -21,5 +21,5 @@ def looking(network: Network, view: EvaluationView, settings: EvaluationSettings
     """
     if foreign:
         network = padded(network, view.size)
-    network = averaged(network, looks_of(settings.tta))
+    network = averaged(network, looks_of(settings.looks))
     return tiled(network, Tiling.of(settings, view.size)) if view.own_scale else network

@@ -31,7 +31,7 @@ class Predictor:
             raise ConfigError("--side: this network was trained on crops, and sees pictures at their own scale")
         self.trained = trained
         self.view = view if side is None else view.at_side(side)
-        self.precision = trained.config["trainer"]["precision"]
+        self.precision = trained.config.trainer.precision
         self.device = device
         self.module = in_precision(trained.module, self.precision, device)
 

@@ -70,7 +70,6 @@ class SegmentationModule(ScoredModule):
         ema: float | None = None,
         ema_warmup: bool = True,
         non_finite: NonFinite = NonFinite.RAISE,
-        *,
         view: EvaluationView,
         settings: EvaluationSettings | None = None,
     ) -> None:
