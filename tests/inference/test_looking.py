@@ -100,8 +100,8 @@ def test_runs_that_do_not_go_together_are_refused(runs, command, tiny):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("evaluate.tile=16", "evaluate.tile must be null or a whole number of at least 32"),
-        ("evaluate.tile=big", "evaluate.tile must be null or a whole number"),
+        ("evaluate.tile=16", "evaluate.tile must be a whole number of at least 32 or null"),
+        ("evaluate.tile=big", "evaluate.tile must be a whole number"),
         ("evaluate.overlap=0.7", "from 0 to 0.5, got 0.7"),
         ("evaluate.tta=hflop", "did you mean 'hflip'"),
         ("evaluate.tta=[hflip,9]", "scales from 0.25 to 4"),
