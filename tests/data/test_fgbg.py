@@ -1,12 +1,10 @@
 """fgbg: plans, golden pixels, splits, depth, the data law, and refusals."""
 
 import itertools
-import random
 from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError
@@ -89,26 +87,6 @@ def test_full_size_copy_is_the_source_itself(tmp_path):
     opaque = rgba[..., 3] == 255
     assert np.array_equal(alpha, rgba[..., 3])
     assert np.array_equal(image[opaque], rgba[..., :3][opaque])
-
-
-def test_sample_depends_on_its_number_alone(make):
-    data, again = make(), make()
-    orders = [list(range(20)), random.Random(0).sample(range(20), 20)]
-    first = {i: data.sample("train", 2, i) for i in orders[0]}
-    np.random.seed(7)
-    second = {i: again.sample("train", 2, i) for i in orders[1]}
-    for index in orders[0]:
-        for name in ("image", "mask", "depth", "background"):
-            assert np.array_equal(first[index][name], second[index][name])
-
-
-def test_sampling_touches_no_global_random_state(make):
-    data = make()
-    before = (random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state())
-    data.sample("train", 0, 0)
-    assert before[0] == random.getstate()
-    assert before[1] == np.random.get_state()[1].tobytes()
-    assert torch.equal(before[2], torch.get_rng_state())
 
 
 def test_epochs_differ_only_where_they_should(make):

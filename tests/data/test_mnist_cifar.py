@@ -4,7 +4,6 @@ import gzip
 import itertools
 import os
 import pickle
-import random
 import shutil
 import time
 from collections import Counter
@@ -168,19 +167,6 @@ def test_no_digit_and_no_photo_is_in_two_splits(make):
     assert np.array_equal(data.photos[40:], photos(20, seed=4))
     other = make(seed=1)
     assert set(other.planners["val"].digits) != set(data.planners["val"].digits)
-
-
-def test_sample_depends_on_its_number_alone(make):
-    data, again = make(blend="alpha", colour="random"), make(blend="alpha", colour="random")
-    first = {i: data.sample("train", 2, i) for i in range(20)}
-    np.random.seed(7)
-    before = (random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state())
-    second = {i: again.sample("train", 2, i) for i in random.Random(0).sample(range(20), 20)}
-    assert before[0] == random.getstate()
-    assert before[1] == np.random.get_state()[1].tobytes()
-    assert torch.equal(before[2], torch.get_rng_state())
-    for index, name in itertools.product(range(20), data.entries):
-        assert first[index][name].tobytes() == second[index][name].tobytes()
 
 
 def test_epochs_differ_only_where_they_should(make):

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import random
 import time
 from collections import Counter
 from dataclasses import replace
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from segbench.config.instantiate import build
@@ -298,19 +296,6 @@ def test_species_are_drawn_evenly_whatever_their_number_of_pictures(make, tmp_pa
     data = make(foregrounds=str(folder), objects=[4, 4])
     seen = Counter(data.labels[layer.foreground] for i in range(300) for layer in data.scene("train", 0, i).layers)
     assert all(count == pytest.approx(400, abs=70) for count in seen.values())
-
-
-def test_sample_depends_on_its_number_alone(make):
-    data, again = make(background="noise"), make(background="noise")
-    first = {i: data.sample("train", 2, i) for i in range(20)}
-    np.random.seed(7)
-    before = (random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state())
-    second = {i: again.sample("train", 2, i) for i in random.Random(0).sample(range(20), 20)}
-    assert before[0] == random.getstate()
-    assert before[1] == np.random.get_state()[1].tobytes()
-    assert torch.equal(before[2], torch.get_rng_state())
-    for index, name in itertools.product(range(20), data.entries):
-        assert first[index][name].tobytes() == second[index][name].tobytes()
 
 
 def test_epochs_differ_only_where_they_should(make):
