@@ -195,14 +195,25 @@ def test_names_may_come_with_folders_and_other_splits_are_left_alone(pictures, t
     assert results(both)["metrics"]["val/mean_iou"]["best"] == 1.0
 
 
-def test_a_prediction_at_own_size_comes_to_the_scored_size_as_the_truth_does(pictures, tmp_path, capsys):
+def test_a_prediction_at_the_size_of_the_network_comes_to_the_own_size_of_the_picture(pictures, tmp_path, capsys):
+    (tmp_path / "theirs").mkdir()
+    guesses = {}
     for name, mask in truth(pictures).items():
-        (tmp_path / "theirs").mkdir(exist_ok=True)
-        save_grey(tmp_path / "theirs", name, np.where(mask == 255, 0, mask))
+        small = Image.fromarray(np.where(mask == 255, 0, mask)).resize((24, 20), Image.Resampling.NEAREST)
+        save_grey(tmp_path / "theirs", name, np.array(small))
+        guesses[name] = np.array(small.resize((48, 40), Image.Resampling.NEAREST))
     run = score(pictures, tmp_path / "theirs", tmp_path / "run", "data.size=[20,24]")
-    assert results(run)["metrics"]["test/mean_iou"]["best"] == 1.0
+    assert results(run)["metrics"]["test/mean_iou"]["best"] == pytest.approx(by_hand(pictures, guesses)[1])
+    assert results(run)["metrics"]["test/mean_iou"]["best"] < 1
+    assert results(run)["scored_at"] == {"test": "own size, 40 x 48"}
     said = " ".join(capsys.readouterr().out.split())
-    assert "4 predictions at the pictures' own size were brought to 20 x 24" in said
+    assert "4 predictions for pictures at data.size=[20,24] were brought to their own size" in said
+
+
+def test_a_prediction_at_own_size_is_scored_there_whatever_the_network_would_see(pictures, tmp_path):
+    guesses = write_guesses(pictures, tmp_path / "theirs", save_grey)
+    run = score(pictures, tmp_path / "theirs", tmp_path / "run", "data.size=[20,24]")
+    assert results(run)["metrics"]["test/mean_iou"]["best"] == pytest.approx(by_hand(pictures, guesses)[1])
 
 
 def test_generated_scenes_are_named_as_their_export_is(command, tmp_path):
