@@ -89,7 +89,8 @@ def _add_found_in_samples(data: SegmentationData, splits: dict[Split, Statistics
     pairs = [pair for pair in combinations(splits, 2) if not (test_is_val and pair[1] == Split.TEST)]
     for first, one, second, other in repeated(splits, pairs):
         what = f"it shows the same picture as {{}} of {first}"
-        name, detail = data.describe_sample(second, other), data.describe_sample(first, one)
+        name = data.describe_sample(second, other)
+        detail = data.describe_sample(first, one)
         problems.add("duplicate", what, name=name, among=f"pictures of {second}", detail=detail)
 
 

@@ -108,7 +108,8 @@ def _run(
     console: Console,
 ) -> str:
     missing = [chunk for chunk in work if not target.part(chunk).exists()]
-    total, before = _samples(work), _samples(work) - _samples(missing)
+    total = _samples(work)
+    before = _samples(work) - _samples(missing)
     began = time.perf_counter()
     try:
         with closing(write_chunks(job, data, make, missing, workers)) as finished:
@@ -153,11 +154,13 @@ def _with_progress(finished: Iterable[Chunk], before: int, total: int, console: 
 def _with_lines(finished: Iterable[Chunk], before: int, total: int, console: Console) -> Iterator[Chunk]:
     if before:
         console.print(f"continuing: {before:,} of {total:,} samples are there", highlight=False)
-    done, began = before, time.monotonic()
+    done = before
+    began = time.monotonic()
     said = began
     for chunk in finished:
         yield chunk
         done += _samples([chunk])
         if (now := time.monotonic()) - said >= LINE_EVERY and done < total:
-            rate, said = (done - before) / (now - began), now
+            rate = (done - before) / (now - began)
+            said = now
             say(console, f"{done:,} of {total:,} samples, {rate:,.0f} samples/s")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -43,7 +44,7 @@ def evaluate_run(
     say(console, _verdict(report, split))
 
 
-def _verdict(report: dict, split: str) -> str:
+def _verdict(report: dict[str, Any], split: str) -> str:
     if not report["recorded"]:
         return "the run has no results.json to compare with: it has not finished"
     if not report["same_data"]:

@@ -19,6 +19,7 @@ from segbench.config.quoting import rendered
 from segbench.config.saved import read_saved_config, with_changes
 from segbench.core.choices import SCORED, one_of
 from segbench.core.errors import ConfigError
+from segbench.core.states import RunState
 from segbench.core.terminal import outliving_the_terminal
 from segbench.core.text import say
 from segbench.data.loading.datamodule import SegmentationData
@@ -69,10 +70,12 @@ def score_predictions(
     if not any(word.startswith("name=") for word in words):
         words = [*words, f"name={rendered(predictions.resolve().name)}"]
     composed = compose_config(spelled_out(words))
-    config, choices = plain_config(composed), chosen_options(composed)
+    config = plain_config(composed)
+    choices = chosen_options(composed)
     if like is not None:
         saved = _saved(like, [word for word in words if word.startswith("data")])
-        config["data"], choices = saved["data"], saved.get("about", {}).get("choices", {})
+        config["data"] = saved["data"]
+        choices = saved.get("about", {}).get("choices", {})
     run = RunFolder((out or Path(composed.hydra.run.dir)).absolute())
     if run.path.is_dir() and any(run.path.iterdir()):
         raise ConfigError(f"{run.path} is not empty; give a new folder as out=DIR")
@@ -83,7 +86,7 @@ def score_predictions(
     with folder_for(run.path):
         _write(run, _recorded(config, choices.get("data", ""), predictions), data, scored)
         run.write_results(results)
-        run.write_status("completed", finished=time.time())
+        run.write_status(RunState.COMPLETED, finished=time.time())
     count = sum(results["images"].values())
     print_summary(console, results, data.classes, f"{count:,} predictions of {' and '.join(splits)}")
     for line in _remarks(data, scored, paired.others):

@@ -31,10 +31,12 @@ class LivePage:
     """
 
     def __init__(self, read: Callable[[], Comparison], seconds: float = SECONDS) -> None:
-        self._read, self._seconds = read, seconds
+        self._read = read
+        self._seconds = seconds
         self._lock = Lock()
         self._made = float("-inf")
-        self._page, self._at_work = b"", True
+        self._page = b""
+        self._at_work = True
 
     def get(self) -> tuple[bytes, bool]:
         """Return the page in UTF-8, and whether runs are at work or still to come."""
@@ -50,7 +52,8 @@ class LivePage:
         try:
             comparison = self._read()
         except ConfigError as error:
-            self._page, self._at_work = f"<!doctype html><p>{html.escape(str(error))}</p>".encode(), True
+            self._page = f"<!doctype html><p>{html.escape(str(error))}</p>".encode()
+            self._at_work = True
             return
         self._page = to_html(comparison).encode()
         self._at_work = any(run.state in AT_WORK for run in comparison.others)

@@ -115,7 +115,16 @@ def sweep_status(path: Path, console: Console) -> None:
 
 
 class _Work:
-    """A sweep at work. own: the words about the sweep itself. words: those of its jobs."""
+    """A sweep at work.
+
+    Args:
+        sweep: Its folder.
+        own: The words about the sweep itself.
+        words: Those of its jobs.
+        jobs: Its jobs; a search appends to them.
+        plain: The sweep's own settings.
+        typed: Settings of the jobs that are never written down.
+    """
 
     def __init__(
         self,
@@ -127,8 +136,12 @@ class _Work:
         typed: Sequence[str],
     ) -> None:
         self.typed = list(typed)
-        self.sweep, self.own, self.words, self.jobs = sweep, list(own), list(words), jobs
-        self.search, self.launcher = plain["sweep"]["search"], plain["launcher"]
+        self.sweep = sweep
+        self.own = list(own)
+        self.words = list(words)
+        self.jobs = jobs
+        self.search = plain["sweep"]["search"]
+        self.launcher = plain["launcher"]
         self.console = Console()
 
     def run(self) -> None:
@@ -148,7 +161,8 @@ class _Work:
                     self._work(overview)
             except (Interrupted, KeyboardInterrupt) as error:
                 self._compare(write_summary(self.sweep, self.jobs))
-                code, requeue = getattr(error, "exit_code", 130), getattr(error, "requeue", False)
+                code = getattr(error, "exit_code", 130)
+                requeue = getattr(error, "requeue", False)
                 said = f"the sweep was stopped; continue it with resume={self.sweep.path}"
                 raise Interrupted(said, code, requeue) from None
             self._report(write_summary(self.sweep, self.jobs))
@@ -164,9 +178,12 @@ class _Work:
     def _record_code(self) -> None:
         """Record what the jobs run with; those that are continued with something else say so themselves."""
         if not self.sweep.environment.exists():
-            given = [override.value() for override in parse(self.typed) if override.get_key_element() == "plugins"]
-            plugins = [str(plugin) for plugin in (given[-1] or [])] if given else []
-            write_json(self.sweep.environment, {**machine(), "versions": versions(), **provenance(plugins)})
+            write_json(self.sweep.environment, {**machine(), "versions": versions(), **provenance(self._plugins())})
+
+    def _plugins(self) -> list[str]:
+        given = [override.value() for override in parse(self.typed) if override.get_key_element() == "plugins"]
+        last = given[-1] if given else None
+        return [str(plugin) for plugin in last] if isinstance(last, list) else []
 
     def _work(self, overview: Overview) -> None:
         if self.search is not None:

@@ -16,7 +16,7 @@ def run_app(app: typer.Typer) -> None:
     Raises:
         ConfigError: for a verb, an option or an argument that is missing, unknown, or cannot be read.
         KeyboardInterrupt: on Ctrl-C.
-        SystemExit: with status 2 where help was shown for want of a verb.
+        SystemExit: with status 2 where help was printed for want of a verb.
     """
     try:
         app(standalone_mode=False, prog_name="segbench")

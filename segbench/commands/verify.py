@@ -85,7 +85,8 @@ def compare_runs(run: RunFolder, again: RunFolder) -> Verdict:
     """Return where two runs of one experiment first differ: weights, then the metrics table, then the results."""
     from segbench.training.checkpoints.digests import read_digests
 
-    weights, mine = read_digests(run.digests), read_digests(again.digests)
+    weights = read_digests(run.digests)
+    mine = read_digests(again.digests)
     common = sorted({*weights} & {*mine})
     known = {(row["split"], row["epoch"], row["step"]): row for row in read_metrics(run.metrics)}
     rows = [
@@ -107,7 +108,8 @@ def compare_runs(run: RunFolder, again: RunFolder) -> Verdict:
 def _other_results(run: RunFolder, again: RunFolder) -> str | None:
     if not run.results.is_file():
         return None
-    then, now = run.read_results(), again.read_results()
+    then = run.read_results()
+    now = again.read_results()
     for name in ("data_fingerprint", *sorted(then)):
         if name not in FREE and then.get(name) != now.get(name):
             return f"'{name}' in results.json"

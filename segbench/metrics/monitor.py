@@ -29,7 +29,7 @@ class Monitor:
         """The name of the validation's score in metrics.csv and results.json."""
         return f"val/{self.name}"
 
-    def merit(self, scores: Mapping[str, float]) -> float:
+    def maximized(self, scores: Mapping[str, float]) -> float:
         """Return the validation's score turned so that more is better; minus infinity where there is none."""
         value = scores.get(self.key, math.nan)
         if math.isnan(value):

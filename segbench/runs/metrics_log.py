@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from segbench.core.choices import Split
 from segbench.core.errors import CheckpointError
 from segbench.core.files import write_atomic
 from segbench.core.reading import UnreadableError, read_text
@@ -45,7 +44,7 @@ class MetricsLog:
         else:
             self._append(self.columns)
 
-    def add(self, split: Split, epoch: int, step: int, values: Mapping[str, float]) -> None:
+    def add(self, split: str, epoch: int, step: int, values: Mapping[str, float]) -> None:
         """Append one row; values without a column are left out. A table that has vanished is an OSError."""
         if not self.path.is_file():
             raise FileNotFoundError(errno.ENOENT, "it has vanished", str(self.path))

@@ -23,16 +23,22 @@ MANIFEST = "sweep.json"
 
 @dataclass(frozen=True)
 class JobState:
-    """Where a job stands.
-
-    score: the monitored score of its best epoch so far. results: the content of results.json of a completed one.
-    """
+    """Where a job stands."""
 
     state: RunState
+    """Its state."""
+
     error: str = ""
+    """Why it failed; empty where it has not."""
+
     epoch: int | None = None
+    """Epochs that are over; None before the first."""
+
     score: float = math.nan
+    """The monitored score of its best epoch so far; NaN before the first validation."""
+
     results: dict[str, Any] | None = None
+    """The content of results.json of a completed job, else None."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class SweepFolder:
     """The paths of a sweep."""
 
     path: Path
+    """The folder."""
 
     @property
     def manifest(self) -> Path:
@@ -153,6 +160,7 @@ def _text(value: Any) -> str:
 
 
 def _name(value: Any) -> str:
-    if not NAME.fullmatch(_text(value)):
+    name = _text(value)
+    if not NAME.fullmatch(name):
         raise ValueError
-    return value
+    return name

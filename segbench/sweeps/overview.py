@@ -25,7 +25,7 @@ STYLES = {
     RunState.PRUNED: "dim",
     RunState.QUEUED: "dim",
 }
-"""The states of jobs and how they are shown, in the order of the table."""
+"""The states of jobs and their styles, in the order of the table."""
 
 
 class Overview:
@@ -37,7 +37,8 @@ class Overview:
     """
 
     def __init__(self, sweep: SweepFolder, console: Console) -> None:
-        self.sweep, self.console = sweep, console
+        self.sweep = sweep
+        self.console = console
         self.jobs: Sequence[Job] = ()
         self._settled: dict[str, JobState] = {}
         self._live: Live | None = None
@@ -68,7 +69,8 @@ class Overview:
 
     def finished(self, job: Job, state: RunState) -> None:
         """Say what became of a job."""
-        now, number = self.sweep.state(job), list(self.jobs).index(job) + 1
+        now = self.sweep.state(job)
+        number = list(self.jobs).index(job) + 1
         parts = [f"job {number}/{len(self.jobs)}", job.name, state]
         if now.score == now.score:
             parts.append(f"best val {_score(now)}")
@@ -88,8 +90,8 @@ def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = No
         view.add_column(head, overflow="ellipsis", no_wrap=True)
     places = list(STYLES)
     order = sorted(zip(jobs, states, strict=True), key=lambda pair: places.index(pair[1].state))
-    shown = order if rows is None else order[: max(1, rows)]
-    for job, state in shown:
+    visible = order if rows is None else order[: max(1, rows)]
+    for job, state in visible:
         top = bool(scores) and state.score == max(scores)
         view.add_row(
             Text(job.name),
@@ -98,8 +100,8 @@ def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = No
             Text(_score(state), "bold" if top else ""),
             Text(printable(state.error)),
         )
-    if len(shown) < len(order):
-        view.add_row(Text(f"and {len(order) - len(shown)} more", "dim"))
+    if len(visible) < len(order):
+        view.add_row(Text(f"and {len(order) - len(visible)} more", "dim"))
     return view
 
 

@@ -46,7 +46,9 @@ class Search:
             raise ConfigError("a search needs Optuna: pip install 'segbench[optuna]'") from None
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
-        self.optuna, self.sweep, self.settings = optuna, sweep, settings
+        self.optuna = optuna
+        self.sweep = sweep
+        self.settings = settings
         self.fixed: dict[str, str] = {}
         self.space: dict[str, Any] = {}
         given = {override.get_key_element(): override for override in parse(words)}
@@ -60,7 +62,8 @@ class Search:
             raise ConfigError("the search has nothing to search: give optimizer.lr='tag(log,interval(1e-4,1e-2))'")
 
     def _distribution(self, override: Override) -> Any:
-        kinds, value = self.optuna.distributions, override.value()
+        kinds = self.optuna.distributions
+        value = override.value()
         if isinstance(value, IntervalSweep):
             if value.start is None or value.end is None or not value.start < value.end:
                 raise ConfigError(f"'{override.input_line}' must go from a smaller to a larger number")

@@ -70,8 +70,8 @@ def compose_examples(sweep: SweepFolder, jobs: Sequence[Job], typed: Sequence[st
     Raises:
         ConfigError: for a setting that no job could be started with.
     """
-    shown = {job.name for job in examples(jobs)}
-    return [replace(job, begin=_composed(sweep, job, typed)) if job.name in shown else job for job in jobs]
+    checked = {job.name for job in examples(jobs)}
+    return [replace(job, begin=_composed(sweep, job, typed)) if job.name in checked else job for job in jobs]
 
 
 def _composed(sweep: SweepFolder, job: Job, typed: Sequence[str]) -> Begin:

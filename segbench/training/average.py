@@ -33,13 +33,14 @@ class AveragedNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions of the averaged weights."""
-        return self.network(image)
+        predictions: dict[str, Tensor] = self.network(image)
+        return predictions
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
         """Move towards the weights of `network` after optimizer step `step`, counted from 0."""
         decay = min(self.decay, _rising(step)) if self.warmup else self.decay
-        move = get_ema_multi_avg_fn(decay)
+        move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         move(list(self.network.parameters()), list(network.parameters()), step)
         for own, other in zip(self.network.buffers(), network.buffers(), strict=True):
             own.copy_(other)

@@ -50,7 +50,7 @@ class FiniteCheck:
             return
         answer = torch.empty((), dtype=torch.bool, pin_memory=True)
         answer.copy_(loss.isfinite(), non_blocking=True)
-        event = torch.cuda.Event()
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record()
         self._pending.append((answer, event, loss, index))
 

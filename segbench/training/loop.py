@@ -112,13 +112,16 @@ class Session:
         )
         shown: list[pl.Callback] = []
         if self.rank == 0:
-            shown.append(SamplePanels(self.run, self.data, self.module.inputs, settings.panels_every))
+            shown.append(self._panels())
         if console is not None:
             shown.append(ProgressReport(console, self.recorder))
         # the checkpointer comes after those whose notes its checkpoint holds, before one that may end the run
         watched = [] if watch is None else [_Watched(self.recorder, watch)]
         limits = Limits(self.total_steps, settings.val_every)
         return [limits, self.recorder, self.patience, *shown, checkpointer, *watched]
+
+    def _panels(self) -> SamplePanels:
+        return SamplePanels(self.run, self.data, inputs=self.module.inputs, every=self.settings.panels_every)
 
     def _carry_over(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
         """Return the checkpoint that is continued; a best epoch whose checkpoint was given up is forgotten."""
@@ -168,8 +171,8 @@ class _Watched(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.recorder.validated >= 0:
-            self.watch(self.recorder.validated, self.recorder.monitor.merit(self.recorder.last))
+            self.watch(self.recorder.validated, self.recorder.monitor.maximized(self.recorder.last))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.recorder.validated == trainer.current_epoch:
-            self.watch(trainer.current_epoch, self.recorder.monitor.merit(self.recorder.last))
+            self.watch(trainer.current_epoch, self.recorder.monitor.maximized(self.recorder.last))

@@ -17,7 +17,8 @@ def remarks(settings: TrainerSettings, schedule: Schedule, batches: int) -> list
         batches: Batches in an epoch.
     """
     length = Length.of(settings, batches)
-    steps, epochs = length.steps, length.epochs
+    steps = length.steps
+    epochs = length.epochs
     validations = -(-epochs // settings.val_every)
     found: list[str | None] = []
     if settings.ema is not None:

@@ -28,7 +28,8 @@ class Resolution:
                 f"resolution={list(sides)} must be sizes in pixels from 1 to the data's shorter side, {full}"
                 f" (data.size={list(size)})"
             )
-        self.sides, self.size = list(sides), size
+        self.sides = list(sides)
+        self.size = size
 
     def of_epoch(self, epoch: int, epochs: int) -> tuple[int, int]:
         """Return height and width of training images in `epoch` (from 0) of `epochs`."""

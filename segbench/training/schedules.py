@@ -105,7 +105,9 @@ class OneCycle(Schedule):
         super().__init__()
         if not 0 < rise < 1 or start < 1 or end < 1:
             raise ConfigError(f"scheduler needs 0 < rise < 1, start >= 1 and end >= 1, got {rise}, {start} and {end}")
-        self.rise, self.low, self.final = rise, 1 / start, 1 / end
+        self.rise = rise
+        self.low = 1 / start
+        self.final = 1 / end
 
     def shape(self, progress: float) -> float:
         """Return the factor for progress from 0 to 1."""
@@ -139,8 +141,13 @@ class Plateau(Schedule):
                 f"scheduler needs patience >= 0, 0 < gamma < 1, threshold >= 0 and 0 <= least <= 1, got {patience},"
                 f" {gamma}, {threshold} and {least}"
             )
-        self.patience, self.gamma, self.threshold, self.least = patience, gamma, threshold, least
-        self.current, self.best, self.waited = 1.0, -math.inf, 0
+        self.patience = patience
+        self.gamma = gamma
+        self.threshold = threshold
+        self.least = least
+        self.current = 1.0
+        self.best = -math.inf
+        self.waited = 0
 
     def shape(self, progress: float) -> float:
         """Return the factor that the validations so far have led to."""
@@ -149,11 +156,13 @@ class Plateau(Schedule):
     def observe(self, score: float) -> None:
         """Take note of a validation's score, of which more is better: the mean IoU, or minus the RMSE of depth."""
         if score > self.best + self.threshold:
-            self.best, self.waited = score, 0
+            self.best = score
+            self.waited = 0
             return
         self.waited += 1
         if self.waited > self.patience:
-            self.current, self.waited = max(self.least, self.current * self.gamma), 0
+            self.current = max(self.least, self.current * self.gamma)
+            self.waited = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the factor, the best score and the validations waited."""
@@ -163,7 +172,8 @@ class Plateau(Schedule):
         """Restore what `state_dict` returned; nothing where the run had another schedule until now."""
         if state:
             self.current = max(self.least, state["current"])
-            self.best, self.waited = state["best"], state["waited"]
+            self.best = state["best"]
+            self.waited = state["waited"]
 
 
 def _between(first: float, last: float, progress: float) -> float:

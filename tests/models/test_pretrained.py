@@ -77,8 +77,8 @@ def count(network):
 def test_features_are_at_an_eighth_of_the_size_only_with_dilation():
     with torch.device("meta"):
         image = torch.randn(1, 3, 64, 64)
-        assert small().eval().backbone(image)["out"].shape == (1, 512, 2, 2)
-        assert FCNResNet(3, {"mask": 1}).eval().backbone(image)["out"].shape == (1, 2048, 8, 8)
+        assert small().eval().backbone(image).shape == (1, 512, 2, 2)
+        assert FCNResNet(3, {"mask": 1}).eval().backbone(image).shape == (1, 2048, 8, 8)
 
 
 @pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
@@ -153,7 +153,7 @@ def test_a_plain_resnet_fills_the_backbone_and_leaves_the_head_new(resnet18_file
     network, image = small(weights=str(resnet18_file)).eval(), torch.randn(1, 3, 64, 64)
     stages = torch.nn.Sequential(*list(oracle.children())[:-2])
     with torch.no_grad():
-        assert torch.equal(network.backbone(image)["out"], stages(image))
+        assert torch.equal(network.backbone(image), stages(image))
 
 
 def test_own_weights_come_back_and_a_classifier_of_another_size_stays_new(tmp_path):

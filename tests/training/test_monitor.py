@@ -9,16 +9,16 @@ def test_a_mask_is_judged_by_iou():
     monitor = Monitor.of("mask_depth")
     assert monitor == Monitor.of("mask")
     assert monitor.key == "val/mean_iou"
-    assert monitor.merit({"val/mean_iou": 0.5}) > monitor.merit({"val/mean_iou": 0.4})
+    assert monitor.maximized({"val/mean_iou": 0.5}) > monitor.maximized({"val/mean_iou": 0.4})
 
 
 def test_depth_is_judged_by_rmse():
     monitor = Monitor.of("depth")
     assert monitor.key == "val/depth/rmse"
-    assert monitor.merit({"val/depth/rmse": 0.4}) > monitor.merit({"val/depth/rmse": 0.5})
+    assert monitor.maximized({"val/depth/rmse": 0.4}) > monitor.maximized({"val/depth/rmse": 0.5})
 
 
 def test_nothing_and_nan_are_worse_than_anything():
     monitor = Monitor.of("depth")
     for scores in ({}, {"val/depth/rmse": math.nan}):
-        assert monitor.merit(scores) == -math.inf
+        assert monitor.maximized(scores) == -math.inf

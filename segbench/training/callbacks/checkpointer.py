@@ -53,8 +53,13 @@ class Checkpointer(pl.Callback):
         minutes: float = 0,
         keep: int = 2,
     ) -> None:
-        self.folder, self.recorder, self.signals, self.digests = folder, recorder, signals, digests
-        self.every, self.seconds, self.keep = every, minutes * 60, keep
+        self.folder = folder
+        self.recorder = recorder
+        self.signals = signals
+        self.digests = digests
+        self.every = every
+        self.seconds = minutes * 60
+        self.keep = keep
         self._written = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

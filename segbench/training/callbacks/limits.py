@@ -19,7 +19,8 @@ class Limits(pl.Callback):
     """
 
     def __init__(self, total_steps: int, val_every: int) -> None:
-        self.total_steps, self.val_every = total_steps, val_every
+        self.total_steps = total_steps
+        self.val_every = val_every
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
@@ -47,7 +48,8 @@ class Patience(pl.Callback):
     """
 
     def __init__(self, recorder: Recorder, patience: int | None) -> None:
-        self.recorder, self.patience = recorder, patience
+        self.recorder = recorder
+        self.patience = patience
 
     @property
     def over(self) -> bool:

@@ -26,9 +26,11 @@ class ProgressReport(pl.Callback):
     """
 
     def __init__(self, console: Console, recorder: Recorder) -> None:
-        self.console, self.recorder = console, recorder
+        self.console = console
+        self.recorder = recorder
         self._bar: Progress | None = None
-        self._shown, self._began = 0.0, time.perf_counter()
+        self._shown = 0.0
+        self._began = time.perf_counter()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar."""

@@ -34,20 +34,31 @@ class Recorder(pl.Callback):
     """
 
     def __init__(self, table: MetricsLog | None, monitor: Monitor, log_every: int) -> None:
-        self.table, self.monitor, self.log_every = table, monitor, log_every
+        self.table = table
+        self.monitor = monitor
+        self.log_every = log_every
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
         self.best_epoch = -1
-        self.improved, self.waited, self.validated = False, 0, -1
-        self.loss_sum, self.loss_count = 0.0, 0
+        self.improved = False
+        self.waited = 0
+        self.validated = -1
+        self.loss_sum = 0.0
+        self.loss_count = 0
         self._pending: list[Tensor] = []
         self._val: dict[str, float] = {}
-        self.images, self.train_seconds, self._began, self._warm = 0, 0.0, 0.0, False
-        self._seconds_before, self._made = 0.0, time.perf_counter()
+        self.images = 0
+        self.train_seconds = 0.0
+        self._began = 0.0
+        self._warm = False
+        self._seconds_before = 0.0
+        self._made = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the sums of a new epoch; one that is continued in its middle keeps its sums."""
-        self.loss_sum, self.loss_count, self._pending = 0.0, 0, []
+        self.loss_sum = 0.0
+        self.loss_count = 0
+        self._pending = []
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
@@ -63,10 +74,13 @@ class Recorder(pl.Callback):
         if self._warm:
             self.images += batch["image"].shape[0]
         else:
-            self._warm, self._began = True, 0.0  # the first step of a process also compiles and allocates
+            # the first step of a process also compiles and allocates
+            self._warm = True
+            self._began = 0.0
         if trainer.global_step % self.log_every == 0 or ends_epoch(trainer):
             loss = self._fetch(trainer)
-            names, terms = list(outputs.get("terms", {})), list(outputs.get("terms", {}).values())
+            names = list(outputs.get("terms", {}))
+            terms = list(outputs.get("terms", {}).values())
             row = {"train/loss": loss, "lr": trainer.optimizers[0].param_groups[0]["lr"]}
             row |= dict(zip((f"train/{name}" for name in names), _mean(trainer, terms), strict=True))
             self._write(trainer, Split.TRAIN, row)
@@ -87,7 +101,7 @@ class Recorder(pl.Callback):
                 self.loss_count += 1
         return values[-1]
 
-    def _write(self, trainer: pl.Trainer, split: Split, row: dict[str, float]) -> None:
+    def _write(self, trainer: pl.Trainer, split: str, row: dict[str, float]) -> None:
         if self.table is not None:
             self.table.add(split, trainer.current_epoch, trainer.global_step, row)
         for logger in trainer.loggers:
@@ -106,18 +120,21 @@ class Recorder(pl.Callback):
             return
         scores, _ = pl_module.finish_split(Split.VAL)
         self._val = {f"val/{name}": value for name, value in scores.items()}
-        pl_module.schedule.observe(self.monitor.merit(self._val))
+        pl_module.schedule.observe(self.monitor.maximized(self._val))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's row and decide whether it is the best one."""
         values = {"train/loss": self.loss_sum / max(1, self.loss_count), **self._val}
         self.last.update(values)
-        self.improved = self.monitor.merit(self._val) > self.monitor.merit(self.best)
+        self.improved = self.monitor.maximized(self._val) > self.monitor.maximized(self.best)
         if self.improved:
-            self.best, self.best_epoch, self.waited = dict(values), trainer.current_epoch, 0
+            self.best = dict(values)
+            self.best_epoch = trainer.current_epoch
+            self.waited = 0
         elif self._val:
             self.waited += 1
-        self.validated, self._val = (trainer.current_epoch if self._val else self.validated), {}
+        self.validated = trainer.current_epoch if self._val else self.validated
+        self._val = {}
         skipped = len(pl_module.finite.skipped) if isinstance(pl_module, SegmentationModule) else 0
         self._write(trainer, "epoch", {**values, SKIPPED: skipped})
 

@@ -25,13 +25,19 @@ class SamplePanels(pl.Callback):
     Args:
         run: The run folder.
         data: Names of the classes and of the samples.
-        fed: The pictures that the network is given: `image`, perhaps `background`.
+        inputs: The pictures that the network is given: `image`, perhaps `background`.
         every: Epochs between panels; 0 writes none but the test's.
         count: Samples in a panel: the first ones of the split.
     """
 
-    def __init__(self, run: RunFolder, data: SegmentationData, fed: Sequence[str], every: int, count: int = 6) -> None:
-        self.run, self.data, self.fed, self.every, self.count = run, data, fed, every, count
+    def __init__(
+        self, run: RunFolder, data: SegmentationData, *, inputs: Sequence[str], every: int, count: int = 6
+    ) -> None:
+        self.run = run
+        self.data = data
+        self.inputs = inputs
+        self.every = every
+        self.count = count
         self._rows: list[dict[str, np.ndarray]] = []
         self._indices: list[int] = []
 
@@ -75,7 +81,7 @@ class SamplePanels(pl.Callback):
     def _collect(self, prediction: dict[str, list[torch.Tensor]], batch: EvaluationBatch) -> None:
         missing = self.count - len(self._rows)
         for place in range(min(missing, len(batch["index"]))):
-            pictures = {name: _picture(batch[name][place]) for name in self.fed}
+            pictures = {name: _picture(batch[name][place]) for name in self.inputs}
             arrays = {**pictures, "mask": batch["mask"][place].cpu().numpy()}
             if "mask" in prediction:
                 arrays["prediction"] = predicted_ids(prediction["mask"][place])[0].cpu().numpy()
@@ -90,7 +96,8 @@ class SamplePanels(pl.Callback):
         if self._rows:
             names = [self.data.image_name(split, index) for index in self._indices]
             draw_panel(self._rows, self.data.classes, self.run.samples / file, names=names)
-        self._rows, self._indices = [], []
+        self._rows = []
+        self._indices = []
 
 
 def _picture(image: torch.Tensor) -> np.ndarray:

@@ -42,7 +42,7 @@ def conditions(settings: TrainerSettings, seed: int, data: SegmentationData) -> 
         "device": device_kind(settings),
         "gpu": torch.cuda.get_device_name() if gpu else None,
         "cuda": torch.version.cuda if gpu else None,
-        "cudnn": torch.backends.cudnn.version() if gpu else None,
+        "cudnn": torch.backends.cudnn.version() if gpu else None,  # type: ignore[no-untyped-call]
         "threads": torch.get_num_threads(),
         "world_size": settings.devices,
         "precision": settings.precision,

@@ -53,7 +53,8 @@ class Differences:
         """
         before = read_json(run.environment) if run.environment.is_file() else {}
         saved = read_saved_config(run.config) if run.config.is_file() else config.plain()
-        settings, data = differing_settings(saved, config), other_data(before, now)
+        settings = differing_settings(saved, config)
+        data = other_data(before, now)
         if not config.resume.force:
             _refuse(run, settings)
             if data is not None:
@@ -109,7 +110,8 @@ class Resumption:
     @cached_property
     def records(self) -> list[dict[str, Any]]:
         """Return the records of all resumes, this one last, for environment.json and results.json."""
-        forced, inexact = self.differences.forced, self.differences.inexact
+        forced = self.differences.forced
+        inexact = self.differences.inexact
         this = {"step": self.position.step, "time": time.time(), "forced": forced, "inexact": inexact}
         return [*self.differences.earlier, this]
 
