@@ -140,8 +140,7 @@ def test_two_equal_pictures_give_the_pretrained_response(resnet18_file):
     image = torch.randn(2, 3, 40, 50)
     with torch.no_grad():
         expected, found = (
-            network.backbone(picture)
-            for network, picture in ((one, image), (two, torch.cat([image, image], dim=1)))
+            network.backbone(picture) for network, picture in ((one, image), (two, torch.cat([image, image], dim=1)))
         )
     assert torch.allclose(found, expected, atol=1e-5)
     assert torch.equal(two.backbone.conv1.weight[:, :3], two.backbone.conv1.weight[:, 3:])
