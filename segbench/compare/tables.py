@@ -14,9 +14,8 @@ from segbench.compare.comparison import Comparison
 from segbench.compare.files import number
 from segbench.compare.groups import Group, setting
 from segbench.compare.runs import COSTS, Run
-from segbench.compare.text import csv_cell, markdown_cell, si
+from segbench.compare.text import cost_text, csv_cell, interval_text, markdown_cell
 from segbench.compare.verdict import Difference, Verdict
-from segbench.core.text import duration
 
 COST_HEADS = {
     "parameters": "params",
@@ -48,18 +47,6 @@ def verdict_on(comparison: Comparison, group: Group) -> tuple[str, Difference | 
 def score_text(value: float | None) -> str:
     """Return a score with four decimals, or `-`."""
     return "-" if value is None else f"{value:.4f}"
-
-
-def interval_text(low: float | None, high: float | None) -> str:
-    """Return `0.8012 to 0.8214`, or `-`."""
-    return "-" if low is None or high is None else f"{low:.4f} to {high:.4f}"
-
-
-def cost_text(name: str, value: float | None) -> str:
-    """Return a cost with its size's letter, seconds as a duration, or `-`."""
-    if value is None:
-        return "-"
-    return duration(value) if name == "seconds" else si(value)
 
 
 def run_words(comparison: Comparison, run: Run) -> str:

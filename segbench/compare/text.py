@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from segbench.core.text import printable
+from segbench.core.text import duration, printable
 
 LONGEST = 300
 """Characters of an untrusted text that are shown, where nothing else is said."""
@@ -35,6 +35,18 @@ def si(value: float) -> str:
         if abs(value) >= 0.9995 * size:
             return f"{value / size:#.3g}".rstrip(".") + letter
     return f"{value:.3g}"
+
+
+def interval_text(low: float | None, high: float | None) -> str:
+    """Return `0.8012 to 0.8214`, or `-`."""
+    return "-" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+
+
+def cost_text(name: str, value: float | None) -> str:
+    """Return a cost with its size's letter, seconds as a duration, or `-`."""
+    if value is None:
+        return "-"
+    return duration(value) if name == "seconds" else si(value)
 
 
 def _is_number(text: str) -> bool:

@@ -12,14 +12,12 @@ from segbench.compare.tables import (
     COST_HEADS,
     FRONT_HEAD,
     FRONT_HEADS,
-    cost_text,
     count_text,
     interval_legend,
-    interval_text,
     score_text,
     verdict_on,
 )
-from segbench.compare.text import LONGEST
+from segbench.compare.text import LONGEST, cost_text, interval_text
 from segbench.core.text import printable
 from segbench.report.html.whiskers import Scale, Whisker
 
