@@ -109,8 +109,11 @@ def _report(data: SegmentationData, splits: dict[Split, Statistics], problems: P
         report["train"] = {
             "mean": mean,
             "std": std,
-            "declared_mean": list(data.mean),
-            "declared_std": list(data.std),
+            "declared_mean": None if data.mean is None else list(data.mean),
+            "declared_std": None if data.std is None else list(data.std),
+            "bands": data.channels.bands,
+            "values": data.values_record(),
+            "notes": list(data.notes),
             "median_frequency_weights": dict(zip(data.classes, weights, strict=True)),
         }
     return report

@@ -82,7 +82,10 @@ def export_data(
     with writing(out):
         if target.claim():
             return f"complete already: {_contents(samples, out)}"
-    encoder = Encoder(image_format, quality, palette(len(data.classes)).tobytes())
+    in_colour = data.channels.count == 3 and data.channels.levels is None
+    if not in_colour and image_format == "jpeg":
+        raise ConfigError("--image-format jpeg holds red, green and blue of 8 bit; leave it out to write these as TIFF")
+    encoder = Encoder(image_format, quality, palette(len(data.classes)).tobytes(), in_colour)
     job = Job(out, target.staging, format, encoder)
     try:
         return _run(job, target, data, make, work, workers, console or Console(stderr=True))
@@ -94,7 +97,7 @@ def _make_data(settings: Mapping[str, Any], plugins: Sequence[str]) -> Segmentat
     """Return the prepared data set without augmentation; processes call this too."""
     plain = {name: value for name, value in LOADING.items() if name in settings}
     data = build({**settings, **plain}, plugins=plugins, where="data")
-    data.prepare()
+    data.setup()
     return data
 
 

@@ -22,6 +22,7 @@ from segbench.data.problems import Fault, FileError, Problem, Problems, shown_na
 from segbench.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from segbench.data.loading.datamodule import SegmentationData
     from segbench.inference.load import TrainedRun
     from segbench.inference.prediction import Predictor
 
@@ -96,7 +97,7 @@ def predict_images(run: str, images: Sequence[str], wanted: Wanted, plugins: Seq
         )
     predictors = [Predictor(member, wanted.side, torch_device) for member in members]
     with folder_for(wanted.out.absolute()):
-        return _predict_all(predictors, found, wanted, trained.parts.data.classes)
+        return _predict_all(predictors, found, wanted, [member.parts.data for member in members])
 
 
 def _split(run: str, words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -118,6 +119,7 @@ def check_alike(runs: Sequence[TrainedRun]) -> None:
     first = runs[0]
     for other in runs[1:]:
         facts = {
+            "bands": (first.parts.data.channels.bands, other.parts.data.channels.bands),
             "classes": (first.parts.data.classes, other.parts.data.classes),
             "task": (first.config.task, other.config.task),
             "inputs": (first.config.inputs, other.config.inputs),
@@ -130,22 +132,24 @@ def check_alike(runs: Sequence[TrainedRun]) -> None:
                 )
 
 
-def _predict_all(predictors: Sequence[Predictor], found: FoundPictures, wanted: Wanted, classes: Sequence[str]) -> str:
+def _predict_all(
+    predictors: Sequence[Predictor], found: FoundPictures, wanted: Wanted, sets: Sequence[SegmentationData]
+) -> str:
     """Write all predictions and say how many; a DataError at the end tells which pictures cannot be used."""
     from segbench.inference.ensemble import MeanAnswer
     from segbench.inference.prediction import arrays_of
 
-    files = PredictionFiles(wanted.out, classes, wanted.overlay, wanted.probabilities)
+    files = PredictionFiles(wanted.out, sets[0].classes, wanted.overlay, wanted.probabilities)
     problems = Problems()
 
-    def read(name: str) -> Pictures | LargePicture:
-        return large_picture(found.files[name]) or _read(found.files[name], name, wanted.backgrounds)
+    def read(name: str) -> list[Pictures] | LargePicture:
+        return large_picture(found.files[name]) or _read(found.files[name], name, wanted.backgrounds, sets)
 
-    def work(name: str, pictures: Pictures | LargePicture) -> Predicted | None:
+    def work(name: str, pictures: list[Pictures] | LargePicture) -> Predicted | None:
         if isinstance(pictures, LargePicture):
-            return _predict_large(predictors, pictures, name, wanted, len(classes))
-        answer = MeanAnswer([predictor.answer(*pictures) for predictor in predictors])
-        return pictures[0], arrays_of(answer, probabilities=wanted.probabilities)
+            return _predict_large(predictors, pictures, name, wanted, sets)
+        answer = MeanAnswer([predictor.answer(*each) for predictor, each in zip(predictors, pictures, strict=True)])
+        return sets[0].channels.shown(pictures[0][0]), arrays_of(answer, probabilities=wanted.probabilities)
 
     def write(name: str, predicted: Predicted | None) -> None:
         if predicted is not None:
@@ -164,7 +168,7 @@ def _predict_all(predictors: Sequence[Predictor], found: FoundPictures, wanted: 
 
 
 def _predict_large(
-    predictors: Sequence[Predictor], picture: LargePicture, name: str, wanted: Wanted, classes: int
+    predictors: Sequence[Predictor], picture: LargePicture, name: str, wanted: Wanted, sets: Sequence[SegmentationData]
 ) -> None:
     if wanted.overlay or wanted.probabilities:
         raise FileError(
@@ -172,19 +176,21 @@ def _predict_large(
             detail=f"{MAX_PIXELS:,}",
             cure="leave out --overlay and --probabilities",
         )
-    predict_large(predictors, picture, wanted.out / name, classes)
+    predict_large(predictors, picture, wanted.out / name, sets)
 
 
-def _read(file: Path, name: str, backgrounds: Path | None) -> Pictures:
-    from segbench.data.pictures import read_rgb
+def _read(file: Path, name: str, backgrounds: Path | None, sets: Sequence[SegmentationData]) -> list[Pictures]:
+    """Return what the network of each run is given of a picture: their values may have been measured apart."""
+    from segbench.data.rasters import read_raster
 
-    image = np.array(read_rgb(file))
+    image = read_raster(file).upright()
     if backgrounds is None:
-        return image, None
-    background = np.array(read_rgb(_same_name(backgrounds, name)))
-    if background.shape != image.shape:
-        raise DataError(f"its background has another size ({background.shape[:2]} instead of {image.shape[:2]})")
-    return image, background
+        return [(data.image_of(image), None) for data in sets]
+    background = read_raster(_same_name(backgrounds, name)).upright()
+    size, other = image.values.shape[:2], background.values.shape[:2]
+    if other != size:
+        raise DataError(f"its background has another size ({other} instead of {size})")
+    return [(data.image_of(image), data.image_of(background)) for data in sets]
 
 
 def _same_name(folder: Path, name: str) -> Path:

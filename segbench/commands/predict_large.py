@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segbench.commands.large_masks import write_large_mask
-from segbench.core.errors import DataError
 from segbench.data.pictures import MAX_PIXELS
 from segbench.data.problems import FileError
+from segbench.data.rasters import Raster, as_stored
 from segbench.data.windows import TiffWindows
 
 if TYPE_CHECKING:
+    from segbench.data.loading.datamodule import SegmentationData
     from segbench.inference.prediction import Predictor
 
 
@@ -42,7 +43,9 @@ def large_picture(path: Path) -> LargePicture | None:
     return LargePicture(path) if pixels > MAX_PIXELS else None
 
 
-def predict_large(predictors: Sequence[Predictor], picture: LargePicture, path: Path, classes: int) -> None:
+def predict_large(
+    predictors: Sequence[Predictor], picture: LargePicture, path: Path, sets: Sequence[SegmentationData]
+) -> None:
     """Write `<path>_mask.tif` and, for a depth head, `<path>_depth.npy` of a large picture.
 
     Raises:
@@ -59,11 +62,11 @@ def predict_large(predictors: Sequence[Predictor], picture: LargePicture, path: 
     with TiffWindows(picture.path) as reader:
 
         def windows(*window: int) -> list[np.ndarray]:
-            values = _rgb(reader.read(*window))
-            return [values for _ in predictors]
+            raster = as_stored(Raster(reader.read(*window)))
+            return [data.image_of(raster) for data in sets]
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, reader.size, predict_by_windows(predictors, reader.size, windows), classes)
+        _write(path, reader.size, predict_by_windows(predictors, reader.size, windows), len(sets[0].classes))
 
 
 Blocks = Iterator[tuple[int, int, dict[str, np.ndarray]]]
@@ -96,9 +99,3 @@ def _with(first: tuple[int, int, np.ndarray], rest: Iterator[tuple[int, int, np.
 
 def _ending(path: Path, end: str) -> Path:
     return path.with_name(path.name + end)
-
-
-def _rgb(values: np.ndarray) -> np.ndarray:
-    if values.dtype != np.uint8 or values.shape[2] not in (1, 3):
-        raise DataError(f"{values.shape[2]} bands of {values.dtype}, not grey or red, green and blue of 8 bit")
-    return np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from segbench.commands.output_paths import file_for
 from segbench.config.instantiate import build
 from segbench.config.schema import RunConfig
 from segbench.core.choices import Split, one_of
+from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SplitDataset
 from segbench.report.panels import draw_panel, sample_row
 
@@ -32,16 +33,20 @@ def preview_data(config: RunConfig, out: Path, split: str, count: int) -> str:
     chosen = one_of(Split, split, "split")
     with file_for(out, ".png"):
         data = build(config.data, plugins=config.plugins, where="data")
-        data.prepare()
+        data.setup()
         dataset = SplitDataset(data, chosen, data.augment if chosen is Split.TRAIN else None, config.seed)
-        rows = [_row(dataset[0, index], data.classes) for index in range(min(count, len(dataset)))]
+        rows = [_row(dataset[0, index], data) for index in range(min(count, len(dataset)))]
         names = [data.image_name(chosen, index) for index in range(len(rows))]
         draw_panel(rows, data.classes, out, names=names)
     return f"{len(rows)} of {data.describe(chosen)} ({split}): {out.absolute()}"
 
 
-def _row(item: Mapping[str, Any], classes: Sequence[str]) -> dict[str, np.ndarray]:
+def _row(item: Mapping[str, Any], data: SegmentationData) -> dict[str, np.ndarray]:
     arrays = {name: tensor.numpy() for name, tensor in item.items() if name != "index"}
-    pictures = {name: array.transpose(1, 2, 0) for name, array in arrays.items() if name in ("image", "background")}
+    pictures = {
+        name: data.channels.shown(array.transpose(1, 2, 0))
+        for name, array in arrays.items()
+        if name in ("image", "background")
+    }
     depth = {"depth": arrays["depth"][0]} if "depth" in arrays else {}
-    return sample_row({**pictures, "mask": arrays["mask"], **depth}, classes)
+    return sample_row({**pictures, "mask": arrays["mask"], **depth}, data.classes)

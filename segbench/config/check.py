@@ -50,13 +50,13 @@ def _check_node(values: Values, reference: Values, *, written: Values, defaults:
         if looked_up and written[name] == defaults[name]:
             continue
         if looked_up and defaults[name].startswith(COMPUTED):
-            raise ConfigError(f"{key} follows from task, inputs and data.classes, and is not set by itself")
+            raise ConfigError(f"{key} follows from task, inputs, data.classes and data.bands, and is not set by itself")
         if isinstance(default, Mapping) and isinstance(written[name], Mapping) and key not in OPEN_NODES:
             inner = reference if looked_up else defaults
             _check_node(value, default, written=written[name], defaults=inner[name], path=f"{key}.")
         elif isinstance(default, Mapping) and not isinstance(value, Mapping):
             raise ConfigError(f"{key} is a group of settings and cannot be set to {shown(value)}")
-        elif not in_schema(key):
+        elif not in_schema(key) and not ("_target_" in reference and default == "auto"):  # its signature says more
             check(value, declared_by(default), key, default=default)
 
 

@@ -34,6 +34,11 @@ def _heads(task: str, names: Sequence[str]) -> DictConfig:
     return OmegaConf.create(tasks.heads(task, list(names)))
 
 
+def _in_channels(inputs: str, _root_: DictConfig) -> int:
+    bands = OmegaConf.select(_root_, "data.bands")
+    return tasks.in_channels(inputs, 3 if bands is None else len(bands))
+
+
 def _loss_name(task: str, mask: str, depth: str) -> str:
     names = {tasks.Head.MASK: mask, tasks.Head.DEPTH: depth}
     return "_".join(names[head] for head in one_of(tasks.Task, task, "task").heads)
@@ -66,6 +71,6 @@ def register() -> None:
     OmegaConf.register_new_resolver("of_export", _of_export, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("loss_name", _loss_name, replace=True)
     OmegaConf.register_new_resolver("heads", _heads, replace=True)
-    OmegaConf.register_new_resolver("in_channels", tasks.in_channels, replace=True)
+    OmegaConf.register_new_resolver("in_channels", _in_channels, replace=True)
     OmegaConf.register_new_resolver("padded", "{:03d}".format, replace=True)
     OmegaConf.register_new_resolver("stamp", stamp, replace=True, use_cache=True)

@@ -66,6 +66,6 @@ def heads(task: str, classes: Sequence[str]) -> dict[str, int]:
     return {head.value: mask_channels(classes) if head is Head.MASK else 1 for head in found}
 
 
-def in_channels(inputs: str) -> int:
-    """Return the number of input channels: three for each picture that the network is given."""
-    return 3 * len(one_of(Inputs, inputs, "inputs").names)
+def in_channels(inputs: str, channels: int = 3) -> int:
+    """Return the number of input channels: those of each picture, red, green and blue or any bands, one by one."""
+    return channels * len(one_of(Inputs, inputs, "inputs").names)

@@ -21,39 +21,38 @@ class Statistics:
     """Counts over the samples of a split, as they are without augmentation.
 
     `pixels` counts each id 0..255, `pictures` the samples in which it occurs, `area` all pixels of those
-    samples; `sums` and `squares` add up the channels' values 0..255; `digests` maps each image's content to the
-    numbers of the samples that show it.
+    samples; `sums` and `squares` add up the channels' values, up to `full`: 255, or 1 for floats; `digests` maps each
+    image's content to the numbers of the samples that show it.
     """
 
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     pictures: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     area: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
-    sums: np.ndarray = field(default_factory=lambda: np.zeros(3, np.int64))
-    squares: np.ndarray = field(default_factory=lambda: np.zeros(3, np.int64))
+    sums: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    squares: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    full: float = 255.0
     digests: dict[bytes, list[int]] = field(default_factory=dict)
     samples: int = 0
 
     def add(self, image: np.ndarray, mask: np.ndarray, index: int) -> None:
-        """Count a sample: image uint8 `[H,W,3]`, mask uint8 `[H,W]`."""
+        """Count a sample: image `[H,W,C]`, uint8 or float32 in 0..1, mask uint8 `[H,W]`."""
         counts = np.bincount(mask.ravel(), minlength=256)
         present = counts > 0
         self.pixels += counts
         self.pictures += present
         self.area[present] += counts.sum()
-        levels = np.arange(256)
-        for channel in range(3):
-            histogram = np.bincount(image[..., channel].ravel(), minlength=256)
-            self.sums[channel] += int(histogram @ levels)
-            self.squares[channel] += int(histogram @ levels**2)
+        self.full = 255.0 if image.dtype == np.uint8 else 1.0
+        sums, squares = zip(*(_sums(image[..., channel]) for channel in range(image.shape[2])), strict=True)
+        self.sums, self.squares = self.sums + sums, self.squares + squares
         self.digests.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), []).append(index)
         self.samples += 1
 
     def mean_std(self) -> tuple[list[float], list[float]]:
-        """Return mean and standard deviation of red, green and blue over all pixels, in 0..1."""
+        """Return mean and standard deviation of each channel over all pixels, in 0..1."""
         count = max(1, int(self.pixels.sum()))
         mean = self.sums / count
         variance = np.maximum(self.squares / count - mean**2, 0)
-        return (mean / 255).tolist(), (np.sqrt(variance) / 255).tolist()
+        return (mean / self.full).tolist(), (np.sqrt(variance) / self.full).tolist()
 
     def void_share(self) -> float:
         """Return the share of pixels that are ignored, 0..1."""
@@ -79,6 +78,15 @@ class Statistics:
         if not present.any():
             return np.ones(classes)
         return np.where(present, np.median(frequency[present]) / np.where(present, frequency, 1), 1.0)
+
+
+def _sums(values: np.ndarray) -> tuple[float, float]:
+    """Return the sum of values and of their squares, exact for uint8."""
+    if values.dtype != np.uint8:
+        wide = values.astype(np.float64)
+        return float(wide.sum()), float((wide**2).sum())
+    histogram, levels = np.bincount(values.ravel(), minlength=256), np.arange(256)
+    return float(histogram @ levels), float(histogram @ levels**2)
 
 
 def measure(data: Source, split: Split, limit: int | None = None) -> Statistics:

@@ -8,38 +8,48 @@ import numpy as np
 from PIL import Image
 
 from segbench.core.errors import DataError
-from segbench.data.pictures import read_rgb, to_rgb
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.rasters import Raster, as_stored, of_picture, read_raster
 
 Picture = str | Path | Image.Image | np.ndarray
-"""A file, a PIL picture, or an array `[H,W]`, `[H,W,1]`, `[H,W,3]` or `[H,W,4]` of uint8 or of floats in 0..1."""
+"""A file, a PIL picture, or an array `[H,W]` or `[H,W,C]`: of uint8 or of floats in 0..1 for a run that was trained on
+8 bit, else with the values of its files."""
 
 
-def as_rgb(picture: Picture) -> np.ndarray:
-    """Return a picture as uint8 `[H,W,3]`, converted as files are: transparency is laid on black.
+def as_image(picture: Picture, data: SegmentationData) -> np.ndarray:
+    """Return a picture as the network of a run is given it, `[H,W,C]`, converted as the files of its data are.
+
+    Args:
+        picture: The picture.
+        data: The data set of the run, with what its checkpoint says of its values.
 
     Raises:
-        DataError: for a file that cannot be read, another shape or type, or floats outside of 0..1.
+        DataError: for a file that cannot be read, another shape or type, or values that the run does not know.
     """
     if isinstance(picture, str | Path):
         try:
-            return np.array(read_rgb(Path(picture).expanduser()))
+            return data.image_of(read_raster(Path(picture).expanduser()).upright())
         except DataError as error:
             raise DataError(f"{picture}: {error}") from None
     if isinstance(picture, np.ndarray):
-        picture = Image.fromarray(_as_bytes(picture))
+        return data.image_of(_of_array(picture, in_8_bit=data.channels.levels is None))
     if not isinstance(picture, Image.Image):
         raise DataError(f"a picture must be a path, a PIL picture or a numpy array, got {type(picture).__name__}")
-    return np.array(to_rgb(picture))
+    return data.image_of(as_stored(of_picture(picture)))
+
+
+def _of_array(array: np.ndarray, *, in_8_bit: bool) -> Raster:
+    if array.ndim not in (2, 3) or not array.size:
+        raise DataError(f"an array must be [H,W] or [H,W,C], got {list(array.shape)}")
+    array = array if array.ndim == 3 else array[..., None]
+    count = array.shape[2]
+    if in_8_bit and array.dtype != np.uint8:
+        array = _as_bytes(array)
+    return as_stored(Raster(array, rgb=count in (3, 4), alpha=count in (2, 4)))
 
 
 def _as_bytes(array: np.ndarray) -> np.ndarray:
-    """Return an array as uint8, `[H,W]` or `[H,W,3]` or `[H,W,4]`."""
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[..., 0]
-    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))) or not array.size:
-        raise DataError(f"an array must be [H,W], [H,W,1], [H,W,3] or [H,W,4], got {list(array.shape)}")
-    if array.dtype == np.uint8:
-        return array
+    """Return an array of floats in 0..1 as uint8."""
     if not np.issubdtype(array.dtype, np.floating):
         raise DataError(f"an array must be uint8, or floats from 0 to 1, got {array.dtype}")
     low, high = float(array.min()), float(array.max())

@@ -49,8 +49,9 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequenc
             f"{run.path} has no checkpoints/{BEST} yet: the run has not finished an epoch with a validation"
         )
     parts = build_parts(without_pretrained(config))
-    module = parts.scored_module()
     checkpoint = load_best(run.checkpoints)
+    parts.data.adopt_values(checkpoint.get("origin", {}).get("values"))
+    module = parts.scored_module()
     try:
         module.load_state_dict(scored_weights(checkpoint, module))
     except (CheckpointError, RuntimeError, TypeError, AttributeError) as error:

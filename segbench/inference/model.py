@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segbench.core.errors import ConfigError, DataError
-from segbench.inference.arrays import Picture, as_rgb
+from segbench.inference.arrays import Picture, as_image
 from segbench.inference.load import TrainedRun
 from segbench.inference.prediction import Predictor
 from segbench.runs.folder import RunFolder
@@ -40,6 +40,7 @@ class TrainedModel:
         data = trained.parts.data
         self.run: RunFolder = trained.run
         self.classes: list[str] = data.classes
+        self._data = data
         self._needs_background = "background" in trained.module.inputs
         self._predictor = Predictor(trained, side, device)
 
@@ -47,7 +48,8 @@ class TrainedModel:
         """Return the prediction for a picture of any size.
 
         Args:
-            image: A path, a PIL picture, or an array: grey, RGB or RGBA, uint8 or floats in 0..1.
+            image: A path, a PIL picture, or an array: grey, RGB or RGBA, uint8 or floats in 0..1; for a run on other
+                bands or values, one with those of its files.
             background: The scene without its foreground, for a run with `inputs=image+background`.
 
         Raises:
@@ -57,8 +59,8 @@ class TrainedModel:
         if self._needs_background != (background is not None):
             need = "also needs the background" if self._needs_background else "is given the image alone"
             raise ConfigError(f"the run {self.run.path} {need}; its setting is inputs={self._inputs}")
-        picture = as_rgb(image)
-        behind = None if background is None else as_rgb(background)
+        picture = as_image(image, self._data)
+        behind = None if background is None else as_image(background, self._data)
         if behind is not None and behind.shape != picture.shape:
             raise DataError(
                 f"the background has another size than the image: {list(behind.shape[:2])} instead of"

@@ -37,7 +37,7 @@ class ScoredModule(pl.LightningModule):
         loss: Maps (prediction, batch) to a scalar and its named terms.
         task: `mask`, `depth` or `mask_depth`: what is scored.
         classes: Names of the classes.
-        mean: Mean of red, green and blue in 0..1, subtracted from every picture.
+        mean: Mean of each channel in 0..1, subtracted from every picture.
         std: Standard deviation that it is then divided by.
         inputs: `image` or `image+background`.
         channels_last: Memory layout of images and weights.
@@ -72,8 +72,8 @@ class ScoredModule(pl.LightningModule):
         # part of the checkpoint, so that a resume knows whether its tensors come from other settings than those of now
         self.origin = {"loss": weights_digest(loss), "mean": list(mean), "std": list(std)}
         # part of the checkpoint, so that a run does not need the pretrained weights again to know its normalisation
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
         suffix = self.settings.score_at.suffix
         self.monitor = Monitor.of(Task(task), suffix)
         in_epochs = self.settings.boundary is Boundary.EPOCHS
@@ -91,8 +91,8 @@ class ScoredModule(pl.LightningModule):
         return self.network
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the predictions of a batch whose pictures are uint8 or float in 0..255, `[B,3,H,W]`."""
-        pictures = [(batch[name].float() - self.mean) / self.std for name in self.inputs]
+        """Return the predictions of a batch whose pictures are uint8, or float in 0..1, `[B,C,H,W]`."""
+        pictures = [(in_unit_range(batch[name]) - self.mean) / self.std for name in self.inputs]
         image = torch.cat(pictures, dim=1) if len(pictures) > 1 else pictures[0]
         network = self.network if self.training else self.evaluated
         return network(image.contiguous(memory_format=self.memory_format))
@@ -224,6 +224,11 @@ def score_split(
     evaluate = trainer.validate if split == Split.VAL else trainer.test
     evaluate(module, datamodule=data, verbose=False)
     return module.finish_split(split)
+
+
+def in_unit_range(pictures: Tensor) -> Tensor:
+    """Return pictures as float in 0..1; those of uint8 are divided by 255."""
+    return pictures if pictures.is_floating_point() else pictures.float() / 255
 
 
 def with_long_mask(batch: Batch) -> Batch:

@@ -46,18 +46,35 @@ class Parts:
 
     @property
     def mean(self) -> Sequence[float]:
-        """Mean that images are normalised with: of the pretrained weights where there are any, else of the data."""
-        return getattr(self.network, "mean", None) or self.data.mean
+        """Mean that images are normalised with: of the pretrained weights where there are any, else of the data.
+
+        Before data without a given mean is read, it is 0, for a checkpoint to say.
+        """
+        return self._own("mean") or self.data.mean or (0.0,) * self.data.channels.count
 
     @property
     def std(self) -> Sequence[float]:
         """Standard deviation likewise."""
-        return getattr(self.network, "std", None) or self.data.std
+        return self._own("std") or self.data.std or (1.0,) * self.data.channels.count
+
+    def _own(self, name: str) -> Sequence[float] | None:
+        """Return what the pretrained weights were normalised with; it says nothing about other bands than theirs."""
+        own = getattr(self.network, name, None)
+        return own if own is not None and len(own) == self.data.channels.count else None
 
     @property
     def channels(self) -> int:
         """Channels of what the network is given."""
-        return in_channels(self.config.inputs)
+        return in_channels(self.config.inputs, self.data.channels.count)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What the data says of its normalisation, for checkpoints."""
+        return {
+            "mean": list(self.data.mean or ()),
+            "std": list(self.data.std or ()),
+            "values": self.data.values_record(),
+        }
 
     def read_data(self) -> None:
         """Read and check the data, and tell the loss what it wants to know about it; raises DataError."""
@@ -84,7 +101,7 @@ class Parts:
             view=self.data.view,
             settings=self.config.evaluate,
         )
-        module.origin |= {"mean": list(self.data.mean), "std": list(self.data.std)}
+        module.origin |= self.origin
         return module
 
 
@@ -109,6 +126,7 @@ def build_parts(config: RunConfig, shared: dict[str, SegmentationData] | None = 
     loss.check(data.classes)
     parts = Parts(config, data, network, loss, shared)
     if isinstance(network, Network):
+        network.check_inputs(data.channels.count, len(config.inputs.names))
         network.check_size(*data.size)
     check_output(network, parts.channels, sizes, data.size)
     return parts

@@ -70,7 +70,7 @@ def score_masks(data: SegmentationData, paired: Paired, reader: PredictionReader
         truth = {"mask": torch.from_numpy(arrays["mask"])[None], "index": torch.tensor([sample.index])}
         found.scores[sample.split].update({"mask": torch.from_numpy(predicted)[None]}, truth)
         if sample.split == splits[-1] and len(found.rows) < SHOWN:
-            found.rows.append(_row(arrays, predicted, data.classes))
+            found.rows.append(_row(arrays, predicted, data))
     _raise_any(problems)
     return found
 
@@ -126,5 +126,6 @@ def _with_class(ids: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
     return np.where(ids == IGNORE_INDEX, 0, ids).astype(np.uint8)
 
 
-def _row(arrays: Arrays, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
-    return sample_row({"image": arrays["image"], "mask": arrays["mask"], "prediction": predicted}, classes)
+def _row(arrays: Arrays, predicted: np.ndarray, data: SegmentationData) -> dict[str, np.ndarray]:
+    pictures = {"image": data.channels.shown(arrays["image"]), "mask": arrays["mask"], "prediction": predicted}
+    return sample_row(pictures, data.classes)

@@ -60,7 +60,9 @@ def take_normalisation(state: State, module: ScoredModule, origin: dict[str, Any
         fresh = getattr(module, name)
         if len(origin[name]) != fresh.numel():
             continue  # of pictures with other bands, which the shapes of the weights will say
-        before = fresh.new_tensor(origin[name]).view_as(fresh) * 255
+        if not module.origin[name]:
+            continue  # to be measured on data that has not been read
+        before = fresh.new_tensor(origin[name]).view_as(fresh)
         if name not in state:
             continue  # check_weights says that it is missing
         is_of_the_data = torch.allclose(state[name].to(fresh), before, rtol=0.01)

@@ -25,6 +25,12 @@ class Network(nn.Module):
     min_size: int = 1
     """Least height and width of an image."""
 
+    bands: int | None = None
+    """Channels of each picture that the network needs; None for any number."""
+
+    pictures: int = 0
+    """Pictures that it needs side by side; 0 for any number."""
+
     mean: tuple[float, float, float] | None = None
     """Mean of red, green and blue that pretrained weights were trained with; None takes the data's."""
 
@@ -38,6 +44,16 @@ class Network(nn.Module):
                 f"data.size={[height, width]} is too small for {type(self).__name__}: it needs at least"
                 f" {self.min_size} x {self.min_size}"
             )
+
+    def check_inputs(self, bands: int, pictures: int) -> None:
+        """Raise a ConfigError for a network that needs another number of bands, or of pictures side by side."""
+        if self.bands not in (None, bands):
+            raise ConfigError(
+                f"{type(self).__name__} with these settings needs {self.bands} bands a picture, not the {bands} of"
+                " data.bands"
+            )
+        if self.pictures not in (0, pictures):
+            raise ConfigError(f"{type(self).__name__} looks at scene and background; it needs inputs=image+background")
 
 
 class Heads(nn.ModuleDict):

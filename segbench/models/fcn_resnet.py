@@ -51,7 +51,7 @@ class FCNResNet(Network):
     Parameter names are torchvision's, except that the last 1 x 1 convolution is one for each head of the task.
 
     Args:
-        in_channels: Channels of the image: 3, or 6 for an image and its background.
+        in_channels: Channels of the image.
         heads: Channels of each prediction.
         encoder: One of `ENCODERS`.
         head: `fcn` (one 3 x 3 convolution) or `deeplabv3` (atrous pyramid pooling).
@@ -192,7 +192,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 def load_fitting(
     module: nn.Module, state: Mapping[str, Tensor], where: str, what: str, new: tuple[str, ...] = ()
 ) -> None:
-    """Load a state dict into a module; a stem of 3 channels is shared by an image and its background.
+    """Load a state dict into a module; a stem of 3 channels is inflated to those of the module.
 
     Args:
         module: What is loaded into.
@@ -222,10 +222,16 @@ def load_fitting(
 
 
 def inflate(weight: Tensor, wanted: Tensor) -> Tensor:
-    """Return a first convolution for 3 channels as one for 6, half for each picture; any other weight as it is.
+    """Return a first convolution for red, green and blue as one for other channels; any other weight as it is.
 
-    Two equal pictures then give exactly the response of one picture before.
+    The three kernels are repeated in turn and scaled by 3 over the number of channels, so that the responses keep their
+    size: an image and its equal background give exactly that of one picture before. A single channel gets their sum,
+    and gives exactly the response of a grey picture.
     """
-    if weight.ndim == 4 and weight.shape[1] == 3 and wanted.ndim == 4 and wanted.shape[1] == 6:
-        return torch.cat([weight, weight], dim=1) / 2
-    return weight
+    convolutions = weight.ndim == wanted.ndim == 4 and weight.shape[1] == 3
+    if not convolutions or wanted.shape[1] == 3 or weight.shape[2:] != wanted.shape[2:]:
+        return weight
+    channels = wanted.shape[1]
+    if channels == 1:
+        return weight.sum(dim=1, keepdim=True)
+    return weight[:, torch.arange(channels) % 3] * (3 / channels)

@@ -67,6 +67,7 @@ class GCN(Network):
         if features == "intensity" and in_channels % 3:
             raise ConfigError(f"model.features=intensity needs 3 or 6 model.in_channels, got {in_channels}")
         if features == "intensity":
+            self.bands = 3
             # one-hot needs the grey values themselves, so the image must come from 0 to 1, not normalised by the data
             self.mean = (0.0, 0.0, 0.0)
             self.std = (1.0, 1.0, 1.0)

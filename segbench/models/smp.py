@@ -20,7 +20,7 @@ class SMPUnet(Network):
     Images whose sides are no multiples of 32 are padded and cropped back.
 
     Args:
-        in_channels: Channels of the image: 3, or 6 for an image and its background.
+        in_channels: Channels of the image.
         heads: Channels of each prediction.
         encoder: A name of the library, or `tu-` and a name of timm.
         weights: None or `none`, or a local file with a state dict of the encoder; ImageNet's mean and standard

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
@@ -52,8 +52,16 @@ def notes(report: Mapping[str, Any]) -> list[str]:
             lines.append(f"{name}: never occurs: {', '.join(split['never'])}")
         if split["repeated"]:
             lines.append(f"{name}: {split['repeated']} pictures repeat another one of this split")
+    training = report["train"]
+    lines += training["notes"]
+    channels = "red, green, blue" if training["bands"] is None else f"bands {_joined(training['bands'])}"
     for word in ("mean", "std"):
-        measured = ", ".join(f"{value:.4f}" for value in report["train"][word])
-        declared = ", ".join(f"{value:.4f}" for value in report["train"][f"declared_{word}"])
-        lines.append(f"train {word} of red, green, blue: {measured} (data.{word} is {declared})")
+        measured = _joined(f"{value:.4f}" for value in training[word])
+        declared = training[f"declared_{word}"]
+        said = "null: this is used" if declared is None else _joined(f"{value:.4f}" for value in declared)
+        lines.append(f"train {word} of {channels}: {measured} (data.{word} is {said})")
     return lines
+
+
+def _joined(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))

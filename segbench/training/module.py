@@ -38,7 +38,7 @@ class SegmentationModule(ScoredModule):
         total_steps: Optimizer steps of the whole training, which the schedule is spread over.
         task: `mask`, `depth` or `mask_depth`: what is scored.
         classes: Names of the classes.
-        mean: Mean of red, green and blue in 0..1, subtracted from the inputs.
+        mean: Mean of each channel in 0..1, subtracted from every picture.
         std: Standard deviation that it is then divided by.
         inputs: `image` or `image+background`.
         seed: Key of everything random in a step, such as dropout.

@@ -61,7 +61,7 @@ class Experiment(Parts):
             view=self.data.view,
             settings=self.config.evaluate,
         )
-        module.origin |= {"mean": list(self.data.mean), "std": list(self.data.std)}
+        module.origin |= self.origin
         return module
 
 

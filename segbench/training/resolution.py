@@ -46,14 +46,18 @@ class Resolution:
         return [self.of_epoch(phase, len(self.sides)) for phase in range(len(self.sides))]
 
     def shrink(self, batch: dict[str, Tensor], epoch: int, epochs: int) -> dict[str, Tensor]:
-        """Return the batch at the size of its epoch: pictures averaged over areas, masks and depth by nearest pixel."""
+        """Return the batch at the size of its epoch, its pictures as float in 0..1.
+
+        Pictures are averaged over areas; masks and depth take the nearest pixel.
+        """
         size = self.of_epoch(epoch, epochs)
         if size == tuple(batch["image"].shape[-2:]):
             return batch
         small = dict(batch)
         for name in ("image", "background"):
             if name in batch:
-                small[name] = F.interpolate(batch[name].float(), size, mode="area")
+                pictures = batch[name] if batch[name].is_floating_point() else batch[name].float() / 255
+                small[name] = F.interpolate(pictures, size, mode="area")
         if "mask" in batch:
             # nearest only: an average of ids is another class. Ids are whole numbers, exact in float32
             mask = F.interpolate(batch["mask"][:, None].float(), size, mode="nearest-exact")[:, 0]

@@ -60,6 +60,8 @@ def collect_results(
         "images_per_second": recorder.images_per_second * trainer.world_size,
         "peak_memory_bytes": peak_memory(module.device),
         "classes": data.classes,
+        "normalisation": {name: getattr(module, name).flatten().tolist() for name in ("mean", "std")},
+        "values": data.values_record(),
         "confusion": {} if masks is None else {Split.TEST: masks.counts.tolist()},
         "images": {split: data.num_samples(split) for split in SPLITS},
         "scored_at": {split: metric.scored_at() for split, metric in evaluated.items()},
@@ -83,7 +85,8 @@ def batches_seen(steps: int, *, batches: int, accumulate: int) -> int:
 
 def count_flops(module: SegmentationModule, size: tuple[int, int]) -> int:
     """Return the floating-point operations of one image's forward pass; a multiply-add counts as two."""
-    batch = {name: torch.zeros((1, 3, *size), device=module.device) for name in module.inputs}
+    shape = (1, module.mean.numel(), *size)
+    batch = {name: torch.zeros(shape, device=module.device) for name in module.inputs}
     training = module.training
     module.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -310,7 +310,7 @@ def test_exif_turned_images_lie_as_their_masks_lie_or_are_refused(tmp_path):
     def corner(height, width):
         Image.new("L", (width, height), 1).save(mask)
         picture, _ = data.read(data.find(Problems())["train"][0])
-        return picture.shape[:2], np.argwhere(picture[..., 0] == 255).tolist()
+        return picture.values.shape[:2], np.argwhere(picture.values[..., 0] == 255).tolist()
 
     data.division = Division(0, 0.0, 0.0)
     assert corner(6, 4) == ((6, 4), [[0, 3]])  # drawn on the upright picture
@@ -321,7 +321,7 @@ def test_exif_turned_images_lie_as_their_masks_lie_or_are_refused(tmp_path):
         corner(4, 6)
     Image.new("L", (6, 4), 1).save(mask, exif=exif)  # a mask that is turned by its own
     picture, _ = data.read(data.find(Problems())["train"][0])
-    assert np.argwhere(picture[..., 0] == 255).tolist() == [[3, 5]]
+    assert np.argwhere(picture.values[..., 0] == 255).tolist() == [[3, 5]]
 
 
 def test_a_camera_picture_with_a_second_frame_is_the_first(tmp_path):
@@ -382,7 +382,7 @@ def test_fitting_by_hand():
     assert (TrainingView((7, 5)).image(flat_) == (10, 20, 30)).all()
     stripes = np.tile(np.array([0, 255], np.uint8)[:, None], (64, 32, 3))
     assert abs(TrainingView((8, 8)).image(stripes)[2:6, 2:6].astype(int) - 128).max() <= 2  # antialiased: no moire
-    with pytest.raises(ConfigError, match="data.fit=croop.*did you mean 'crop'"):
+    with pytest.raises(ConfigError, match="no data.fit 'croop'.*did you mean 'crop'"):
         TrainingView((4, 4), "croop")
 
 

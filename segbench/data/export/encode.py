@@ -17,16 +17,18 @@ class Encoder:
     """Encodes the arrays of a sample.
 
     image_format: `png` or `jpeg`, for image and background. quality: of the JPEG, 1..100. palette: 768 bytes, the red,
-    green and blue of every class id, by which any viewer shows a mask in colours; the pixels stay class ids.
+    green and blue of every class id, by which any viewer shows a mask in colours; the pixels stay class ids. in_colour:
+    whether images are red, green and blue of 8 bit; others become TIFF, exact.
     """
 
     image_format: str
     quality: int
     palette: bytes
+    in_colour: bool = True
 
     def suffixes(self) -> dict[str, str]:
         """Return the file suffix of every kind of array."""
-        image = IMAGE_SUFFIXES[self.image_format]
+        image = IMAGE_SUFFIXES[self.image_format] if self.in_colour else ".tif"
         return {"image": image, "mask": ".png", "depth": ".npy", "background": image}
 
     def __call__(self, arrays: Arrays) -> dict[str, bytes]:
@@ -35,6 +37,8 @@ class Encoder:
         return {kind: encode[kind](arrays[kind]) for kind in encode if kind in arrays}
 
     def _image(self, array: np.ndarray) -> bytes:
+        if not self.in_colour:
+            return _tiff(array)
         buffer = io.BytesIO()
         picture = Image.fromarray(np.ascontiguousarray(array))
         if self.image_format == "jpeg":
@@ -49,6 +53,22 @@ class Encoder:
         picture.putpalette(self.palette)
         picture.save(buffer, "PNG", bits=8)
         return buffer.getvalue()
+
+
+def _tiff(array: np.ndarray) -> bytes:
+    import tifffile
+
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        np.ascontiguousarray(array),
+        photometric="minisblack",
+        planarconfig="contig" if array.shape[2] > 1 else None,
+        compression="zlib",
+        metadata=None,
+        software=False,
+    )
+    return buffer.getvalue()
 
 
 def _depth(array: np.ndarray) -> bytes:

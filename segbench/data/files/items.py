@@ -11,8 +11,8 @@ from typing import Any
 from segbench.core.choices import Split
 from segbench.core.errors import DataError
 from segbench.core.rng import key64
-from segbench.data.pictures import SUFFIXES
 from segbench.data.problems import NOT_UTF8, RENAME, Problems, is_utf8
+from segbench.data.rasters import RASTER_SUFFIXES
 
 SHARE_STEPS = 1 << 64
 
@@ -41,7 +41,7 @@ class Item:
 
 def pictures_below(folder: Path) -> list[Path]:
     """Return all pictures in a folder and its sub-folders, sorted by path; hidden files and folders are left out."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in RASTER_SUFFIXES)
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 

@@ -13,6 +13,7 @@ from segbench.data.files.items import Item
 from segbench.data.files.patterns import Pattern
 from segbench.data.pictures import SUFFIXES
 from segbench.data.problems import NOT_UTF8, RENAME, Problems, is_utf8
+from segbench.data.rasters import RASTER_SUFFIXES
 
 IMAGES = "{images,image,imgs,img,photos,JPEGImages}"
 MASKS = "{masks,mask,labels,label,annotations,annotation,gt,SegmentationClass}"
@@ -47,7 +48,7 @@ class Layout:
         """Return the pictures and masks below a folder; a file that is a mask is no picture, wherever both lie."""
         of_masks = Problems(problems.root)
         masks = self._by_key(self.masks, root, self.suffixes, of_masks, set())
-        images = self._by_key(self.images, root, SUFFIXES, problems, {_real(path) for path in masks.values()})
+        images = self._by_key(self.images, root, RASTER_SUFFIXES, problems, {_real(path) for path in masks.values()})
         problems.extend(of_masks)
         return Found(images, masks)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from segbench.core.errors import DataError
 from segbench.data.files.items import Item, without_suffix
 from segbench.data.files.texts import read_text
-from segbench.data.pictures import SUFFIXES
 from segbench.data.problems import Problems, shown_name
+from segbench.data.rasters import RASTER_SUFFIXES
 
 
 def read_list(path: Path, names: Collection[str] = ()) -> list[list[str]]:
@@ -89,7 +89,7 @@ def resolve(
 
 def _name(word: str) -> str:
     path = Path(word.replace("\\", "/"))
-    return (path.with_suffix("") if path.suffix.lower() in SUFFIXES else path).as_posix()
+    return (path.with_suffix("") if path.suffix.lower() in RASTER_SUFFIXES else path).as_posix()
 
 
 def _find(name: str, known: Collection[str]) -> str | None:

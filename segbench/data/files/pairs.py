@@ -10,22 +10,23 @@ from segbench.core.errors import DataError
 from segbench.data.files.items import Item
 from segbench.data.files.masks import MaskReader
 from segbench.data.files.outlines import OutlineReader
-from segbench.data.pictures import load_picture, to_rgb, upright
+from segbench.data.pictures import load_picture
 from segbench.data.problems import FileError, SizeMismatch
+from segbench.data.rasters import Raster, read_raster
 
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap height and width, so that the mask's shape tells whether it was turned as well."""
 
 
-def read_pair(item: Item, reader: MaskReader | OutlineReader) -> tuple[np.ndarray, np.ndarray]:
-    """Return an item's RGB picture uint8 `[H,W,3]` and the class ids of its mask file, uint8 `[H, W]`.
+def read_pair(item: Item, reader: MaskReader | OutlineReader) -> tuple[Raster, np.ndarray]:
+    """Return an item's picture and the class ids of its mask file, uint8 `[H, W]`.
 
     Raises:
         DataError: if one of them cannot be used, or they do not fit; a FileError names the mask where it is to blame.
     """
     if item.label is None:  # a picture without a mask, of background alone
-        image = upright(load_picture(item.image))
-        return np.asarray(to_rgb(image)), np.zeros((image.height, image.width), np.uint8)
+        image = read_raster(item.image).upright()
+        return image, np.zeros(image.values.shape[:2], np.uint8)
     try:
         mask = reader.of(item)
     except FileError as error:
@@ -34,8 +35,8 @@ def read_pair(item: Item, reader: MaskReader | OutlineReader) -> tuple[np.ndarra
     return read_image(item.image, mask.shape, item.label), mask
 
 
-def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None) -> np.ndarray:
-    """Return the image as uint8 `[H,W,3]`, lying as its mask lies.
+def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None) -> Raster:
+    """Return the picture in a file, lying as its mask lies.
 
     An image with an EXIF orientation is turned if its mask's size says that the mask was drawn on the upright picture,
     and left as it is stored if the size says that. Where the size cannot tell (a half turn, a mirror, a square), the
@@ -50,23 +51,22 @@ def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None)
         SizeMismatch: if the sizes differ.
         DataError: if the image cannot be used.
     """
-    stored = load_picture(path)
-    orientation = stored.info["orientation"]
-    turned = upright(stored)
-    wanted = (size[1], size[0])
-    if orientation in QUARTER_TURNS and stored.format != "TIFF" and stored.size == wanted != turned.size:
-        return np.asarray(to_rgb(stored))
-    if turned.size != wanted:
+    stored = read_raster(path)
+    orientation, turned = stored.orientation, stored.upright()
+    if orientation in QUARTER_TURNS and stored.values.shape[:2] == size != turned.values.shape[:2]:
+        return stored
+    height, width = turned.values.shape[:2]
+    if (height, width) != size:
         raise SizeMismatch(
             "the image has {}",
-            detail=f"{turned.height} x {turned.width} pixels (height x width), the mask {size[0]} x {size[1]}",
+            detail=f"{height} x {width} pixels (height x width), the mask {size[0]} x {size[1]}",
         )
     unclear = orientation not in (0, 1) and (orientation not in QUARTER_TURNS or size[0] == size[1])
     if unclear and not (mask_file and _is_turned(mask_file)):
         raise DataError(
             f"its EXIF orientation {orientation} leaves open whether the mask is turned too; save it upright without it"
         )
-    return np.asarray(to_rgb(turned))
+    return turned
 
 
 def _is_turned(path: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import random
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -81,6 +82,31 @@ class Augment:
         if outside.any():
             _forget(found, outside)
         return found
+
+    def check_bands(self, bands: int) -> None:
+        """Raise a ConfigError that names the transforms which work on red, green and blue alone, for other bands."""
+        if bands == 3:
+            return
+        picture = np.random.default_rng(0).integers(0, 256, (64, 64, max(bands, 3))).astype(np.uint8)
+        wrong = {
+            name: None
+            for name, alone in self.parts()
+            if alone.works(picture[..., :3]) and not alone.works(picture[..., :bands])
+        }
+        if wrong:
+            raise ConfigError(
+                f"augment: {', '.join(wrong)} cannot work on {bands} bands, only on red, green and blue; leave it out,"
+                " or use augment=bands, whose jitter takes any number"
+            )
+
+    def works(self, picture: np.ndarray) -> bool:
+        """Whether a picture uint8 `[H,W,C]` can be augmented."""
+        with warnings.catch_warnings(action="ignore"):
+            try:
+                self({"image": picture, "mask": np.zeros(picture.shape[:2], np.uint8)}, 0, 0, 0)
+            except Exception:  # each of a hundred transforms has its own way to refuse
+                return False
+        return True
 
     def parts(self) -> Iterator[tuple[str, Augment]]:
         """Yield the name of each transform, also of nested ones, and an augmentation that always applies it alone."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,21 +12,26 @@ import pytorch_lightning as pl
 from segbench.core.choices import SPLITS, Fit, Split
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.tasks import IGNORE_INDEX
+from segbench.data.channels import Channels
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.loader import EpochLoader, PlanSampler, Position, shuffled
 from segbench.data.loading.source import Arrays, SplitDataset
 from segbench.data.loading.views import EvaluationView
 from segbench.data.pictures import MAX_PIXELS
+from segbench.data.rasters import Raster
 from segbench.data.statistics import measure
 
 MAX_WORKERS = 512
 
-WEIGHED_SAMPLES = 5000
-"""Most training samples that class weights are computed from."""
+MEASURED_SAMPLES = 5000
+"""Most training samples that class weights, mean and standard deviation are computed from."""
 
 
 LEAST_STD = 1e-6
-"""Less would divide differences of colour that no picture has into infinities."""
+"""Less would divide differences of colour that no picture has into infinities; a constant channel is divided by 1."""
+
+RGB = Channels()
+"""Red, green and blue, of 8 bit."""
 
 
 class SegmentationData(pl.LightningDataModule):
@@ -36,13 +42,14 @@ class SegmentationData(pl.LightningDataModule):
     Args:
         classes: Names of the classes; a pixel's id is its place in this list, 255 is ignored.
         size: Height and width of the samples in pixels.
-        mean: Mean of red, green and blue over the training set, in 0..1.
+        mean: Mean of each channel over the training set, in 0..1; None measures it.
         std: Standard deviation likewise.
         batch_size: Samples in a batch, of all devices together.
         num_workers: Processes that make samples; 0 makes them in the training process.
         pin_memory: Page-locked batches, for a GPU.
         seed: Key of the data itself: which scenes exist and how sources are split. The same for every run to compare.
         augment: Augmentation of training samples; None for none. val and test are never augmented.
+        channels: What of a picture a network is given.
     """
 
     entries: tuple[str, ...] = ("image", "mask")
@@ -61,15 +68,17 @@ class SegmentationData(pl.LightningDataModule):
         self,
         classes: Sequence[str],
         size: Sequence[int],
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: Sequence[float] | None,
+        std: Sequence[float] | None,
         batch_size: int,
         num_workers: int = 0,
         pin_memory: bool = False,
         seed: int = 0,
         augment: Augment | None = None,
+        channels: Channels = RGB,
     ) -> None:
         super().__init__()
+        self.channels = channels
         if len(size) != 2 or min(size) < 1:
             raise ConfigError(f"data.size must be [height, width] in pixels, got {list(size)}")
         if size[0] * size[1] > MAX_PIXELS:
@@ -79,16 +88,19 @@ class SegmentationData(pl.LightningDataModule):
                 f"data.batch_size must be at least 1 and data.num_workers 0 to {MAX_WORKERS}, got {batch_size} and"
                 f" {num_workers}"
             )
-        _check_colours(mean, std)
+        _check_normalisation(mean, std, channels.count)
         if augment is not None and not callable(augment):
             raise ConfigError(
                 "augment must describe an augmentation, with _target_: segbench.data.loading.augment.Augment and its"
                 f" transforms, got {type(augment).__name__}"
             )
+        if isinstance(augment, Augment):
+            augment.check_bands(channels.count)
         if len(set(classes)) != len(classes) or not all(classes) or not 2 <= len(classes) < IGNORE_INDEX:
             raise ConfigError(f"data.classes must be 2 to {IGNORE_INDEX - 1} different names, got {list(classes)}")
         self.classes, self.size = list(classes), (int(size[0]), int(size[1]))
-        self.mean, self.std = tuple(mean), tuple(std)
+        self.mean = None if mean is None else tuple(mean)
+        self.std = None if std is None else tuple(std)
         self.batch_size, self.num_workers, self.pin_memory = batch_size, num_workers, pin_memory
         self.seed, self.augment = seed, augment
         self.order_seed = 0
@@ -103,7 +115,28 @@ class SegmentationData(pl.LightningDataModule):
         """Prepare the data where that has not been done; Lightning calls this, whatever Trainer it is."""
         if not self._is_prepared:
             self.prepare()
+            self.measure_normalisation()
             self._is_prepared = True
+
+    def measure_normalisation(self) -> None:
+        """Measure mean and standard deviation of the training split where they are not given."""
+        if self.mean is None:
+            mean, std = measure(self, Split.TRAIN, MEASURED_SAMPLES).mean_std()
+            self.mean = tuple(mean)
+            self.std = tuple(value if value >= LEAST_STD else 1.0 for value in std)
+
+    def image_of(self, raster: Raster) -> np.ndarray:
+        """Return what a network is given of any picture, `[H,W,C]`; a DataError for values that it cannot know."""
+        if raster.values.dtype != np.uint8:
+            raise DataError(f"values of {raster.values.dtype}, but the run was trained on 8 bit; save it with 8 bit")
+        return self.channels.image(raster)
+
+    def values_record(self) -> dict[str, Any] | None:
+        """Return what the values of files are and what becomes 0 and 1; None for pictures that are not from files."""
+        return None
+
+    def adopt_values(self, record: Mapping[str, Any] | None) -> None:
+        """Take the values of files as a trained run did."""
 
     @abstractmethod
     def sample(self, split: Split, epoch: int, index: int) -> Arrays:
@@ -155,7 +188,7 @@ class SegmentationData(pl.LightningDataModule):
         A class's frequency is its share of all pixels of the images it occurs in; its weight is the median of all
         frequencies divided by its own (Eigen and Fergus, 2015). A class that never occurs has weight 1.
         """
-        return measure(self, Split.TRAIN, WEIGHED_SAMPLES).class_weights(len(self.classes))
+        return measure(self, Split.TRAIN, MEASURED_SAMPLES).class_weights(len(self.classes))
 
     def check_splits(self) -> None:
         """Raise a DataError for an empty split, or a training split of less than a batch."""
@@ -213,12 +246,15 @@ class SegmentationData(pl.LightningDataModule):
         return self.loader(Split.TEST)
 
 
-def _check_colours(mean: Sequence[float], std: Sequence[float]) -> None:
-    """Raise a ConfigError for colours that no picture can have; those of 0..255 are the usual mistake."""
-    fitting = len(mean) == len(std) == 3 and min(mean) >= 0 and max(*mean, *std) <= 1 and min(std) >= LEAST_STD
+def _check_normalisation(mean: Sequence[float] | None, std: Sequence[float] | None, channels: int) -> None:
+    """Raise a ConfigError for figures that no picture can have; those of 0..255 are the usual mistake."""
+    if mean is None and std is None:
+        return
+    mean, std = mean or (), std or ()
+    fitting = len(mean) == len(std) == channels and min(mean) >= 0 and max(*mean, *std) <= 1 and min(std) >= LEAST_STD
     if not fitting:
         advice = "; divide figures of 0..255 by 255" if 1 < max([*mean, *std], default=0) <= 255 else ""
         raise ConfigError(
-            f"data.mean must be three numbers from 0 to 1 and data.std three from {LEAST_STD:g} to 1, got"
-            f" {list(mean)} and {list(std)}{advice}"
+            f"data.mean must be {channels} numbers from 0 to 1, one for each channel, and data.std {channels} from"
+            f" {LEAST_STD:g} to 1, or both null to be measured, got {list(mean)} and {list(std)}{advice}"
         )

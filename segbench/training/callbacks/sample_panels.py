@@ -81,7 +81,7 @@ class SamplePanels(pl.Callback):
     def _collect(self, prediction: dict[str, list[torch.Tensor]], batch: EvaluationBatch) -> None:
         missing = self.count - len(self._rows)
         for place in range(min(missing, len(batch["index"]))):
-            pictures = {name: _picture(batch[name][place]) for name in self.inputs}
+            pictures = {name: self._picture(batch[name][place]) for name in self.inputs}
             arrays = {**pictures, "mask": batch["mask"][place].cpu().numpy()}
             if "mask" in prediction:
                 arrays["prediction"] = predicted_ids(prediction["mask"][place])[0].cpu().numpy()
@@ -99,6 +99,5 @@ class SamplePanels(pl.Callback):
         self._rows = []
         self._indices = []
 
-
-def _picture(image: torch.Tensor) -> np.ndarray:
-    return image.clamp(0, 255).byte().cpu().numpy().transpose(1, 2, 0)
+    def _picture(self, image: torch.Tensor) -> np.ndarray:
+        return self.data.channels.shown(image.cpu().numpy().transpose(1, 2, 0))

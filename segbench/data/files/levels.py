@@ -1,0 +1,136 @@
+"""What values of a file become 0 and 1: given, or measured on the training split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.data.channels import Levels
+from segbench.data.files.index import Facts
+from segbench.data.problems import first_names
+
+MEASURED = ("auto", "percentile")
+Range = str | Sequence[Any]
+"""`auto`, `percentile`, `[low, high]`, or such a pair for each channel."""
+
+KINDS = ("uint8", "uint16", "int16", "float32")
+
+PERCENTILES = (0.5, 99.5)
+"""As nnU-Net clips the intensities of computed tomography (Isensee et al., 2021)."""
+
+PICTURES, PIXELS = 1000, 4096
+"""Most training pictures, and pixels of each, that percentiles are taken from: evenly spaced ones."""
+
+
+def given_levels(wanted: Range, channels: int) -> Levels | None:
+    """Return the levels that `data.range` gives as numbers; None where they have to be measured.
+
+    Raises:
+        ConfigError: for an unknown word, or anything that is not `low < high` once or for each channel.
+    """
+    if isinstance(wanted, str):
+        if wanted not in MEASURED:
+            raise ConfigError(f"data.range={wanted} is no range{nearest(wanted, (*MEASURED, '[low,high]'))}")
+        return None
+    try:
+        pairs = np.broadcast_to(np.asarray(wanted, np.float64), (channels, 2))
+    except (TypeError, ValueError):
+        pairs = np.zeros((channels, 2))
+    if not np.isfinite(pairs).all() or not (pairs[:, 0] < pairs[:, 1]).all():
+        raise ConfigError(
+            f"data.range must be auto, percentile, [low,high] with low below high, or {channels} such pairs, got"
+            f" {list(wanted)}"
+        )
+    return pairs[:, 0].copy(), pairs[:, 1].copy()
+
+
+def kind_of(facts: Mapping[str, Facts], wanted: Range) -> str:
+    """Return the type of values in all files; `facts` are by the files' names.
+
+    Raises:
+        DataError: for several of them: how the values of one relate to those of another is not known. With a given
+            range all of them mean the same.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name, found in facts.items():
+        kinds.setdefault(found.dtype, []).append(name)
+    usual = max(kinds, key=lambda kind: len(kinds[kind]))
+    if len(kinds) > 1 and isinstance(wanted, str):
+        others = "; ".join(f"{first_names(names)} of {kind}" for kind, names in kinds.items() if kind != usual)
+        raise DataError(
+            f"pictures of different types, whose values cannot be compared: {others}, but {len(kinds[usual]):,} of"
+            f" {usual}; save all with one type, or give data.range=[low,high]"
+        )
+    return usual
+
+
+def extremes(training: Sequence[Facts]) -> Levels:
+    """Return the smallest and the largest value of each channel in the training split."""
+    low, high = (np.array([getattr(facts, name) for facts in training], np.float64) for name in ("low", "high"))
+    return _apart(low.min(0), high.max(0))
+
+
+def percentiles(training: Iterator[np.ndarray]) -> Levels:
+    """Return the percentiles of each channel over pictures `[H,W,C]`, of evenly spaced pixels of each."""
+    pixels = []
+    for values in training:
+        flat = values.reshape(-1, values.shape[2])
+        pixels.append(flat[:: max(1, len(flat) // PIXELS)])
+    low, high = np.percentile(np.concatenate(pixels).astype(np.float64), PERCENTILES, axis=0)
+    return _apart(low, high)
+
+
+def spaced(count: int, most: int = PICTURES) -> list[int]:
+    """Return up to `most` evenly spaced numbers below `count`."""
+    return list(range(count)) if count <= most else [number * count // most for number in range(most)]
+
+
+def _apart(low: np.ndarray, high: np.ndarray) -> Levels:
+    """Return levels of which each high one is above its low one, also of a channel that has a single value."""
+    return low, np.where(high > low, high, low + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """What the values of the files are, and what of them becomes 0 and 1."""
+
+    kind: str
+    """uint8, uint16, int16 or float32."""
+
+    levels: Levels | None
+    """Low and high of each channel; None for uint8 as it is."""
+
+    def __str__(self) -> str:
+        """Return both in words: one pair, or one for each channel."""
+        if self.levels is None:
+            return f"{self.kind} as they are"
+        pairs = [f"{low:.6g} to {high:.6g}" for low, high in zip(*self.levels, strict=True)]
+        return f"{self.kind}, of which {pairs[0] if len(set(pairs)) == 1 else ', '.join(pairs)} become 0 to 1"
+
+    def check(self, kind: str) -> None:
+        """Raise a DataError for files of another type than the run was trained on."""
+        if kind != self.kind:
+            raise DataError(
+                f"the pictures are {kind}, but the run was trained on {self}; save them as {self.kind}, or give"
+                " data.range=[low,high] where you know what their values mean"
+            )
+
+    def record(self) -> dict[str, Any]:
+        """Return them as plain data."""
+        low, high = ([], []) if self.levels is None else (levels.tolist() for levels in self.levels)
+        return {"kind": self.kind, "low": low, "high": high}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Values:
+        """Return what `record` gave; raises a DataError for anything else."""
+        try:
+            low, high = (np.array(record[name], np.float64).reshape(-1) for name in ("low", "high"))
+            if low.shape == high.shape and (low < high).all() and record["kind"] in KINDS:
+                return cls(record["kind"], (low, high) if len(low) else None)
+        except (KeyError, TypeError, ValueError):
+            pass
+        raise DataError("what the run's checkpoint says of the values of its pictures cannot be understood")

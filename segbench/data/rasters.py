@@ -1,0 +1,216 @@
+"""Reading pictures as their files hold them: any number of bands, whole values of 8 or 16 bit, or floats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from segbench.core.errors import DataError
+from segbench.data.pictures import MAX_PIXELS, SUFFIXES, load_picture
+from segbench.data.problems import FileError
+
+RASTER_SUFFIXES = (*SUFFIXES, ".npy")
+"""Files that a picture of any bands is read from."""
+
+MAX_BYTES = 2 << 30
+"""Pictures that would take more memory are refused by their header, before they are decoded."""
+
+DEEP_PNG = ("RGB;16B", "RGBA;16B", "LA;16B")
+"""What Pillow would hand out with the upper 8 of 16 bits alone."""
+
+OVERVIEWS = 16
+"""Pages of a TIFF that are looked at: smaller copies of the picture may follow it."""
+
+UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: lambda values: np.rot90(values, 2),
+    4: np.flipud,
+    5: lambda values: values.swapaxes(0, 1),
+    6: lambda values: np.rot90(values, -1),
+    7: lambda values: np.rot90(values, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+"""What brings a picture of each EXIF orientation upright."""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A picture as its file holds it."""
+
+    values: np.ndarray
+    """`[H,W,C]`, uint8, uint16, int16 or float32."""
+
+    rgb: bool = False
+    """Whether the first three bands are red, green and blue; anything of three bands counts as that."""
+
+    alpha: bool = False
+    """Whether the last band is tagged as transparency."""
+
+    orientation: int = 1
+    """The EXIF tag that says how the picture is turned; 1 is upright."""
+
+    is_turned: bool = False
+    """Whether `values` are upright already, whatever the tag says, as those of a TIFF are."""
+
+    def upright(self) -> Raster:
+        """Return the picture turned by its EXIF orientation."""
+        turn = UPRIGHT.get(self.orientation)
+        if self.is_turned or turn is None:
+            return self
+        return replace(self, values=np.ascontiguousarray(turn(self.values)), is_turned=True)
+
+
+def read_raster(path: Path) -> Raster:
+    """Return the picture in a file: PNG of 8 or 16 bit, TIFF, NPY `[H,W]` or `[H,W,C]`, JPEG, WebP, BMP or GIF.
+
+    Raises:
+        DataError: if it is damaged, too large, animated, no picture, or holds values of another type.
+    """
+    kind = path.suffix.lower()
+    if kind == ".npy":
+        return as_stored(Raster(_load_npy(path)))
+    if kind in (".tif", ".tiff"):
+        return as_stored(_read_tiff(path))
+    return as_stored(of_picture(load_picture(path), path))
+
+
+def of_picture(picture: Image.Image, path: Path | None = None) -> Raster:
+    """Return a decoded picture of Pillow; `path` is where it was read from, for what Pillow cannot hold."""
+    orientation = picture.info.get("orientation", 1)
+    facts = {"orientation": orientation, "is_turned": picture.format == "TIFF"}
+    stored = picture.info.get("stored", "")
+    if path is not None and picture.format == "PNG" and stored in DEEP_PNG:
+        return Raster(_deep_png(path, stored), rgb=stored != "LA;16B", alpha="A" in stored, **facts)
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and stored.startswith("I;16")):
+        return Raster(np.array(picture).astype(np.uint16)[..., None], **facts)
+    if picture.mode in ("I", "F"):
+        return Raster(np.array(picture)[..., None], **facts)
+    picture = _plain(picture)
+    values = np.array(picture)
+    values = values if values.ndim == 3 else values[..., None]
+    return Raster(values, rgb=picture.mode in ("RGB", "RGBA"), alpha=picture.mode in ("RGBA", "LA"), **facts)
+
+
+def _plain(picture: Image.Image) -> Image.Image:
+    """Return a picture of 8 bit as grey or as red, green and blue, either with or without transparency."""
+    if picture.mode in ("L", "LA", "RGB", "RGBA"):
+        return picture
+    transparent = picture.mode in ("PA", "RGBa") or (picture.mode == "P" and "transparency" in picture.info)
+    modes = {"1": "L", "La": "LA"}
+    try:
+        return picture.convert(modes.get(picture.mode, "RGBA" if transparent else "RGB"))
+    except ValueError:
+        raise DataError(f"a picture in the colour mode {picture.mode}; save it as RGB") from None
+
+
+def _deep_png(path: Path, stored: str) -> np.ndarray:
+    import cv2
+
+    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype != np.uint16:
+        raise FileError("damaged: {}", detail="its 16-bit values cannot be decoded")
+    if stored == "LA;16B":
+        return values[..., [0, -1]] if values.ndim == 3 else values[..., None]
+    return values[..., [2, 1, 0, *range(3, values.shape[2])]]
+
+
+def _load_npy(path: Path) -> np.ndarray:
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError("the file is not there any more") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise FileError("not a NPY array: {}", detail=str(error)) from None
+    if values.ndim not in (2, 3) or 0 in values.shape:
+        raise FileError("an array {}", detail=str(list(values.shape)), cure="save it as [height, width, bands]")
+    _check_size(*values.shape[:2], values.nbytes)
+    return np.array(values if values.ndim == 3 else values[..., None])
+
+
+def _read_tiff(path: Path) -> Raster:
+    """Return the picture in a TIFF; of colours that are more than values, or of other codecs, as Pillow has it."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages.first
+            _check_pages(file)
+            _check_size(page.imagelength, page.imagewidth, page.nbytes)
+            if page.photometric not in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.MINISBLACK):
+                return of_picture(load_picture(path))
+            if page.imagedepth != 1 or page.bitspersample not in (8, 16, 32, 64) or not _is_whole(page):
+                return of_picture(load_picture(path))
+            values = page.asarray(maxworkers=1)
+            alpha = any(sample in (1, 2) for sample in page.extrasamples[-1:])
+            orientation = page.tags.valueof("Orientation", 1)
+    except DataError:
+        raise
+    except Exception as error:  # damaged files give anything from KeyError to MemoryError, and codecs may be missing
+        return _by_pillow(path, str(error))
+    values = _bands_last(values, page.axes)
+    raster = Raster(values, rgb=page.photometric == tifffile.PHOTOMETRIC.RGB, alpha=alpha, orientation=orientation)
+    return raster.upright() if orientation in UPRIGHT else replace(raster, is_turned=True)
+
+
+def _by_pillow(path: Path, reason: str) -> Raster:
+    try:
+        return of_picture(load_picture(path))
+    except DataError:
+        if "imagecodecs" not in reason:
+            raise
+        raise FileError(
+            "a TIFF that cannot be decoded here: {}",
+            detail=reason,
+            cure="pip install imagecodecs, or save it without compression or with deflate",
+        ) from None
+
+
+def _check_pages(file: Any) -> None:
+    for number in range(1, OVERVIEWS):
+        try:
+            page = file.pages[number]
+        except IndexError:
+            return
+        if not (page.is_reduced or page.is_mask):
+            raise FileError("an animation or several pages", cure="export one frame")
+
+
+def _is_whole(page: Any) -> bool:
+    """Whether the file is as long as its header says; what is missing would be read as zeros."""
+    end = page.parent.filehandle.size
+    pieces = zip(page.dataoffsets, page.databytecounts, strict=True)
+    return all(start + size <= end and bool(start) == bool(size) for start, size in pieces)  # 0 and 0: left out
+
+
+def _bands_last(values: np.ndarray, axes: str) -> np.ndarray:
+    if axes == "YX":
+        return values[..., None]
+    return np.ascontiguousarray(np.moveaxis(values, 0, -1)) if axes == "SYX" else values
+
+
+def _check_size(height: int, width: int, size: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise FileError(f"{{}}, more than {MAX_PIXELS:,} in all", detail=f"{width} x {height} pixels")
+    if size > MAX_BYTES:
+        raise FileError(f"{{}}, more than {MAX_BYTES:,}", detail=f"{size:,} bytes")
+
+
+def as_stored(raster: Raster) -> Raster:
+    """Return a picture with values of one of the four types; others are refused where none of these holds them."""
+    values = raster.values
+    if values.dtype in (np.uint8, np.uint16, np.int16, np.float32):
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    elif values.dtype == np.bool_:
+        values = values.astype(np.uint8) * 255
+    elif values.dtype == np.int8:
+        values = values.astype(np.int16)
+    elif values.dtype.kind == "f":
+        values = values.astype(np.float32)
+    else:
+        raise FileError("{}", detail=f"values of {values.dtype}", cure="save it as uint8, uint16, int16 or float32")
+    return replace(raster, values=values, rgb=raster.rgb or values.shape[2] == 3)
