@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from segbench.config.reference import markdown_table
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("metrics", "losses", "models", "data")
 _EXPORTED = re.compile(r"^    from (segbench\.[\w.]+) import (\w+) as \2$", re.MULTILINE)
@@ -23,7 +25,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def settings(conf: Path) -> str:
     """Return every YAML file below a folder: the groups in turn, each option with its header and its keys."""
-    sections = ["## What every run has", *_option(conf / "train.yaml")]
+    sections = ["## What every run has", markdown_table(), *_option(conf / "train.yaml")]
     folder = None
     for file in sorted(conf.rglob("*/*.yaml"), key=lambda file: (file.parent.as_posix(), file.name)):
         if file.parent != folder:

@@ -39,6 +39,12 @@ def _in_channels(inputs: str, _root_: DictConfig) -> int:
     return tasks.in_channels(inputs, 3 if bands is None else len(bands))
 
 
+def _settings() -> str:
+    from segbench.config.reference import help_text  # only --help asks for it
+
+    return help_text()
+
+
 def _loss_name(task: str, mask: str, depth: str) -> str:
     names = {tasks.Head.MASK: mask, tasks.Head.DEPTH: depth}
     return "_".join(names[head] for head in one_of(tasks.Task, task, "task").heads)
@@ -70,6 +76,7 @@ def register() -> None:
     """
     OmegaConf.register_new_resolver("of_export", _of_export, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("loss_name", _loss_name, replace=True)
+    OmegaConf.register_new_resolver("settings", _settings, replace=True)
     OmegaConf.register_new_resolver("heads", _heads, replace=True)
     OmegaConf.register_new_resolver("in_channels", _in_channels, replace=True)
     OmegaConf.register_new_resolver("padded", "{:03d}".format, replace=True)
