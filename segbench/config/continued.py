@@ -138,7 +138,8 @@ def _with_options(config: Config, words: list[str], options: list[Override]) -> 
     except OmegaConfBaseException as error:
         raise ConfigError(first_line(error)) from error
     assert isinstance(plain, dict)
-    return {str(name): value for name, value in plain.items()} | {"data": plain["data"] | _follows(config, plain)}
+    named: Config = {str(name): value for name, value in plain.items()}
+    return named | {"data": named["data"] | _follows(config, named)}
 
 
 def _follows(before: Mapping[str, Any], now: Mapping[str, Any]) -> Config:

@@ -160,7 +160,8 @@ def read_section(kind: type[Section], values: object, key: str, *, defaults: obj
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{key} is a group of settings and cannot be set to {shown(values)}")
-    hints = hints_of(kind)
+    section: type = kind
+    hints = hints_of(section)
     shown_defaults = defaults if isinstance(defaults, Mapping) else {}
     for name in values:
         if name not in hints:
