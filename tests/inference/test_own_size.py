@@ -176,3 +176,24 @@ def test_runs_of_two_input_sizes_are_scored_on_the_same_pixels(root, run, tmp_pa
     ours = run.read_results()
     assert np.sum(other["confusion"]["test"], axis=1).tolist() == np.sum(ours["confusion"]["test"], axis=1).tolist()
     assert other["data_fingerprint"]["test"] == ours["data_fingerprint"]["test"]
+
+
+def test_two_processes_count_what_one_predicts(root, tmp_path):
+    run = trained(root, tmp_path / "run", **{"trainer.devices": 2, "trainer.strategy": "ddp", "data.fit": "crop"})
+    results = run.read_results()
+    assert counted(root, predict(run, root, tmp_path / "predicted")).tolist() == results["confusion"]["test"]
+    assert results["scored_at"]["test"] == "own sizes, 24 x 30 to 90 x 52"
+    assert sum(results["images_with_class"]["test"].values()) > 0
+
+
+def test_two_input_sizes_are_compared_with_a_verdict(root, tmp_path):
+    for seed in (0, 1):
+        for side in (32, 64):
+            settings = {"data.size": f"[{side},{side}]", "seed": seed, "trainer.max_epochs": 1}
+            trained(root, tmp_path / "outputs" / f"{side}-{seed}", **settings)
+    found = segbench.compare(tmp_path / "outputs")
+    assert sorted(group.settings["data.size"] for group in found.groups) == ["[32,32]", "[64,64]"]
+    assert found.groups[0].data == found.groups[1].data is not None
+    (verdict,) = found.verdicts
+    assert {verdict.first, verdict.second} == set(found.groups)
+    assert verdict.difference is not None
