@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from segbench.data.scenes.fgbg import FgBg as FgBg
     from segbench.data.scenes.mnist_cifar import MnistCifar as MnistCifar
     from segbench.data.scenes.synthetic import Synthetic as Synthetic
+    from segbench.data.shards.dataset import ShardedData as ShardedData
 
 __all__ = [
     "CamVid",
@@ -22,6 +23,7 @@ __all__ = [
     "Folder",
     "MnistCifar",
     "SegmentationData",
+    "ShardedData",
     "Synthetic",
 ]
 
@@ -35,6 +37,7 @@ __getattr__, __dir__ = lazy(
         "Folder": "files.folder",
         "MnistCifar": "scenes.mnist_cifar",
         "SegmentationData": "loading.datamodule",
+        "ShardedData": "shards.dataset",
         "Synthetic": "scenes.synthetic",
     },
 )
