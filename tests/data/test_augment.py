@@ -303,6 +303,6 @@ def test_an_option_without_a_class_is_refused(command, tiny, tmp_path):
     file.write_text(file.read_text().partition("\n")[2])
     outcome = command(*tiny, *words, "hydra.run.dir=run")
     assert outcome.code == 2
-    assert "augment must describe an augmentation, with _target_" in outcome.err
+    assert "augment must describe a part, with its class as _target_" in outcome.err
     assert "Traceback" not in outcome.err
     assert not Path("run").exists()

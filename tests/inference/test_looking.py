@@ -102,7 +102,7 @@ def test_runs_that_do_not_go_together_are_refused(runs, command, tiny):
     [
         ("evaluate.tile=16", "evaluate.tile must be a whole number of at least 32 or null"),
         ("evaluate.tile=big", "evaluate.tile must be a whole number"),
-        ("evaluate.overlap=0.7", "from 0 to 0.5, got 0.7"),
+        ("evaluate.overlap=0.7", "from 0 to 0.5 (the default is 0.25), got 0.7"),
         ("evaluate.tta=hflop", "did you mean 'hflip'"),
         ("evaluate.tta=[hflip,9]", "scales from 0.25 to 4"),
         ("evaluate.tta=true", "evaluate.tta must be null"),
