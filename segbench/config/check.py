@@ -34,8 +34,9 @@ def check_values(values: Values, reference: Values, *, written: Values, defaults
         ConfigError: for the first setting that does not exist, or that is not what it must be.
     """
     _check_node(values, reference, written=written, defaults=defaults)
+    checked = RunConfig.of({name: node for name, node in values.items() if name not in SWEEPS}, reference)
     check_numbers(values)
-    return RunConfig.of({name: node for name, node in values.items() if name not in SWEEPS}, reference)
+    return checked
 
 
 def _check_node(values: Values, reference: Values, *, written: Values, defaults: Values, path: str = "") -> None:

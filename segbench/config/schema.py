@@ -138,8 +138,9 @@ class RunConfig:
         Raises:
             ConfigError: for the first setting that is missing, unknown, or not what it must be.
         """
-        check_numbers(values)
-        return read_section(cls, values, "", defaults=defaults or {})
+        read = read_section(cls, values, "", defaults=defaults or {})
+        check_numbers(values)  # after the types, which say more of a wrong one
+        return read
 
     def plain(self) -> Plain:
         """Return the values that `of` takes."""

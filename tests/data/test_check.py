@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def check(tmp_path, option, **settings):
     node.update({"augment": None, "batch_size": 1, **settings})
     stream, out, error = io.StringIO(), tmp_path / "data-check.json", None
     try:
-        code = data_check.check_data({"data": node, "plugins": []}, out, Console(file=stream, width=120))
+        code = data_check.check_data(SimpleNamespace(data=node, plugins=[]), out, Console(file=stream, width=120))
         assert code == 0
     except DataError as caught:
         error = caught

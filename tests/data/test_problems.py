@@ -7,6 +7,7 @@ import re
 import struct
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from rich.console import Console
 import segbench
 from segbench.commands import predict
 from segbench.commands.data_check import check_data
+from segbench.commands.found_pictures import FoundPictures
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.files.camvid import CamVid
@@ -51,7 +53,7 @@ def folder(root, **settings):
 def check(option, out=None, **settings):
     node = yaml.safe_load((conf_dir() / "data" / f"{option}.yaml").read_text())
     node.update({"augment": None, "batch_size": 1, **settings})
-    check_data({"data": node, "plugins": []}, out, Console(file=io.StringIO(), width=120))
+    check_data(SimpleNamespace(data=node, plugins=[]), out, Console(file=io.StringIO(), width=120))
 
 
 # equal problems are told once
@@ -122,20 +124,15 @@ def test_pictures_of_a_generated_set_are_told_once(tmp_path):
     assert text.count("not a PNG") == 1
 
 
-def test_pictures_that_predict_cannot_use_are_told_once(tmp_path, monkeypatch):
-    def refused(predictor, file, name, out, backgrounds, classes):
-        if name != "p05":
-            load_picture(file)
-
+def test_pictures_that_predict_cannot_use_are_told_once(tmp_path):
     files = {f"p{number:02d}": tmp_path / f"p{number:02d}.png" for number in range(20)}
     for path in files.values():
         path.write_bytes(b"")
-    monkeypatch.setattr(predict, "_predict_one", refused)
-    problems = Problems()
-    done = predict._predict_all(None, files, tmp_path, None, ["a", "b"], problems)
-    assert done.startswith("1 of 20 pictures predicted")
+    data = SimpleNamespace(classes=["a", "b"])
+    text = refusal(lambda: predict._predict_all([], FoundPictures(files), predict.Wanted(tmp_path / "out"), [data]))
     names = ", ".join(str(files[f"p0{number}"]) for number in range(3))
-    assert told(problems) == f"not a PNG, JPEG, WEBP, TIFF, BMP or GIF picture (19 pictures: {names} and 16 more)"
+    assert text.startswith("0 of 20 pictures predicted")
+    assert f"not a PNG, JPEG, WEBP, TIFF, BMP or GIF picture (20 pictures: {names} and 17 more)" in text
 
 
 # names
@@ -359,7 +356,9 @@ def test_cut_outs_that_no_threshold_lets_through_are_named(tmp_path):
 )
 def test_colours_that_no_picture_has(mean, std, advice):
     text = refusal(lambda: Folder(classes=["a", "b"], size=[8, 8], mean=mean, std=std, batch_size=1))
-    assert text.startswith("data.mean must be three numbers from 0 to 1 and data.std three from 1e-06 to 1, got ")
+    assert text.startswith(
+        "data.mean must be 3 numbers from 0 to 1, one for each channel, and data.std 3 from 1e-06 to 1"
+    )
     assert text.endswith(advice or f"{std}")
 
 

@@ -43,7 +43,7 @@ def voc(root: Path) -> list[str]:
     (root / "ImageSets/Segmentation").mkdir(parents=True)
     for split, part in (("train", names[:16]), ("val", names[16:])):
         (root / f"ImageSets/Segmentation/{split}.txt").write_text("\n".join(part))
-    return []
+    return ["data.val_share=0.5"]
 
 
 def cityscapes(root: Path) -> list[str]:
@@ -70,7 +70,7 @@ def ade20k(root: Path) -> list[str]:
             save(image, root / f"images/{split}/ADE_{split}_{number:08}.jpg")
             ids = np.where(mask, 150, number % 2).astype(np.uint8)
             save(ids, root / f"annotations/{split}/ADE_{split}_{number:08}.png")
-    return ["data.val_share=0.3"]
+    return ["data.val_share=0.5"]
 
 
 def pets(root: Path) -> list[str]:
