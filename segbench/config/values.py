@@ -46,7 +46,9 @@ class Range:
     """A bound that the value must be smaller than."""
 
     def holds(self, value: float) -> bool:
-        """Return whether a number lies within the bounds."""
+        """Return whether a number lies within the bounds; what is not finite, `check_numbers` refuses in its words."""
+        if isinstance(value, float) and not math.isfinite(value):
+            return True
         return (
             (self.least is None or value >= self.least)
             and (self.most is None or value <= self.most)
