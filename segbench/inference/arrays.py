@@ -15,6 +15,9 @@ Picture = str | Path | Image.Image | np.ndarray
 """A file, a PIL picture, or an array `[H,W]` or `[H,W,C]`: of uint8 or of floats in 0..1 for a run that was trained on
 8 bit, else with the values of its files."""
 
+COLOURS = 4
+"""Most bands of an array where a run chose none: red, green, blue and alpha."""
+
 
 def as_image(picture: Picture, data: SegmentationData) -> np.ndarray:
     """Return a picture as the network of a run is given it, `[H,W,C]`, converted as the files of its data are.
@@ -32,6 +35,8 @@ def as_image(picture: Picture, data: SegmentationData) -> np.ndarray:
         except DataError as error:
             raise DataError(f"{picture}: {error}") from None
     if isinstance(picture, np.ndarray):
+        if picture.ndim == 3 and picture.shape[2] > COLOURS and data.channels.bands is None:
+            raise DataError(f"an array must be [H,W] or [H,W,C] with at most 4 bands, got {list(picture.shape)}")
         return data.image_of(_of_array(picture, in_8_bit=data.channels.levels is None))
     if not isinstance(picture, Image.Image):
         raise DataError(f"a picture must be a path, a PIL picture or a numpy array, got {type(picture).__name__}")

@@ -131,7 +131,10 @@ SAID = [
     ("data.train_size=1" + "0" * 30, "data.train_size must be a whole number of at most 64 bits"),
     ("trainer.max_steps=abc", "trainer.max_steps must be a whole number"),
     ("trainer.gradient_clip=inf", "trainer.gradient_clip must be a finite number, got inf"),
-    ("trainer.checkpoint_minutes=nan", "trainer.checkpoint_minutes must be a finite number, got nan"),
+    (
+        "trainer.checkpoint_minutes=nan",
+        "trainer.checkpoint_minutes must be a number of at least 0 (the default is 15.0), got nan",
+    ),
     *(
         (f"{key}={value}", f"{key} must be a finite number, got {float(value)}")
         for key, value in (

@@ -223,7 +223,7 @@ class TestLoad:
     @pytest.mark.parametrize(
         ("picture", "words"),
         [
-            (np.zeros((3, 40, 57), np.uint8), r"\[H,W,4\], got \[3, 40, 57\]"),
+            (np.zeros((3, 40, 57), np.uint8), r"\[H,W,C\] with at most 4 bands, got \[3, 40, 57\]"),
             (np.zeros((0, 4, 3), np.uint8), r"got \[0, 4, 3\]"),
             (np.full((4, 4, 3), 2.0), "must lie in 0..1, got 2 to 2"),
             (np.full((4, 4, 3), np.nan), "must lie in 0..1, got nan"),

@@ -17,7 +17,7 @@ from segbench.report.panels import draw_panel, sample_row, shortened
         ("x/owl.webp + y/petra.webp", 21, "owl.webp + petra.webp"),
         ("owl.webp + petra.webp", 15, "...+ petra.webp"),
         ("one_of_many_0001.png", 11, "...0001.png"),
-        ("line\nbreak.png", 20, "line?break.png"),
+        ("line\nbreak.png", 20, r"line\nbreak.png"),
         ("图片.png", 20, "??.png"),
         ("abc", 0, "..."),
     ],

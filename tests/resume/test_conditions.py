@@ -144,24 +144,6 @@ def test_seconds_and_speed_are_of_all_sessions(command, half):
     assert both["images_per_second"] > 0
 
 
-def test_a_run_of_an_earlier_version_goes_on(command, half):
-    """It has neither a record of resumes nor the newer settings."""
-    (half / "environment.json").unlink()
-    (half / "digests.csv").unlink()
-    text = (half / "config.yaml").read_text()
-    for line in (
-        "  ema: null\n",
-        "  patience: null\n",
-        "  non_finite: raise\n",
-        "  checkpoint_minutes: 15.0\n",
-        "resume:\n  force: false\n",
-    ):
-        assert line in text
-        text = text.replace(line, "")
-    (half / "config.yaml").write_text(text)
-    assert command("resume=run", "trainer.max_epochs=2").code == 0
-
-
 def test_relative_data_is_found_again(command, tiny):
     """The paths of a command line hold where it was typed; the message names what is missing elsewhere."""
     write_pictures(Path("data"))

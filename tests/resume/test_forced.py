@@ -156,8 +156,8 @@ def test_other_mean_and_std_are_those_that_normalise(command, started):
     run = started()
     assert command("resume=run", MORE, FORCE, "data.mean=[0.1,0.2,0.3]", "data.std=[0.5,0.5,0.5]").code == 0
     state = newest(run)["state_dict"]
-    torch.testing.assert_close(state["mean"].flatten(), torch.tensor([25.5, 51.0, 76.5]))
-    torch.testing.assert_close(state["std"].flatten(), torch.tensor([127.5] * 3))
+    torch.testing.assert_close(state["mean"].flatten(), torch.tensor([0.1, 0.2, 0.3]))
+    torch.testing.assert_close(state["std"].flatten(), torch.tensor([0.5] * 3))
 
 
 def test_accumulated_steps_do_not_shorten_a_run(command, started):
