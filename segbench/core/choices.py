@@ -103,5 +103,4 @@ def one_of(choices: Iterable[Choice], value: object, what: str, *, why: str = ""
         if member == value:
             return member
     reason = f" {why}" if why else ""
-    told = f"'{value}'" if isinstance(value, str) else value
-    raise ConfigError(f"there is no {what} {told}{reason}{nearest(str(value), members)}")
+    raise ConfigError(f"there is no {what} '{value}'{reason}{nearest(str(value), members)}")
