@@ -16,7 +16,7 @@ from segbench.config.compose import OPTIONAL, SEARCH_PATH, compose_config, first
 from segbench.config.contradictions import check_contradictions
 from segbench.config.paths import conf_dir
 from segbench.config.pretrained import loaded_weights
-from segbench.config.saved import is_cache, with_changes
+from segbench.config.saved import is_cache, is_remote, with_changes
 from segbench.config.schema import RunConfig
 from segbench.core.errors import ConfigError
 
@@ -92,6 +92,7 @@ def dropped_settings(raw: Mapping[str, Any], words: Sequence[str]) -> list[str]:
     reaching = {
         "data.download": bool(data.get("download")),
         "data.cache": not is_cache(data.get("cache")),
+        "data.root": is_remote(data.get("root")),
         "logger": _shipped_loggers(raw) != (raw.get("logger") or {}),
     }
     given = [override.key_or_group for override in parse(words)]

@@ -60,6 +60,11 @@ def is_cache(value: Any) -> bool:
         return False
 
 
+def is_remote(value: Any) -> bool:
+    """Whether `data.root` is an address of another machine, which is asked only where it is typed."""
+    return isinstance(value, str) and ("://" in value or "::" in value)
+
+
 def read_saved_config(path: Path) -> dict[str, Any]:
     """Return the resolved configuration in a run's `config.yaml`.
 
@@ -83,6 +88,9 @@ def read_saved_config(path: Path) -> dict[str, Any]:
         data["download"] = False
     if "cache" in data and not is_cache(data["cache"]):
         data["cache"] = "auto"
+    if is_remote(data.get("root")):
+        data["root"] = None
+        data["storage"] = {}
     return {**loaded, "data": data, "plugins": []}
 
 

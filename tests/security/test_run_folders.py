@@ -14,8 +14,7 @@ from segbench.config.compose import parse
 from segbench.config.continued import dropped_settings
 from segbench.config.quoting import rendered
 from segbench.config.saved import MAX_BYTES, read_saved_config
-from segbench.core.errors import ConfigError
-from segbench.runs.folder import MAX_JSON, RunFolder, open_run
+from segbench.core.errors import CheckpointError, ConfigError
 
 TENSORBOARD = {
     "tensorboard": {"_target_": "pytorch_lightning.loggers.TensorBoardLogger", "name": "tensorboard", "version": ""}
@@ -127,6 +126,7 @@ REACHING = {
     "logger ": {"logger": {**TENSORBOARD, "tensorboard": {**TENSORBOARD["tensorboard"], "save_dir": "../../x"}}},
     "data.download": {"data": {"download": True}},
     "data.cache": {"data": {"cache": "outside"}},
+    "data.root": {"data": {"root": "s3://bucket/of-another"}},
 }
 
 
@@ -134,9 +134,10 @@ REACHING = {
 def test_what_reaches_beyond_the_folder_is_not_taken_over(run, key):
     part, changes = next(iter(REACHING[key].items()))
     change_config(run, lambda config: config.update({part: {**config[part], **changes}}))
-    kept, _ = settings_of(RunFolder(run), [])
+    kept = settings_of(RunFolder(run), [])[0].plain()
     cache = "auto" if part == "data" and "cache" in changes else None  # a generated set has no such setting
     assert (kept["logger"], kept["data"].get("download", False), kept["data"].get("cache")) == ({}, False, cache)
+    assert kept["data"].get("root") is None
     raw = yaml.safe_load((run / "config.yaml").read_text())
     assert dropped_settings(raw, []) == [key.strip()]
     assert dropped_settings(raw, [f"++{key.strip()}=null"]) == []
@@ -154,7 +155,7 @@ def test_shipped_loggers_and_a_cache_that_is_one_are_taken_over(run):
     Path("cache/123").mkdir(parents=True)
     Path("cache/123/pixels.bin").touch()
     change_config(run, lambda config: config.update(logger=TENSORBOARD, data={**config["data"], "cache": "cache"}))
-    config, _ = settings_of(RunFolder(run), [])
+    config = settings_of(RunFolder(run), [])[0].plain()
     assert (config["logger"], config["data"]["cache"]) == (TENSORBOARD, "cache")
 
 
@@ -325,7 +326,7 @@ def test_only_parts_of_experiments_are_built(refused, run, part, node):
 @pytest.mark.parametrize("state", ["{}", "[]", "1", '{"state": []}', "{" * 100_000, '{"state": "completed"'])
 def test_a_status_that_is_none(refused, run, state):
     (run / "status.json").write_text(state)
-    assert "status.json" in refused("resume")
+    assert "status.json" in refused("resume", 4)
 
 
 @pytest.mark.parametrize(
@@ -333,10 +334,10 @@ def test_a_status_that_is_none(refused, run, state):
 )
 def test_results_that_are_none(run, text):
     (run / "results.json").write_text(text)
-    with pytest.raises(ConfigError, match="not the results of a run"):
+    with pytest.raises(CheckpointError, match="not the results of a run"):
         RunFolder(run).read_results()
     os.truncate(run / "results.json", MAX_JSON + 1)
-    with pytest.raises(ConfigError, match="is larger than"):
+    with pytest.raises(CheckpointError, match="is larger than"):
         RunFolder(run).read_results()
 
 

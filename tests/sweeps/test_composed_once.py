@@ -35,7 +35,7 @@ def trained(monkeypatch):
     seen = {}
 
     def note(folder, begin, console, **further):
-        seen[folder.name] = begin.plain
+        seen[folder.name] = begin.config.plain()
 
     monkeypatch.setattr(work, "train_in", note)
     return seen
@@ -66,5 +66,5 @@ def test_what_is_checked_goes_with_the_job(composed, tmp_path):
         {"model": "fcn", "optimizer.lr": "0.001", "seed": "1"},
     ]
     sent = pickle.loads(pickle.dumps(ready[-1]))
-    assert sent.begin.plain == ready[-1].begin.plain
+    assert sent.begin.config == ready[-1].begin.config
     assert Path(sent.begin.hydra.hydra.run.dir) == sweep.run(sent).path

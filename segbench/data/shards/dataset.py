@@ -29,7 +29,7 @@ class ShardedData(ViewedData):
         window: Blocks whose samples are mixed with each other.
         lanes: Parts of an epoch that read different blocks; processes that share a training each read their own where
             this is a multiple of their number.
-        cache: Folder for what is fetched from another machine; None for a temporary one.
+        cache: Folder for what is fetched from another machine; `auto` for a temporary one.
         cache_gb: Most gigabytes in it.
         storage: Options of fsspec's file system, such as `endpoint_url`.
         missing_test: Where there is no test split: `refuse`, or `val` to report the scores of val as the test's.
@@ -47,7 +47,7 @@ class ShardedData(ViewedData):
         block: int = 64,
         window: int = 16,
         lanes: int = 1,
-        cache: str | None = None,
+        cache: str = "auto",
         cache_gb: float = 20.0,
         storage: Mapping[str, Any] | None = None,
         missing_test: str = "refuse",
@@ -71,7 +71,7 @@ class ShardedData(ViewedData):
         self.block = block
         self.window = window
         self.lanes = lanes
-        self.cache = cache
+        self.cache = None if cache == "auto" else cache
         self.cache_gb = cache_gb
         self.storage = dict(storage or {})
         self.missing_test = missing_test
