@@ -14,7 +14,8 @@ from segbench.config.compose import parse
 from segbench.config.continued import dropped_settings
 from segbench.config.quoting import rendered
 from segbench.config.saved import MAX_BYTES, read_saved_config
-from segbench.core.errors import CheckpointError, ConfigError
+from segbench.core.errors import CheckpointError
+from segbench.runs.folder import MAX_JSON, RunFolder, open_run
 
 TENSORBOARD = {
     "tensorboard": {"_target_": "pytorch_lightning.loggers.TensorBoardLogger", "name": "tensorboard", "version": ""}
