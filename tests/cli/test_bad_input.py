@@ -133,7 +133,7 @@ SAID = [
     ("trainer.gradient_clip=inf", "trainer.gradient_clip must be a finite number, got inf"),
     (
         "trainer.checkpoint_minutes=nan",
-        "trainer.checkpoint_minutes must be a number of at least 0 (the default is 15.0), got nan",
+        "trainer.checkpoint_minutes must be a finite number, got nan",
     ),
     *(
         (f"{key}={value}", f"{key} must be a finite number, got {float(value)}")
