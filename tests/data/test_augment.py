@@ -306,3 +306,37 @@ def test_an_option_without_a_class_is_refused(command, tiny, tmp_path):
     assert "augment must describe a part, with its class as _target_" in outcome.err
     assert "Traceback" not in outcome.err
     assert not Path("run").exists()
+
+
+# bands
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+@pytest.mark.parametrize("bands", [1, 2, 4, 7])
+def test_the_jitter_of_bands_is_what_its_formula_says(bands, kind):
+    from segbench.data.loading.jitter import BandJitter
+
+    full = 255 if kind is np.uint8 else 1
+    image = (np.random.default_rng(0).random((6, 5, bands)) * full).astype(kind)
+    jitter = BandJitter(brightness=(0.8, 1.2), contrast=(0.5, 1.5), gain=(0.9, 1.1), p=1.0)
+    factors = {"brightness": 1.1, "contrast": 0.7, "gains": np.linspace(0.9, 1.1, bands).astype(np.float32)}
+    found, mean = jitter.apply(image, **factors), image.mean()
+    wanted = ((image - mean) * 0.7 + mean) * 1.1 * np.linspace(0.9, 1.1, bands)
+    assert found.dtype == kind
+    assert np.abs(found - wanted.clip(0, full)).max() < (0.51 if full == 255 else 1e-5)
+    augment, arrays = Augment([jitter]), {"image": image, "mask": np.zeros((6, 5), np.uint8)}
+    first, other = augment(dict(arrays), 1, 2, 3), augment(dict(arrays), 1, 2, 4)
+    assert (augment(dict(arrays), 1, 2, 3)["image"] == first["image"]).all()
+    assert (other["image"] != first["image"]).any()
+
+
+def test_transforms_of_colours_are_refused_by_name_for_other_bands():
+    from segbench.data.loading.jitter import BandJitter
+
+    colours = [albumentations.HorizontalFlip(), albumentations.OneOf([albumentations.ColorJitter()])]
+    augment = Augment([*colours, albumentations.ToGray()])
+    augment.check_bands(3)
+    with pytest.raises(ConfigError, match="ColorJitter, ToGray cannot work on 4 bands, only on red, green and blue"):
+        augment.check_bands(4)
+    for bands in (1, 2, 4, 9):
+        Augment([albumentations.HorizontalFlip(), albumentations.Affine(), BandJitter()]).check_bands(bands)

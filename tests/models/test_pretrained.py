@@ -14,7 +14,7 @@ from torchvision.models.segmentation import DeepLabV3, fcn_resnet50
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 
 from segbench.core.errors import ConfigError
-from segbench.models.fcn_resnet import IMAGENET_MEAN, IMAGENET_STD, FCNResNet, download
+from segbench.models.fcn_resnet import IMAGENET_MEAN, IMAGENET_STD, FCNResNet, download, inflate
 
 BOTH = {"mask": 3, "depth": 1}
 
@@ -339,3 +339,15 @@ class TestSMPUnet:
         monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
         with pytest.raises(ConfigError, match=r"pip install -e '\.\[smp\]'"):
             SMPUnet(3, {"mask": 1})
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6, 7])
+def test_a_stem_is_inflated_to_any_number_of_bands(channels):
+    weight = torch.arange(2 * 3 * 1 * 1, dtype=torch.float32).view(2, 3, 1, 1)  # kernels 0 1 2 and 3 4 5
+    found = inflate(weight, torch.empty(2, channels, 1, 1))
+    if channels == 1:
+        assert found.flatten().tolist() == [3.0, 12.0]
+    else:
+        wanted = [[3 / channels * (3 * row + band % 3) for band in range(channels)] for row in range(2)]
+        assert torch.allclose(found[..., 0, 0], torch.tensor(wanted))
+    assert inflate(weight, torch.empty(2, 3, 1, 1)) is weight
