@@ -18,9 +18,7 @@ def write_bands(root: Path, count: int = 40, size: tuple[int, int] = (24, 28)) -
         mask[top : top + 10, left : left + 10] = 1
         image = draw.integers(530, 560, (*size, 4)).astype(np.uint16)
         image[..., 3] += 120 * mask.astype(np.uint16)
-        tifffile.imwrite(
-            root / "images" / f"p{number:02d}.tif", image, photometric="minisblack", planarconfig="contig"
-        )
+        tifffile.imwrite(root / "images" / f"p{number:02d}.tif", image, photometric="minisblack", planarconfig="contig")
         Image.fromarray(mask).save(root / "masks" / f"p{number:02d}.png")
     return root
 
