@@ -21,6 +21,7 @@ NO_EXPORT = {
     "size": [64, 64],
     "mean": [0.5, 0.5, 0.5],
     "std": [0.25, 0.25, 0.25],
+    "bands": None,
 }
 """What is shown for data=shards while data.root is not set."""
 

@@ -33,6 +33,11 @@ class Channels:
     levels: Levels | None = None
     """What becomes 0 and 1 of each channel; values beyond are clipped."""
 
+    @classmethod
+    def of(cls, bands: Sequence[int] | None, display: Sequence[int] | None) -> Channels:
+        """Return the channels that `data.bands` and `data.display` say; raises a ConfigError for no such numbers."""
+        return cls(None if bands is None else tuple(bands), None if display is None else tuple(display))
+
     def __post_init__(self) -> None:
         for name, numbers in (("bands", self.bands), ("display", self.display)):
             _check_numbers(name, numbers)

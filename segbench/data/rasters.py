@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,6 +156,21 @@ def _read_tiff(path: Path) -> Raster:
     values = _bands_last(values, page.axes)
     raster = Raster(values, rgb=page.photometric == tifffile.PHOTOMETRIC.RGB, alpha=alpha, orientation=orientation)
     return raster.upright() if orientation in UPRIGHT else replace(raster, is_turned=True)
+
+
+def tiff_values(content: bytes) -> np.ndarray:
+    """Return `[H,W,C]` of the content of a TIFF as an export writes it; raises a ValueError for what is damaged."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            page = file.pages.first
+            _check_size(page.imagelength, page.imagewidth, page.nbytes)
+            return _bands_last(page.asarray(maxworkers=1), page.axes)
+    except DataError:
+        raise
+    except Exception as error:  # damaged files give anything from KeyError to MemoryError
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _by_pillow(path: Path, reason: str) -> Raster:

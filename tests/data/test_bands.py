@@ -200,7 +200,7 @@ def test_auto_measures_the_training_split_and_says_so(dtype, suffix, tmp_path):
         assert np.abs(image - shares[index]).max() < 1e-6
     assert data.mean == pytest.approx(shares.mean((0, 1, 2)), abs=1e-6)
     assert data.std == pytest.approx(shares.std((0, 1, 2)), abs=1e-6)
-    assert data.values_record() == {"kind": dtype, "low": low.tolist(), "high": high.tolist()}
+    assert data.values_record() == {"kind": dtype, "low": low.tolist(), "high": high.tolist(), "given": False}
     (note,) = [note for note in data.notes if note.startswith("values:")]
     assert note.startswith(
         f"values: {dtype}, of which {low[0]:g} to {high[0]:g}, {low[1]:g} to {high[1]:g} become 0 to 1"
@@ -238,7 +238,7 @@ def test_types_that_are_mixed_are_refused_by_name_unless_a_range_is_given(tmp_pa
 
 def test_a_trained_range_is_taken_and_other_types_are_refused(tmp_path):
     root = write(tmp_path / "d", [values("uint16", 1)[..., 0]] * 12)
-    trained = {"kind": "uint16", "low": [100.0], "high": [200.0]}
+    trained = {"kind": "uint16", "low": [100.0], "high": [200.0], "given": False}
     data = folder(root, prepare=False, bands=[0])
     data.adopt_values(trained)
     data.setup()

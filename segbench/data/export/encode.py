@@ -61,7 +61,7 @@ def _tiff(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     tifffile.imwrite(
         buffer,
-        np.ascontiguousarray(array),
+        np.ascontiguousarray(array if array.shape[2] > 1 else array[..., 0]),
         photometric="minisblack",
         planarconfig="contig" if array.shape[2] > 1 else None,
         compression="zlib",

@@ -11,10 +11,10 @@ from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.export.options import Options
 from segbench.data.loading.datamodule import SegmentationData
 
-LAYOUT = 2
+LAYOUT = 3
 """Counted up when the files of an export change their places or their meaning."""
 
-INFORMATIVE = ("settings", "mean", "std")
+INFORMATIVE = ("settings", "mean", "std", "values")
 """Parts that may differ as long as the fingerprints agree: the samples are the same."""
 
 
@@ -37,6 +37,8 @@ def export_record(
         "size": data.size,
         "mean": data.mean,
         "std": data.std,
+        "bands": None if data.channels.bands is None else list(range(data.channels.count)),
+        "values": data.values_record(),
         "entries": data.entries,
         "samples": dict(samples),
         "fingerprint": {split: data.fingerprint(split) for split in samples},

@@ -18,12 +18,13 @@ from segbench.data.channels import Channels
 from segbench.data.files.cache import Cache, Memory, automatic_limit, cached
 from segbench.data.files.index import Index
 from segbench.data.files.items import Item, subset
-from segbench.data.files.levels import Range, Values, extremes, given_levels, kind_of, percentiles, spaced
+from segbench.data.files.levels import Range, extremes, given_levels, kind_of, percentiles, spaced
 from segbench.data.files.lookalikes import remarks
 from segbench.data.loading.source import Arrays
 from segbench.data.loading.viewed import ViewedData
 from segbench.data.problems import Problems
 from segbench.data.rasters import Raster
+from segbench.data.values import Values
 
 MISSING_TEST = ("refuse", "val")
 VERSION = 2
@@ -66,11 +67,9 @@ class FileData(ViewedData):
         test_size: int | None = None,
         **common: Any,
     ) -> None:
-        chosen = None if bands is None else tuple(bands)
-        super().__init__(channels=Channels(chosen, None if display is None else tuple(display)), **common)
+        super().__init__(channels=Channels.of(bands, display), **common)
         self.range = range
         self.channels = replace(self.channels, levels=given_levels(range, self.channels.count))
-        self.values: Values | None = None
         if missing_test not in MISSING_TEST:
             raise ConfigError(f"data.missing_test={missing_test} is unknown{nearest(missing_test, MISSING_TEST)}")
         self.limits = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
@@ -179,45 +178,27 @@ class FileData(ViewedData):
 
     def _settle_values(self) -> None:
         """Find out what the values of the files are, and what of them becomes 0 and 1."""
-        facts = {item.image.name: self.index.facts[item.name] for item in self._unique()}
+        facts = [(item.image.name, self.index.facts[item.name]) for item in self._unique()]
         training = [item for item in self.items[Split.TRAIN] if item.name in self.index.facts]
         if not facts or not training:
             return
         kind = kind_of(facts, self.range)
-        if self.values is not None and isinstance(self.range, str):
+        if self.values is not None and isinstance(self.range, str):  # as the run was trained that is evaluated
             self.values.check(kind)
         elif self.range == "percentile":
             pairs = (self._pair(training[number]) for number in spaced(len(training)))
-            self._use(Values(kind, percentiles(image for image, _ in pairs)))
+            self.use_values(Values(kind, percentiles(image for image, _ in pairs)))
         elif self.range == "auto":
             measured = extremes([self.index.facts[item.name] for item in training]) if kind != "uint8" else None
-            self._use(Values(kind, measured))
+            self.use_values(Values(kind, measured))
         else:
-            self.values = Values(kind, self.channels.levels)
+            self.use_values(Values(kind, self.channels.levels, is_given=True))
         self._note_values()
-
-    def _use(self, values: Values) -> None:
-        self.values = values
-        self.channels = replace(self.channels, levels=values.levels)
 
     def adopt_values(self, record: Mapping[str, Any] | None) -> None:
         """Take the values as a trained run did, instead of measuring them; a given `data.range` counts more."""
-        if record is None or not isinstance(self.range, str):
-            return
-        values = Values.of_record(record)
-        if values.levels is not None and len(values.levels[0]) != self.channels.count:
-            raise DataError(f"the run was trained on {len(values.levels[0])} bands, not on {self.channels.count}")
-        self._use(values)
-
-    def image_of(self, raster: Raster) -> np.ndarray:
-        """Return what a network is given of any picture; a DataError for other values than it was trained on."""
-        if self.values is not None and isinstance(self.range, str):
-            self.values.check(raster.values.dtype.name)
-        return self.channels.image(raster)
-
-    def values_record(self) -> dict[str, Any] | None:
-        """Return what the values of the files are and what becomes 0 and 1, as plain data; None before it is known."""
-        return None if self.values is None else self.values.record()
+        if isinstance(self.range, str):
+            super().adopt_values(record)
 
     def _note_values(self) -> None:
         """Note what has to be known about the pictures' values and bands."""

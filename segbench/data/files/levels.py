@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,6 @@ from segbench.data.problems import first_names
 MEASURED = ("auto", "percentile")
 Range = str | Sequence[Any]
 """`auto`, `percentile`, `[low, high]`, or such a pair for each channel."""
-
-KINDS = ("uint8", "uint16", "int16", "float32")
 
 PERCENTILES = (0.5, 99.5)
 """As nnU-Net clips the intensities of computed tomography (Isensee et al., 2021)."""
@@ -48,15 +45,15 @@ def given_levels(wanted: Range, channels: int) -> Levels | None:
     return pairs[:, 0].copy(), pairs[:, 1].copy()
 
 
-def kind_of(facts: Mapping[str, Facts], wanted: Range) -> str:
-    """Return the type of values in all files; `facts` are by the files' names.
+def kind_of(facts: Iterable[tuple[str, Facts]], wanted: Range) -> str:
+    """Return the type of values in all files; `facts` come with the files' names.
 
     Raises:
         DataError: for several of them: how the values of one relate to those of another is not known. With a given
             range all of them mean the same.
     """
     kinds: dict[str, list[str]] = {}
-    for name, found in facts.items():
+    for name, found in facts:
         kinds.setdefault(found.dtype, []).append(name)
     usual = max(kinds, key=lambda kind: len(kinds[kind]))
     if len(kinds) > 1 and isinstance(wanted, str):
@@ -92,45 +89,3 @@ def spaced(count: int, most: int = PICTURES) -> list[int]:
 def _apart(low: np.ndarray, high: np.ndarray) -> Levels:
     """Return levels of which each high one is above its low one, also of a channel that has a single value."""
     return low, np.where(high > low, high, low + 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Values:
-    """What the values of the files are, and what of them becomes 0 and 1."""
-
-    kind: str
-    """uint8, uint16, int16 or float32."""
-
-    levels: Levels | None
-    """Low and high of each channel; None for uint8 as it is."""
-
-    def __str__(self) -> str:
-        """Return both in words: one pair, or one for each channel."""
-        if self.levels is None:
-            return f"{self.kind} as they are"
-        pairs = [f"{low:.6g} to {high:.6g}" for low, high in zip(*self.levels, strict=True)]
-        return f"{self.kind}, of which {pairs[0] if len(set(pairs)) == 1 else ', '.join(pairs)} become 0 to 1"
-
-    def check(self, kind: str) -> None:
-        """Raise a DataError for files of another type than the run was trained on."""
-        if kind != self.kind:
-            raise DataError(
-                f"the pictures are {kind}, but the run was trained on {self}; save them as {self.kind}, or give"
-                " data.range=[low,high] where you know what their values mean"
-            )
-
-    def record(self) -> dict[str, Any]:
-        """Return them as plain data."""
-        low, high = ([], []) if self.levels is None else (levels.tolist() for levels in self.levels)
-        return {"kind": self.kind, "low": low, "high": high}
-
-    @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Values:
-        """Return what `record` gave; raises a DataError for anything else."""
-        try:
-            low, high = (np.array(record[name], np.float64).reshape(-1) for name in ("low", "high"))
-            if low.shape == high.shape and (low < high).all() and record["kind"] in KINDS:
-                return cls(record["kind"], (low, high) if len(low) else None)
-        except (KeyError, TypeError, ValueError):
-            pass
-        raise DataError("what the run's checkpoint says of the values of its pictures cannot be understood")

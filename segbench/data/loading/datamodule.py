@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from segbench.data.loading.views import EvaluationView
 from segbench.data.pictures import MAX_PIXELS
 from segbench.data.rasters import Raster
 from segbench.data.statistics import measure
+from segbench.data.values import Values
 
 MAX_WORKERS = 512
 
@@ -79,6 +81,7 @@ class SegmentationData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.channels = channels
+        self.values: Values | None = None
         if len(size) != 2 or min(size) < 1:
             raise ConfigError(f"data.size must be [height, width] in pixels, got {list(size)}")
         if size[0] * size[1] > MAX_PIXELS:
@@ -125,18 +128,35 @@ class SegmentationData(pl.LightningDataModule):
             self.mean = tuple(mean)
             self.std = tuple(value if value >= LEAST_STD else 1.0 for value in std)
 
-    def image_of(self, raster: Raster) -> np.ndarray:
-        """Return what a network is given of any picture, `[H,W,C]`; a DataError for values that it cannot know."""
-        if raster.values.dtype != np.uint8:
-            raise DataError(f"values of {raster.values.dtype}, but the run was trained on 8 bit; save it with 8 bit")
-        return self.channels.image(raster)
+    def use_values(self, values: Values) -> None:
+        """Let `values` say what the values of the files are, and what of them becomes 0 and 1."""
+        self.values = values
+        self.channels = replace(self.channels, levels=values.levels)
 
     def values_record(self) -> dict[str, Any] | None:
-        """Return what the values of files are and what becomes 0 and 1; None for pictures that are not from files."""
-        return None
+        """Return the values as plain data; None before they are known, and for pictures that are not from files."""
+        return None if self.values is None else self.values.record()
 
     def adopt_values(self, record: Mapping[str, Any] | None) -> None:
-        """Take the values of files as a trained run did."""
+        """Take the values of files as a trained run did; a DataError for a record that does not fit."""
+        if record is None:
+            return
+        values = Values.of_record(record)
+        if values.levels is not None and len(values.levels[0]) != self.channels.count:
+            raise DataError(f"the run was trained on {len(values.levels[0])} bands, not on {self.channels.count}")
+        self.use_values(values)
+
+    def image_of(self, raster: Raster) -> np.ndarray:
+        """Return what a network is given of any picture, `[H,W,C]`.
+
+        Raises:
+            DataError: for other bands, or values of another type, than it was trained on.
+        """
+        if self.values is not None:
+            self.values.check(raster.values.dtype.name)
+        elif self.channels.levels is None and raster.values.dtype != np.uint8:
+            raise DataError(f"values of {raster.values.dtype}, but the run was trained on 8 bit; save it with 8 bit")
+        return self.channels.image(raster)
 
     @abstractmethod
     def sample(self, split: Split, epoch: int, index: int) -> Arrays:

@@ -10,6 +10,7 @@ from typing import Any
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.rng import Bijection
+from segbench.data.channels import Channels
 from segbench.data.export.manifest import UNIT
 from segbench.data.loading.source import Arrays
 from segbench.data.loading.viewed import ViewedData
@@ -25,6 +26,8 @@ class ShardedData(ViewedData):
     Args:
         root: The export: a folder, or an address that fsspec knows, such as `s3://bucket/folder`.
         entries: The arrays that every sample of it has.
+        bands: Numbers of the channels of its images; None for red, green and blue.
+        display: The one or three of them that panels show; None for the first three.
         block: Consecutive samples that are read together; an epoch shuffles the blocks.
         window: Blocks whose samples are mixed with each other.
         lanes: Parts of an epoch that read different blocks; processes that share a training each read their own where
@@ -44,6 +47,8 @@ class ShardedData(ViewedData):
         root: str | None = None,
         *,
         entries: Sequence[str] = ("image", "mask"),
+        bands: Sequence[int] | None = None,
+        display: Sequence[int] | None = None,
         block: int = 64,
         window: int = 16,
         lanes: int = 1,
@@ -56,7 +61,7 @@ class ShardedData(ViewedData):
         test_size: int | None = None,
         **common: Any,
     ) -> None:
-        super().__init__(**common)
+        super().__init__(channels=Channels.of(bands, display), **common)
         for name, value in (("block", block), ("window", window), ("lanes", lanes)):
             if value < 1:
                 raise ConfigError(f"data.{name} must be at least 1, got {value}")
@@ -103,6 +108,7 @@ class ShardedData(ViewedData):
             raise ConfigError(
                 f"data.entries={list(self.entries)} are not in data.root={self.root}: {self.record.entries}"
             )
+        self.adopt_values(self.record.values)
         for split in SPLITS:
             self._open_split(store, split)
         self.check_splits()

@@ -22,6 +22,9 @@ class ShardRecord:
     classes: list[str]
     """Names of the classes."""
 
+    values: dict[str, Any] | None
+    """What the values of its source were and what of them has become 0 and 1; None where it says nothing."""
+
     entries: tuple[str, ...]
     """The arrays of every sample."""
 
@@ -79,6 +82,7 @@ def _parsed(found: dict[str, Any]) -> ShardRecord:
     samples = {str(split): int(number) for split, number in found["samples"].items()}
     return ShardRecord(
         classes=[str(name) for name in found["classes"]],
+        values=None if found["values"] is None else dict(found["values"]),
         entries=tuple(str(entry) for entry in found["entries"]),
         samples=samples,
         fingerprint={str(split): str(digest) for split, digest in found["fingerprint"].items()},

@@ -15,12 +15,17 @@ from segbench.core.errors import DataError
 from segbench.data.export.options import sample_name
 from segbench.data.export.shards import INDEX_SUFFIX, INDEX_TYPE, shard_name
 from segbench.data.loading.source import Arrays
+from segbench.data.rasters import tiff_values
 from segbench.data.shards.store import Store
 
 INDICES = 256
 """Indices of shards that a process keeps: 8 bytes a sample."""
-KINDS = {"mask.png": "mask", "depth.npy": "depth", "background.png": "background", "background.jpg": "background"}
-IMAGES = ("png", "jpg")
+KINDS = {
+    "mask.png": "mask",
+    "depth.npy": "depth",
+    **{f"background.{suffix}": "background" for suffix in ("png", "jpg", "tif")},
+}
+IMAGES = ("png", "jpg", "tif")
 ROW = "json"
 
 
@@ -96,7 +101,9 @@ def _members(content: bytes, name: str) -> dict[str, bytes]:
 
 
 def decode(members: dict[str, bytes]) -> Arrays:
-    """Return the arrays of a sample: image and background uint8 `[H,W,C]`, mask uint8 `[H,W]`, depth float32 `[H,W]`.
+    """Return the arrays of a sample.
+
+    Image and background are uint8 or float32 `[H,W,C]`, the mask uint8 `[H,W]`, depth float32 `[H,W]`.
 
     Raises:
         OSError: for a picture that cannot be decoded; ValueError: for an array.
@@ -104,12 +111,16 @@ def decode(members: dict[str, bytes]) -> Arrays:
     arrays = {}
     for kind, content in members.items():
         if kind in IMAGES:
-            arrays["image"] = _picture(content)
+            arrays["image"] = _decoded(kind, content)
         elif kind == "depth.npy":
             arrays["depth"] = np.load(io.BytesIO(content), allow_pickle=False)
         elif kind in KINDS:
-            arrays[KINDS[kind]] = _picture(content)
+            arrays[KINDS[kind]] = _decoded(kind, content)
     return arrays
+
+
+def _decoded(kind: str, content: bytes) -> np.ndarray:
+    return tiff_values(content) if kind.endswith("tif") else _picture(content)
 
 
 def _picture(content: bytes) -> np.ndarray:
