@@ -41,14 +41,17 @@ def evaluate_run(
         print_summary(console, results, report["classes"], f"{report['images']:,} images of {split}")
         if out is not None:
             write_json(out, report)
-    say(console, _verdict(report, split))
+    say(console, _verdict(report, split, changes))
 
 
-def _verdict(report: dict[str, Any], split: str) -> str:
+def _verdict(report: dict[str, Any], split: str, changes: Sequence[str]) -> str:
     if not report["recorded"]:
         return "the run has no results.json to compare with: it has not finished"
     if not report["same_data"]:
         return "this is not the data of the training (another fingerprint), so the recorded scores do not compare"
+    otherwise = [word for word in changes if word.lstrip("+").startswith("evaluate.")]
+    if otherwise:
+        return f"scored otherwise than the run was ({', '.join(otherwise)}), so the recorded scores do not compare"
     distance = {
         name: abs(report["scores"].get(name, math.inf) - value)
         for name, value in report["recorded"].items()

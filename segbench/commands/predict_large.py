@@ -62,7 +62,7 @@ def predict_large(
     with TiffWindows(picture.path) as reader:
 
         def windows(*window: int) -> list[np.ndarray]:
-            raster = as_stored(Raster(reader.read(*window)))
+            raster = as_stored(Raster(reader.read(*window), rgb=reader.rgb, alpha=reader.alpha))
             return [data.image_of(raster) for data in sets]
 
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -145,14 +145,15 @@ class ScoredModule(pl.LightningModule):
 
     def _score(self, heads: Heads, batch: EvaluationBatch, place: int, split: Split) -> None:
         """Count a picture at its own size, or at that of what was seen where `evaluate.score_at` says so."""
-        own = "truth" if "truth" in batch and self.settings.score_at is ScoreAt.OWN else "mask"
-        mask = batch[own][place]
+        own = "truth" in batch and self.settings.score_at is ScoreAt.OWN
+        mask = batch["truth" if own else "mask"][place]
         answer = Answer(heads, self.view, (mask.shape[-2], mask.shape[-1]))
         prediction, truth = {}, {"mask": mask[None], "index": batch["index"][place][None]}
         if "mask" in heads:
             prediction["mask"] = answer.ids()[None]
         if "depth" in heads:
-            prediction["depth"], truth["depth"] = answer.depth()[None, None], batch["depth"][place][None]
+            prediction["depth"] = answer.depth()[None, None]
+            truth["depth"] = batch["truth_depth" if own else "depth"][place][None]
         self.scores[f"{split}_split"].update(prediction, truth)
 
     def _is_training_run(self) -> bool:

@@ -61,6 +61,13 @@ def test_a_run_and_its_evaluation_state_baselines_and_numbers_of_pictures(segben
     assert report["images_with_class"] == results["images_with_class"]["test"] == {"background": 4, "foreground": 4}
 
 
+def test_evaluate_says_when_it_scored_otherwise(segbench, run):
+    outcome = segbench("evaluate", run, "evaluate.tta=hflip")
+    assert (
+        "scored otherwise than the run was (evaluate.tta=hflip), so the recorded scores do not compare" in outcome.out
+    )
+
+
 def test_evaluate_says_when_the_data_is_another(segbench, run):
     outcome = segbench("evaluate", run, "data.seed=5")
     assert outcome.code == 0, outcome.err

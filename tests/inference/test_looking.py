@@ -119,6 +119,8 @@ def test_a_large_tiff_is_predicted_by_windows_as_a_whole(runs, tmp_path, monkeyp
     image, _ = scene(5, 150, 210, classes=3)
     (tmp_path / "in").mkdir()
     tifffile.imwrite(tmp_path / "in/a.tif", image, tile=(64, 64), photometric="rgb")
+    opaque = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+    tifffile.imwrite(tmp_path / "in/b.tif", opaque, tile=(64, 64), photometric="rgb", extrasamples=["unassalpha"])
     for further in ([], [both[1]]):
         words = [*map(str, further), str(tmp_path / "in")]
         predict_images(str(both[0]), words, Wanted(tmp_path / "whole", device="cpu"))
@@ -130,5 +132,6 @@ def test_a_large_tiff_is_predicted_by_windows_as_a_whole(runs, tmp_path, monkeyp
         whole = np.array(Image.open(tmp_path / "whole/a_mask.png"))
         windows = tifffile.imread(tmp_path / "windows/a_mask.tif")
         assert windows.shape == (150, 210)
+        assert (tifffile.imread(tmp_path / "windows/b_mask.tif") == windows).all(), "transparency is left out"
         assert (windows == whole).mean() > 0.9999, "the mean of several runs is taken a tile at a time"
         assert len(np.unique(whole)) > 1

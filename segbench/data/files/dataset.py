@@ -300,8 +300,11 @@ class FileData(ViewedData):
         return self._key(self.items[split])[:16]
 
     def _bands_key(self) -> str:
+        """Return what the name of a cache says of the bands in it."""
         bands = self.channels.bands
-        return "" if bands is None else f"-bands-{'-'.join(map(str, bands))}"[:100]
+        return (
+            "" if bands is None else f"-{hashlib.blake2b(json.dumps(list(bands)).encode(), digest_size=8).hexdigest()}"
+        )
 
     def _key(self, items: list[Item]) -> str:
         contents = [[item.name, self.index.digests[item.name]] for item in items]

@@ -13,6 +13,8 @@ Batch = dict[str, Tensor]
 """Tensors of one size each, stacked; of an evaluation, entries may be lists of tensors instead: `EvaluationBatch`."""
 EvaluationBatch = dict[str, Tensor | list[Tensor]]
 """A batch of val or test, whose pictures may be of different sizes."""
+TRUTHS = {"truth": "mask", "truth_depth": "depth"}
+"""Entries at the picture's own size, and what is seen of them."""
 
 
 def stacked(samples: Sequence[Sample]) -> Batch:
@@ -24,10 +26,11 @@ def stacked(samples: Sequence[Sample]) -> Batch:
 def collected(samples: Sequence[Sample]) -> EvaluationBatch:
     """Return samples of val or test as one batch: a list for each entry whose sizes differ, else a stacked tensor.
 
-    Where any of them has a `truth` of its own size, the batch has one for each.
+    Where any of them has a truth of its own size, the batch has one for each.
     """
-    if any("truth" in sample for sample in samples):
-        samples = [{"truth": sample["mask"], **sample} for sample in samples]
+    for truth, seen in TRUTHS.items():
+        if any(truth in sample for sample in samples):
+            samples = [{truth: sample[seen], **sample} for sample in samples]
     return {name: _joined([sample[name] for sample in samples]) for name in samples[0]}
 
 
@@ -47,7 +50,7 @@ def groups_of(batch: EvaluationBatch) -> Iterator[tuple[list[int], Batch]]:
     sizes = [tuple(image.shape[-2:]) for image in images]
     for size in dict.fromkeys(sizes):
         places = [place for place, other in enumerate(sizes) if other == size]
-        yield places, {name: _taken(values, places) for name, values in batch.items() if name != "truth"}
+        yield places, {name: _taken(values, places) for name, values in batch.items() if name not in TRUTHS}
 
 
 def _taken(values: Tensor | list[Tensor], places: list[int]) -> Tensor:

@@ -54,7 +54,7 @@ class SplitDataset(Dataset[dict[str, Tensor]]):
     """One split of a source as tensors; an item is asked for by (epoch, index).
 
     Pictures of val and test are seen as a whole, by the source's evaluation view. Where that has another size than the
-    picture, `truth` is the mask at the picture's own size.
+    picture, `truth` is the mask at the picture's own size, and `truth_depth` the depth.
     """
 
     def __init__(self, source: Source, split: Split, augment: Augment | None, seed: int) -> None:
@@ -103,11 +103,13 @@ class SplitDataset(Dataset[dict[str, Tensor]]):
 
 
 def seen_and_truth(original: Arrays, view: EvaluationView) -> Arrays:
-    """Return what is seen of a picture, and as `truth` its own mask where that is of another size."""
+    """Return what is seen of a picture, and its own mask and depth as `truth` and `truth_depth` where sizes differ."""
     show = {"mask": view.mask, "depth": view.depth}
     seen = {name: show.get(name, view.image)(array) for name, array in original.items()}
     if seen["mask"].shape != original["mask"].shape:
         seen["truth"] = original["mask"]
+        if "depth" in original:
+            seen["truth_depth"] = original["depth"]
     return seen
 
 
@@ -118,7 +120,7 @@ def described(error: BaseException) -> str:
 
 
 def _to_tensor(name: str, array: np.ndarray) -> Tensor:
-    if name == "depth":
+    if name in ("depth", "truth_depth"):
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None]
     if array.ndim == 3:
         array = array.transpose(2, 0, 1)

@@ -13,6 +13,7 @@ from segbench.config import resolvers
 from segbench.config.instantiate import build
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
+from segbench.data.loading.batches import groups_of
 from tests.data.export.conftest import config, data  # noqa: F401  - fixtures
 from tests.support.object_storage import object_storage
 
@@ -201,3 +202,13 @@ def test_pictures_of_files_are_exported_and_read_at_their_own_size(tmp_path):
         assert_same(found.original("test", index), files.original("test", index))
         assert_same(found.sample("train", 0, index), files.sample("train", 0, index))
     assert found.fingerprint("test") == files.fingerprint("test")
+
+
+def test_depth_is_scored_at_its_own_size_too(shards, data):  # noqa: F811
+    found = opened(shards, size=[16, 12], batch_size=2)
+    batch = next(iter(found.loader("val")))
+    assert batch["depth"].shape == (2, 1, 16, 12)
+    assert batch["truth"].shape == (2, 24, 20)
+    own = np.stack([data.sample("val", 0, index)["depth"] for index in range(2)])
+    assert batch["truth_depth"][:, 0].numpy().tobytes() == own.tobytes()
+    assert [sorted(group) for _, group in groups_of(batch)] == [["background", "depth", "image", "index", "mask"]]
