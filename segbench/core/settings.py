@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-PLACES = ("root", "foregrounds", "backgrounds", "mnist", "cifar", "images", "annotations", "cache", "depth_folder")
+PLACES = (
+    *("root", "foregrounds", "backgrounds", "depth.from_folder", "mnist", "cifar", "class_dict"),
+    *("images", "val_images", "test_images", "mask_files"),
+    *("annotations", "val_annotations", "test_annotations", "panoptic"),
+)
 """Where data lies, by its setting's name: it may have been moved, its fingerprint says whether it is the same."""
+
+READING = ("num_workers", "pin_memory", "download", "cache", "cache_gb", "storage")
+"""Settings of the data that decide how samples are read, but not what is in them."""
+
+SHOWN = ("data.display", "evaluate.boundary")
+"""Settings that decide what is drawn or reported besides, and no number that a run is chosen or compared by."""
 
 LABELS = ("name", "tags", "note", "predictions")
 """Settings that name a run and do nothing."""
@@ -19,10 +29,10 @@ LENGTH = ("max_epochs", "max_steps", "patience", "non_finite")
 SURROUNDINGS = (
     *LABELS,
     *("about", "experiment", "launcher", "logger", "plugins", "resume", "sweep"),
-    *("data.num_workers", "data.pin_memory", "data.download"),
-    *(f"data.{name}" for name in PLACES),
+    *SHOWN,
+    *(f"data.{name}" for name in (*PLACES, *READING)),
 )
-"""Settings that do not decide what is trained, with all below them."""
+"""Settings that do not decide what is trained or scored, with all below them."""
 
 
 def is_surrounding(key: str) -> bool:

@@ -8,7 +8,11 @@ import yaml
 from segbench.compare.groups import identify
 from segbench.compare.runs import find_runs
 from segbench.compare.settings import differing
+from segbench.config.compose import compose_config, run_config
 from segbench.config.paths import conf_dir
+from segbench.config.reference import settings
+from segbench.config.resume_rules import differing_settings
+from segbench.config.schema import RunConfig, hints_of
 from segbench.core.settings import is_experimental
 from tests.support.fake_runs import write_run
 
@@ -39,10 +43,65 @@ NO_OUTCOME = {
 }
 
 
-def test_every_setting_of_the_trainer_is_decided_on():
-    settings = yaml.safe_load((conf_dir() / "trainer" / "default.yaml").read_text())
-    assert {*settings} == OUTCOME | NO_OUTCOME
-    assert {name for name in settings if is_experimental(f"trainer.{name}")} == OUTCOME
+RUN_OUTCOME = {
+    *("seed", "task", "depth_weight", "inputs", "resolution"),
+    *("evaluate.score_at", "evaluate.tile", "evaluate.overlap", "evaluate.tta"),
+}
+RUN_NO_OUTCOME = {"evaluate.boundary", "resume.force", "tags", "note", "plugins", "name"}
+
+DATA_OUTCOME = {
+    *("_target_", "classes", "entries", "size", "bands", "range", "mean", "std", "batch_size", "seed", "augment"),
+    *("train_size", "val_size", "test_size", "val_share", "test_share", "missing_test", "split", "splits", "lists"),
+    *("fit", "view", "scale", "crop_class_share", "crop_balanced", "group", "folds", "fold", "official"),
+    *("masks", "labels", "ignore", "threshold", "mask_threshold", "mask_suffixes", "without_mask", "boxes", "crowd"),
+    *("mode", "categories", "min_area", "overlap", "keep_empty", "block", "window", "lanes", "fresh"),
+    *("background", "background_margin", "blend", "colour", "colours", "flip", "gain", "objects", "offsets"),
+    *("placement", "position", "depth.horizon", "depth.far", "depth.object_height"),
+}
+DATA_NO_OUTCOME = {
+    *("root", "images", "mask_files", "annotations", "panoptic", "class_dict", "depth.from_folder"),
+    *("val_images", "val_annotations", "test_images", "test_annotations"),
+    *("foregrounds", "backgrounds", "mnist", "cifar"),
+    *("num_workers", "pin_memory", "download", "cache", "cache_gb", "storage", "display"),
+}
+PARTS = ("model", "loss", "optimizer", "scheduler", "augment", "logger")
+FREE = ("labels", "lists", "splits", "storage")
+"""Mappings whose keys are the user's."""
+
+
+def keys_of_data():
+    """Return the settings of all data sets, those within a setting by dotted name."""
+    found = set()
+    for file in (conf_dir() / "data").glob("*.yaml"):
+        for name, value in yaml.safe_load(file.read_text()).items():
+            if isinstance(value, dict) and name not in FREE:
+                found |= {f"{name}.{inner}" for inner in value}
+            elif name != "defaults":
+                found.add(name)
+    return found
+
+
+def test_every_setting_of_every_run_is_decided_on():
+    trainer = {f"trainer.{name}": name in OUTCOME for name in OUTCOME | NO_OUTCOME}
+    others = {name: name in RUN_OUTCOME for name in RUN_OUTCOME | RUN_NO_OUTCOME}
+    assert {one.key: is_experimental(one.key) for one in settings()} == trainer | others
+    assert {*hints_of(RunConfig)} - {key.partition(".")[0] for key in trainer | others} == {"data", *PARTS}
+
+
+def test_every_setting_of_data_is_decided_on():
+    decided = {name: is_experimental(f"data.{name}") for name in keys_of_data()}
+    assert decided == {name: name in DATA_OUTCOME for name in DATA_OUTCOME | DATA_NO_OUTCOME}
+
+
+@pytest.mark.parametrize("key", sorted(f"data.{name}" for name in DATA_NO_OUTCOME) + sorted(RUN_NO_OUTCOME))
+def test_what_decides_nothing_may_be_changed_by_a_resume(key):
+    config = run_config(compose_config([]))
+    before = config.plain()
+    node = before
+    for name in key.split(".")[:-1]:
+        node = node[name]
+    node[key.rpartition(".")[2]] = "something else"
+    assert differing_settings(before, config) == []
 
 
 @pytest.mark.parametrize(
@@ -57,6 +116,10 @@ def test_every_setting_of_the_trainer_is_decided_on():
         ("about.git_commit", False),
         ("plugins", False),
         ("data.size", True),
+        ("data.display", False),
+        ("data.storage.endpoint_url", False),
+        ("data.depth.from_folder", False),
+        ("data.depth.far", True),
         ("data.images_per_scene", True),
         ("namely", True),
         ("optimizer.lr", True),

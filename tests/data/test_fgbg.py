@@ -170,6 +170,8 @@ def test_depth_maps_from_elsewhere(make, pictures, tmp_path):
     data = make(depth=depth)
     scene, sample = data.scene("train", 0, 0), data.sample("train", 0, 0)
     assert (sample["depth"][sample["mask"] == 0] == 5.0 + scene.background).all()
+    np.save(maps / "b2.npy", np.full((10, 10), 3.0, np.float32))
+    assert make(depth=depth).fingerprint("train") != data.fingerprint("train")
     (maps / "b3.npy").unlink()
     with pytest.raises(DataError, match=r"1 of 6 backgrounds: b3"):
         make(depth=depth)

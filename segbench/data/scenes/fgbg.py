@@ -184,7 +184,7 @@ class FgBg(SegmentationData):
             "layout": asdict(self.layout),
             "threshold": self.threshold,
             "depth": asdict(self.depth_model),
-            "depth_folder": self.depth_folder is not None,
+            "depth_folder": self.ground is not None and hashlib.sha256(self.ground.tobytes()).hexdigest(),
             "seed": self.seed,
             "split": split,
             "offset": planner.offset,
