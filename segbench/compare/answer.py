@@ -137,7 +137,9 @@ def _best_of(judged: Judged, may_be_best: Sequence[Group], unjudged: int) -> lis
 def _missing(judged: Judged) -> str:
     spread = judged.found.spread
     numbers = [number for number in range(len(judged.family.groups)) if number != judged.found.control]
-    return next((text for text in (spread.missing(n, judged.found.control) for n in numbers) if text), "")
+    return next(
+        (text for text in (spread.missing(n, judged.found.control, judged.repeat) for n in numbers) if text), ""
+    )
 
 
 def _disagreement(judged: Judged) -> list[str]:

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
+from segbench.compare.draws import draw_scores, pooled_scores
 from segbench.compare.files import Unusable
-from segbench.compare.groups import Group, Identity, Measure
+from segbench.compare.groups import Group, Measure
 from segbench.compare.images import ImageTable, read_table, scorer
 from segbench.compare.influence import Influence, Jackknife
+from segbench.compare.pairs import Blocks, pair_runs
 from segbench.compare.runs import Run
 from segbench.compare.seeds import Layout
-from segbench.compare.settings import REPLICATIONS, differing
 from segbench.compare.units import Design
 
 MAX_JUDGED = 300
 """Groups of the same data that are judged, the best of val: each reads the tables of images of its runs."""
-
-
-@dataclass(frozen=True, eq=False)
-class Blocks:
-    """Runs of different groups that are compared one by one, as they share all that is not asked about."""
-
-    words: str
-    """Such as `over 4 optimizer.lr, 1 seed each`."""
-    left_out: tuple[str, ...] = ()
-    """Blocks that some group lacks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +43,8 @@ class Family:
     """How runs are paired, None where seeds are repeats of the same settings."""
     refused: dict[Group, str] = field(default_factory=dict)
     """Groups of the same data that cannot be compared, and why."""
+    pooled: int = 0
+    """How many pictures of all folds together are scored as one experiment; 0 where they are not."""
 
 
 def read_family(groups: Sequence[Group], measure: Measure, by: Sequence[str] = ()) -> Family:
@@ -71,10 +64,12 @@ def read_family(groups: Sequence[Group], measure: Measure, by: Sequence[str] = (
         else:
             usable.append(group)
     try:
-        members, blocks = _members(usable, measure, by)
+        members, blocks = pair_runs(usable, measure, by)
     except Unusable as reason:
         return _unread([], [], measure, None, {**refused, **dict.fromkeys(groups, str(reason))})
-    if not usable or "+" in (usable[0].data or "") or scorer(measure.metric, usable[0].runs[0].classes) is None:
+    if blocks and blocks.draws:
+        return _of_draws(usable, members, measure, blocks, refused)
+    if not usable or scorer(measure.metric, usable[0].runs[0].classes) is None:
         return _unread(usable, members, measure, blocks, refused)
     reader = _Reader(measure.metric)
     kept = []
@@ -88,7 +83,7 @@ def read_family(groups: Sequence[Group], measure: Measure, by: Sequence[str] = (
         return _unread(usable, members, measure, blocks, refused)
     groups_kept = [group for group, _ in kept]
     runs_kept = [runs for _, runs in kept]
-    layout = _layout(runs_kept, blocks, measure)
+    layout = _layout(runs_kept, paired=blocks is not None)
     reported = reader.join()
     eligible = _eligible(groups_kept, measure)
     chosen = reported
@@ -120,73 +115,38 @@ def _unfit(group: Group, first: Group, measure: Measure) -> str:
     return ""
 
 
-def _counting(group: Group, measure: Measure) -> list[Run]:
-    """Return the runs of a group that count, in the order of their seeds: those with both scores, if any has both."""
-    scored = [run for run in group.runs if measure.metric in run.metrics]
-    both = [run for run in scored if measure.chosen_by in run.metrics]
-    return sorted(both or scored, key=lambda run: (_natural(run.settings.get("seed", "")), run.path))
-
-
-def _natural(text: str) -> tuple[float, str]:
-    try:
-        return float(text), ""
-    except ValueError:
-        return float("inf"), text
-
-
-def _members(groups: Sequence[Group], measure: Measure, by: Sequence[str]) -> tuple[list[list[Run]], Blocks | None]:
-    """Return the runs of each group, the same blocks at the same places where runs are paired; raises Unusable."""
-    runs = [_counting(group, measure) for group in groups]
-    draws = any("+" in (group.data or "") for group in groups)
-    varied = [name for name in _varied(runs) if name not in by] if by else []
-    if len(groups) < 2 or not (draws or varied):
-        return runs, None
-    names = by or list(groups[0].settings)
-    shared = (*varied, *REPLICATIONS)
-    keys = [{_key(run, shared): run for run in members} for members in runs]
-    common = [key for key in keys[0] if all(key in one for one in keys)]
-    everything = list(dict.fromkeys(key for one in keys for key in one))
-    if not common:
-        raise Unusable(f"no other settings and seed were run with every value of {', '.join(names)}")
-    words = _draw_words(keys, common) if draws else _block_words(common, varied)
-    left_out = tuple(_key_words(key, varied or REPLICATIONS) for key in everything if key not in common)
-    return [[one[key] for key in common] for one in keys], Blocks(words, left_out)
-
-
-def _key(run: Run, names: Sequence[str]) -> Identity:
-    return tuple((name, run.settings.get(name, "")) for name in names)
-
-
-def _varied(groups: Sequence[Sequence[Run]]) -> list[str]:
-    """Return the settings besides replications in which runs of one group differ."""
-    return list(dict.fromkeys(name for runs in groups for name in differing([run.settings for run in runs])))
-
-
-def _block_words(common: Sequence[Identity], varied: Sequence[str]) -> str:
-    """Return `over 4 values of optimizer.lr, 1 seed each`."""
-    found = [dict(key) for key in common]
-    places = {tuple(one.get(name, "") for name in varied) for one in found}
-    seeds = f"{len(found) / len(places):.3g}"
-    what = f"values of {varied[0]}" if len(varied) == 1 else f"combinations of {', '.join(varied)}"
-    return f"over {len(places)} {what}, {seeds} seed{'s' * (seeds != '1')} each"
-
-
-def _draw_words(keys: Sequence[dict[Identity, Run]], common: Sequence[Identity]) -> str:
-    draws = {tuple(sorted(keys[0][key].fingerprints.items())) for key in common}
-    return f"over {len(draws)} draws of the data, {len(common)} runs each"
-
-
-def _key_words(key: Identity, names: Sequence[str]) -> str:
-    return " ".join(f"{name}={value}" for name, value in key if name in (*names, "seed") and value)
-
-
-def _layout(runs: Sequence[Sequence[Run]], blocks: Blocks | None, measure: Measure) -> Layout:
+def _layout(runs: Sequence[Sequence[object]], *, paired: bool, overlap: float = 0.0) -> Layout:
     ends = np.cumsum([0, *map(len, runs)])
     groups = tuple(np.arange(first, last) for first, last in pairwise(ends))
-    prints = {run.fingerprints.get(measure.split) for members in runs for run in members}
-    if blocks is None or len(prints) < 2:
-        return Layout(groups, paired=blocks is not None)
-    return Layout(groups, paired=True, overlap=_overlap(runs[0], measure.split, len(prints)))
+    return Layout(groups, paired=paired and len(groups) > 1, overlap=overlap)
+
+
+def _of_draws(
+    groups: list[Group],
+    members: list[list[Run]],
+    measure: Measure,
+    blocks: Blocks,
+    refused: dict[Group, str],
+) -> Family:
+    """Return the family of groups on several draws of the data, each draw taken as one score of every group."""
+    draws = max(blocks.draws) + 1
+    overlap = _overlap(members[0], measure.split, draws) if draws > 1 else 0.0
+    layout = _layout([range(draws)] * len(groups), paired=True, overlap=overlap)
+    pooled = pooled_scores(members, blocks, measure.metric)
+    images = 0
+    scores = draw_scores(members, blocks, measure.metric)
+    if pooled is not None:
+        scores, images = pooled
+        each = f"{len(blocks.draws) / draws:.3g}"
+        words = f"over {draws} folds of {images} pictures pooled, {each} run{'s' * (each != '1')} each"
+        blocks = replace(blocks, words=words)
+    reported = Influence(scores, ())
+    eligible = _eligible(groups, measure)
+    chosen = reported
+    if not _same(groups, measure):
+        kept = [members[number] for number in eligible]
+        chosen = Influence(draw_scores(kept, blocks, measure.chosen_by), ())
+    return Family(groups, layout, reported, chosen, eligible, None, blocks, refused, images)
 
 
 def _overlap(runs: Sequence[Run], split: str, draws: int) -> float:
@@ -203,7 +163,7 @@ def _unread(
     refused: dict[Group, str],
 ) -> Family:
     """Return the family as far as the scores of whole runs carry it."""
-    layout = _layout(members, blocks, measure)
+    layout = _layout(members, paired=blocks is not None)
     reported = Influence(_scores(members, measure.metric), ())
     eligible = _eligible(groups, measure)
     chosen = reported

@@ -9,7 +9,7 @@ from segbench.compare.filters import known_names
 from segbench.compare.intervals import Summary, summarize
 from segbench.compare.pareto import pareto_front
 from segbench.compare.runs import COSTS, Run
-from segbench.compare.settings import REPLICATIONS
+from segbench.compare.settings import REPLICATIONS, draw_of
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.settings import is_experimental
 from segbench.core.states import RunState
@@ -135,6 +135,7 @@ def group_runs(runs: Sequence[Run], measure: Measure, shown: Sequence[str], by: 
     groups = [_group(found, measure, shown) for found in members.values()]
     for group, identity in zip(groups, members, strict=True):
         group.lost = lost.get(identity, {})
+    _join_draws(groups)
     _mark(groups, measure)
     first = {group.data: group.chosen.mean for group in groups if group.best}
     return sorted(
@@ -196,14 +197,28 @@ def _group(found: Sequence[Run], measure: Measure, shown: Sequence[str]) -> Grou
 
 def _data(runs: Sequence[Run], split: str) -> str | None:
     """Return the fingerprint; several only where the data were drawn several times, each draw with its own."""
-    draws: dict[Identity, set[str | None]] = {}
+    draws: dict[tuple[str, ...], set[str | None]] = {}
     for run in runs:
-        draw = tuple((name, run.settings.get(name, "")) for name in REPLICATIONS if name != "seed")
-        draws.setdefault(draw, set()).add(run.fingerprints.get(split))
+        draws.setdefault(draw_of(run.settings), set()).add(run.fingerprints.get(split))
     prints = {one for found in draws.values() for one in found}
     if None in prints or not prints or any(len(found) > 1 for found in draws.values()):
         return None
     return "+".join(sorted(one for one in prints if one))
+
+
+def _join_draws(groups: Sequence[Group]) -> None:
+    """Give groups that share most draws of the data the same data: some may lack one, as a run of theirs failed."""
+    several = dict.fromkeys(group.data for group in groups if group.data and "+" in group.data)
+    for largest in sorted((set(data.split("+")) for data in several), key=len, reverse=True):
+        joined = set(largest)
+        near = []
+        for group in groups:
+            draws = set((group.data or "").split("+"))
+            if 2 * len(draws & largest) > len(largest):
+                near.append(group)
+                joined |= draws
+        for group in near:
+            group.data = "+".join(sorted(joined))
 
 
 def _same_data(run: Run, measure: Measure) -> bool:

@@ -73,10 +73,16 @@ def _judge_family(
 
 
 def _give_intervals(judged: Judged) -> None:
-    """Give each group the interval of its score: of other seeds and units, as far as the runs carry it."""
+    """Give each group the interval of its score: of other seeds and units, as far as the runs carry it.
+
+    The score of folds is that of all their pictures together.
+    """
     spread = judged.found.spread
     share = judged.measure.metric.partition("/")[2].partition("/")[0] in MASK_SCORES
     for number, group in enumerate(judged.family.groups):
+        if judged.family.pooled:
+            group.summary = replace(group.summary, mean=float(spread.means[number]))
+            group.images = str(judged.family.pooled)
         error, freedom = spread.of_mean(number)
         if error is None or group.summary.mean is None:
             continue

@@ -20,6 +20,8 @@ _BLOCK = re.compile(r"^(?=[A-Za-z_]\w*:(?:\s|$))", re.MULTILINE)
 
 REPLICATIONS = ("seed", "data.seed", "data.fold")
 """Settings that repeat an experiment: other luck, another draw of the data, another part of them held out."""
+DRAWS = tuple(name for name in REPLICATIONS if name != "seed")
+"""Those that draw other data."""
 DERIVED = ("model.in_channels", "model.heads", "data.augment", "plugins")
 """Settings that others decide, with all below them."""
 
@@ -36,6 +38,11 @@ def read_settings(path: Path) -> dict[str, str]:
     if not flat:
         raise Unusable(f"{path.name} holds no settings")
     return {**choices, **{key: value for key, value in flat.items() if key not in choices}}
+
+
+def draw_of(settings: Mapping[str, str]) -> tuple[str, ...]:
+    """Return which draw of the data a run has: its values of DRAWS, the fold last."""
+    return tuple(settings.get(name, "") for name in DRAWS)
 
 
 def flat_yaml(text: str) -> dict[str, str]:

@@ -88,17 +88,16 @@ class Spread:
             return None, 1.0
         return math.sqrt(total), min(max(total**2 / squares, 1.0), 1e6)
 
-    def missing(self, first: int, second: int) -> str:
-        """Return which runs are missing for a word on two settings, "" where there are enough."""
+    def missing(self, first: int, second: int, repeat: str = "seed") -> str:
+        """Return how many more repeats (seeds, or draws of the data) a word on two settings needs, "" for none."""
         odd = [number for number in (first, second) if number in self.seeds.odd]
         found = min([self.seeds.freedom, *(int(self.freedom[number]) for number in odd)])
         if found >= MIN_FREEDOM:
             return ""
         more = MIN_FREEDOM - found
         where = "settings whose seeds lie far apart" if odd else "the settings that are here"
-        return (
-            f"{found} of the {MIN_FREEDOM} repeats that a word needs; run {more} more seed{'s' * (more > 1)} of {where}"
-        )
+        runs = f"{more} more {repeat}{'s' * (more > 1)}"
+        return f"{found} of the {MIN_FREEDOM} repeats that a word needs; run {runs} of {where}"
 
     def degrees(self, first: int, second: np.ndarray) -> np.ndarray:
         """Return Satterthwaite's degrees of freedom of `variance`; those of crossed units are of the scarcest kind."""

@@ -69,6 +69,11 @@ class Judged:
         return self.family.groups[self.found.control]
 
     @property
+    def repeat(self) -> str:
+        """What repeats an experiment here: a seed, or where the data were drawn several times, another draw."""
+        return "data.seed" if self.family.blocks and self.family.blocks.draws else "seed"
+
+    @property
     def scope(self) -> Scope:
         """What the intervals speak of."""
         return self.family.design.scope if self.family.design else Scope.NETWORKS
@@ -101,7 +106,7 @@ def verdict_on_pair(judged: Judged, number: int) -> Verdict:
     seeds = len(family.layout.groups[number]), len(family.layout.groups[found.control])
     value = float(found.value[number])
     half = float(found.half[number])
-    missing = found.spread.missing(number, found.control)
+    missing = found.spread.missing(number, found.control, judged.repeat)
     images = family.design.words if family.design else ""
     if missing:
         difference = Difference(value, None, None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from segbench.compare.comparison import compare_runs
-from tests.support.fake_runs import some_counts, write_run
+from tests.support.fake_runs import mean_iou, some_counts, write_run
 
 
 def pair(root, images, units, **words):
@@ -71,9 +72,76 @@ def test_draws_of_the_data_are_replications(tmp_path):
     found = compare_runs([tmp_path])
     assert found.columns == ["loss"] and [group.summary.n for group in found.groups] == [5, 5]
     (verdict,) = found.verdicts
-    assert verdict.word == "worse" and "over 5 draws of the data, 5 runs each" in verdict.sentence
+    assert verdict.word == "worse" and "over 5 draws of the data, 1 run each" in verdict.sentence
     values = [[run.metrics["test/mean_iou"] for run in sorted(g.runs, key=lambda r: r.name)] for g in found.groups]
     differences = np.subtract(values[1], values[0])
     error = (differences.var(ddof=1) * (1 / 5 + 20 / 80)) ** 0.5  # Nadeau and Bengio 2003
     np.testing.assert_allclose(verdict.difference.value, differences.mean())
     np.testing.assert_allclose(verdict.difference.high - verdict.difference.value, 2.776445 * error, rtol=0.05)
+
+
+def write_folds(root, losses=("dice", "focal"), missing=()):
+    """Write 5 folds x 2 seeds, of 10 to 30 pictures each, and return the counts of each run."""
+    tables = {}
+    for fold in range(5):
+        for loss, recall in zip(losses, (0.75, 0.70), strict=False):
+            for seed in (1, 2):
+                counts = some_counts(10 + 5 * fold, recall - 0.03 * fold, 10 * fold + seed)
+                words = {"fingerprint": f"fold{fold}", "images": {"train": 80, "val": 20, "test": 10 + 5 * fold}}
+                if (loss, fold, seed) in missing:
+                    write_run(root / f"{loss}{fold}{seed}", loss=loss, seed=seed, state="failed")
+                    continue
+                tables[loss, seed, fold] = counts
+                path = write_run(root / f"{loss}{fold}{seed}", loss=loss, seed=seed, counts=counts, **words)
+                text = (path / "config.yaml").read_text()
+                own = f"  batch_size: 16\n  folds: 5\n  fold: {fold}\n  seed: 0\n"
+                (path / "config.yaml").write_text(text.replace("  batch_size: 16\n", own))
+    return tables
+
+
+def test_pictures_of_all_folds_are_pooled_as_one_experiment(tmp_path):
+    tables = write_folds(tmp_path)
+    found = compare_runs([tmp_path])
+    pooled = {}
+    worth = {}
+    for loss in ("dice", "focal"):
+        wholes, values = [], []
+        for seed in (1, 2):
+            folds = [tables[loss, seed, fold] for fold in range(5)]
+            whole = mean_iou(np.concatenate(folds).sum(axis=0))
+            without = [mean_iou(np.concatenate(folds[:k] + folds[k + 1 :]).sum(axis=0)) for k in range(5)]
+            wholes.append(whole)
+            values.append([5 * whole - 4 * one for one in without])
+        pooled[loss] = np.mean(wholes)
+        worth[loss] = np.mean(values, axis=0)
+    assert {group.label: group.summary.mean for group in found.groups} == pytest.approx(
+        {f"loss={loss}": mean for loss, mean in pooled.items()}
+    )
+    assert [(group.images, group.summary.n) for group in found.groups] == [("100", 10), ("100", 10)]
+    (verdict,) = found.verdicts
+    assert verdict.word == "worse"
+    assert "over 5 folds of 100 pictures pooled, 2 runs each" in verdict.sentence
+    assert verdict.difference.value == pytest.approx(pooled["focal"] - pooled["dice"])
+    share = np.mean([(10 + 5 * fold) / 80 for fold in range(5)])
+    error = ((worth["focal"] - worth["dice"]).var(ddof=1) * (1 / 5 + share)) ** 0.5  # Nadeau and Bengio 2003
+    assert verdict.difference.high - verdict.difference.value == pytest.approx(2.776445 * error, rel=0.05)
+
+
+def test_folds_of_which_one_failed_are_still_the_same_data(tmp_path):
+    write_folds(tmp_path, missing=[("focal", 2, 1), ("focal", 2, 2)])
+    found = compare_runs([tmp_path])
+    (verdict,) = found.verdicts
+    assert verdict.word == "too few seeds" and "3 of the 4 repeats" in verdict.reason
+    assert "run 1 more data.seed of" in verdict.reason
+    assert any(
+        "left out of the pairs" in text and "seed=1 data.seed=0 data.fold=2" in text
+        for text in found.answers[0].sentences
+    )
+
+
+def test_one_setting_on_all_folds_has_an_interval_of_other_draws(tmp_path):
+    tables = write_folds(tmp_path, losses=("dice",))
+    (group,) = compare_runs([tmp_path]).groups
+    pooled = np.mean([mean_iou(sum(tables["dice", s, f].sum(axis=0) for f in range(5))) for s in (1, 2)])
+    assert group.summary.mean == pytest.approx(pooled)
+    assert group.summary.low < pooled < group.summary.high
