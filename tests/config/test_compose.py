@@ -37,6 +37,12 @@ def test_heads_and_channels_follow_from_data_task_and_inputs():
     assert plain["model"]["heads"] == {"mask": 3, "depth": 1}
 
 
+@pytest.mark.parametrize("option", [option for option in groups()["trainer"] if option != "debug"])
+def test_a_trainer_asks_for_no_number_of_pictures_that_a_data_set_may_lack(option):
+    sizes = [plain_config(compose_config(["data=camvid", *words]))["data"] for words in ([], [f"trainer={option}"])]
+    assert [one["train_size"] for one in sizes] == [None, None]
+
+
 def test_debug_changes_only_sizes():
     debug, usual = (plain_config(compose_config(words)) for words in (["trainer=debug"], []))
     assert debug["trainer"].keys() == usual["trainer"].keys()
