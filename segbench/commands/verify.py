@@ -75,7 +75,7 @@ def _conditions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         str(reason)
         for resume in (resumes if isinstance(resumes, list) else [])
         if isinstance(resume, dict)
-        for kind in ("forced", "inexact")
+        for kind in ("forced", "inexact", "length")
         for reason in (resume.get(kind) or [])
     ]
     return [*differences(before, now), *(f"{reason} at a resume" for reason in past)]

@@ -168,8 +168,8 @@ def _limits(judged: Judged) -> list[str]:
         texts.append(family.design.silence)
     if family.reported.block:
         texts.append(
-            f"within-unit intervals are of blocks of {family.reported.block} images in time: a lower bound of what"
-            " other units would do"
+            f"within-unit intervals are of blocks of {family.reported.block} images in their order: a lower bound of"
+            " what other units would do"
         )
     if judged.control.same_data:
         texts.append(
@@ -198,8 +198,8 @@ def _basis(judged: Judged) -> str:
         parts.append("other " + " and ".join(f"{factor.plural}" for factor in design.factors))
     elif judged.scope is Scope.IMAGES:
         parts.append("other images")
-    elif judged.scope is Scope.WITHIN:
-        parts.append("other moments of the same recordings")
+    elif judged.scope is Scope.WITHIN and design:
+        parts.append("other images of the same " + " and ".join(factor.plural for factor in design.few))
     elif "+" in (judged.control.data or ""):
         parts.append("other draws of the data")
     else:

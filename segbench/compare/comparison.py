@@ -18,6 +18,7 @@ from segbench.compare.selection import picked_luck
 from segbench.compare.settings import differing
 from segbench.compare.verdict import Verdict
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.score_names import AT_INPUT, without_size
 from segbench.runs.folder import RunFolder
 
 
@@ -156,6 +157,7 @@ def _notes(groups: Sequence[Group], measure: Measure, *, by: Sequence[str], aske
         )
     elif asked and measure.split == "test":
         notes += [_chosen_on_test(same, measure) for same in families(groups) if len(same) > 1]
+    notes += _other_size(groups, measure)
     known = {group.data for group in groups if group.summary.n}
     if len(known) > 1 or None in known:
         count = len(known - {None})
@@ -178,7 +180,26 @@ def _notes(groups: Sequence[Group], measure: Measure, *, by: Sequence[str], aske
     if skipped:
         names = ", ".join(f"{run.name} ({run.skipped_steps})" for run in skipped[:5])
         notes.append(f"steps of training were skipped for a loss or gradient that is no number: {names}")
+    forced = [run for group in groups for run in group.runs if run.forced]
+    if forced:
+        names = "; ".join(f"{run.name}: {', '.join(run.forced[:3])}" for run in forced[:5])
+        more = f" and {len(forced) - 5} more" if len(forced) > 5 else ""
+        notes.append(
+            f"resumed by force as another experiment, so that their settings hold for a part of them: {names}{more}"
+        )
     return notes
+
+
+def _other_size(groups: Sequence[Group], measure: Measure) -> list[str]:
+    """Say where runs have the score at another size only: of the network's input, or of the pictures."""
+    plain = without_size(measure.metric)
+    other = plain if plain != measure.metric else f"{plain}{AT_INPUT}"
+    missing = [run for group in groups for run in group.runs if measure.metric not in run.metrics]
+    count = sum(other in run.metrics for run in missing)
+    if not count:
+        return []
+    words = "1 run has" if count == 1 else f"{count} runs have"
+    return [f"{words} no {measure.metric}, but {other}, which is another score; --metric {other} compares those"]
 
 
 def _chosen_on_test(same: Sequence[Group], measure: Measure) -> str:

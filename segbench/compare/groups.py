@@ -11,6 +11,7 @@ from segbench.compare.pareto import pareto_front
 from segbench.compare.runs import COSTS, Run
 from segbench.compare.settings import REPLICATIONS, draw_of
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.score_names import at_both_sizes, without_size
 from segbench.core.settings import is_experimental
 from segbench.core.states import RunState
 
@@ -93,7 +94,7 @@ def labels_apart(first: Group, second: Group) -> tuple[str, str]:
 
 def lower_is_better(metric: str) -> bool:
     """Whether smaller values of the metric are better: errors and losses."""
-    return metric.partition("/")[2] in LOWER
+    return without_size(metric.partition("/")[2]) in LOWER
 
 
 def choose_measure(runs: Sequence[Run], wanted: str | None) -> Measure:
@@ -106,7 +107,7 @@ def choose_measure(runs: Sequence[Run], wanted: str | None) -> Measure:
     """
     names = {name for run in runs for name in run.metrics}
     if wanted is None:
-        known = (name for name in ("test/mean_iou", "test/depth/rmse") if name in names)
+        known = (name for name in at_both_sizes("test/mean_iou", "test/depth/rmse") if name in names)
         wanted = next(known, "test/mean_iou")
     elif names and wanted not in names:
         raise ConfigError(f"--metric: no run has '{wanted}'{nearest(wanted, names)}")

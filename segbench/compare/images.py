@@ -11,6 +11,7 @@ import numpy as np
 from segbench.compare.files import Unusable, read_text
 from segbench.compare.influence import Score
 from segbench.compare.runs import Run
+from segbench.core.score_names import without_size
 from segbench.runs.folder import RunFolder
 
 MAX_TABLE = 64_000_000
@@ -47,7 +48,7 @@ def scorer(metric: str, classes: tuple[str, ...]) -> Score | None:
         metric: Such as `test/mean_iou`, `val/dice/road`, `test/depth/rmse`.
         classes: Names of the classes.
     """
-    _, _, name = metric.partition("/")
+    name = _score_name(metric, classes)
     if name == "depth/rmse":
         return lambda sums: np.sqrt(_ratio(sums[..., 0], sums[..., 1]))
     kind, _, wanted = name.partition("/")
@@ -59,6 +60,17 @@ def scorer(metric: str, classes: tuple[str, ...]) -> Score | None:
         return None
     part = kind.removeprefix("mean_")
     return lambda sums: _of_classes(part, sums, classes.index(wanted) if wanted else None)
+
+
+def is_share(metric: str) -> bool:
+    """Whether a score lies in 0 to 1, as those of masks do."""
+    return without_size(metric.partition("/")[2].partition("/")[0]) in MASK_SCORES
+
+
+def _score_name(metric: str, classes: tuple[str, ...]) -> str:
+    """Return the name without split and size; a class may be called what a size is."""
+    name = metric.partition("/")[2]
+    return name if name.partition("/")[2] in classes else without_size(name)
 
 
 def _of_classes(kind: str, sums: np.ndarray, number: int | None) -> np.ndarray:

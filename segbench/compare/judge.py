@@ -8,7 +8,7 @@ from dataclasses import replace
 from segbench.compare.answer import Answer, give_answer
 from segbench.compare.family import MAX_JUDGED, families, read_family
 from segbench.compare.groups import Group, Measure
-from segbench.compare.images import MASK_SCORES
+from segbench.compare.images import is_share
 from segbench.compare.intervals import score_interval
 from segbench.compare.selection import chosen_setting
 from segbench.compare.verdict import Judged, Verdict, elsewhere, refuse, verdict_on_pair
@@ -78,7 +78,7 @@ def _give_intervals(judged: Judged) -> None:
     The score of folds is that of all their pictures together.
     """
     spread = judged.found.spread
-    share = judged.measure.metric.partition("/")[2].partition("/")[0] in MASK_SCORES
+    share = is_share(judged.measure.metric)
     for number, group in enumerate(judged.family.groups):
         if judged.family.pooled:
             group.summary = replace(group.summary, mean=float(spread.means[number]))

@@ -49,6 +49,8 @@ class Run:
     """By split: scores of trivial predictions, such as the most frequent class everywhere."""
     skipped_steps: int = 0
     """Steps of training that were left out for a loss or gradient that is no number."""
+    forced: tuple[str, ...] = ()
+    """What was changed by resumes with `resume.force=true`: its settings hold for its last part alone."""
     classes: tuple[str, ...] = ()
     """Their names."""
     finished: float | None = None
@@ -147,8 +149,15 @@ def _results(results: dict[str, Any]) -> dict[str, Any]:
         "images": {name: int(value) for name, value in _numbers(_object(results, "images")).items()},
         "baselines": _object(results, "baselines"),
         "skipped_steps": int(number(_object(results, "skipped_steps").get("count")) or 0),
+        "forced": _forced(results.get("resumes")),
         "classes": tuple(map(str, classes)) if isinstance(classes, list) else (),
     }
+
+
+def _forced(resumes: object) -> tuple[str, ...]:
+    """Return what the records of resumes name as forced, in their order."""
+    records = [one.get("forced") for one in resumes if isinstance(one, dict)] if isinstance(resumes, list) else []
+    return tuple(str(word) for record in records if isinstance(record, list) for word in record)
 
 
 def _object(results: dict[str, Any], name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from segbench.compare.groups import Group, setting
 from segbench.compare.runs import COSTS, Run
 from segbench.compare.text import cost_text, csv_cell, interval_text, markdown_cell
 from segbench.compare.verdict import Difference, Verdict
+from segbench.core.score_names import without_size
 
 COST_HEADS = {
     "parameters": "params",
@@ -134,7 +135,7 @@ def trivial_score(comparison: Comparison, group: Group) -> float | None:
     split, _, name = comparison.metric.partition("/")
     found = group.runs[0].baselines.get(split)
     entry = found.get("most_frequent") if isinstance(found, dict) else None
-    return number(entry.get(name)) if isinstance(entry, dict) else None
+    return number(entry.get(without_size(name))) if isinstance(entry, dict) else None
 
 
 def to_json(comparison: Comparison) -> str:
@@ -189,6 +190,7 @@ def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
             "chosen_by": run.metrics.get(chosen_by),
             "tags": run.tags,
             "note": run.note,
+            "forced": list(run.forced),
         }
         for run in group.runs
     ]

@@ -22,7 +22,7 @@ class Scope(StrEnum):
     IMAGES = "images"
     """Other images, taken as independent as no units are known."""
     WITHIN = "within"
-    """Other moments of the same few units: a lower bound of what other units would do."""
+    """Other images of the same few units: a lower bound of what other units would do."""
     NETWORKS = "none"
     """Nothing beyond these images: there is no table of images."""
 

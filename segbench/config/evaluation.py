@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from segbench.config.values import Range
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.score_names import AT_INPUT
 
 LEAST_TILE = 32
 """Pixels of the smallest tile."""
@@ -27,7 +28,7 @@ class ScoreAt(StrEnum):
     @property
     def suffix(self) -> str:
         """What names of scores end in."""
-        return "" if self is ScoreAt.OWN else "_at_input"
+        return "" if self is ScoreAt.OWN else AT_INPUT
 
 
 class Boundary(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from segbench.config.schema import RunConfig
-from segbench.core.settings import TRAINED, is_surrounding
+from segbench.core.settings import LENGTH, TRAINED, is_surrounding
 from segbench.core.tasks import Task
 
 
@@ -28,6 +28,18 @@ def differing_settings(before: Mapping[str, Any], now: RunConfig) -> list[str]:
         for key in sorted({*old, *new})
         if (key in trained or not (is_surrounding(key) or key.startswith("trainer."))) and old.get(key) != new.get(key)
     ]
+
+
+def other_length(before: Mapping[str, Any], now: RunConfig) -> list[str]:
+    """Return the settings of the length that differ, which a resume may change: a schedule stretches from there on.
+
+    Args:
+        before: The configuration that a run was started with, plain and resolved.
+        now: The configuration that it is continued with.
+    """
+    old, new = (flatten({"trainer": config.get("trainer")}) for config in (before, now.plain()))
+    names = [f"trainer.{name}" for name in LENGTH]
+    return [f"{name} ({old.get(name)} -> {new.get(name)})" for name in names if old.get(name) != new.get(name)]
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:

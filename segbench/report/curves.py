@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segbench.core.score_names import without_size
 from segbench.runs.metrics_log import read_metrics
 
 Row = Mapping[str, str | int | float]
@@ -14,7 +15,8 @@ Row = Mapping[str, str | int | float]
 
 def draw_curves(metrics: Path, folder: Path) -> None:
     """Write `loss.png`, and `iou.png` and `depth.png` as far as the task has them, from a run's metrics.csv."""
-    rows = [row for row in read_metrics(metrics) if row["split"] == "epoch"]
+    read = (row for row in read_metrics(metrics) if row["split"] == "epoch")
+    rows = [{without_size(name): value for name, value in row.items()} for row in read]
     if not rows:
         return
     names = sorted({str(name) for row in rows for name in row})

@@ -9,6 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from segbench.core.score_names import without_size
+
 COLUMNS = ("iou", "dice", "accuracy")
 SHORT = {"iou": "IoU", "dice": "Dice", "accuracy": "acc"}
 MEANS = {"iou": "mean_iou", "dice": "mean_dice", "accuracy": "mean_accuracy"}
@@ -20,8 +22,6 @@ DEPTH = {
     "depth/ssim": "SSIM",
 }
 MISSING = "-"
-AT_INPUT = "_at_input"
-"""What names of scores end in that are taken at the size that the network sees."""
 WIDE = 76
 """Columns of a terminal from which val and test stand side by side."""
 
@@ -38,7 +38,7 @@ def print_summary(
         classes: Names of the classes.
         title: Above each table.
     """
-    metrics = {name.removesuffix(AT_INPUT): value for name, value in results["metrics"].items()}
+    metrics = {without_size(name): value for name, value in results["metrics"].items()}
     results = {**results, "metrics": metrics}
     if sizes := list(dict.fromkeys(results.get("scored_at", {}).values())):
         title = f"{title}, at {' and '.join(sizes)}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.files import write_json
+from segbench.core.score_names import at_both_sizes
 from segbench.core.states import RunState
 from segbench.runs.folder import RunFolder, read_json
 from segbench.runs.metrics_log import read_metrics
@@ -148,8 +149,8 @@ def _progress(run: RunFolder) -> tuple[int | None, float]:
     if not run.metrics.is_file():
         return None, math.nan
     rows = [row for row in read_metrics(run.metrics) if row["split"] == "epoch"]
-    scores = [float(row["val/mean_iou"]) for row in rows if "val/mean_iou" in row]
-    scores = scores or [-float(row["val/depth/rmse"]) for row in rows if "val/depth/rmse" in row]
+    scores = [float(row[name]) for row in rows for name in at_both_sizes("val/mean_iou") if name in row]
+    scores = scores or [-float(row[name]) for row in rows for name in at_both_sizes("val/depth/rmse") if name in row]
     return (int(rows[-1]["epoch"]) + 1 if rows else None), max(scores, default=math.nan)
 
 

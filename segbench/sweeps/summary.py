@@ -8,10 +8,11 @@ import math
 from collections.abc import Sequence
 
 from segbench.core.files import write_atomic
+from segbench.core.score_names import at_both_sizes
 from segbench.sweeps.folder import JobState, SweepFolder
 from segbench.sweeps.plan import Job
 
-SCORES = ("val/mean_iou", "test/mean_iou", "test/mean_dice", "val/depth/rmse", "test/depth/rmse")
+SCORES = at_both_sizes("val/mean_iou", "test/mean_iou", "test/mean_dice", "val/depth/rmse", "test/depth/rmse")
 
 
 def write_summary(sweep: SweepFolder, jobs: Sequence[Job]) -> list[JobState]:

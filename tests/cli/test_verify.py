@@ -49,6 +49,15 @@ def test_a_resumed_run_is_reproduced_by_one_that_was_not(command, tiny):
     assert command("verify", "run", entry=main).code == 0
 
 
+def test_a_length_that_was_changed_at_a_resume_is_named(command, tiny):
+    words = ["data.train_size=40", "hydra.run.dir=run"]
+    assert command(*tiny, *words, "scheduler=onecycle", "trainer.max_epochs=1").code == 0
+    assert command("resume=run", "trainer.max_epochs=2").code == 0
+    outcome = command("verify", "run", entry=main)
+    assert outcome.code == 1
+    assert "trainer.max_epochs (1 -> 2) at a resume" in outcome.err
+
+
 def test_another_number_of_threads_is_named(command, run):
     outcome = command("verify", "run", "trainer.threads=2", entry=main)
     assert "threads 1 -> 2" in outcome.out + outcome.err

@@ -240,7 +240,7 @@ def test_a_table_of_images_that_does_not_give_the_score_is_refused(tmp_path):
     for name in ("a", "b"):
         write_run(tmp_path / name, loss=name, counts=some_counts(40, 0.8, 1))
     table = tmp_path / "b" / "test_images.csv"
-    table.write_text(table.read_text().replace("\n7,0.5,", "\n7,0.5,1"))
+    table.write_text(table.read_text().replace("\n7,0007.png,0.5,", "\n7,0007.png,0.5,1"))
     (verdict,) = compare_runs([tmp_path]).verdicts
     assert "b: test_images.csv adds up to" in verdict.reason and "results.json says" in verdict.reason
 

@@ -145,3 +145,9 @@ def test_one_setting_on_all_folds_has_an_interval_of_other_draws(tmp_path):
     pooled = np.mean([mean_iou(sum(tables["dice", s, f].sum(axis=0) for f in range(5))) for s in (1, 2)])
     assert group.summary.mean == pytest.approx(pooled)
     assert group.summary.low < pooled < group.summary.high
+
+
+def test_few_units_are_called_what_they_are(tmp_path):
+    pair(tmp_path, 80, {"site": ["north", "south"] * 40})
+    (answer,) = compare_runs([tmp_path]).answers
+    assert answer.basis == "other seeds on other images of the same sites"

@@ -14,7 +14,7 @@ from segbench.config.instantiate import build
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError
 from segbench.data.loading.augment import FILLS, Augment
-from segbench.data.loading.law import check_law
+from segbench.data.loading.law import SAMPLES, check_law
 
 SIDE = 32
 LARGER = {"height": 48, "width": 48}
@@ -222,6 +222,20 @@ def test_the_options_that_are_shipped_are_allowed(name):
     assert "HorizontalFlip" in names
     assert not names & {"OneOf", "function"}
     check_law(Source(), augment, 0)
+
+
+def test_the_pipeline_is_run_twice_on_each_sample_and_no_more():
+    seen = []
+
+    class Counted(albumentations.Sequential):
+        """Notes that it is called."""
+
+        def __call__(self, *args, force_apply=False, **data):
+            seen.append(1)
+            return super().__call__(*args, **data)
+
+    check_law(Source(), Augment([Counted([albumentations.HorizontalFlip(p=0.5)])]), 0)
+    assert len(seen) == 2 * min(SAMPLES, Source().num_samples("train"))
 
 
 def test_a_transform_that_draws_from_its_own_generators_is_allowed():

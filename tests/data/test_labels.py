@@ -115,3 +115,14 @@ def test_the_fingerprint_follows_the_map(tmp_path):
         data.prepare()
     assert plain.fingerprint("test") != swapped.fingerprint("test")
     assert (plain.original("test", 0)["mask"] == 1 - swapped.original("test", 0)["mask"]).all()
+
+
+def test_a_map_that_changes_nothing_is_the_same_data():
+    def settings(labels):
+        made = MaskReader("auto", ("road", "car"), labels=labels)
+        made.prepare()
+        return made.settings()
+
+    assert settings({0: "road", 1: "car"}) == settings({"offset": 0}) == settings(None)
+    assert settings({0: "car", 1: "road"}) != settings(None)
+    assert settings({0: "road", 1: "car", "other": "ignore"}) != settings(None)

@@ -145,6 +145,7 @@ def write_images(
     """Write the table of images in the words of a run; `units` names the unit of each image, by factor."""
     heads = [
         "index",
+        "image",
         *(f"unit/{name}" for name in units),
         "mean_iou",
         *(f"{kind}/{name}" for name in classes for kind in ("tp", "fp", "fn")),
@@ -152,7 +153,7 @@ def write_images(
     lines = [",".join(heads)]
     for place, (number, row) in enumerate(zip(index or range(len(counts)), counts, strict=True)):
         known = [labels[place] for labels in units.values()]
-        lines.append(",".join(map(str, [number, *known, 0.5, *row.T.ravel().tolist()])))
+        lines.append(",".join(map(str, [number, f"{number:04d}.png", *known, 0.5, *row.T.ravel().tolist()])))
     path.write_text("\n".join(lines) + "\n")
 
 

@@ -104,9 +104,15 @@ class MaskReader:
         return self.mode != "binary" and not self.is_mapped and self._colours is None
 
     def settings(self) -> dict[str, Any]:
-        """Return what decides how a file becomes ids, for a fingerprint; call `prepare` first."""
+        """Return what decides how a file becomes ids, for a fingerprint; call `prepare` first.
+
+        A map of ids that changes nothing is none.
+        """
         table = None if self._colours is None else hashlib.blake2b(self._colours.tobytes()).hexdigest()
-        ids = hashlib.blake2b(self._ids.tobytes()).hexdigest() if self.is_mapped else None
+        ignored = [value for value in self.ignore if not isinstance(value, str)]
+        plain = _id_table(label_map(None, self.classes), ignored)
+        changed = not np.array_equal(self._ids, plain)
+        ids = hashlib.blake2b(self._ids.tobytes()).hexdigest() if changed else None
         return {"masks": self.mode, "ignore": self.ignore, "threshold": self.threshold, "colours": table, "ids": ids}
 
     def of(self, item: Item) -> np.ndarray:

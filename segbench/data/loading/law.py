@@ -57,11 +57,7 @@ def _check(source: Source, augment: Augment | None, seed: int) -> None:
     _check_parts(augment, samples, seed)
     found = _augmented(augment, samples, seed)
     if isinstance(found, str):
-        raise ConfigError(f"augment: {_blame(augment, samples, seed)} {found}")
-    for index, arrays in enumerate(samples):
-        again = _twice(partial(augment, arrays, seed, 0, index))
-        if isinstance(again, str):
-            raise ConfigError(f"augment: the pipeline {again}; {REPEAT}")
+        raise ConfigError(f"augment: {_blame(augment, samples, seed, found)} {found}")
     sizes = {arrays["image"].shape[:2] for arrays in found}
     if len(sizes) > 1:
         shown = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))
@@ -102,16 +98,18 @@ def _check_parts(augment: Augment, samples: list[Arrays], seed: int) -> None:
 
 
 def _augmented(augment: Augment, samples: list[Arrays], seed: int) -> list[Arrays] | str:
-    """Return the augmented samples, or what is wrong with them and what would work."""
+    """Return the augmented samples, each made twice, or what is wrong with them and what would work."""
     found = []
     for index, arrays in enumerate(samples):
         try:
-            result = augment(arrays, seed, 0, index)
+            result = _twice(partial(augment, arrays, seed, 0, index))
         except ConfigError as error:
             return str(error).removeprefix("augment ")
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             return f"cannot work on sample {index} of train: {reason[:300]}"
+        if isinstance(result, str):
+            return f"{result}; {REPEAT}"
         invented = set(np.unique(result["mask"])) - set(np.unique(arrays["mask"])) - {IGNORE_INDEX}
         if invented:
             ids = ", ".join(map(str, sorted(invented)[:5]))
@@ -120,10 +118,10 @@ def _augmented(augment: Augment, samples: list[Arrays], seed: int) -> list[Array
     return found
 
 
-def _blame(augment: Augment, samples: list[Arrays], seed: int) -> str:
-    """Return the name of the first transform that is wrong by itself; several may only be so together."""
+def _blame(augment: Augment, samples: list[Arrays], seed: int, wrong: str) -> str:
+    """Return the name of the first transform that is as wrong by itself; several may only be so together."""
     for name, alone in augment.parts():
-        if isinstance(_augmented(alone, samples, seed), str):
+        if _augmented(alone, samples, seed) == wrong:
             return name
     return "the pipeline"
 

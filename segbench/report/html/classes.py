@@ -8,6 +8,7 @@ from typing import Any
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable, number, read_object
 from segbench.compare.runs import MAX_RESULTS, Run
+from segbench.core.score_names import AT_INPUT
 from segbench.core.text import printable
 from segbench.report.html.choice import best_of_groups
 from segbench.runs.folder import RunFolder
@@ -30,16 +31,17 @@ class HeatMap:
 def heat_map(comparison: Comparison) -> HeatMap | None:
     """Return the mean IoU over each group's runs by class, or None where no group has any."""
     kind = f"{comparison.metric.partition('/')[0]}/iou"
+    size = AT_INPUT if comparison.metric.endswith(AT_INPUT) else ""
     groups = comparison.groups[:MAX_GROUPS]
     classes = list(dict.fromkeys(name for group in groups for run in group.runs[:1] for name in run.classes))
     classes = classes[:MAX_CLASSES]
     rows = []
     for group in groups:
-        values = [_mean([run.metrics.get(f"{kind}/{name}") for run in group.runs]) for name in classes]
+        values = [_mean([run.metrics.get(f"{kind}/{name}{size}") for run in group.runs]) for name in classes]
         if any(value is not None for value in values):
             rows.append((printable(group.label, 160), values))
     names = [printable(name, 60) for name in classes]
-    return HeatMap(kind, names, rows, len(comparison.groups) - len(groups)) if rows else None
+    return HeatMap(f"{kind}{size}", names, rows, len(comparison.groups) - len(groups)) if rows else None
 
 
 def confusion_data(comparison: Comparison) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable, read_text
 from segbench.compare.runs import Run
+from segbench.core.score_names import at_both_sizes
 from segbench.core.text import printable
 from segbench.report.html.choice import by_rank
 from segbench.runs.folder import RunFolder
@@ -157,7 +158,7 @@ def _curves_or_none(run: Run) -> dict[str, Points] | None:
 
 def _choose_metrics(found: Any) -> list[str]:
     names = {name for curves in found for name in curves}
-    first = [name for name in FIRST if name in names]
+    first = [name for name in at_both_sizes(*FIRST) if name in names]
     classes = sorted(name for name in names.difference(first) if name.startswith("val/iou/"))
     return [*first, *classes, *sorted(names.difference(first, classes))][:MAX_METRICS]
 

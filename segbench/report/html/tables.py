@@ -130,10 +130,14 @@ def _run(comparison: Comparison, run: Run, names: Sequence[str], reason: str) ->
             *(_text(setting(run, name)) for name in names),
             Cell(score_text(value), _key(value), "score"),
             *_costs(run.costs),
-            Cell(reason or printable(run.error, LONGEST), kind="reason"),
+            Cell(reason or printable(run.error or _forced(run), LONGEST), kind="reason"),
         ],
         ["repeat" if reason else run.state],
     )
+
+
+def _forced(run: Run) -> str:
+    return f"resumed by force: {', '.join(run.forced)}" if run.forced else ""
 
 
 def _metric_column(comparison: Comparison) -> Column:

@@ -30,15 +30,13 @@ class WorstImage:
     iou: float
     """Mean IoU of its classes."""
     name: str
-    """What its table calls it; "" where it names none."""
+    """What its table calls it."""
     hard: bool = False
     """Whether at least half of the shown runs of the same data have it too."""
 
     @property
     def label(self) -> str:
-        """The end of its name, which tells it from others; its number where it has none."""
-        if not self.name:
-            return f"#{self.index}"
+        """The end of its name, which tells it from others."""
         return self.name if len(self.name) <= MAX_LABEL else f"…{self.name[-MAX_LABEL:]}"
 
 
@@ -89,13 +87,11 @@ def read_worst(run: Run, split: str, most: int = MAX_IMAGES) -> list[WorstImage]
         heads = next(table, [])
         index = heads.index("index")
         iou = heads.index("mean_iou")
-        name = heads.index("image") if "image" in heads else None
+        name = heads.index("image")
         images = [
-            WorstImage(int(float(row[index])), float(row[iou]), "" if name is None else printable(row[name], 120))
-            for row in table
-            if row[iou]
+            WorstImage(int(float(row[index])), float(row[iou]), printable(row[name], 120)) for row in table if row[iou]
         ]
     except (csv.Error, ValueError, IndexError, OverflowError):
-        raise Unusable(f"{path.name} has no mean IoU of each image") from None
+        raise Unusable(f"{path.name} has no name and mean IoU of each image") from None
     possible = (image for image in images if 0 <= image.iou <= 1)
     return heapq.nsmallest(most, possible, key=lambda image: (image.iou, image.index))

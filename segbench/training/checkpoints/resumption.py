@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from segbench.config.resume_rules import differing_settings
+from segbench.config.resume_rules import differing_settings, other_length
 from segbench.config.saved import read_saved_config
 from segbench.config.schema import RunConfig
 from segbench.config.trainer_settings import MOST_THREADS, TrainerSettings
@@ -40,6 +40,8 @@ class Differences:
     """What makes it another experiment, accepted by `resume.force=true`."""
     inexact: list[str]
     """What moves only the last bits."""
+    length: list[str]
+    """Settings of the length, which may differ."""
     earlier: list[dict[str, Any]]
     """The records of earlier resumes."""
 
@@ -61,7 +63,8 @@ class Differences:
                 raise data
         earlier = before.get("resumes")
         forced = [*settings, *(["data"] if data is not None else [])]
-        return cls(forced, differences(before, now), earlier if isinstance(earlier, list) else [])
+        length = other_length(saved, config)
+        return cls(forced, differences(before, now), length, earlier if isinstance(earlier, list) else [])
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ class Resumption:
         """Return the records of all resumes, this one last, for environment.json and results.json."""
         forced = self.differences.forced
         inexact = self.differences.inexact
-        this = {"step": self.position.step, "time": time.time(), "forced": forced, "inexact": inexact}
+        length = self.differences.length
+        this = {"step": self.position.step, "time": time.time(), "forced": forced, "inexact": inexact, "length": length}
         return [*self.differences.earlier, this]
 
     def check_not_beyond(self, length: Length) -> None:
