@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segbench import __version__
-from segbench.commands.launch import guarded, launch
+from segbench.commands.guard import guarded
 from segbench.commands.usage import run_app
 
 if TYPE_CHECKING:
@@ -52,12 +52,16 @@ def everything(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def train(context: typer.Context) -> None:
     """Train one run, or sweep many with -m; the same as train.py."""
+    from segbench.commands.launch import launch
+
     launch(context.args)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def resume(run: str, overrides: Overrides = None) -> None:
     """Continue a stopped run in its own folder."""
+    from segbench.commands.launch import launch
+
     launch([f"resume={run}", *(overrides or [])])
 
 

@@ -83,7 +83,8 @@ with locked(run.path):
         assert f"in use by process {os.getpid()} on " in str(error), error
     else:
         raise AssertionError("a second process got in")
-from segbench.commands.launch import guarded, launch
+from segbench.commands.guard import guarded
+from segbench.commands.launch import launch
 sys.argv = ["train.py"]
 guarded(lambda: launch(["-m", *words, "seed=0,1", "hydra.sweep.dir=sweep"]))
 """

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
 
 import hydra
 from hydra.errors import HydraException
@@ -16,17 +13,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.commands.flags import read_flags
-from segbench.commands.requeue import requeue_job
+from segbench.commands.guard import guarded
 from segbench.commands.resume import resume_run
 from segbench.config.check import SWEEPS
 from segbench.config.compose import CONFIG_NAME, check_sweep, compose_config, first_line, spelled_out
 from segbench.config.paths import conf_dir
 from segbench.config.resolvers import register
-from segbench.core.errors import ConfigError, SegbenchError
-from segbench.core.signals import stopped_by_signals
-from segbench.core.terminal import standard_streams
-from segbench.core.text import for_stream, printable
-from segbench.core.versions import check_versions
+from segbench.core.errors import ConfigError
 
 
 def train_main(arguments: Sequence[str] | None = None) -> None:
@@ -96,42 +89,3 @@ def _check_no_sweep(settings: list[str]) -> None:
     for word in settings:
         if word.split("=", 1)[0].split(".", 1)[0] in SWEEPS:
             raise ConfigError(f"'{word}' is about a sweep: add -m")
-
-
-def guarded(run: Callable[[], Any], *, any_version: bool = False) -> NoReturn:
-    """Run a command and end the process: one sentence for a mistake, a traceback only for a bug or on request."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through instead of printing them its own way
-    try:
-        with standard_streams(), stopped_by_signals():
-            if not any_version:
-                check_versions()
-            run()
-    except SegbenchError as error:
-        if before == "1":
-            raise
-        _say(str(error))
-        _requeue(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt as error:
-        _say("stopped before the first step; nothing was lost")
-        _requeue(error)
-        sys.exit(getattr(error, "exit_code", 130))
-    finally:
-        os.environ.pop("HYDRA_FULL_ERROR")
-        if before is not None:
-            os.environ["HYDRA_FULL_ERROR"] = before
-    sys.exit(0)
-
-
-def _requeue(error: BaseException) -> None:
-    if getattr(error, "requeue", False) and (said := requeue_job()):
-        _say(said)
-
-
-def _say(message: str) -> None:
-    # names from an untrusted folder may hold control characters, which a terminal would obey
-    if message and sys.stderr is not None:
-        line = f"segbench: {printable(' '.join(message.split()))}"
-        with suppress(OSError, ValueError):  # a terminal that is gone
-            print(for_stream(line, sys.stderr), file=sys.stderr, flush=True)

@@ -22,8 +22,6 @@ ROPE = 0.01
 MARGINS = (0.0, 0.01, 0.02, 0.05)
 """Of the profiles: how far behind the best of a data set."""
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
-
 
 @dataclass(frozen=True)
 class Contender:
@@ -131,8 +129,9 @@ def critical_difference(settings: int, data: int) -> float:
 @lru_cache(maxsize=256)
 def range_quantile(count: int) -> float:
     """Return the 95 % quantile of the range of `count` standard normal numbers."""
-    at = 9 * _NODES
-    density = 9 * _WEIGHTS * np.exp(-(at**2) / 2) / math.sqrt(2 * math.pi)
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    at = 9 * nodes
+    density = 9 * weights * np.exp(-(at**2) / 2) / math.sqrt(2 * math.pi)
     low = 0.0
     high = 10.0
     for _ in range(60):

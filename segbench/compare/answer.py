@@ -10,9 +10,9 @@ import numpy as np
 
 from segbench.compare.family import Family
 from segbench.compare.groups import Group
-from segbench.compare.intervals import t_quantile
 from segbench.compare.selection import held_out_score
 from segbench.compare.simultaneous import Simultaneous
+from segbench.compare.student import t_quantiles
 from segbench.compare.units import Scope
 from segbench.compare.verdict import Judged, Verdict, Word
 
@@ -93,7 +93,7 @@ def _expected(judged: Judged) -> float | None:
 def _detectable(found: Simultaneous) -> float:
     others = np.flatnonzero(np.arange(len(found.value)) != found.control)
     freedoms = found.spread.degrees(found.control, others)
-    reach = found.critical[others] + [t_quantile(POWER, freedom) for freedom in freedoms]
+    reach = found.critical[others] + t_quantiles(np.full(len(others), 1 - POWER), freedoms)
     return float(np.median(reach * found.error[others]))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from segbench.compare.files import Unusable
-from segbench.compare.images import read_table, scorer
+from segbench.compare.images import read_tables, scorer
 from segbench.compare.pairs import Blocks
 from segbench.compare.runs import Run
 from segbench.compare.settings import draw_of
@@ -68,7 +68,7 @@ def _pseudo_values(folds: Sequence[Run], metric: str) -> tuple[np.ndarray, int]:
     score = scorer(metric, folds[0].classes)
     if score is None:
         raise Unusable(f"{metric} is not made of sums over images")
-    tables = [read_table(run, metric).counts for run in folds]
+    tables = [table.counts for table in read_tables(folds, metric)]
     sums = np.stack([table.sum(axis=0) for table in tables])
     total = sums.sum(axis=0)
     without = score(total - sums)

@@ -11,7 +11,7 @@ import numpy as np
 from segbench.compare.draws import draw_scores, pooled_scores
 from segbench.compare.files import Unusable
 from segbench.compare.groups import Group, Measure
-from segbench.compare.images import ImageTable, read_table, scorer
+from segbench.compare.images import ImageTable, read_tables, scorer
 from segbench.compare.influence import Influence, Jackknife
 from segbench.compare.pairs import Blocks, pair_runs
 from segbench.compare.runs import Run
@@ -20,6 +20,10 @@ from segbench.compare.units import Design
 
 MAX_JUDGED = 300
 """Groups of the same data that are judged, the best of val: each reads the tables of images of its runs."""
+
+
+AT_ONCE = 8
+"""Runs whose tables of images are in memory at the same time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,15 +212,12 @@ class _Reader:
         assert self._jackknife is not None
         return self._jackknife.join(self._found)
 
-    def _deviations(self, runs: Sequence[Run]) -> list[list[np.ndarray]]:
-        found = []
-        for run in runs:
-            try:
-                table = read_table(run, self.metric, units=self._jackknife is None)
-            except Unusable as unusable:
-                raise Unusable(f"{run.name}: {unusable}") from None
-            found.append(self._fitting(run, table).deviations(table.counts[:, None]))
-        return found
+    def _deviations(self, runs: Sequence[Run]) -> Iterator[list[np.ndarray]]:
+        for first in range(0, len(runs), AT_ONCE):
+            some = runs[first : first + AT_ONCE]
+            tables = read_tables(some, self.metric, units=self._jackknife is None)
+            fitting = [self._fitting(run, table) for run, table in zip(some, tables, strict=True)]
+            yield fitting[0].deviations(np.stack([table.counts for table in tables], axis=1))
 
     def _fitting(self, run: Run, table: ImageTable) -> Jackknife:
         if self._jackknife is None or self._index is None:

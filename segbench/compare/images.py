@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -90,27 +92,34 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
-def read_table(run: Run, metric: str, *, units: bool = False) -> ImageTable:
-    """Return the counts of the images of the metric's split, in the order of their numbers.
+def read_tables(runs: Sequence[Run], metric: str, *, units: bool = False) -> list[ImageTable]:
+    """Return the counts of the images of the metric's split of each run, in the order of their numbers.
 
     Args:
-        run: A completed run.
+        runs: Completed runs of the same classes.
         metric: Such as `test/mean_iou`; its split says which table.
-        units: Also read which units the images come from, which is the same for all runs on the same data.
+        units: Also read from the first which units the images come from, which is the same on the same data.
 
     Raises:
-        Unusable: if the table is missing, broken, or does not add up to the score in results.json.
+        Unusable: if a table is missing, broken, or does not add up to the score in results.json; it names the run.
     """
+    tables = []
+    for number, run in enumerate(runs):
+        try:
+            tables.append(_read_table(run, metric, units=units and not number))
+        except Unusable as unusable:
+            raise Unusable(f"{run.name}: {unusable}") from None
+    _check_sums(tables, runs, metric)
+    return tables
+
+
+def _read_table(run: Run, metric: str, *, units: bool) -> ImageTable:
     split, _, name = metric.partition("/")
     path = RunFolder(run.path).per_image(split)
-    wanted = ["depth/squared_error", "depth/pixels"]
-    if not name.startswith("depth/"):
-        wanted = [f"{kind}/{label}" for kind in ("tp", "fp", "fn") for label in run.classes]
     text = read_text(path, MAX_TABLE)
+    head, _, body = text.partition("\n")
     try:
-        head, body = text.split("\n", 1)
-        heads = next(csv.reader([head]), [])
-        places = [heads.index(column) for column in ("index", *wanted)]
+        heads, places = _places(head, run.classes, is_depth=name.startswith("depth/"))
         table = (
             np.loadtxt(io.StringIO(body), delimiter=",", usecols=places, quotechar='"', comments=None, ndmin=2)
             if body.strip()
@@ -124,8 +133,17 @@ def read_table(run: Run, metric: str, *, units: bool = False) -> ImageTable:
     table = table[order]
     if (np.diff(table[:, 0]) == 0).any():
         raise Unusable(f"{path.name} has an image twice")
-    _check_sum(table[:, 1:], run, metric, path.name)
     return ImageTable(table[:, 0], table[:, 1:], _units(text, heads, order) if units else {})
+
+
+@lru_cache(maxsize=64)  # runs on the same data have the same
+def _places(head: str, classes: tuple[str, ...], *, is_depth: bool) -> tuple[list[str], list[int]]:
+    """Return the headings, and the places of the columns that are read; raises ValueError where one is missing."""
+    heads = next(csv.reader([head]), [])
+    wanted = [f"{kind}/{label}" for kind in ("tp", "fp", "fn") for label in classes]
+    if is_depth:
+        wanted = ["depth/squared_error", "depth/pixels"]
+    return heads, [heads.index(column) for column in ("index", *wanted)]
 
 
 def _units(text: str, heads: list[str], order: np.ndarray) -> dict[str, list[str]]:
@@ -136,9 +154,12 @@ def _units(text: str, heads: list[str], order: np.ndarray) -> dict[str, list[str
     return {name: [column[k] for k in order] for name, column in columns.items() if all(column)}
 
 
-def _check_sum(counts: np.ndarray, run: Run, metric: str, name: str) -> None:
-    score = scorer(metric, run.classes)
-    value = float("nan") if score is None else float(score(counts.sum(axis=0)))
-    told = run.metrics[metric]
-    if not abs(value - told) <= TOLERANCE * max(abs(told), 1.0):
-        raise Unusable(f"{name} adds up to {value:.6f}, results.json says {told:.6f}")
+def _check_sums(tables: Sequence[ImageTable], runs: Sequence[Run], metric: str) -> None:
+    score = scorer(metric, runs[0].classes)
+    sums = np.stack([table.counts.sum(axis=0) for table in tables])
+    values = np.full(len(runs), np.nan) if score is None else score(sums)
+    for run, value in zip(runs, values.tolist(), strict=True):
+        told = run.metrics[metric]
+        if not abs(value - told) <= TOLERANCE * max(abs(told), 1.0):
+            name = RunFolder(run.path).per_image(metric.partition("/")[0]).name
+            raise Unusable(f"{run.name}: {name} adds up to {value:.6f}, results.json says {told:.6f}")

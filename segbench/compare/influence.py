@@ -125,8 +125,10 @@ def _sum_by(counts: np.ndarray, cells: np.ndarray) -> np.ndarray:
 def _deleted(sums: np.ndarray, total: np.ndarray, score: Score) -> np.ndarray:
     """Return the scaled deviations of the scores without each unit, `[L, M]`."""
     without = score(total - sums)
-    with np.errstate(invalid="ignore"):
-        deviation = np.nan_to_num(without - np.nanmean(without, axis=0))
+    unknown = np.isnan(without)
+    known = np.where(unknown, 0.0, without)
+    mean = known.sum(axis=0) / np.maximum((~unknown).sum(axis=0), 1)
+    deviation = np.where(unknown, 0.0, known - mean)
     count = len(sums)
     scaled: np.ndarray = deviation * math.sqrt((count - 1) / count)
     return scaled

@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from segbench.compare.student import t_quantiles
 
 LEVEL = 0.95
 
@@ -36,17 +41,15 @@ def summarize(values: Sequence[float]) -> Summary:
     return Summary(n, mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)))
 
 
-def score_interval(mean: float, error: float, freedom: float, *, share: bool) -> tuple[float, float]:
+def score_interval(mean: float, half: float, *, share: bool) -> tuple[float, float]:
     """Return the 95 % interval of a score by Student's t, on a scale where it cannot leave its range.
 
     Args:
         mean: The score.
-        error: Its standard error.
-        freedom: Degrees of freedom of the error.
+        half: Half the width of its interval where that has no bounds: Student's t times its standard error.
         share: Whether the score lies in 0..1 (the interval is symmetrical in its logit), else in 0 to infinity
             (symmetrical in its logarithm). A mean at an end of its range has a plain interval, cut there.
     """
-    half = t_quantile(0.5 + LEVEL / 2, freedom) * error
     top = 1.0 if share else math.inf
     if not 0 < mean < top:
         return max(mean - half, 0.0), min(mean + half, top)
@@ -61,6 +64,7 @@ def _expit(value: float) -> float:
     return 0.5 * (1 + math.tanh(value / 2))
 
 
+@lru_cache(maxsize=4096)  # planning asks for the same ones again
 def t_quantile(probability: float, freedom: float) -> float:
     """Return the quantile of Student's t distribution.
 
@@ -68,8 +72,6 @@ def t_quantile(probability: float, freedom: float) -> float:
         probability: In 0.5 to 1 - 1e-9; larger ones are taken for that.
         freedom: Degrees of freedom, at least 1; need not be whole.
     """
-    from scipy.special import stdtrit  # a seventh of a second, which a list of runs can do without
-
     if not 0.5 <= probability <= 1 or not freedom >= 1:
         raise ValueError(f"t_quantile needs a probability in 0.5..1 and freedom >= 1, got {probability}, {freedom}")
-    return float(stdtrit(freedom, min(probability, 1 - 1e-9)))
+    return float(t_quantiles(np.array([1 - probability]), np.array([freedom]))[0])

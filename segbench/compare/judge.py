@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from segbench.compare.answer import Answer, give_answer
 from segbench.compare.family import MAX_JUDGED, families, read_family
 from segbench.compare.groups import Group, Measure
 from segbench.compare.images import is_share
-from segbench.compare.intervals import score_interval
+from segbench.compare.intervals import LEVEL, score_interval
 from segbench.compare.selection import chosen_setting
+from segbench.compare.student import t_quantiles
 from segbench.compare.verdict import Judged, Verdict, elsewhere, refuse, verdict_on_pair
 
 
@@ -79,12 +82,14 @@ def _give_intervals(judged: Judged) -> None:
     """
     spread = judged.found.spread
     share = is_share(judged.measure.metric)
+    errors, freedoms = zip(*map(spread.of_mean, range(len(judged.family.groups))), strict=True)
+    reach = t_quantiles(np.full(len(freedoms), 0.5 - LEVEL / 2), np.array(freedoms))
     for number, group in enumerate(judged.family.groups):
         if judged.family.pooled:
             group.summary = replace(group.summary, mean=float(spread.means[number]))
             group.images = str(judged.family.pooled)
-        error, freedom = spread.of_mean(number)
+        error = errors[number]
         if error is None or group.summary.mean is None:
             continue
-        low, high = score_interval(group.summary.mean, error, freedom, share=share)
+        low, high = score_interval(group.summary.mean, float(reach[number]) * error, share=share)
         group.summary = replace(group.summary, low=low, high=high)

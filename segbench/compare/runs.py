@@ -92,10 +92,13 @@ def find_runs(folders: Sequence[str | Path]) -> list[Run]:
         root = Path(given).expanduser().absolute()
         if not root.is_dir():
             raise ConfigError(f"there is no folder {given}; give a run folder, or one with runs below it")
-        for path in _run_folders(root.resolve()):
-            below = os.path.relpath(path, root.resolve())
-            inside = path.name if below == "." else below
-            found.setdefault(path, inside if len(folders) == 1 or below == "." else str(Path(given) / inside))
+        root = root.resolve()
+        for path in _run_folders(root):
+            if path == root:
+                found.setdefault(path, path.name)
+                continue
+            inside = str(path.relative_to(root))
+            found.setdefault(path, inside if len(folders) == 1 else str(Path(given) / inside))
     if not found:
         raise ConfigError(f"there are no runs below {', '.join(map(str, folders))}: no folder with a status.json")
     return [read_run(path, found[path]) for path in sorted(found)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -103,6 +104,14 @@ def _squares(values: np.ndarray) -> float:
     return float(((values - values.mean(axis=0)) ** 2).sum())
 
 
+@lru_cache(maxsize=64)  # val and test have the same
+def _largest_shares(freedom: tuple[int, ...]) -> np.ndarray:
+    """Return draws of the largest variance's share where all are equal, divided by its degrees of freedom."""
+    draws = generator("compare: spread", *freedom).chisquare(freedom, (_DRAWS, len(freedom)))
+    largest: np.ndarray = (draws / np.array(freedom) / draws.sum(axis=1, keepdims=True)).max(axis=1)
+    return largest
+
+
 def odd_groups(scores: np.ndarray, groups: Sequence[np.ndarray]) -> tuple[int, ...]:
     """Return the groups whose variance is larger than chance allows beside the others', largest first.
 
@@ -116,9 +125,8 @@ def odd_groups(scores: np.ndarray, groups: Sequence[np.ndarray]) -> tuple[int, .
         squares = np.array([_squares(scores[groups[number]]) for number in left])
         if squares.sum() <= 0:
             break
-        draws = generator("compare: spread", *map(int, freedom)).chisquare(freedom, (_DRAWS, len(left)))
-        null = (draws / freedom / draws.sum(axis=1, keepdims=True)).max(axis=1)
         share = squares / freedom / squares.sum()
+        null = _largest_shares(tuple(freedom.tolist()))
         if (null >= share.max()).mean() >= ODD:
             break
         found.append(left.pop(int(share.argmax())))

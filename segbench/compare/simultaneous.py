@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from segbench.compare.influence import Influence
-from segbench.compare.intervals import LEVEL, t_quantile
+from segbench.compare.intervals import LEVEL
 from segbench.compare.seeds import MIN_FREEDOM, Layout, SeedSpread, seed_spread
+from segbench.compare.student import t_quantiles
 from segbench.core.rng import generator
 
 NORMAL = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
 DRAWS = 8000
 """Joint draws of all settings' chance."""
-_CELLS = 20_000_000
+_CELLS = 1_000_000
 """Draws times settings at most: fewer draws for thousands of settings."""
 
 
@@ -177,7 +178,7 @@ def against_control(test: Spread, control: int, *, picked_by: Choice | None, sig
     error = np.sqrt(test.variance(control, others))
     largest, optimism = _largest(test, control, picked_by=picked_by, sign=sign)
     tail = 0.5 * math.erfc(largest / math.sqrt(2))
-    critical = np.array([t_quantile(1 - tail, freedom) for freedom in test.degrees(control, others)])
+    critical = t_quantiles(np.full(len(others), tail), test.degrees(control, others))
     value = test.means - test.means[control]
     half = critical * error
     half[control] = 0.0

@@ -11,6 +11,7 @@ from typing import Any
 from segbench.core.errors import ConfigError
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_PIECE = 1 << 20
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -36,16 +37,30 @@ def read_bytes(path: Path, limit: int, *, follow_links: bool = True) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableError(path, "is not a regular file, so it is not read")
         descriptor = os.open(path, _FLAGS if follow_links else _FLAGS | _NO_LINK)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # it was replaced in between
-                raise UnreadableError(path, "is not a regular file, so it is not read")
-            content = file.read(limit + 1)  # what lies in /proc says that it is empty
+        try:
+            content = _content(path, descriptor, limit)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         raise UnreadableError(path, "is missing") from None
     except (OSError, ValueError) as error:
         raise UnreadableError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if len(content) > limit:
         raise UnreadableError(path, f"is larger than the {limit:,} bytes that such a file may have")
+    return content
+
+
+def _content(path: Path, descriptor: int, limit: int) -> bytes:
+    """Return at most `limit` + 1 bytes of a file."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):  # it was replaced in between
+        raise UnreadableError(path, "is not a regular file, so it is not read")
+    content = os.read(descriptor, min(status.st_size, limit) + 1)
+    while content and len(content) <= limit:  # what lies in /proc says that it is empty
+        more = os.read(descriptor, min(limit + 1 - len(content), _PIECE))
+        if not more:
+            break
+        content += more
     return content
 
 

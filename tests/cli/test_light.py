@@ -13,6 +13,7 @@ from segbench.config.paths import conf_dir
 from segbench.config.saved import read_saved_config, saved_config
 from segbench.runs.folder import RunFolder
 from segbench.training.finished import unchanged_results
+from tests.support.fake_runs import some_counts, write_run
 
 ROOT = Path(__file__).parents[2]
 PROBE = """
@@ -56,6 +57,17 @@ def test_no_torch(entry, argv, expected, tmp_path):
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_imports_no_more_than_it_needs(tmp_path):
+    for loss in ("dice", "focal"):
+        for seed in (1, 2, 3):
+            write_run(tmp_path / f"{loss}{seed}", loss=loss, seed=seed, counts=some_counts(20, 0.8, seed))
+    code = PROBE.replace("heavy = {{", 'heavy = {{"scipy", "hydra", "omegaconf", "matplotlib", "jinja2", "PIL", ')
+    code = code.format(argv=["segbench", "compare", str(tmp_path)], root=str(ROOT), entry="cli import main")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 settings may be the best" in done.stdout
 
 
 @pytest.fixture

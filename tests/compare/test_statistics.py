@@ -9,6 +9,7 @@ import pytest
 
 from segbench.compare.images import scorer
 from segbench.compare.intervals import score_interval, summarize, t_quantile
+from segbench.compare.student import t_quantiles
 from segbench.compare.pareto import pareto_front
 
 
@@ -26,6 +27,14 @@ def t_probability(value, freedom):
     return 0.5 + constant * float(((density[1:] + density[:-1]) / 2 * np.diff(angles)).sum())
 
 
+def test_t_quantiles_of_any_tail_are_those_of_scipy():
+    from scipy.special import stdtrit
+
+    tails, freedoms = np.meshgrid([0.5, 0.49999, 0.2, 0.025, 1e-3, 1e-6, 1e-9], [1, 1.5, 2, 7.3, 30, 1e3, 1e6])
+    found = t_quantiles(tails.ravel(), freedoms.ravel())
+    np.testing.assert_allclose(found, -stdtrit(freedoms, tails).ravel(), rtol=1e-8, atol=1e-12)
+
+
 def test_t_quantiles_invert_the_integral_of_the_density_for_broken_degrees_of_freedom():
     for freedom in (1, 1.3, 2.5, 3.7, 10.2, 231, 5000):
         for probability in (0.6, 0.9, 0.975, 0.995, 1 - 1e-6):
@@ -39,15 +48,15 @@ def test_summary_of_three_seeds_by_hand():
 
 
 def test_an_interval_of_a_score_stays_in_its_range():
-    low, high = score_interval(0.98, 0.02, 3, share=True)
+    low, high = score_interval(0.98, 0.02 * t_quantile(0.975, 3), share=True)
     assert 0.6 < low < 0.98 < high < 1
     odds = [value / (1 - value) for value in (low, 0.98, high)]
     assert odds[1] / odds[0] == pytest.approx(odds[2] / odds[1])  # symmetrical in the logit
-    low, high = score_interval(0.5, 0.001, 1e6, share=True)
+    low, high = score_interval(0.5, 0.001 * t_quantile(0.975, 1e6), share=True)
     assert (high - low) / 2 == pytest.approx(1.959964 * 0.001, rel=1e-4)  # as plain where it is narrow
-    low, high = score_interval(0.2, 0.15, 4, share=False)
+    low, high = score_interval(0.2, 0.15 * t_quantile(0.975, 4), share=False)
     assert 0 < low < 0.2 < high and low * high == pytest.approx(0.04)
-    assert score_interval(1.0, 0.01, 10, share=True)[1] == 1.0
+    assert score_interval(1.0, 0.02, share=True)[1] == 1.0
 
 
 def test_one_number_has_no_interval_and_none_no_mean():

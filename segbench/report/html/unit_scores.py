@@ -9,7 +9,7 @@ import numpy as np
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable
-from segbench.compare.images import ImageTable, read_table, scorer
+from segbench.compare.images import ImageTable, read_tables, scorer
 from segbench.compare.layout import shorten
 from segbench.compare.runs import Run
 from segbench.core.text import printable
@@ -45,7 +45,7 @@ def unit_scores(comparison: Comparison) -> list[UnitScores]:
     for run in (group.runs[0] for group in groups[:MAX_RUNS]):
         try:
             if comparison.metric in run.metrics and scorer(comparison.metric, run.classes) is not None:
-                tables.append(read_table(run, comparison.metric, units=not tables))
+                tables += read_tables([run], comparison.metric, units=not tables)
                 runs.append(run)
         except Unusable:
             continue
