@@ -9,8 +9,8 @@ import pytest
 
 from segbench.compare.images import scorer
 from segbench.compare.intervals import score_interval, summarize, t_quantile
-from segbench.compare.student import t_quantiles
 from segbench.compare.pareto import pareto_front
+from segbench.compare.student import t_quantiles
 
 
 def test_t_quantiles_are_those_of_the_printed_table():
