@@ -174,6 +174,11 @@ def run_cold(words, **options):
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, **options)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    os.environ["SEGBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))  # never the user's
+
+
 @pytest.fixture(autouse=True)
 def _torch_switches_back():
     """Undo what a run sets globally, so that tests do not depend on their order."""

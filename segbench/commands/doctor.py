@@ -16,6 +16,7 @@ from rich.markup import escape
 import segbench
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError
+from segbench.core.user_cache import VARIABLE, cache_home, size_of
 from segbench.core.versions import FLOORS
 
 
@@ -58,6 +59,7 @@ def run_doctor(console: Console) -> None:
     _line(console, "segbench", segbench.__version__, f"settings in {conf_dir()}")
     _line(console, "python", platform.python_version(), sys.executable)
     _line(console, "system", platform.platform(terse=True), "")
+    _line(console, "cache", *_cache())
     found = list(packages())
     if not found:
         console.print("segbench is not installed, so its bounds are not known; use: pip install -e .")
@@ -111,6 +113,14 @@ def _device() -> tuple[str, str]:
     if torch.backends.mps.is_available():
         return "mps", "Apple GPU"
     return "cpu", f"{torch.get_num_threads()} threads"
+
+
+def _cache() -> tuple[str, str]:
+    """Return how much is kept in the user's cache folder, and where that is."""
+    home = cache_home()
+    if home is None:
+        return "off", f"by {VARIABLE}, or as there is no home"
+    return f"{size_of(home) / 1e6:,.1f} MB", f"{home}; {VARIABLE} names another folder, or off"
 
 
 def _line(console: Console, name: str, value: str, note: str, bad: bool = False) -> None:

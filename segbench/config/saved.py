@@ -37,7 +37,7 @@ def read_plain_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
         raise ConfigError(f"{path} is not plain YAML: {error}") from None
 
 
-WITHOUT_FOLDER = (None, "auto", "memory")
+WITHOUT_FOLDER = (None, "auto", "memory", "none")
 """What `data.cache` may be beside a folder."""
 
 

@@ -428,10 +428,10 @@ def test_a_picture_is_served_at_its_own_size_by_every_cache(cache, tmp_path, mon
             assert (found["image"] == image).all()
             assert (found["mask"] == mask).all()
             assert data.sample(split, 0, index)["image"].shape == (8, 8, 3)
-            facts = data.index.facts[data.items[split][index].name]
-            assert (facts.height, facts.width) == mask.shape
-            assert facts.labels == dict(zip(*np.unique(mask, return_counts=True), strict=True))
-    assert len(decoded) == (24 if cache is None else 0)
+            row, table = data.rows(split)[index], data.index.table
+            assert tuple(table.sizes[row]) == mask.shape
+            assert table.labels[row].tolist() == list(zip(*np.unique(mask, return_counts=True), strict=True))
+    assert len(decoded) == {None: 24, "disk": 0}.get(cache, 12)
 
 
 def test_auto_keeps_all_pictures_or_none(tmp_path, monkeypatch):
@@ -440,8 +440,10 @@ def test_auto_keeps_all_pictures_or_none(tmp_path, monkeypatch):
     for free, kept in ((4 * total, 20), (4 * total - 4, 0)):
         monkeypatch.setattr("segbench.data.files.cache.available_memory", lambda free=free: free)
         data = folder(root, masks="binary")
-        assert sum(data.kept.get(f"p{number:02d}") is not None for number in range(20)) == kept
-        assert data.sample("train", 0, 0)["image"].shape == (40, 48, 3)
+        for split in SPLITS:
+            for index in range(data.num_samples(split)):
+                assert data.sample(split, 0, index)["image"].shape == (40, 48, 3)
+        assert sum(data.kept.get(number) is not None for number in range(20)) == kept
 
 
 def test_a_fingerprint_is_of_the_pictures_and_labels_alone(tmp_path):
@@ -459,7 +461,7 @@ def test_the_cache_equals_memory_and_follows_the_files(tmp_path):
     root, store = write_folder(tmp_path / "d", count=20), tmp_path / "cache"
     settings = {"masks": "binary", "size": [24, 24]}
     memory, mapped = folder(root, **settings), folder(root, cache=str(store), **settings)
-    assert isinstance(mapped.kept.get("p00")[0], np.memmap)
+    assert isinstance(mapped.kept.get(0)[0], np.memmap)
     assert bytes_of(memory) == bytes_of(mapped)
     assert [memory.fingerprint(s) for s in SPLITS] == [mapped.fingerprint(s) for s in SPLITS]
     (written,) = store.glob("*/pixels.bin")

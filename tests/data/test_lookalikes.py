@@ -5,7 +5,6 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from segbench.data.files.folder import Folder
-from segbench.data.files.items import Item
 from segbench.data.files.lookalikes import look, remarks
 from tests.support.layouts import save
 
@@ -43,9 +42,8 @@ def test_pairs_are_those_of_a_search_over_all():
         bits[100 + number] = bits[number]
         turned = draw.choice(128, number % 10, replace=False)
         bits[100 + number, turned] ^= 1
-    looks = {f"n{k:03}": np.packbits(row).tobytes().hex() for k, row in enumerate(bits)}
-    items = [Item(name, None, None) for name in looks]
-    said = remarks({"train": items[:100], "val": items[100:]}, looks)
+    names = [f"n{number:03}" for number in range(200)]
+    said = remarks(names, ["train"] * 100 + ["val"] * 100, np.packbits(bits, axis=1))
     apart = (bits[:100, None] != bits[None, 100:]).sum(axis=2)
     assert said[0].startswith(f"{(apart <= 7).sum()} pairs of pictures of different splits show nearly the same")
     assert (

@@ -180,6 +180,10 @@ class Coco(FileData):
         """Return the picture and the panoptic PNG, if there is one; the annotations were read once."""
         return [item.image, *([] if item.label.panoptic is None else [item.label.panoptic])]
 
+    def shared_files(self) -> list[Path]:
+        """Return the annotation files."""
+        return [self.folder() / file for file, _ in self.files.values() if file]
+
     def label_bytes(self, item: Item) -> bytes:
         """Return the annotations that the mask is drawn from, and the content of the panoptic PNG."""
         labels = item.label

@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.ragged import Chosen
 from segbench.data.channels import Channels
-from segbench.data.files.cache import Cache, Memory, automatic_limit, cached
-from segbench.data.files.index import Index
+from segbench.data.files.cache import Cache, Layout, Nothing, cached, folder_of, in_memory
+from segbench.data.files.index import Index, file_stamp
 from segbench.data.files.items import Item, subset
 from segbench.data.files.levels import Range, extremes, given_levels, kind_of, percentiles, spaced
 from segbench.data.files.lookalikes import remarks
+from segbench.data.files.looking import looked_at, usable_cores
+from segbench.data.files.remembered import FORMAT as INDEX_FORMAT
+from segbench.data.files.remembered import Remembered
 from segbench.data.loading.source import Arrays
 from segbench.data.loading.viewed import ViewedData
 from segbench.data.problems import Problems
@@ -45,8 +50,8 @@ class FileData(ViewedData):
         range: What of the files' values becomes 0 and 1: `[low, high]`, or such a pair for each channel; `auto` takes 8
             bit as it is, and of anything else the smallest and largest value of the training split; `percentile` takes
             its 0.5th and 99.5th percentile.
-        cache: Where decoded pictures are kept, at their own size: `memory`; a folder, from which they are mapped; None
-            for nowhere; `auto` for memory if they take at most a quarter of what is free.
+        cache: Where decoded pictures are kept, at their own size: `memory`; a folder, or `disk` for one of the user's,
+            from which they are mapped; `none`; `auto` for memory if they take at most a quarter of what is free.
         missing_test: Where there is no test split: `refuse`, or `val` to report the scores of val as the test's.
         train_size: Pictures of the training split to use, chosen by name and `seed`; None for all.
         val_size: Likewise for val.
@@ -77,12 +82,12 @@ class FileData(ViewedData):
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
                 raise ConfigError(f"data.{split}_size must be null or a whole number of at least 1, got {limit!r}")
         self.root = Path(root).expanduser() if root else None
-        self.cache = cache
+        self.cache = "none" if cache is None else cache
         self.missing_test = missing_test
-        self.items: Splits = {split: [] for split in SPLITS}
         self.test_is_val = False
         self.index = Index(self, self.channels)
-        self.kept: Cache | None = None
+        self.items: dict[str, Chosen[Item]] = dict.fromkeys(SPLITS, self._chosen([]))
+        self.kept: Cache = Nothing()
         self.notes: list[str] = []
 
     @abstractmethod
@@ -100,6 +105,14 @@ class FileData(ViewedData):
     def label_bytes(self, item: Item) -> bytes:
         """Return the content that the mask is made from, for the fingerprint."""
         return Path(item.label).read_bytes()
+
+    def image_bytes(self, item: Item) -> bytes:
+        """Return the content of the picture's file, for the fingerprint."""
+        return item.image.read_bytes()
+
+    def shared_files(self) -> list[Path]:
+        """Return the files that the masks of all items come from, where there are any."""
+        return []
 
     def files_of(self, item: Item) -> list[Path]:
         """Return the files that an item is read from."""
@@ -122,74 +135,67 @@ class FileData(ViewedData):
 
     def prepare(self) -> None:
         """Find and check everything; one DataError lists all that is wrong."""
-        problems = self._find()
-        self.kept = self._examine(problems)
+        problems = self._look()
+        self.check_ids(problems)
+        problems.raise_any(self.place())
+        self.kept = self._cache()
         self.notes += self._lookalikes()
         self.check_splits()
         self._settle_values()
+        labelled = self.index.table.is_labelled
         for split in SPLITS:
-            if not any(self.index.facts[item.name].is_labelled for item in self.items[split]):
+            if not labelled[self.rows(split)].any():
                 raise DataError(f"{self.place()}: no mask of the {split} split has a labelled pixel, all are 255")
 
-    def _examine(self, problems: Problems) -> Cache:
-        items = self._unique()
+    def _cache(self) -> Cache:
+        if self.cache == "none":
+            return Nothing()
+        layout = Layout(self.index.table, self.channels.count)
+        if self.cache in ("auto", "memory"):
+            return in_memory(self.cache, layout, self.num_workers)
+        rows = np.arange(len(self.index.items))
+        return cached(folder_of(self.cache), f"{self._key(rows)}{self._bands_key()}", layout, self._all_pairs)
 
-        def samples() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-            yield from self.index.examine(items, problems)
-            self.check_ids(problems)
-            problems.raise_any(self.place())
-
-        if self.cache in (None, "auto", "memory"):
-            limits = {None: 0.0, "auto": automatic_limit(self.num_workers), "memory": float("inf")}
-            memory = Memory(limits[self.cache])
-            for sample in samples():
-                memory.add(*sample)
-            return memory
-        problems.raise_any(self.place())
-        kept = cached(
-            Path(self.cache).expanduser(), f"{self._key(items)}{self._bands_key()}", samples, self.index.facts
-        )
-        self.index.facts = kept.facts
-        return kept
+    def _all_pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return looked_at(self._read_row, range(len(self.index.items)), 1, "decoding pictures for the cache")
 
     def problems(self) -> Problems:
         """Return all that is wrong, for `data check`; the samples that can be used are then served from their files."""
         try:
-            problems = self._find()
+            problems = self._look(fresh=True)
         except DataError as error:
             problems = Problems(self.root)
             problems.add("missing", str(error))
             return problems
-        for _ in self.index.examine(self._unique(), problems):
-            pass
         self.check_ids(problems)
-        self.items = {split: [i for i in self.items[split] if i.name not in self.index.failed] for split in SPLITS}
         self.notes += self._lookalikes()
         try:
             self._settle_values()
         except DataError as error:
             problems.add("range", str(error))
-            self.items = {split: [] for split in SPLITS}  # what their values mean is not known
+            self.items = dict.fromkeys(SPLITS, self._chosen([]))  # what their values mean is not known
         return problems
 
     def _lookalikes(self) -> list[str]:
-        own = {split: items for split, items in self.items.items() if split != Split.TEST or not self.test_is_val}
-        return remarks(own, {name: facts.look for name, facts in self.index.facts.items()})
+        homes = np.full(len(self.index.items), "", object)
+        for split in SPLITS:
+            if split != Split.TEST or not self.test_is_val:
+                homes[self.rows(split)] = split
+        return remarks(self.index.names.texts(), homes.tolist(), self.index.table.looks)
 
     def _settle_values(self) -> None:
         """Find out what the values of the files are, and what of them becomes 0 and 1."""
-        facts = [(item.image.name, self.index.facts[item.name]) for item in self._unique()]
-        training = [item for item in self.items[Split.TRAIN] if item.name in self.index.facts]
-        if not facts or not training:
+        table, training = self.index.table, self.rows(Split.TRAIN)
+        if not len(training):
             return
-        kind = kind_of(facts, self.range)
+        kind = kind_of(table.kinds, lambda row: self.index.items[row].image.name, self.range)
         if self.values is not None and isinstance(self.range, str):  # as the run was trained that is evaluated
             self.values.check(kind)
         elif self.range == "percentile":
-            pairs = (self._pair(training[number]) for number in spaced(len(training)))
+            pairs = (self._pair(int(training[number])) for number in spaced(len(training)))
             self.use_values(Values(kind, percentiles(image for image, _ in pairs)))
         elif self.range == "auto":
-            measured = extremes([self.index.facts[item.name] for item in training]) if kind != "uint8" else None
+            measured = extremes(table.take(training), self.channels.count) if kind != "uint8" else None
             self.use_values(Values(kind, measured))
         else:
             self.use_values(Values(kind, self.channels.levels, is_given=True))
@@ -205,16 +211,31 @@ class FileData(ViewedData):
         if self.values is not None and self.values.levels is not None:
             source = "as given" if not isinstance(self.range, str) else "measured on the training split"
             self.notes.append(f"values: {self.values}, {source} (data.range={self.range})")
-        left_out = sum(facts.leaves_out for facts in self.index.facts.values())
+        left_out = int(self.index.table.leaves_out.sum())
         if left_out:
             self.notes.append(
-                f"bands: {left_out:,} of {len(self.index.facts):,} pictures have more than red, green and blue, such as"
+                f"bands: {left_out:,} of {len(self.index.table):,} pictures have more than red, green and blue, such as"
                 " transparency, which is not used; data.bands=[0,1,2,3] uses the fourth"
             )
 
-    def _find(self) -> Problems:
-        problems, self.index = Problems(self.root), Index(self, self.channels)
+    def _look(self, *, fresh: bool = False) -> Problems:
+        """Find all pictures and get to know their facts; with `fresh`, by looking at every one."""
+        problems = Problems(self.root)
         self.notes = []
+        splits = self._find(problems)
+        unique = {item.name: item for items in splits.values() for item in items}
+        remembered = Remembered(self._identity(), fresh=fresh)
+        processes = self.num_workers or usable_cores()
+        self.index = Index(self, self.channels)
+        self.index.fill([unique[name] for name in sorted(unique)], problems, processes=processes, remembered=remembered)
+        self.notes += [remembered.note] if remembered.note else []
+        places = {name: row for row, name in enumerate(self.index.names.texts())}
+        for split in SPLITS:
+            self.items[split] = self._chosen([places[item.name] for item in splits[split] if item.name in places])
+        return problems
+
+    def _find(self, problems: Problems) -> dict[str, list[Item]]:
+        """Return the items of the three splits, limited to their sizes."""
         place = self.place()
         if self.root is not None and not self.root.is_dir():
             siblings = [i.name for i in self.root.parent.iterdir() if i.is_dir()] if self.root.parent.is_dir() else []
@@ -234,9 +255,24 @@ class FileData(ViewedData):
                 problems.add("missing", f"the {split} split is empty; {self.empty_advice(split)}")
             elif found[split]:
                 found[split] = self._limited(split, found[split], problems)
-            self.items[split] = found[split]
-        self.index.add(self._unique(), problems)
-        return problems
+        return {split: found[split] for split in SPLITS}
+
+    def _identity(self) -> str | None:
+        """Return a digest of what decides the facts of a file beside its content; None where that is not known."""
+        kind = type(self)
+        if not kind.__module__.startswith("segbench."):  # code of others may change at any time
+            return None
+        shared = [[str(path), *file_stamp(path)] for path in self.shared_files()]
+        settings = [kind.__qualname__, str(self.root), self.classes, self.settings(), self.channels.bands]
+        text = json.dumps([VERSION, INDEX_FORMAT, PIL.__version__, settings, shared], sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+    def _chosen(self, rows: Sequence[int]) -> Chosen[Item]:
+        return Chosen(self.index.items, np.array(rows, np.int64))
+
+    def rows(self, split: Split) -> np.ndarray:
+        """Return the numbers in the index of the pictures of a split, int64 `[N]`."""
+        return self.items[split].rows
 
     def empty_advice(self, split: Split) -> str:
         """Return what would fill a split that has no pictures."""
@@ -249,32 +285,32 @@ class FileData(ViewedData):
             problems.add("missing", f"data.{split}_size: {error}")
             return items
 
-    def _unique(self) -> list[Item]:
-        unique = {item.name: item for split in SPLITS for item in self.items[split]}
-        return [unique[name] for name in sorted(unique)]
-
     def num_samples(self, split: Split) -> int:
         """Return the number of pictures of a split."""
         return len(self.items[split])
 
     def original(self, split: Split, index: int) -> Arrays:
         """Return image and mask of a picture at its own size, as arrays that may be changed."""
-        image, mask = self._pair(self.items[split][index])
+        image, mask = self._pair(int(self.items[split].rows[index]))
         return {"image": np.array(self.channels.scaled(image)), "mask": np.array(mask)}
 
     def sample(self, split: Split, epoch: int, index: int) -> Arrays:
         """Return image and mask of a picture at the size of the data set: the whole picture, or a crop of it."""
-        image, mask = self._pair(self.items[split][index])
+        image, mask = self._pair(int(self.items[split].rows[index]))
         return self.trained_on({"image": self.channels.scaled(image), "mask": mask}, epoch, index)
 
-    def _pair(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
-        found = None if self.kept is None else self.kept.get(item.name)
-        if found is not None:
-            return found
+    def _pair(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        found = self.kept.get(row)
+        if found is None:
+            found = self._read_row(row)
+            self.kept.put(row, *found)
+        return found
+
+    def _read_row(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         try:
-            return self.index.read(item)
+            return self.index.read(row)
         except DataError as error:
-            raise DataError(f"{item.image}: {error}") from None
+            raise DataError(f"{self.index.items[row].image}: {error}") from None
 
     def describe(self, split: Split) -> str:
         """Return how many pictures a split has, and whether the test is val."""
@@ -297,7 +333,7 @@ class FileData(ViewedData):
 
     def fingerprint(self, split: Split) -> str:
         """Return a digest of the names and contents of the files of a split, and of what their labels mean."""
-        return self._key(self.items[split])[:16]
+        return self._key(self.rows(split))[:16]
 
     def _bands_key(self) -> str:
         """Return what the name of a cache says of the bands in it."""
@@ -306,7 +342,8 @@ class FileData(ViewedData):
             "" if bands is None else f"-{hashlib.blake2b(json.dumps(list(bands)).encode(), digest_size=8).hexdigest()}"
         )
 
-    def _key(self, items: list[Item]) -> str:
-        contents = [[item.name, self.index.digests[item.name]] for item in items]
+    def _key(self, rows: np.ndarray) -> str:
+        names, digests = self.index.names.take(rows).texts(), self.index.table.digests[rows].tobytes().hex()
+        contents = [[name, digests[32 * number : 32 * number + 32]] for number, name in enumerate(names)]
         text = json.dumps([contents, self.classes, VERSION, self.settings()], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

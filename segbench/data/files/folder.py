@@ -177,10 +177,10 @@ class Folder(FileData):
     def check_ids(self, problems: Problems) -> None:
         """Note masks that look as if their values meant something else: 0 and 255, a mix of both, stray ids."""
         if isinstance(self.reader, MaskReader) and self.reader.mode == "binary":
-            check_binary(self.index.facts, self.reader.threshold, problems)
+            check_binary(self.index.table, self.reader.threshold, problems)
         elif self.reader.has_plain_ids:
-            check_black_and_white(self.index.facts, problems)
-        self.notes += rare_classes(self.index.facts, self.classes)
+            check_black_and_white(self.index.table, problems)
+        self.notes += rare_classes(self.index.table, self.index.names.texts(), self.classes)
 
     def empty_advice(self, split: Split) -> str:
         """Return what would fill a split that has no pictures."""

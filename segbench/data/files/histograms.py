@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from segbench.core.tasks import IGNORE_INDEX
-from segbench.data.files.index import Facts
+from segbench.data.files.facts import FactTable
 from segbench.data.problems import Problems, first_names
 
 ENOUGH = 20
@@ -17,12 +18,10 @@ FEW = 0.02
 
 BINARY = "give data.masks=binary if 255 is the foreground, data.labels={255:ignore,...} if it is not"
 
-FactsByName = Mapping[str, Facts]
 
-
-def check_binary(facts: FactsByName, threshold: int | None, problems: Problems) -> None:
+def check_binary(table: FactTable, threshold: int | None, problems: Problems) -> None:
     """Note binary masks in which nothing is foreground."""
-    if facts and not any(1 in found.labels for found in facts.values()):
+    if len(table) and not table.holds(1).any():
         problems.add(
             "label",
             f"no mask has a value of at least data.threshold={threshold or 1}, so that nothing is foreground; give a"
@@ -30,17 +29,18 @@ def check_binary(facts: FactsByName, threshold: int | None, problems: Problems) 
         )
 
 
-def check_black_and_white(facts: FactsByName, problems: Problems) -> None:
+def check_black_and_white(table: FactTable, problems: Problems) -> None:
     """Note masks of ids that are 0 and 255, some or all of them: 255 would silently be ignored."""
-    kinds = Counter(frozenset(found.labels) for found in facts.values())
-    both = kinds[frozenset({0, IGNORE_INDEX})]
+    zero, one, ignored = (table.holds(value) for value in (0, 1, IGNORE_INDEX))
+    ids = table.labels.lengths
+    both = int((zero & ignored & (ids == 2)).sum())
     if not both:
         return
-    labelled = sum(count for kind, count in kinds.items() if kind - {0, IGNORE_INDEX})
+    labelled = int((ids > zero.astype(int) + ignored).sum())
     if not labelled:
         problems.add("label", f"all masks hold nothing but 0 and 255, and 255 means unlabelled; {BINARY}")
         return
-    unlike = sum(count for kind, count in kinds.items() if kind <= {0, 1} and 1 in kind)
+    unlike = int((one & (ids == zero.astype(int) + one)).sum())
     if unlike == labelled:
         problems.add(
             "label",
@@ -48,15 +48,14 @@ def check_black_and_white(facts: FactsByName, problems: Problems) -> None:
         )
 
 
-def rare_classes(facts: FactsByName, classes: Sequence[str]) -> list[str]:
+def rare_classes(table: FactTable, names: Sequence[str], classes: Sequence[str]) -> list[str]:
     """Return a sentence for classes that occur in hardly any mask: a stray value is often a slip of the pen."""
-    if len(facts) < ENOUGH:
+    if len(table) < ENOUGH:
         return []
-    masks = Counter(value for found in facts.values() for value in found.labels)
-    most = max(1, min(2, int(FEW * len(facts))))
+    masks = np.bincount(table.labels.values["id"], minlength=256)
+    most = max(1, min(2, int(FEW * len(table))))
     rare = [(place, name) for place, name in enumerate(classes) if 0 < masks[place] <= most]
     if not rare:
         return []
-    where = {place: next(name for name, found in facts.items() if place in found.labels) for place, _ in rare}
-    told = [f"{name} in {masks[place]} ({where[place]})" for place, name in rare]
-    return [f"classes that occur in hardly any of the {len(facts):,} masks: {first_names(told)}"]
+    told = [f"{name} in {masks[place]} ({names[int(table.holds(place).argmax())]})" for place, name in rare]
+    return [f"classes that occur in hardly any of the {len(table):,} masks: {first_names(told)}"]

@@ -1,32 +1,44 @@
-"""The files of a data set, each looked at once at the start: what they hold, and what is wrong with them."""
+"""The files of a data set: looked at once, known by place and time of change, and read as they were then."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+import stat
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
 from segbench.core.errors import DataError
-from segbench.core.tasks import IGNORE_INDEX
+from segbench.core.ragged import Packed, Ragged
 from segbench.data.channels import Channels
+from segbench.data.files.facts import Facts, FactTable
 from segbench.data.files.items import Item
-from segbench.data.files.lookalikes import look
-from segbench.data.pictures import stamp
-from segbench.data.problems import Problems
+from segbench.data.files.looking import looked_at
+from segbench.data.files.remembered import Remembered
+from segbench.data.problems import Problem, Problems
 from segbench.data.rasters import Raster
 
-Stamps = list[tuple[int, int, int]]
-Result = TypeVar("Result")
-THREADS = min(8, os.cpu_count() or 1)
-"""Decoders and digests release the interpreter lock; no more pictures than this wait in memory."""
+STAMP = 4
+"""Numbers of a file's stamp: its number on the disk, size, time of change, and time at which the system changed it."""
+
+CONTENT = 3
+"""Of these, how many differ as soon as other content was written, if nobody sets the time of change back."""
+
+ASKED_AT_ONCE = 8
+"""Threads that ask for stamps: a file server answers several as fast as one."""
+
+WHAT = "looking at new or changed pictures"
+PART = 512
+"""Items whose stamps a thread asks for in one go."""
+
+Look = tuple[bytes, Facts] | list[Problem]
+"""The digest and the facts of an item, or what is wrong with it."""
 
 
 class ItemReader(Protocol):
@@ -40,54 +52,17 @@ class ItemReader(Protocol):
         """Return the files that an item is read from."""
         ...
 
+    def image_bytes(self, item: Item) -> bytes:
+        """Return the content of the picture's file."""
+        ...
+
     def label_bytes(self, item: Item) -> bytes:
         """Return the content that the mask is made from."""
         ...
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What a picture turned out to be."""
-
-    height: int
-    """Its own, in pixels."""
-
-    width: int
-    """Likewise."""
-
-    labels: dict[int, int]
-    """Pixels of each class id in its mask; 255 is unlabelled."""
-
-    look: str
-    """What the picture looks like, as a hash that is nearly the same for pictures that are."""
-    dtype: str
-    """Type of the values in its file: uint8, uint16, int16 or float32."""
-
-    low: list[float]
-    """The smallest value of each channel; empty for uint8."""
-
-    high: list[float]
-    """The largest value likewise."""
-
-    leaves_out: bool
-    """Whether the file has a band more, which nobody has chosen or left out."""
-
-    @classmethod
-    def of(cls, image: np.ndarray, mask: np.ndarray, *, leaves_out: bool) -> Facts:
-        """Return the facts of a picture that was read."""
-        ids, counts = np.unique(mask, return_counts=True)
-        labels = dict(zip(ids.tolist(), counts.tolist(), strict=True))
-        low, high = ([], []) if image.dtype == np.uint8 else (image.min((0, 1)).tolist(), image.max((0, 1)).tolist())
-        return cls(*mask.shape, labels, look(image), image.dtype.name, low, high, leaves_out)
-
-    @property
-    def is_labelled(self) -> bool:
-        """Whether any pixel has a class."""
-        return any(value != IGNORE_INDEX for value in self.labels)
-
-
 class Index:
-    """Digests and facts of items by their names.
+    """The items that can be used, their facts, and the stamps of their files.
 
     Args:
         reader: Reads the items.
@@ -95,84 +70,142 @@ class Index:
     """
 
     def __init__(self, reader: ItemReader, channels: Channels) -> None:
-        self.reader, self.channels = reader, channels
-        self.digests: dict[str, str] = {}
-        self.facts: dict[str, Facts] = {}
-        self.failed: set[str] = set()
-        self._stamps: dict[str, Stamps] = {}
+        self.reader = reader
+        self.channels = channels
+        self.items: Sequence[Item] = ()
+        """Sorted by name; those that could be read."""
+        self.names = Ragged.of_texts([])
+        """Of the items."""
+        self.table = FactTable.of([], [])
+        """Their facts."""
+        self.stamps = Ragged.of([], np.int64)
+        """The stamps of the files of each."""
 
-    def add(self, items: Sequence[Item], problems: Problems) -> None:
-        """Take the digest of all files; note those that cannot be read."""
-        for item, found in _in_threads(self._digest, items):
-            if isinstance(found, OSError):
-                problems.add_file("missing", Path(found.filename or item.image), found.strerror or str(found))
-                self.failed.add(item.name)
-            else:
-                self.digests[item.name], self._stamps[item.name] = found
+    def fill(self, items: Sequence[Item], problems: Problems, *, processes: int, remembered: Remembered) -> None:
+        """Take down what is known of items, and look at the others.
 
-    def _digest(self, item: Item) -> tuple[str, Stamps] | OSError:
-        files = self.reader.files_of(item)
+        Args:
+            items: Sorted by name.
+            problems: Takes note of what cannot be read.
+            processes: How many may look at files at once.
+            remembered: What earlier starts have found; what this one finds is added.
+        """
+        asked_at = time.time_ns()
+        stamps = self._stamps_of(items)
+        keys = [self._key(item) for item in items]
+        rows = remembered.rows(keys, stamps)
+        unknown = np.flatnonzero(rows < 0)
+        looks: list[Look] = []
         try:
-            special = [path for path in files if path.exists() and not path.is_file()]
-            if special:  # reading a pipe would wait for ever
-                return OSError(errno.EINVAL, "not a regular file", str(special[0]))
-            stamps = [stamp(path) for path in files]
-            image, label = item.image.read_bytes(), self.reader.label_bytes(item)
+            for found in looked_at(self._look, [(items[n], stamps[n]) for n in unknown], processes, WHAT):
+                looks.append(found)
+        finally:  # what was found until then is not looked for again
+            good = np.array([n for n, look in zip(unknown, looks, strict=False) if isinstance(look, tuple)], np.int64)
+            fresh = [look for look in looks if isinstance(look, tuple)]
+            table = FactTable.of([digest for digest, _ in fresh], [facts for _, facts in fresh])
+            remembered.add([keys[n] for n in good], stamps.take(good), table, asked_at)
+        for look in looks:
+            problems.extend(look if isinstance(look, list) else [])
+        known = np.flatnonzero(rows >= 0)
+        usable = np.concatenate([known, good])
+        order = np.argsort(usable)
+        self.table = FactTable.joined([remembered.table.take(rows[known]), table]).take(order)
+        kept = usable[order].tolist()
+        self.items = Packed(items[n] for n in kept)
+        self.names = Ragged.of_texts([items[n].name for n in kept])
+        self.stamps = stamps.take(usable[order])
+
+    def _key(self, item: Item) -> str:
+        return "\0".join([item.name, *map(str, self.reader.files_of(item))])
+
+    def _stamps_of(self, items: Sequence[Item]) -> Ragged:
+        parts = [items[start : start + PART] for start in range(0, len(items), PART)]
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            found = [row for rows in pool.map(self._stamps_of_part, parts) for row in rows]
+        return Ragged.of(found, np.int64)
+
+    def _stamps_of_part(self, items: Sequence[Item]) -> list[list[int]]:
+        return [self._stamps_or_none(item) for item in items]
+
+    def _stamps_or_none(self, item: Item) -> list[int]:
+        try:
+            return [number for path in self.reader.files_of(item) for number in file_stamp(path)]
+        except (OSError, ValueError):  # told of when it is looked at
+            return []
+
+    def _look(self, item_and_stamps: tuple[Item, np.ndarray]) -> Look:
+        item, stamps = item_and_stamps
+        noted = Problems(getattr(self.reader, "root", None))
+        try:
+            for path in self.reader.files_of(item):
+                file_stamp(path)
+            digest = self._digest(item)
         except OSError as error:
-            return error
+            noted.add_file("missing", Path(error.filename or item.image), error.strerror or str(error))
+            return list(noted)
         except ValueError as error:  # a name that no file can have, such as one with a zero byte
-            return OSError(errno.EINVAL, str(error), str(item.image))
-        return hashlib.blake2b(hashlib.blake2b(image).digest() + label, digest_size=16).hexdigest(), stamps
-
-    def examine(self, items: Sequence[Item], problems: Problems) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Yield name, image and mask of all that can be read, in order; take down their facts, and note the rest."""
-        for item, outcome in _in_threads(self._try_read, [item for item in items if item.name not in self.failed]):
-            if isinstance(outcome, DataError):
-                problems.add_error(outcome, item.image)
-                self.failed.add(item.name)
-                continue
-            image, mask, facts = outcome
-            self.facts[item.name] = facts
-            yield item.name, image, mask
-
-    def _try_read(self, item: Item) -> tuple[np.ndarray, np.ndarray, Facts] | DataError:
+            noted.add_file("missing", item.image, str(error))
+            return list(noted)
         try:
-            raster, mask = self._read(item)
+            raster, mask = self._read(item, stamps, digest)
             image = self.channels.chosen(raster)
         except DataError as error:
-            return error
-        return image, mask, Facts.of(image, mask, leaves_out=self.channels.leaves_out(raster))
+            noted.add_error(error, item.image)
+            return list(noted)
+        return digest, Facts.of(image, mask, leaves_out=self.channels.leaves_out(raster))
 
-    def read(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
+    def _digest(self, item: Item) -> bytes:
+        image, label = self.reader.image_bytes(item), self.reader.label_bytes(item)
+        return hashlib.blake2b(hashlib.blake2b(image).digest() + label, digest_size=16).digest()
+
+    def read(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Return an item's channels `[H,W,C]` with the values of its file, and its mask uint8 `[H,W]`.
 
         Raises:
             DataError: also if its files are not those any more that the fingerprint was made from.
         """
-        raster, mask = self._read(item)
+        raster, mask = self._read(self.items[row], self.stamps[row], self.table.digests[row].tobytes())
         return self.channels.chosen(raster), mask
 
-    def _read(self, item: Item) -> tuple[Raster, np.ndarray]:
-        self._check_stamps(item)
+    def _read(self, item: Item, stamps: np.ndarray, digest: bytes) -> tuple[Raster, np.ndarray]:
+        self._check_stamps(item, stamps, digest)
         found = self.reader.read(item)
-        self._check_stamps(item)
+        self._check_stamps(item, stamps, digest)
         return found
 
-    def _check_stamps(self, item: Item) -> None:
-        for path, before in zip(self.reader.files_of(item), self._stamps[item.name], strict=True):
-            if not path.exists() or stamp(path) != before:
+    def _check_stamps(self, item: Item, stamps: np.ndarray, digest: bytes) -> None:
+        """Raise a DataError if a file is another one; one that was only touched is read again to find out."""
+        known = stamps.reshape(-1, STAMP).tolist()
+        files = self.reader.files_of(item)
+        is_touched = False
+        for number, path in enumerate(files):
+            now = _stamp_or_none(path)
+            before = known[number] if number < len(known) else []
+            if now is None or now[:CONTENT] != before[:CONTENT]:
                 raise DataError(f"{path} was changed or removed after segbench had looked at it; start again")
+            is_touched = is_touched or now != before
+        if is_touched and self._digest(item) != digest:
+            raise DataError(f"{files[0]} or its mask was changed after segbench had looked at it; start again")
 
 
-def _in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
-    """Yield each item with the function's value, in order."""
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
-        for item in items:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) > THREADS:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
+def file_stamp(path: Path) -> list[int]:
+    """Return what tells that a file is still the same.
+
+    Its number on the disk, its size, and the times at which its content and its entry on the disk changed, in
+    nanoseconds. Programs can set the first time back to what it was; the second one is the system's own.
+
+    Raises:
+        OSError: if there is no such file, or it is no regular one: reading a pipe would wait for ever.
+        ValueError: for a name that no file can have.
+    """
+    found = os.stat(path)  # noqa: PTH116 - without Path's detour, for hundreds of thousands of files
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _stamp_or_none(path: Path) -> list[int] | None:
+    try:
+        return file_stamp(path)
+    except (OSError, ValueError):
+        return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,19 +48,26 @@ class Layout:
     def found(self, root: Path, problems: Problems) -> Found:
         """Return the pictures and masks below a folder; a file that is a mask is no picture, wherever both lie."""
         of_masks = Problems(problems.root)
-        masks = self._by_key(self.masks, root, self.suffixes, of_masks, set())
-        images = self._by_key(self.images, root, RASTER_SUFFIXES, problems, {_real(path) for path in masks.values()})
+        places = _Places()
+        masks = self._by_key(self.masks, root, self.suffixes, of_masks, lambda path: False)
+        taken = {places.of(path) for path in masks.values()}
+        images = self._by_key(self.images, root, RASTER_SUFFIXES, problems, lambda path: places.of(path) in taken)
         problems.extend(of_masks)
         return Found(images, masks)
 
     def _by_key(
-        self, pattern: Pattern, root: Path, suffixes: Collection[str], problems: Problems, others: set[Path]
+        self,
+        pattern: Pattern,
+        root: Path,
+        suffixes: Collection[str],
+        problems: Problems,
+        is_other: Callable[[Path], bool],
     ) -> dict[Key, Path]:
         files: dict[Key, Path] = {}
         names = [name for name in self.images.fields if name != "split" and name in self.masks.fields]
         for fields, path in pattern.find(root):
             key = (fields.get("split", ""), "/".join(fields[name] for name in names))
-            if path.suffix.lower() not in suffixes or (others and _real(path) in others):
+            if path.suffix.lower() not in suffixes or is_other(path):
                 continue
             if not is_utf8(path.name) or not is_utf8(key[1]):
                 problems.add_file("unreadable", path, NOT_UTF8, cure=RENAME)
@@ -126,8 +134,18 @@ def _by_name(files: dict[Key, Path], problems: Problems) -> dict[str, Path]:
     return found
 
 
-def _real(path: Path) -> Path:
-    return path.parent.resolve() / path.name
+class _Places:
+    """Where files really lie, whatever links lead to their folders; each folder is asked for once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def of(self, path: Path) -> tuple[str, str]:
+        """Return the folder of a file without links, and its name."""
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return self._folders[folder], name
 
 
 def known(mask_suffixes: Sequence[str], has_splits: bool | None, files: tuple[str, ...] = SUFFIXES) -> list[Layout]:

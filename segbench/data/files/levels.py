@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.channels import Levels
-from segbench.data.files.index import Facts
-from segbench.data.problems import first_names
+from segbench.data.files.facts import FactTable
+from segbench.data.problems import NAMED, first_names
+from segbench.data.values import KINDS
 
 MEASURED = ("auto", "percentile")
 Range = str | Sequence[Any]
@@ -45,30 +46,39 @@ def given_levels(wanted: Range, channels: int) -> Levels | None:
     return pairs[:, 0].copy(), pairs[:, 1].copy()
 
 
-def kind_of(facts: Iterable[tuple[str, Facts]], wanted: Range) -> str:
-    """Return the type of values in all files; `facts` come with the files' names.
+def kind_of(kinds: np.ndarray, name: Callable[[int], str], wanted: Range) -> str:
+    """Return the type of values in all files.
+
+    Args:
+        kinds: Places in `KINDS` of each file's type, uint8 `[N]`; at least one.
+        name: Gives the name of a file by its number.
+        wanted: `data.range`.
 
     Raises:
         DataError: for several of them: how the values of one relate to those of another is not known. With a given
             range all of them mean the same.
     """
-    kinds: dict[str, list[str]] = {}
-    for name, found in facts:
-        kinds.setdefault(found.dtype, []).append(name)
-    usual = max(kinds, key=lambda kind: len(kinds[kind]))
-    if len(kinds) > 1 and isinstance(wanted, str):
-        others = "; ".join(f"{first_names(names)} of {kind}" for kind, names in kinds.items() if kind != usual)
+    counts = np.bincount(kinds, minlength=len(KINDS))
+    usual = int(counts.argmax())
+    if np.count_nonzero(counts) > 1 and isinstance(wanted, str):
+        others = [place for place in np.flatnonzero(counts).tolist() if place != usual]
+        told = "; ".join(f"{_names_of(np.flatnonzero(kinds == place), name)} of {KINDS[place]}" for place in others)
         raise DataError(
-            f"pictures of different types, whose values cannot be compared: {others}, but {len(kinds[usual]):,} of"
-            f" {usual}; save all with one type, or give data.range=[low,high]"
+            f"pictures of different types, whose values cannot be compared: {told}, but {counts[usual]:,} of"
+            f" {KINDS[usual]}; save all with one type, or give data.range=[low,high]"
         )
-    return usual
+    return KINDS[usual]
 
 
-def extremes(training: Sequence[Facts]) -> Levels:
+def _names_of(rows: np.ndarray, name: Callable[[int], str]) -> str:
+    shown = [name(int(row)) for row in rows[: NAMED + 1]]
+    return first_names([*shown, *[""] * (len(rows) - len(shown))])
+
+
+def extremes(training: FactTable, channels: int) -> Levels:
     """Return the smallest and the largest value of each channel in the training split."""
-    low, high = (np.array([getattr(facts, name) for facts in training], np.float64) for name in ("low", "high"))
-    return _apart(low.min(0), high.max(0))
+    values = training.extremes.values.reshape(-1, channels)
+    return _apart(values["low"].min(0), values["high"].max(0))
 
 
 def percentiles(training: Iterator[np.ndarray]) -> Levels:

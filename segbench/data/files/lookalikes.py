@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 from PIL import Image
 
-from segbench.data.files.items import Item
 from segbench.data.problems import NAMED, shown_name
 
 GRID = 8
@@ -21,9 +20,6 @@ NEAR = 7
 
 ALIKE = 20
 """Bits in which neighbours in a sequence differ at most."""
-
-BANDS = 8
-"""Parts of a hash; of two that differ in at most 7 bits, one part is equal."""
 
 LARGEST = 1000
 """Pictures with an equal part of the hash, of which more have too little in them to tell them apart."""
@@ -36,8 +32,6 @@ LUMA = (0.299, 0.587, 0.114)
 
 NUMBERED = re.compile(r"(.*?)(\d{1,18})(\D*)")
 """A name and its last number."""
-
-Pair = tuple[str, str]
 
 
 def look(image: np.ndarray) -> str:
@@ -55,36 +49,33 @@ def look(image: np.ndarray) -> str:
     return np.packbits(np.concatenate([across.ravel(), down.ravel()])).tobytes().hex()
 
 
-def remarks(splits: Mapping[str, Sequence[Item]], looks: Mapping[str, str]) -> list[str]:
+def remarks(names: Sequence[str], homes: Sequence[str], bits: np.ndarray) -> list[str]:
     """Return a sentence on copies, and one on neighbours, that are in different splits.
 
     Args:
-        splits: The pictures of each split.
-        looks: The hash of each by its item's name.
+        names: Of the pictures, sorted.
+        homes: The split of each.
+        bits: The hash of each, uint8 `[N, 16]`.
     """
-    home = {item.name: split for split, items in splits.items() for item in items if item.name in looks}
-    names = sorted(home)
-    if not names:
-        return []
-    bits = np.stack([np.frombuffer(bytes.fromhex(looks[name]), np.uint8) for name in names])
-    near = {(names[one], names[other]) for one, other in _near(bits)}
-    copies = sorted((one, other) for one, other in near if home[one] != home[other])
-    known = {name for pair in copies for name in pair}
-    place = {name: number for number, name in enumerate(names)}
-    neighbours = [
-        (one, other)
-        for one, other in _neighbours(names)
-        if home[one] != home[other]
-        and not {one, other} <= known
-        and _distance(bits[place[one]], bits[place[other]]) <= ALIKE
-    ]
+    homes = np.asarray(homes)
+    copies = _apart(_near(bits), homes)
+    is_copy = np.zeros(len(names), bool)
+    is_copy[copies] = True
+    neighbours = _apart(_neighbours(names), homes)
+    neighbours = neighbours[~is_copy[neighbours].all(axis=1)]
+    neighbours = neighbours[_distance(bits[neighbours[:, 0]], bits[neighbours[:, 1]]) <= ALIKE]
     what = "of different splits show nearly the same"
     after = "of different splits follow each other in a sequence and look alike"
-    return [_told(pairs, home, words) for pairs, words in ((copies, what), (neighbours, after)) if pairs]
+    return [_told(pairs, names, homes, words) for pairs, words in ((copies, what), (neighbours, after)) if len(pairs)]
 
 
-def _told(pairs: Sequence[Pair], home: Mapping[str, str], what: str) -> str:
-    shown = [f"{shown_name(one)} ({home[one]}) and {shown_name(other)} ({home[other]})" for one, other in pairs[:NAMED]]
+def _apart(pairs: np.ndarray, homes: np.ndarray) -> np.ndarray:
+    """Return the pairs, int64 `[P, 2]`, of which each one is of another split."""
+    return pairs[homes[pairs[:, 0]] != homes[pairs[:, 1]]]
+
+
+def _told(pairs: np.ndarray, names: Sequence[str], homes: np.ndarray, what: str) -> str:
+    shown = [" and ".join(f"{shown_name(names[n])} ({homes[n]})" for n in pair) for pair in pairs[:NAMED].tolist()]
     more = f" and {len(pairs) - NAMED:,} more" if len(pairs) > NAMED else ""
     number = f"{len(pairs):,} pair{'s' * (len(pairs) > 1)} of pictures"
     return f"{number} {what}, which flatters scores: {'; '.join(shown)}{more}"
@@ -94,31 +85,35 @@ def _distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.bitwise_count(one ^ other).sum(axis=-1)
 
 
-def _near(bits: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yield the places of all pairs of hashes, uint8 `[N, 16]`, that differ in at most 7 bits."""
+def _near(bits: np.ndarray) -> np.ndarray:
+    """Return the places of all pairs of hashes, uint8 `[N, 16]`, that differ in at most 7 bits, as int64 `[P, 2]`."""
     ones = np.bitwise_count(bits).sum(axis=1)
     told_apart = np.flatnonzero((ones >= LEAST) & (ones <= 8 * bits.shape[1] - LEAST))
-    for band in range(BANDS):
-        buckets: dict[bytes, list[int]] = defaultdict(list)
-        for number in told_apart.tolist():
-            buckets[bits[number, 2 * band : 2 * band + 2].tobytes()].append(number)
-        for found in buckets.values():
-            if 1 < len(found) <= LARGEST:
-                yield from _near_in(bits, np.array(found))
+    parts = bits[told_apart].view(np.uint16).T  # eight of them: of two hashes that are near, one is equal
+    pairs = [told_apart[pair] for part in parts for pair in _equal(part)]
+    near = [pair[_distance(bits[pair[:, 0]], bits[pair[:, 1]]) <= NEAR] for pair in pairs]
+    return np.unique(np.sort(np.concatenate([np.zeros((0, 2), np.int64), *near]), axis=1), axis=0)
 
 
-def _near_in(bits: np.ndarray, found: np.ndarray) -> Iterator[tuple[int, int]]:
-    for place, number in enumerate(found[:-1].tolist()):
-        others = found[place + 1 :]
-        for other in others[_distance(bits[others], bits[number]) <= NEAR].tolist():
-            yield number, other
+def _equal(part: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the places of all pairs of equal values, uint16 `[N]`, of values that are not too common."""
+    order = np.argsort(part, kind="stable")
+    order = order[np.bincount(part, minlength=1 << 16)[part[order]] <= LARGEST]
+    values = part[order]
+    first = np.arange(len(order))
+    for lag in range(1, LARGEST):
+        first = first[first + lag < len(order)]
+        first = first[values[first] == values[first + lag]]
+        if not len(first):
+            return
+        yield np.stack([order[first], order[first + lag]], axis=1)
 
 
-def _neighbours(names: Sequence[str]) -> Iterator[Pair]:
-    """Yield pairs of names that follow each other in a sequence: they differ in their last number alone."""
-    sequences: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
-    for name in names:
+def _neighbours(names: Sequence[str]) -> np.ndarray:
+    """Return places of names that follow each other in a sequence, `[P, 2]`: they differ in their last number alone."""
+    sequences: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for place, name in enumerate(names):
         if match := NUMBERED.fullmatch(name.rpartition("/")[2]):
-            sequences[match[1], match[3]].append((int(match[2]), name))
-    for found in sequences.values():
-        yield from ((one, other) for (_, one), (_, other) in pairwise(sorted(found)))
+            sequences[match[1], match[3]].append((int(match[2]), place))
+    pairs = [(one, other) for found in sequences.values() for (_, one), (_, other) in pairwise(sorted(found))]
+    return np.array(pairs, np.int64).reshape(-1, 2)

@@ -1,0 +1,133 @@
+"""Facts of files that an earlier start has found, kept in the user's cache folder.
+
+A row is used where name, paths, sizes and times of all its files are still the same. Files that changed in the last
+seconds before they were looked at are not kept: a second change within the same tick of the clock would not show.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from segbench.core.files import replacing
+from segbench.core.ragged import Ragged
+from segbench.core.user_cache import cache_home, remove_unused
+from segbench.data.files.facts import FactTable
+
+FORMAT = 1
+"""To be raised when the columns come to mean something else."""
+
+STAMP, CHANGED = 4, 2
+"""Numbers of a file's stamp, and where in it the times of change begin; see `file_stamp`."""
+
+YOUNG = 2_000_000_000
+"""Nanoseconds; the coarsest clock of a file system, that of FAT, has ticks of two seconds."""
+
+MOST = 10_000_000
+"""Rows of a file; the oldest are left out."""
+
+DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError)
+"""What a file that is not whole can raise; each of its columns has a checksum."""
+
+
+class Remembered:
+    """The facts of one data set, as its settings read it.
+
+    Args:
+        identity: A digest of everything beside the files that decides their facts; None keeps nothing.
+        fresh: Whether what is known is not used, but only replaced.
+    """
+
+    def __init__(self, identity: str | None = None, *, fresh: bool = False) -> None:
+        home = cache_home() if identity else None
+        self.path = None if home is None else home / "index" / f"{identity}.npz"
+        self.note: str | None = None
+        self._keys: list[str] = []
+        self._stamps = Ragged.of([], np.int64)
+        self.table = FactTable.of([], [])
+        """Of all rows that are known."""
+        if self.path is not None and not fresh:
+            self._load(self.path)
+
+    def _load(self, path: Path) -> None:
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                keys = Ragged(arrays["keys_starts"], arrays["keys"])
+                stamps = Ragged(arrays["stamps_starts"], arrays["stamps"])
+                table = FactTable.of_arrays(arrays)
+            if not keys.is_whole or not stamps.is_whole or not len(keys) == len(stamps) == len(table):
+                raise ValueError("columns that do not fit together")
+            self._keys, self._stamps, self.table = keys.texts(), stamps, table
+            os.utime(path)  # it is in use
+        except FileNotFoundError:
+            return
+        except PermissionError:
+            self.note = f"what is known of the files cannot be read or kept: {path} belongs to somebody else"
+        except DAMAGED:
+            self.note = f"{path}, what was known of the files, is damaged and is written anew"
+
+    def rows(self, keys: Sequence[str], stamps: Ragged) -> np.ndarray:
+        """Return the row of each item in the table, int64 `[N]`; -1 where its files are not known as they are now.
+
+        Args:
+            keys: Name and paths of each item.
+            stamps: What `file_stamp` says of its files, one after the other; no row is known without.
+        """
+        places = {key: row for row, key in enumerate(self._keys)}
+        rows = np.array([places.get(key, -1) for key in keys], np.int64)
+        asked = np.flatnonzero(rows >= 0)
+        ours, theirs = self._stamps.take(rows[asked]), stamps.take(asked)
+        fits = (ours.lengths == theirs.lengths) & (theirs.lengths > 0)
+        rows[asked[~fits]] = -1
+        asked = asked[fits]
+        ours, theirs = self._stamps.take(rows[asked]), stamps.take(asked)
+        rows[asked[ours.owners[ours.values != theirs.values]]] = -1
+        return rows
+
+    def add(self, keys: Sequence[str], stamps: Ragged, table: FactTable, asked_at: int) -> None:
+        """Keep the facts of more items, in place of what was known of them.
+
+        Args:
+            keys: Name and paths of each item.
+            stamps: Of its files.
+            table: Its facts.
+            asked_at: When the stamps were taken, in nanoseconds; files that had just changed then are left out.
+        """
+        if self.path is None:
+            return
+        old = _at_rest(stamps, asked_at)
+        if not len(old):
+            return
+        new = [keys[row] for row in old]
+        replaced = set(new)
+        others = np.array([row for row, key in enumerate(self._keys) if key not in replaced], np.int64)[-MOST:]
+        all_keys = [*(self._keys[row] for row in others), *new]
+        all_stamps = Ragged.joined([self._stamps.take(others), stamps.take(old)])
+        self._save(self.path, all_keys, all_stamps, FactTable.joined([self.table.take(others), table.take(old)]))
+
+    def _save(self, path: Path, keys: Sequence[str], stamps: Ragged, table: FactTable) -> None:
+        names = Ragged.of_texts(keys)
+        columns = {"keys": names.values, "keys_starts": names.starts}
+        columns |= {"stamps": stamps.values, "stamps_starts": stamps.starts, **table.arrays()}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as file:
+                np.savez(file, **columns)
+        except OSError as error:
+            reason = error.strerror or error
+            self.note = f"what is known of the files cannot be kept in {path.parent}: {reason}; each start looks anew"
+            return
+        with suppress(OSError):
+            remove_unused(path.parent, "*.npz")
+
+
+def _at_rest(stamps: Ragged, asked_at: int) -> np.ndarray:
+    """Return the numbers of the items whose files had not just changed when their stamps were taken."""
+    times = stamps.values.reshape(-1, STAMP)[:, CHANGED:].max(axis=1, initial=0)
+    owners = stamps.owners.reshape(-1, STAMP)[:, 0]
+    return np.setdiff1d(np.arange(len(stamps)), owners[times > asked_at - YOUNG])
