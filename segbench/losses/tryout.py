@@ -30,6 +30,9 @@ LIKELY = 1.5
 CLOSE = 1e-5
 """Relative difference at which two values are the same."""
 
+ALIKE = 1e-3
+"""Relative difference at which two forms of truth give the same value of a perfect prediction."""
+
 
 class Truth(StrEnum):
     """In which form a loss takes the truth."""
@@ -132,7 +135,8 @@ def try_out(module: nn.Module, channels: int, classes: int, where: str = "loss")
                     reasons.insert(0 if isinstance(error, _NoLossError) else len(reasons), reason)
             if perfect:
                 # one that also runs on a wrong form, by broadcasting, is not at its least for a perfect prediction
-                truth = min(perfect, key=lambda form: round(perfect[form], 3))
+                least, size = min(perfect.values()), max(map(abs, perfect.values()))
+                truth = next(form for form, value in perfect.items() if value - least <= ALIKE * size)
                 return Manner(truth, example.scope(module, truth))
     logits = "one logit a pixel" if channels == 1 else f"{channels} logits a pixel"
     mode = ", with mode=binary for two classes" if hasattr(module, "mode") else ""
@@ -212,4 +216,4 @@ class _Example:
 
 
 def _close(one: float, other: float) -> bool:
-    return abs(one - other) <= CLOSE * max(abs(one), abs(other), 1.0)
+    return abs(one - other) <= CLOSE * max(abs(one), abs(other))

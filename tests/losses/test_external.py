@@ -189,6 +189,23 @@ def test_a_loss_of_whole_pictures_that_leaves_255_out_is_left_to_it():
     assert value_and_gradient(loss, logits, mask)[0] == Roughness(255)(logits, mask).item()
 
 
+class Times(nn.Module):
+    """A loss with a weight."""
+
+    def __init__(self, module, weight):
+        super().__init__()
+        self.module, self.weight = module, weight
+
+    def forward(self, logits, mask):
+        return self.weight * self.module(logits, mask)
+
+
+@pytest.mark.parametrize("weight", [1e-7, 1e4])
+@pytest.mark.parametrize("make", [Squares, Roughness, nn.BCEWithLogitsLoss, lambda: smp("LovaszLoss", mode="binary")])
+def test_a_weight_does_not_change_how_a_loss_is_called(make, weight):
+    assert try_out(Times(make(), weight), 1, 2) == try_out(make(), 1, 2)
+
+
 @pytest.mark.parametrize("name", [*LOSSES, *GRIDS])
 def test_nothing_labelled_is_zero(name):
     channels, make = {**LOSSES, **GRIDS}[name]
