@@ -61,9 +61,9 @@ def predict_large(
         )
     with TiffWindows(picture.path) as reader:
 
-        def windows(*window: int) -> list[np.ndarray]:
+        def windows(number: int, *window: int) -> np.ndarray:
             raster = as_stored(Raster(reader.read(*window), rgb=reader.rgb, alpha=reader.alpha))
-            return [data.image_of(raster) for data in sets]
+            return sets[number].image_of(raster)
 
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, reader.size, predict_by_windows(predictors, reader.size, windows), len(sets[0].classes))

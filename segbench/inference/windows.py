@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
 from segbench.data.loading.views import Size
+from segbench.inference.ensemble import MeanAnswer
 from segbench.inference.forward import Answer, Heads
 from segbench.inference.prediction import Predictor, arrays_of
 from segbench.inference.tiles import Tiling, blend_heads
-from segbench.inference.tta import mean_of
 
-Windows = Callable[[int, int, int, int], Sequence[np.ndarray]]
-"""Returns what each network is given of the rectangle (top, left, height, width), `[height,width,C]`."""
+Windows = Callable[[int, int, int, int, int], np.ndarray]
+"""Returns what the network of a number is given of the rectangle (number, top, left, height, width), `[h,w,C]`."""
+
+Said = tuple[int, int, Heads]
+"""Where a block begins, top and left, and what a network says of it."""
 
 
 @torch.inference_mode()
@@ -23,7 +27,7 @@ def predict_by_windows(
 ) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
     """Yield (top, left, `mask` and `depth`) of one block of a picture after the other; they cover each pixel once.
 
-    They are those that the networks would give of the whole picture, in the same tiles.
+    They are those that the networks would give of the whole picture, each in tiles of its own.
 
     Args:
         predictors: Networks that see pictures at their own scale; what they say is averaged.
@@ -31,17 +35,59 @@ def predict_by_windows(
         windows: Reads it.
     """
     tilings = [Tiling.of(predictor.module.settings, predictor.view.size) for predictor in predictors]
-    tiling = max(tilings, key=lambda one: one.tile)
-
-    def say(top: int, left: int, height: int, width: int) -> Heads:
-        images = windows(top, left, height, width)
-        each = [
-            predictor.look({"image": predictor.tensor(image)})
-            for predictor, image in zip(predictors, images, strict=True)
+    each = [
+        blend_heads(size, tiling, partial(_said, predictor, partial(windows, number)))
+        for number, (predictor, tiling) in enumerate(zip(predictors, tilings, strict=True))
+    ]
+    blocks = zip(*each, strict=True) if len(set(tilings)) == 1 else in_common_rows(each, size[1])
+    for parts in blocks:
+        answers = [
+            Answer(heads, predictor.view, _size_of(heads))
+            for predictor, (_, _, heads) in zip(predictors, parts, strict=True)
         ]
-        return each[0] if len(each) == 1 else mean_of(each)
+        top, left, _ = parts[0]
+        yield top, left, arrays_of(MeanAnswer(answers), probabilities=False)
 
-    for top, left, heads in blend_heads(size, tiling, say):
-        block = next(iter(heads.values())).shape[-2:]
-        answer = Answer(heads, predictors[0].view, (block[0], block[1]))
-        yield top, left, arrays_of(answer, probabilities=False)
+
+def _said(predictor: Predictor, window: Callable[[int, int, int, int], np.ndarray], *rectangle: int) -> Heads:
+    top, left, height, width = rectangle
+    return predictor.look({"image": predictor.tensor(window(top, left, height, width))})
+
+
+def _size_of(heads: Heads) -> Size:
+    height, width = next(iter(heads.values())).shape[-2:]
+    return height, width
+
+
+def in_common_rows(each: Sequence[Iterable[Said]], width: int) -> Iterator[list[Said]]:
+    """Yield blocks as wide as the picture, the same for all networks, whose own blocks may end at different rows.
+
+    Args:
+        each: The blocks of each network, row by row, from left to right.
+        width: That of the picture, in pixels.
+    """
+    rows = [_rows(blocks, width) for blocks in each]
+    now = [next(row) for row in rows]
+    top = 0
+    while True:
+        ends = [begin + _size_of(heads)[0] for begin, heads in now]
+        bottom = min(ends)
+        yield [
+            (top, 0, {head: values[..., top - begin : bottom - begin, :] for head, values in heads.items()})
+            for begin, heads in now
+        ]
+        following = [next(row, None) if end == bottom else old for row, end, old in zip(rows, ends, now, strict=True)]
+        now = [row for row in following if row is not None]
+        if len(now) < len(rows):  # all end at the last row
+            return
+        top = bottom
+
+
+def _rows(blocks: Iterable[Said], width: int) -> Iterator[tuple[int, Heads]]:
+    """Yield the blocks that lie beside each other as one, with the row at which it begins."""
+    beside: list[Heads] = []
+    for top, left, heads in blocks:
+        beside.append(heads)
+        if left + _size_of(heads)[1] == width:
+            yield top, {head: torch.cat([one[head] for one in beside], dim=-1) for head in heads}
+            beside = []

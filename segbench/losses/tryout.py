@@ -135,8 +135,9 @@ def try_out(module: nn.Module, channels: int, classes: int, where: str = "loss")
                     reasons.insert(0 if isinstance(error, _NoLossError) else len(reasons), reason)
             if perfect:
                 # one that also runs on a wrong form, by broadcasting, is not at its least for a perfect prediction
-                least, size = min(perfect.values()), max(map(abs, perfect.values()))
-                truth = next(form for form, value in perfect.items() if value - least <= ALIKE * size)
+                least = min(perfect.values())
+                near = ALIKE * max(map(abs, perfect.values()))
+                truth = next(form for form, value in perfect.items() if value - least <= near)
                 return Manner(truth, example.scope(module, truth))
     logits = "one logit a pixel" if channels == 1 else f"{channels} logits a pixel"
     mode = ", with mode=binary for two classes" if hasattr(module, "mode") else ""
