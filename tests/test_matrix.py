@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from tests.models.test_models import need_packages
 from tests.support import matrix
 from tests.support.tiny_sources import SMALL, tiny_words
 
@@ -29,8 +30,7 @@ def _one_thread():
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=shown)
 def test_it_works_or_is_refused_in_one_sentence(combination, folder):
-    if combination["model"].startswith("smp"):
-        pytest.importorskip("segmentation_models_pytorch", reason="an extra: pip install -e '.[smp]'")
+    need_packages(combination["model"])
     sentence = matrix.refusal(combination, tiny_words(combination["data"], folder))
     assert (sentence is None) == matrix.expected(combination), sentence
     if sentence is not None:

@@ -35,6 +35,11 @@ def _heads(task: str, names: Sequence[str]) -> DictConfig:
     return OmegaConf.create(tasks.heads(task, list(names)))
 
 
+def _num_classes(_root_: DictConfig) -> int:
+    found = tasks.heads(str(_root_.task), list(_root_.data.classes))
+    return sum(found.values())
+
+
 def _in_channels(inputs: str, _root_: DictConfig) -> int:
     bands = OmegaConf.select(_root_, "data.bands")
     return tasks.in_channels(inputs, 3 if bands is None else len(bands))
@@ -73,12 +78,14 @@ def _of_export(root: str | None, storage: DictConfig | None, name: str) -> Any:
 def register() -> None:
     """Make the resolvers known: `${heads:task,classes}`, `${in_channels:inputs}` and those that make up names.
 
+    `${num_classes:}` is the channels that a network of another library has to give: 1 for two classes.
     These are `${loss_name:task,mask loss,depth loss}`, `${padded:number}` and `${stamp:}`.
     """
     OmegaConf.register_new_resolver("of_export", _of_export, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("loss_name", _loss_name, replace=True)
     OmegaConf.register_new_resolver("settings", _settings, replace=True)
     OmegaConf.register_new_resolver("heads", _heads, replace=True)
+    OmegaConf.register_new_resolver("num_classes", _num_classes, replace=True)
     OmegaConf.register_new_resolver("in_channels", _in_channels, replace=True)
     OmegaConf.register_new_resolver("padded", "{:03d}".format, replace=True)
     OmegaConf.register_new_resolver("stamp", stamp, replace=True, use_cache=True)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from segbench.models.fcn import FCN as FCN
     from segbench.models.fcn_resnet import FCNResNet as FCNResNet
     from segbench.models.gcn import GCN as GCN
-    from segbench.models.smp import SMPUnet as SMPUnet
+    from segbench.models.hugging_face import HuggingFace as HuggingFace
+    from segbench.models.lraspp import LRASPP as LRASPP
+    from segbench.models.smp import SMP as SMP
     from segbench.models.two_stem import TwoStem as TwoStem
     from segbench.models.unet import UNet as UNet
     from segbench.models.unet_valid import UNetValid as UNetValid
@@ -24,14 +26,16 @@ __all__ = [
     "CNN",
     "FCN",
     "GCN",
+    "LRASPP",
+    "SMP",
     "AutoEncoder",
     "CustomNet",
     "External",
     "FCDenseNet",
     "FCNResNet",
     "Heads",
+    "HuggingFace",
     "Network",
-    "SMPUnet",
     "TwoStem",
     "UNet",
     "UNetValid",
@@ -49,8 +53,10 @@ __getattr__, __dir__ = lazy(
         "FCNResNet": "fcn_resnet",
         "GCN": "gcn",
         "Heads": "base",
+        "HuggingFace": "hugging_face",
+        "LRASPP": "lraspp",
         "Network": "base",
-        "SMPUnet": "smp",
+        "SMP": "smp",
         "TwoStem": "two_stem",
         "UNet": "unet",
         "UNetValid": "unet_valid",

@@ -15,6 +15,10 @@ ONE_LOGIT: Mapping[str, int] = MappingProxyType({"mask": 1})
 """The heads of a mask of two classes, which is what the networks have where nothing else is asked for."""
 
 
+AUXILIARY = "auxiliary."
+"""What a network's further predictions in training begin with, such as `auxiliary.mask`; see `auxiliary_weight`."""
+
+
 class Network(nn.Module):
     """Base of the project's networks.
 
@@ -30,6 +34,12 @@ class Network(nn.Module):
 
     pictures: int = 0
     """Pictures that it needs side by side; 0 for any number."""
+
+    encoder_parts: tuple[str, ...] = ()
+    """Names of the submodules that make up the encoder, which pretrained weights are for and which can be frozen."""
+
+    auxiliary_weight: float = 0.0
+    """Weight of the loss of the further predictions that the network gives in training; 0 where it gives none."""
 
     mean: tuple[float, float, float] | None = None
     """Mean of red, green and blue that pretrained weights were trained with; None takes the data's."""

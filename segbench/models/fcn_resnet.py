@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from http.client import HTTPException
-from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
@@ -16,15 +14,9 @@ from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
 from segbench.core.errors import ConfigError, nearest
-from segbench.models.base import ONE_LOGIT, Heads, Network
-
-Colour = tuple[float, float, float]
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Mean of red, green and blue, from 0 to 1, that torchvision's and timm's usual weights were trained with."""
-
-IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Standard deviation likewise."""
+from segbench.models.base import AUXILIARY, ONE_LOGIT, Heads, Network
+from segbench.models.pooled import spare_pooled
+from segbench.models.weights import IMAGENET_MEAN, IMAGENET_STD, load_fitting, read_state, without
 
 PRETRAINED = {
     ("resnet18", "fcn"): models.ResNet18_Weights.DEFAULT,
@@ -58,7 +50,11 @@ class FCNResNet(Network):
         weights: None or `none`, `torchvision` (a download) or a local file: see `load_weights`.
         freeze: None or `none`, `backbone`, or `all_but_head`: only the last 1 x 1 convolutions learn. Frozen parts
             also stay in evaluation mode: their batch normalisation keeps its statistics.
+        auxiliary: Weight of the loss of a second, smaller head on the features of the third stage, in training alone
+            (Zhao et al., 2017, use 0.4); 0: no such head.
     """
+
+    encoder_parts = ("backbone",)
 
     def __init__(
         self,
@@ -68,8 +64,11 @@ class FCNResNet(Network):
         head: str = "fcn",
         weights: str | None = None,
         freeze: str | None = None,
+        auxiliary: float = 0.0,
     ) -> None:
         super().__init__()
+        if auxiliary < 0:
+            raise ConfigError(f"model.auxiliary must be at least 0, got {auxiliary}")
         weights, freeze = (None if value == "none" else value for value in (weights, freeze))
         check_name("encoder", encoder, ENCODERS)
         check_name("head", head, HEADS)
@@ -80,10 +79,11 @@ class FCNResNet(Network):
         self.min_size = 9 if dilated else 33
         self.backbone, channels = make_backbone(encoder, in_channels, dilated)
         *layers, last = HEADS[head](channels, 1).children()
-        if head == "deeplabv3":
-            layers[0].convs[-1][2] = PooledBatchNorm(layers[0].convs[-1][2].num_features)
         self.classifier = nn.Sequential(*layers)
+        spare_pooled(self.classifier)
         self.heads = Heads(last.in_channels, heads)
+        self.auxiliary_weight = auxiliary
+        self.auxiliary = AuxiliaryHead(channels // 2, heads) if auxiliary else None
         self.frozen = FROZEN[freeze] if freeze is not None else ()
         if weights is not None:
             self.load_weights(weights, encoder, head)
@@ -93,7 +93,13 @@ class FCNResNet(Network):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""
-        predictions = self.heads(self.classifier(self.backbone(image)))
+        features = image
+        predictions: dict[str, Tensor] = {}
+        for name, layer in self.backbone.named_children():
+            features = layer(features)
+            if name == "layer3" and self.training and self.auxiliary is not None:
+                predictions = self.auxiliary(features)
+        predictions |= self.heads(self.classifier(features))
         return {
             name: F.interpolate(value, size=image.shape[-2:], mode="bilinear", align_corners=False)
             for name, value in predictions.items()
@@ -114,27 +120,34 @@ class FCNResNet(Network):
         classes stays new. Raises ConfigError for anything else that is missing, unknown or of another shape.
         """
         state = download(encoder, head) if weights == "torchvision" else read_state(weights)
-        state = {name: value for name, value in state.items() if not name.startswith(("aux_classifier.", "fc."))}
-        new: tuple[str, ...] = ("heads.",)
+        state = without(state, ("aux_classifier.", "fc."))
+        new: tuple[str, ...] = ("heads.", "auxiliary.")
         if "conv1.weight" in state:
             state = {f"backbone.{name}": value for name, value in state.items()}
-            new = ("heads.", "classifier.")
+            new = (*new, "classifier.")
         state = {name.replace("classifier.4.", "heads.mask."): value for name, value in state.items()}
         load_fitting(self, state, f"model.weights={weights}", f"model.encoder={encoder} model.head={head}", new)
         self.mean = IMAGENET_MEAN
         self.std = IMAGENET_STD
 
 
-class PooledBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation of one value per picture, by its running statistics in a batch of one."""
+class AuxiliaryHead(nn.Module):
+    """A small head on features in the middle of a network, whose predictions count in training alone.
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return `[B, C, 1, 1]` normalised; a single value has no variance, so it is not put into the statistics."""
-        if self.training and features.shape[0] == 1:
-            return F.batch_norm(
-                features, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
-            )
-        return super().forward(features)
+    Args:
+        channels: Of the features.
+        heads: Channels of each prediction.
+    """
+
+    def __init__(self, channels: int, heads: Mapping[str, int]) -> None:
+        super().__init__()
+        *layers, last = FCNHead(channels, 1).children()
+        self.classifier = nn.Sequential(*layers)
+        self.heads = Heads(last.in_channels, heads)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """Return the predictions as `auxiliary.mask` and the like, at the size of the features."""
+        return {f"{AUXILIARY}{name}": value for name, value in self.heads(self.classifier(features)).items()}
 
 
 def check_name(setting: str, name: str, valid: Mapping[str, object] | tuple[str, ...]) -> None:
@@ -166,72 +179,3 @@ def download(encoder: str, head: str) -> Mapping[str, Tensor]:
             f"model.weights=torchvision could not be downloaded ({error}); download {weights.url} elsewhere and set"
             f" model.weights=/path/to/{name}"
         ) from None
-
-
-def read_state(path: str | Path) -> dict[str, Tensor]:
-    """Return the state dict in a local file of `torch.save` or safetensors; raises ConfigError for anything else."""
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise ConfigError(f"model.weights={path} is not a file; give the path of a state dict, or null for none")
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(file)
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except ImportError:
-        raise ConfigError(f"model.weights={path} needs the package safetensors: pip install safetensors") from None
-    except Exception as error:  # a damaged file can raise anything
-        raise ConfigError(f"model.weights={path} cannot be read as weights ({type(error).__name__})") from None
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ConfigError(f"model.weights={path} is not a state dict: it must map names to tensors and nothing else")
-    return dict(state)
-
-
-def load_fitting(
-    module: nn.Module, state: Mapping[str, Tensor], where: str, what: str, new: tuple[str, ...] = ()
-) -> None:
-    """Load a state dict into a module; a stem of 3 channels is inflated to those of the module.
-
-    Args:
-        module: What is loaded into.
-        state: Tensors by the module's names.
-        where: The setting that named the weights, for messages.
-        what: What they should fit, for messages.
-        new: Beginnings of names that stay as they are where the state dict has nothing that fits.
-
-    Raises:
-        ConfigError: naming up to five tensors that are missing, of another shape, or unknown.
-    """
-    own = module.state_dict()
-    state = {name: inflate(value, own[name]) if name in own else value for name, value in state.items()}
-    fitting = {name: state[name] for name, value in own.items() if name in state and state[name].shape == value.shape}
-    # weights from before PyTorch 0.4.1 do not count batches, and nothing here reads the count
-    wrong = [
-        name
-        for name in [*own, *(name for name in state if name not in own)]
-        if name not in fitting and not name.startswith(new) and not name.endswith("num_batches_tracked")
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise ConfigError(
-            f"{where} does not fit {what}: missing, of another shape or unknown are {', '.join(wrong[:5])}{more}"
-        )
-    module.load_state_dict(fitting, strict=False)
-
-
-def inflate(weight: Tensor, wanted: Tensor) -> Tensor:
-    """Return a first convolution for red, green and blue as one for other channels; any other weight as it is.
-
-    The three kernels are repeated in turn and scaled by 3 over the number of channels, so that the responses keep their
-    size: an image and its equal background give exactly that of one picture before. A single channel gets their sum,
-    and gives exactly the response of a grey picture.
-    """
-    convolutions = weight.ndim == wanted.ndim == 4 and weight.shape[1] == 3
-    if not convolutions or wanted.shape[1] == 3 or weight.shape[2:] != wanted.shape[2:]:
-        return weight
-    channels = wanted.shape[1]
-    if channels == 1:
-        return weight.sum(dim=1, keepdim=True)
-    return weight[:, torch.arange(channels) % 3] * (3 / channels)

@@ -71,6 +71,29 @@ def check_training(network: nn.Module, channels: int, sizes: Sequence[Size], bat
             ) from error
 
 
+def unused_parameters(network: nn.Module, shape: tuple[int, ...]) -> list[str]:
+    """Return the names of the parameters that no prediction depends on, such as those of layers behind the last used.
+
+    Nothing would come of training them, and several devices could not agree on gradients that there are none of.
+
+    Args:
+        network: The network, which is left as it is; it gives predictions by name.
+        shape: Of a batch of pictures.
+    """
+    try:
+        return _without_gradient(_copy(network, training=True).to("meta"), torch.zeros(shape, device="meta"))
+    except Exception:
+        return _without_gradient(_copy(network, training=True), torch.zeros(shape))
+
+
+def _without_gradient(trial: nn.Module, picture: Tensor) -> list[str]:
+    with torch.random.fork_rng(devices=[]):
+        predictions: dict[str, Tensor] = trial(picture)
+    total: Tensor = torch.stack([value.sum() for value in predictions.values()]).sum()
+    torch.autograd.backward([total])
+    return [name for name, parameter in trial.named_parameters() if parameter.grad is None]
+
+
 def _works(network: nn.Module, shape: tuple[int, ...]) -> bool:
     try:
         _passed(network, shape, training=True)

@@ -1,118 +1,95 @@
-"""The U-Net of segmentation_models_pytorch: any of its or timm's encoders, without ever downloading anything."""
+"""The networks of segmentation_models_pytorch: any of its architectures on any encoder of its own or of timm."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.errors import ConfigError
+from segbench.models.architectures import LEAST_FEATURES, MULTIPLES, check_architecture, like, make_parts
 from segbench.models.base import ONE_LOGIT, Network, crop, pad_to_multiple
-from segbench.models.fcn_resnet import IMAGENET_MEAN, IMAGENET_STD, Colour, load_fitting, read_state
+from segbench.models.encoders import Encoder
+from segbench.models.pooled import spare_pooled
+from segbench.models.rehearsal import unused_parameters
+from segbench.models.weights import read_state
 
-BEHIND_FEATURES = ("classifier.", "fc.", "head.", "last_linear.", "_fc.", "conv_head.", "bn2.")
-"""Beginnings of the names of what a classifier has behind its last features, as timm and others call it."""
+log = logging.getLogger("segbench")
 
 
-class SMPUnet(Network):
-    """A U-Net decoder on an encoder of segmentation_models_pytorch, with a 3 x 3 convolution for each head.
+class SMP(Network):
+    """An architecture of segmentation_models_pytorch on an encoder, with a last convolution for each head.
 
-    Images whose sides are no multiples of 32 are padded and cropped back.
+    Images whose sides are no multiples of the encoder's stride (its patch, for a vision transformer) are padded and
+    cropped back.
 
     Args:
         in_channels: Channels of the image.
         heads: Channels of each prediction.
-        encoder: A name of the library, or `tu-` and a name of timm.
+        arch: unet, unetplusplus, manet, linknet, fpn, pspnet, pan, deeplabv3, deeplabv3plus, upernet, segformer or dpt
+            of the library, or `linear`: a convolution of 1 x 1 on the normalised last features.
+        encoder: A name of the library, or `tu-` and a name of timm. Plain vision transformers, such as those of DINOv2
+            and DINOv3, go with dpt, upernet and linear.
         weights: None or `none`, or a local file with a state dict of the encoder; ImageNet's mean and standard
             deviation are then used, or those that timm declares for its encoder (0.5 for tf_efficientnet_lite0).
             What such a file has behind the last features, such as a classifier, may be absent or is ignored.
-        decoder_channels: Channels after each of the 3 to 5 upsamplings; the encoder halves the picture as often.
+        drop_path: Largest share of an encoder's residual branches that is left out in training; encoders of timm.
+        **settings: Further arguments of the library's class, such as `decoder_channels`.
     """
 
-    min_size = 33  # padded to 64: batch normalisation at 1/32 of the size needs two values even for a single picture
+    encoder_parts = ("encoder",)
 
     def __init__(
         self,
         in_channels: int = 3,
         heads: Mapping[str, int] = ONE_LOGIT,
+        arch: str = "unet",
         encoder: str = "resnet18",
         weights: str | None = None,
-        decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
+        drop_path: float = 0.0,
+        **settings: Any,
     ) -> None:
         super().__init__()
-        if not 3 <= len(decoder_channels) <= 5 or min(decoder_channels) < 1:
-            raise ConfigError(
-                f"model.decoder_channels={list(decoder_channels)} must be 3 to 5 numbers of at least 1, such as"
-                " [256,128,64,32,16]"
-            )
-        self.encoder, self.decoder = make_unet(encoder, in_channels, decoder_channels)
-        self.heads = nn.ModuleDict(
-            {name: nn.Conv2d(decoder_channels[-1], channels, 3, padding=1) for name, channels in heads.items()}
-        )
+        if not 0 <= drop_path < 1:
+            raise ConfigError(f"model.drop_path must be a share in [0, 1), got {drop_path}")
+        known = Encoder.of(encoder)
+        check_architecture(arch, known)
+        parts = make_parts(arch, known, in_channels, drop_path, **settings)
+        self.encoder = parts.encoder
+        self.decoder = parts.decoder
+        self.neck = parts.neck
+        self.heads = nn.ModuleDict({name: like(parts.last, channels) for name, channels in heads.items()})
+        spare_pooled(self)
+        self.multiple = MULTIPLES.get(arch, 1) * known.stride if known.plain else parts.stride
+        # one more pixel than the stride: batch normalisation needs two values even for a single picture
+        self.min_size = max(LEAST_FEATURES.get(arch, 1) * self.multiple, known.stride) + 1
+        for name in unused_parameters(self, (2, in_channels, 2 * self.min_size, 2 * self.min_size)):
+            self.get_parameter(name).requires_grad_(False)
         if weights not in (None, "none"):
-            self.load_weights(weights, encoder)
+            self.load_weights(weights, known)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""
-        features = self.decoder(self.encoder(pad_to_multiple(image, 32)))
-        return crop({name: head(features) for name, head in self.heads.items()}, *image.shape[-2:])
+        padded = pad_to_multiple(image, self.multiple)
+        found = self.encoder(padded)
+        # a vision transformer gives its features and its prefix tokens
+        decoded = self.neck(self.decoder(*found) if isinstance(found, tuple) else self.decoder(found))
+        predictions = {name: head(decoded) for name, head in self.heads.items()}
+        return crop({name: _resized(value, padded) for name, value in predictions.items()}, *image.shape[-2:])
 
-    def load_weights(self, weights: str, encoder: str) -> None:
+    def load_weights(self, weights: str, encoder: Encoder) -> None:
         """Load the encoder from a local file; raises ConfigError where it does not fit."""
-        state = read_state(weights)
-        own = self.encoder.state_dict()
-        # the library keeps a timm network in its attribute `model`; files of timm have no such prefix
-        if encoder.startswith("tu-") and not any(name.startswith("model.") for name in state):
-            state = {f"model.{name}": value for name, value in state.items()}
-        fitting = {
-            name: value
-            for name, value in state.items()
-            if name in own or not name.removeprefix("model.").startswith(BEHIND_FEATURES)
-        }
-        load_fitting(self.encoder, fitting, f"model.weights={weights}", f"model.encoder={encoder}")
-        self.mean, self.std = _statistics(encoder)
+        said = encoder.load(self.encoder, read_state(weights), f"model.weights={weights}")
+        if said:
+            log.info("  %s", said)
+        self.mean, self.std = encoder.statistics()
 
 
-def _statistics(encoder: str) -> tuple[Colour, Colour]:
-    """Return mean and standard deviation that an encoder's weights were trained with."""
-    import timm
-
-    declared = timm.get_pretrained_cfg(encoder[3:]) if encoder.startswith("tu-") else None
-    if declared is None:
-        return IMAGENET_MEAN, IMAGENET_STD
-    red, green, blue = declared.mean
-    return (red, green, blue), (declared.std[0], declared.std[1], declared.std[2])
-
-
-def make_unet(encoder: str, in_channels: int, decoder_channels: Sequence[int]) -> tuple[nn.Module, nn.Module]:
-    """Return a new encoder and decoder; raises ConfigError for a missing package or an encoder that cannot be built."""
-    try:
-        import segmentation_models_pytorch as smp
-        import timm
-    except ImportError:
-        raise ConfigError(
-            "segbench.models.smp.SMPUnet needs the package segmentation-models-pytorch: pip install -e '.[smp]'"
-        ) from None
-    if encoder.startswith("tu-"):
-        known = timm.is_model(encoder[3:])
-        names = [f"tu-{name}" for name in timm.list_models()]
-    else:
-        names = smp.encoders.get_encoder_names()
-        known = encoder in names
-    if not known:
-        raise ConfigError(f"there is no model.encoder={encoder}{nearest(encoder, names)}")
-    try:
-        unet = smp.Unet(
-            encoder_name=encoder,
-            encoder_depth=len(decoder_channels),
-            encoder_weights=None,
-            decoder_channels=list(decoder_channels),
-            in_channels=in_channels,
-        )
-    except Exception as error:  # each of hundreds of encoders has its own way to refuse
-        reason = " ".join(str(error).split())
-        raise ConfigError(
-            f"model.encoder={encoder} cannot be the encoder of a U-Net with {len(decoder_channels)} upsamplings and"
-            f" {in_channels} channels ({reason}); try resnet18"
-        ) from error
-    return unet.encoder, unet.decoder
+def _resized(values: Tensor, like_image: Tensor) -> Tensor:
+    """Return predictions at the image's size, by the library's own kind of upsampling."""
+    if values.shape[-2:] == like_image.shape[-2:]:
+        return values
+    return F.interpolate(values, size=like_image.shape[-2:], mode="bilinear", align_corners=True)

@@ -17,6 +17,7 @@ from segbench.data.loading.batches import Batch
 from segbench.data.loading.views import EvaluationView
 from segbench.inference.module import ScoredModule, with_long_mask
 from segbench.losses.base import Loss
+from segbench.models.base import AUXILIARY
 from segbench.training.average import AveragedNetwork
 from segbench.training.finite import FiniteCheck
 from segbench.training.lightning_private import complete_epoch, epoch_is_over
@@ -92,6 +93,7 @@ class SegmentationModule(ScoredModule):
         self.schedule = schedule
         self.total_steps = total_steps
         self.seed = seed
+        self.auxiliary_weight = float(getattr(network, "auxiliary_weight", 0.0))
         self.resolution = resolution
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -121,9 +123,19 @@ class SegmentationModule(ScoredModule):
         if self.resolution is not None:
             batch = self.resolution.shrink(batch, self.current_epoch, self.trainer.max_epochs or 1)
         self.finite.before_forward(self.network)
-        loss, terms = self.loss(self(batch), with_long_mask(batch))
+        loss, terms = self._loss(self(batch), with_long_mask(batch))
         self.finite.note(loss, batch["index"])
         return {"loss": loss * self._window_factor(batch_idx), "value": loss.detach(), "terms": terms}
+
+    def _loss(self, prediction: dict[str, Tensor], batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss, with that of a network's auxiliary predictions where it gives some, and its terms."""
+        loss, terms = self.loss(prediction, batch)
+        further = {
+            name.removeprefix(AUXILIARY): value for name, value in prediction.items() if name.startswith(AUXILIARY)
+        }
+        if further:
+            loss = loss + self.auxiliary_weight * self.loss(further, batch)[0]
+        return loss, terms
 
     def _window_factor(self, batch_idx: int) -> float:
         """Return what makes the step's loss the mean over its batches: Lightning divides by `trainer.accumulate`.

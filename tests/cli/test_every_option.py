@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from segbench.config.compose import groups
+from tests.models.test_models import need_packages
+from tests.support.matrix import FIVE_HALVINGS
 from tests.support.tiny_sources import SMALL, source_words
 
 GROUPS = ("data", "model", "loss", "loss/depth", "optimizer", "scheduler", "trainer", "augment", "logger", "experiment")
@@ -13,7 +15,7 @@ OPTIONS = [(group, option) for group in GROUPS for option in groups()[group]]
 FAST = [*SMALL, "trainer.max_steps=1", "trainer.checkpoint_every=0"]
 NEEDED = {
     "two_stem": ["inputs=image+background"],
-    **{option: ["data.size=[64,64]"] for option in groups()["model"] if option.startswith(("smp", "fc_densenet"))},
+    **{option: ["data.size=[64,64]"] for option in groups()["model"] if option.startswith(FIVE_HALVINGS)},
     **{f"loss/depth={option}": ["task=depth"] for option in groups()["loss/depth"]},
 }
 """What an option cannot work without."""
@@ -31,8 +33,8 @@ def data_of(group, option):
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_it_trains_a_step(command, tmp_path, group, option):
-    if option == "smp_unet":
-        pytest.importorskip("segmentation_models_pytorch", reason="an extra: pip install -e '.[smp]'")
+    if group == "model":
+        need_packages(option)
     words = source_words(data_of(group, option), tmp_path / "data")
     if (group, option) == ("trainer", "gpu"):
         if torch.cuda.is_available():

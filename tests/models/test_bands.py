@@ -14,7 +14,7 @@ from segbench.inference.parts import build_parts
 from segbench.losses.dice import Dice
 from segbench.models.two_stem import TwoStem
 from segbench.models.unet import UNet
-from tests.models.test_models import MODELS, SMALL
+from tests.models.test_models import MODELS, need_packages, small_of
 
 REFUSED = {
     "two_stem": "TwoStem looks at scene and background; it needs inputs=image\\+background",
@@ -28,13 +28,11 @@ def words(model, *more):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_channels_follow_from_the_bands(model):
-    if model.startswith("smp"):
-        pytest.importorskip("segmentation_models_pytorch")
+    need_packages(model)
     assert plain_config(compose_config(words(model)))["model"]["in_channels"] == 4
     both = plain_config(compose_config(words(model, "inputs=image+background")))
     assert both["model"]["in_channels"] == 8
-    node = plain_config(compose_config([f"model={model}"]))["model"]
-    small = [f"model.{name}={value}" for name, value in SMALL.items() if name in node]
+    small = [f"model.{name}={value}".replace("'", "") for name, value in small_of(model).items()]
     config = run_config(compose_config(words(model, *small)))
     if model in REFUSED:
         with pytest.raises(ConfigError, match=REFUSED[model]):

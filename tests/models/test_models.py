@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from segbench.config.instantiate import build
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError
+from segbench.models.base import AUXILIARY
 from segbench.models.cnn import CNN
 from segbench.models.external import as_network
 from segbench.models.fcn import FCN
@@ -23,17 +24,46 @@ CHANNELS = {"two_stem": 6, "gcn_original": 3}
 SMALL = {"width": 4, "encoder": "resnet18", "layers": [1, 1, 1, 1, 1], "bottleneck": 1}
 """Settings that make a network fast, where it has them; the presets' own sizes are counted below, without running."""
 
+OWN_SMALL = {
+    "dinov3": {"encoder": "tu-test_vit"},
+    "segformer": {
+        "config": {
+            "depths": [1, 1, 1, 1],
+            "hidden_sizes": [8, 16, 16, 16],
+            "decoder_hidden_size": 16,
+            "num_attention_heads": [1, 1, 2, 2],
+        }
+    },
+}
+"""What makes a network fast that has no such setting."""
+
+PACKAGES = {
+    "segbench.models.smp": "segmentation_models_pytorch",
+    "segbench.models.hugging_face": "transformers",
+}
+"""Packages that a network needs and that are extras."""
+
+
+def need_packages(name):
+    for module, package in PACKAGES.items():
+        if settings_of(name)["_target_"].startswith(module):
+            pytest.importorskip(package, reason="an extra: see pyproject.toml")
+
+
+def small_of(name):
+    node = settings_of(name)
+    return {key: value for key, value in SMALL.items() if key in node} | OWN_SMALL.get(name, {})
+
 
 def settings_of(name):
     return OmegaConf.to_container(OmegaConf.load(conf_dir() / "model" / f"{name}.yaml"))
 
 
 def make(name, in_channels=3, heads=None, **settings):
-    if name.startswith("smp"):
-        pytest.importorskip("segmentation_models_pytorch", reason="an extra: pip install -e '.[smp]'")
+    need_packages(name)
     node = settings_of(name)
-    small = {key: value for key, value in SMALL.items() if key in node}
-    given = {"in_channels": CHANNELS.get(name, in_channels), "heads": heads or {"mask": 1}, **small, **settings}
+    channels = CHANNELS.get(name, in_channels)
+    given = {"in_channels": channels, "heads": heads or {"mask": 1}, **small_of(name), **settings}
     return build({**node, **given}, where="model")
 
 
@@ -60,8 +90,8 @@ def test_every_parameter_learns(name):
     torch.manual_seed(0)
     size = max(33, network.min_size), max(47, network.min_size)
     # a random direction: the mean square would be blind to a network that ends in a normalisation
-    prediction = network(picture(name, 2, *size))["mask"]
-    (prediction * torch.randn_like(prediction)).mean().backward()
+    predictions = network(picture(name, 2, *size)).values()
+    sum((prediction * torch.randn_like(prediction)).mean() for prediction in predictions).backward()
     for key, parameter in network.named_parameters():
         assert parameter.grad is not None, key
         assert torch.isfinite(parameter.grad).all(), key
@@ -73,7 +103,9 @@ def test_every_parameter_learns(name):
 def test_one_head_alone_and_a_batch_of_one(name, heads):
     network = make(name, heads=heads)
     size = max(40, network.min_size), max(33, network.min_size)
-    prediction = network(picture(name, 1, *size))
+    prediction = {
+        head: value for head, value in network(picture(name, 1, *size)).items() if not head.startswith(AUXILIARY)
+    }
     assert {head: value.shape[1] for head, value in prediction.items()} == heads
     assert all(torch.isfinite(value).all() for value in prediction.values())
 

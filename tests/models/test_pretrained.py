@@ -1,20 +1,20 @@
 """Networks with pretrained parts: torchvision is the oracle, files stand in for downloads."""
 
 import re
-import sys
 from urllib.error import URLError
 
 import pytest
 import torch
-from torch.nn import functional as F
-from torchvision.models import ResNet18_Weights, resnet18, resnet34
+from torchvision.models import ResNet18_Weights, mobilenet_v3_large, resnet18, resnet34
 from torchvision.models._api import WeightsEnum
 from torchvision.models._utils import IntermediateLayerGetter
-from torchvision.models.segmentation import DeepLabV3, fcn_resnet50
+from torchvision.models.segmentation import DeepLabV3, fcn_resnet50, lraspp_mobilenet_v3_large
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 
 from segbench.core.errors import ConfigError
-from segbench.models.fcn_resnet import IMAGENET_MEAN, IMAGENET_STD, FCNResNet, download, inflate
+from segbench.models.fcn_resnet import FCNResNet, download
+from segbench.models.lraspp import LRASPP
+from segbench.models.weights import IMAGENET_MEAN, IMAGENET_STD, inflate
 
 BOTH = {"mask": 3, "depth": 1}
 
@@ -79,6 +79,59 @@ def test_features_are_at_an_eighth_of_the_size_only_with_dilation():
         image = torch.randn(1, 3, 64, 64)
         assert small().eval().backbone(image).shape == (1, 512, 2, 2)
         assert FCNResNet(3, {"mask": 1}).eval().backbone(image).shape == (1, 2048, 8, 8)
+
+
+def test_the_auxiliary_head_is_torchvisions_and_speaks_in_training_alone():
+    torch.manual_seed(0)
+    oracle = torchvisions_fcn().train()
+    network = FCNResNet(3, {"mask": 21}, "resnet50", "fcn", auxiliary=0.4).train()
+    state = {
+        name.replace("classifier.4.", "heads.mask.") if name.startswith("classifier") else name: value
+        for name, value in oracle.state_dict().items()
+    }
+    state = {
+        name.replace("aux_classifier.4.", "auxiliary.heads.mask.").replace(
+            "aux_classifier.", "auxiliary.classifier."
+        ): v
+        for name, v in state.items()
+    }
+    network.load_state_dict(state)
+    for module in [*network.modules(), *oracle.modules()]:
+        if isinstance(module, torch.nn.Dropout):
+            module.eval()  # draws of its own
+    image = torch.randn(2, 3, 32, 32)
+    expected = oracle(image)
+    found = network(image)
+    assert torch.allclose(found["mask"], expected["out"], atol=1e-5)
+    assert torch.allclose(found["auxiliary.mask"], expected["aux"], atol=1e-5)
+    assert set(network.eval()(image)) == {"mask"}
+    assert network.auxiliary_weight == 0.4
+
+
+def test_lraspp_is_torchvisions_with_torchvisions_weights(tmp_path):
+    torch.manual_seed(0)
+    oracle = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=4).eval()
+    torch.save(oracle.state_dict(), tmp_path / "oracle.pth")
+    network = LRASPP(3, {"mask": 3, "depth": 1}, weights=str(tmp_path / "oracle.pth")).eval()
+    image = torch.randn(1, 3, 50, 61)
+    with torch.no_grad():
+        found = network(image)
+        expected = oracle(image)["out"]
+    assert torch.equal(torch.cat([found["mask"], found["depth"]], dim=1), expected)
+    assert network.mean == IMAGENET_MEAN
+    backbone = mobilenet_v3_large(weights=None)
+    torch.save(backbone.state_dict(), tmp_path / "mobilenet.pth")
+    other = LRASPP(6, {"mask": 1}, weights=str(tmp_path / "mobilenet.pth"))
+    state = backbone.state_dict()
+    assert torch.equal(other.backbone["4"].block[0][0].weight, state["features.4.block.0.0.weight"])
+    assert torch.allclose(other.backbone["0"][0].weight[:, 3:], state["features.0.0.weight"] / 2)
+    with pytest.raises(ConfigError, match="does not fit model=torchvision_lraspp"):
+        LRASPP(3, {"mask": 1}, weights=str(_saved(resnet34(weights=None), tmp_path)))
+
+
+def _saved(module, folder):
+    torch.save(module.state_dict(), folder / "other.pth")
+    return folder / "other.pth"
 
 
 @pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
@@ -252,93 +305,6 @@ def test_a_failed_download_names_the_file(encoder, head, file, monkeypatch):
 def test_wrong_names_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         small(**settings)
-
-
-class TestSMPUnet:
-    """Skipped where the optional package is not installed, except for the message about that."""
-
-    @staticmethod
-    def make(in_channels=3, heads=None, **settings):
-        pytest.importorskip("segmentation_models_pytorch")
-        from segbench.models.smp import SMPUnet
-
-        return SMPUnet(in_channels, heads or {"mask": 1}, **{"decoder_channels": [16, 8, 8, 8, 8], **settings})
-
-    @pytest.mark.parametrize("heads", [{"mask": 1}, {"depth": 1}, BOTH])
-    def test_predictions_lie_on_the_images_pixels(self, heads):
-        for in_channels, size in ((3, (33, 50)), (6, (65, 64))):
-            prediction = self.make(in_channels, heads).eval()(torch.randn(1, in_channels, *size))
-            assert {name: tuple(value.shape) for name, value in prediction.items()} == {
-                name: (1, channels, *size) for name, channels in heads.items()
-            }
-
-    def test_is_the_librarys_unet(self):
-        network = self.make(heads={"mask": 4}).eval()
-        import segmentation_models_pytorch as smp
-
-        oracle = smp.Unet("resnet18", encoder_weights=None, classes=4, decoder_channels=[16, 8, 8, 8, 8]).eval()
-        oracle.encoder.load_state_dict(network.encoder.state_dict())
-        oracle.decoder.load_state_dict(network.decoder.state_dict())
-        oracle.segmentation_head[0].load_state_dict(network.heads["mask"].state_dict())
-        image = torch.randn(1, 3, 64, 96)
-        with torch.no_grad():
-            assert torch.equal(network(image)["mask"], oracle(image))
-            padded = F.pad(image[..., :60, :90], (0, 6, 0, 4), mode="replicate")
-            assert torch.equal(network(image[..., :60, :90])["mask"], oracle(padded)[..., :60, :90])
-        assert count(network) == count(oracle)
-
-    def test_one_smallest_picture_can_be_trained(self):
-        network = self.make()
-        network.check_size(33, 33)
-        network(torch.randn(1, 3, 33, 33))["mask"].mean().backward()
-        assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
-
-    @pytest.mark.parametrize("channels", [3, 6])
-    def test_a_file_fills_the_encoder(self, channels, resnet18_file):
-        network = self.make(channels, weights=str(resnet18_file)).eval()  # torchvision's names, and an fc too many
-        oracle = resnet18(weights=None).eval()
-        oracle.load_state_dict(torch.load(resnet18_file, weights_only=True))
-        image = torch.randn(1, 3, 64, 64)
-        with torch.no_grad():
-            found = network.encoder(image.repeat(1, channels // 3, 1, 1))[-1]
-            expected = torch.nn.Sequential(*list(oracle.children())[:-2])(image)
-        assert torch.allclose(found, expected, atol=1e-5)
-        assert (network.mean, network.std) == (IMAGENET_MEAN, IMAGENET_STD)
-
-    @pytest.mark.parametrize("classifier", [True, False])
-    def test_a_file_of_timm_with_and_without_its_classifier(self, classifier, tmp_path):
-        timm = pytest.importorskip("timm")
-        oracle = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-        state = {name: value for name, value in oracle.state_dict().items() if classifier or "classifier" not in name}
-        torch.save(state, tmp_path / "lite0.pth")
-        network = self.make(encoder="tu-tf_efficientnet_lite0", weights=str(tmp_path / "lite0.pth")).eval()
-        image = torch.randn(1, 3, 64, 64)
-        with torch.no_grad():
-            found = network.encoder(image)[-1]
-            expected = oracle.blocks(oracle.bn1(oracle.conv_stem(image)))
-        assert torch.allclose(found, expected, atol=1e-5)
-
-    def test_none_is_a_word_for_nothing(self):
-        assert self.make(weights="none").mean is None
-
-    def test_wrong_settings_and_files_are_refused(self, tmp_path):
-        torch.save(resnet34(weights=None).state_dict(), tmp_path / "resnet34.pth")
-        for settings, message in (
-            ({"encoder": "resnet19"}, r"no model\.encoder=resnet19; did you mean 'resnet18'\?"),
-            ({"encoder": "tu-resnet19"}, r"did you mean 'tu-resnet18'\?"),
-            ({"decoder_channels": [8, 8]}, "must be 3 to 5 numbers"),
-            ({"weights": str(tmp_path / "no.pth")}, "null for none"),
-            ({"weights": str(tmp_path / "resnet34.pth")}, r"unknown are layer1\.2\.conv1\.weight, "),
-        ):
-            with pytest.raises(ConfigError, match=message):
-                self.make(**settings)
-
-    def test_a_missing_package_is_named(self, monkeypatch):
-        from segbench.models.smp import SMPUnet
-
-        monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
-        with pytest.raises(ConfigError, match=r"pip install -e '\.\[smp\]'"):
-            SMPUnet(3, {"mask": 1})
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 6, 7])

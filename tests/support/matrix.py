@@ -40,7 +40,7 @@ UNUSED = {"mask": "loss/depth", "depth": "loss"}
 """The loss that a task does not use."""
 TWO_CLASSES = ("bce", "bce_dice")
 TWO_PICTURES = ("two_stem",)
-FIVE_HALVINGS = ("smp_unet", "fc_densenet")
+FIVE_HALVINGS = ("smp", "segformer", "fc_densenet")
 """Networks whose smallest features would be one pixel on the script's pictures."""
 
 
