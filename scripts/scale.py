@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -51,16 +52,25 @@ def processor_seconds() -> float:
 
 def own_megabytes(process: int) -> float:
     """Return the memory that a process shares with no other, in MB."""
+    return megabytes(process, "Private_Clean:", "Private_Dirty:")
+
+
+def megabytes(process: int, *kinds: str) -> float:
+    """Return the memory of some kinds that a process has, in MB; `Pss:` is its own and its part of what is shared."""
     total = 0
     for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-        if line.startswith(("Private_Clean:", "Private_Dirty:")):
+        if line.startswith(kinds):
             total += int(line.split()[1])
-    return total / 1000
+    return total * 1024 / 1e6
 
 
-def workers_megabytes() -> list[float]:
-    """Return the own memory of each loader worker, in MB."""
-    return [round(own_megabytes(child.pid or 0)) for child in multiprocessing.active_children()]
+def workers_megabytes() -> dict[str, list[int]]:
+    """Return the own memory of each loader worker, and its PSS, in MB."""
+    workers = [child.pid or 0 for child in multiprocessing.active_children()]
+    return {
+        "own_mb": [round(own_megabytes(worker)) for worker in workers],
+        "pss_mb": [round(megabytes(worker, "Pss:")) for worker in workers],
+    }
 
 
 class PillowDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -80,17 +90,28 @@ class PillowDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
 
 def read(batches: Any) -> dict[str, Any]:
-    """Return the images a second, and the memory of the workers, of reading some batches."""
-    began = time.perf_counter()
+    """Return images, seconds and seconds of the processor of reading some batches, and the memory of the workers."""
+    began, before = time.perf_counter(), time.process_time()
     images = 0
-    held: list[float] = []
+    held: dict[str, list[int]] = {}
     last = min(BATCHES, len(batches)) - 1
     for number, batch in enumerate(batches):
         images += len(batch["image"] if isinstance(batch, dict) else batch[0])
         if number == last:
             held = workers_megabytes()
             break
-    return {"images_per_second": round(images / (time.perf_counter() - began)), "workers_mb": held}
+    seconds, own_seconds = time.perf_counter() - began, time.process_time() - before
+    held["workers_seconds"] = _seconds_of_workers()
+    return {"images": images, "seconds": round(seconds, 2), "main_seconds": round(own_seconds, 2), **held}
+
+
+def _seconds_of_workers() -> float:
+    """Return the seconds of the processor that the loader workers have taken."""
+    ticks = 0
+    for child in multiprocessing.active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return round(ticks / os.sysconf("SC_CLK_TCK"), 2)
 
 
 def write_pictures(folder: Path, count: int) -> None:
@@ -112,18 +133,22 @@ def make(option: str, **changes: Any) -> Any:
     resolvers.register()
     settings = OmegaConf.merge(OmegaConf.load(conf_dir() / "data" / f"{option}.yaml"), {"augment": None, **changes})
     data = build(OmegaConf.to_container(settings, resolve=True), where="data")
-    data.prepare()
+    data.setup()
     return data
 
 
 def measure_files(pictures: int, workers: int, folder: Path) -> dict[str, Any]:
     """Return what the first start, the second start and an epoch of a folder of pictures take."""
-    write_pictures(folder / "set", pictures)
+    if not (folder / "set").exists():
+        write_pictures(folder / "set", pictures)
+        time.sleep(3)  # files that have just changed are looked at again
+    os.environ["SEGBENCH_CACHE"] = str(folder / "cache")
+    shutil.rmtree(folder / "cache", ignore_errors=True)
     found: dict[str, Any] = {"pictures": pictures}
     settings = {"root": str(folder / "set"), "size": [SIDE, SIDE], "batch_size": BATCH, "num_workers": workers}
     for start in ("first_start", "second_start"):
         began, before = time.perf_counter(), processor_seconds()
-        data = make("folder", **settings, cache=None)
+        data = make("folder", **settings, cache="none")
         found[start] = {
             "seconds": round(time.perf_counter() - began, 2),
             "processor_seconds": round(processor_seconds() - before, 2),
@@ -229,13 +254,14 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=100_000)
     parser.add_argument("--samples", type=int, default=10_000_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="keep the pictures here, or use those that are here")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.what == "shards":
         found = measure_shards(options.samples, options.workers)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            found = measure_files(options.pictures, options.workers, Path(folder))
+        with tempfile.TemporaryDirectory() as temporary:
+            found = measure_files(options.pictures, options.workers, options.folder or Path(temporary))
     json.dump(found, sys.stdout, indent=2)
     print()
 

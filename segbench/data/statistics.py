@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,20 @@ class Statistics:
         self.digests.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), []).append(index)
         self.samples += 1
 
+    def record(self) -> dict[str, Any]:
+        """Return the counts as plain data, without the digests."""
+        columns = {name: getattr(self, name).tolist() for name in COLUMNS}
+        return {**columns, "full": self.full, "samples": self.samples}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Statistics:
+        """Return what `record` gave; a KeyError, TypeError or ValueError for anything else."""
+        kinds = {name: np.int64 if name in WHOLE else np.float64 for name in COLUMNS}
+        columns = {name: np.array(record[name], kind) for name, kind in kinds.items()}
+        if any(columns[name].shape != (256,) for name in WHOLE) or columns["sums"].shape != columns["squares"].shape:
+            raise ValueError("no statistics")
+        return cls(**columns, full=float(record["full"]), samples=int(record["samples"]))
+
     def mean_std(self) -> tuple[list[float], list[float]]:
         """Return mean and standard deviation of each channel over all pixels, in 0..1."""
         count = max(1, int(self.pixels.sum()))
@@ -78,6 +93,10 @@ class Statistics:
         if not present.any():
             return np.ones(classes)
         return np.where(present, np.median(frequency[present]) / np.where(present, frequency, 1), 1.0)
+
+
+WHOLE = ("pixels", "pictures", "area")
+COLUMNS = (*WHOLE, "sums", "squares")
 
 
 def _sums(values: np.ndarray) -> tuple[float, float]:

@@ -104,6 +104,30 @@ def test_a_file_of_which_only_the_entry_changed_is_read(tmp_path, home, looks):
     assert looks == [path.stem]
 
 
+def test_counts_of_the_training_split_are_kept(tmp_path, home, looks):
+    root = write_folder(tmp_path / "d", count=20)
+    first = folder(root, mean=None, std=None, cache=None)
+    first.measure_normalisation()
+    weights = first.class_weights()
+    looks.clear()
+    second = folder(root, mean=None, std=None, cache=None)
+    second.measure_normalisation()
+    assert (second.mean, second.std) == (first.mean, first.std)
+    assert second.class_weights().tolist() == weights.tolist()
+    assert not looks
+    images = np.stack([first.original("train", n)["image"] for n in range(first.num_samples("train"))]) / 255
+    np.testing.assert_allclose(second.mean, images.mean((0, 1, 2)))
+    np.testing.assert_allclose(second.std, images.std((0, 1, 2)))
+    looks.clear()
+    (path,) = (home / "counts").iterdir()
+    for content in ("{", "[]", path.read_text().replace("pixels", "area")):
+        path.write_text(content)
+        again = folder(root, mean=None, std=None, cache=None)
+        again.measure_normalisation()
+        assert again.mean == first.mean
+    assert len(looks) == 3 * first.num_samples("train")
+
+
 @pytest.mark.parametrize("other", [{"threshold": 9}, {"classes": ["x", "y"]}, {"bands": [2, 1, 0]}])
 def test_other_settings_are_other_facts(other, tmp_path, home, looks):
     root = write_folder(tmp_path / "d", count=20)

@@ -24,11 +24,13 @@ from segbench.data.files.levels import Range, extremes, given_levels, kind_of, p
 from segbench.data.files.lookalikes import remarks
 from segbench.data.files.looking import looked_at, usable_cores
 from segbench.data.files.remembered import FORMAT as INDEX_FORMAT
-from segbench.data.files.remembered import Remembered
+from segbench.data.files.remembered import Remembered, known_counts
+from segbench.data.loading.datamodule import MEASURED_SAMPLES
 from segbench.data.loading.source import Arrays
 from segbench.data.loading.viewed import ViewedData
 from segbench.data.problems import Problems
 from segbench.data.rasters import Raster
+from segbench.data.statistics import Statistics
 from segbench.data.values import Values
 
 MISSING_TEST = ("refuse", "val")
@@ -146,6 +148,12 @@ class FileData(ViewedData):
         for split in SPLITS:
             if not labelled[self.rows(split)].any():
                 raise DataError(f"{self.place()}: no mask of the {split} split has a labelled pixel, all are 255")
+
+    def count_training(self) -> Statistics:
+        """Count the training split, where no earlier start has counted the same pictures."""
+        levels = None if self.channels.levels is None else [level.tolist() for level in self.channels.levels]
+        settings = [self._key(self.rows(Split.TRAIN)), self.channels.bands, levels, PIL.__version__, MEASURED_SAMPLES]
+        return known_counts(self._identity() and settings, super().count_training)
 
     def _cache(self) -> Cache:
         if self.cache == "none":

@@ -6,18 +6,21 @@ seconds before they were looked at are not kept: a second change within the same
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from segbench.core.files import replacing
+from segbench.core.files import replacing, write_atomic
 from segbench.core.ragged import Ragged
 from segbench.core.user_cache import cache_home, remove_unused
 from segbench.data.files.facts import FactTable
+from segbench.data.statistics import Statistics
 
 FORMAT = 1
 """To be raised when the columns come to mean something else."""
@@ -131,3 +134,28 @@ def _at_rest(stamps: Ragged, asked_at: int) -> np.ndarray:
     times = stamps.values.reshape(-1, STAMP)[:, CHANGED:].max(axis=1, initial=0)
     owners = stamps.owners.reshape(-1, STAMP)[:, 0]
     return np.setdiff1d(np.arange(len(stamps)), owners[times > asked_at - YOUNG])
+
+
+def known_counts(settings: object, count: Callable[[], Statistics]) -> Statistics:
+    """Return what an earlier start has counted with the same settings, or count and keep it.
+
+    Args:
+        settings: Plain data of everything that decides the counts, contents of files included; None keeps nothing.
+        count: Counts.
+    """
+    home = cache_home() if settings else None
+    if home is None:
+        return count()
+    text = json.dumps([FORMAT, settings], sort_keys=True)
+    path = home / "counts" / f"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}.json"
+    try:
+        found = Statistics.of_record(json.loads(path.read_text()))
+        os.utime(path)
+        return found
+    except (OSError, ValueError, KeyError, TypeError):
+        counted = count()
+    with suppress(OSError):  # the index has said that nothing can be kept there
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(counted.record()))
+        remove_unused(path.parent, "*.json")
+    return counted

@@ -20,7 +20,7 @@ from segbench.data.loading.source import Arrays, SplitDataset
 from segbench.data.loading.views import EvaluationView
 from segbench.data.pictures import MAX_PIXELS
 from segbench.data.rasters import Raster
-from segbench.data.statistics import measure
+from segbench.data.statistics import Statistics, measure
 from segbench.data.values import Values
 
 MAX_WORKERS = 512
@@ -109,6 +109,7 @@ class SegmentationData(pl.LightningDataModule):
         self.order_seed = 0
         self.position: Position | None = None
         self._is_prepared = False
+        self._statistics: Statistics | None = None
 
     @abstractmethod
     def prepare(self) -> None:
@@ -124,9 +125,20 @@ class SegmentationData(pl.LightningDataModule):
     def measure_normalisation(self) -> None:
         """Measure mean and standard deviation of the training split where they are not given."""
         if self.mean is None:
-            mean, std = measure(self, Split.TRAIN, MEASURED_SAMPLES).mean_std()
+            mean, std = self.training_statistics().mean_std()
             self.mean = tuple(mean)
             self.std = tuple(value if value >= LEAST_STD else 1.0 for value in std)
+
+    def training_statistics(self) -> Statistics:
+        """Return the counts over the training split; they are counted once."""
+        if self._statistics is None:
+            self._statistics = self.count_training()
+            self._statistics.digests.clear()  # one for each picture, which nobody asks for here
+        return self._statistics
+
+    def count_training(self) -> Statistics:
+        """Count the training split, or as much of it as is measured."""
+        return measure(self, Split.TRAIN, MEASURED_SAMPLES)
 
     def use_values(self, values: Values) -> None:
         """Let `values` say what the values of the files are, and what of them becomes 0 and 1."""
@@ -208,7 +220,7 @@ class SegmentationData(pl.LightningDataModule):
         A class's frequency is its share of all pixels of the images it occurs in; its weight is the median of all
         frequencies divided by its own (Eigen and Fergus, 2015). A class that never occurs has weight 1.
         """
-        return measure(self, Split.TRAIN, MEASURED_SAMPLES).class_weights(len(self.classes))
+        return self.training_statistics().class_weights(len(self.classes))
 
     def check_splits(self) -> None:
         """Raise a DataError for an empty split, or a training split of less than a batch."""
