@@ -19,6 +19,7 @@ from tests.support.browser_page import (
     PHONE,
     WIDE,
     background,
+    begun,
     choose,
     column,
     head,
@@ -243,6 +244,7 @@ def test_colours_follow_the_system_and_the_button(browser, page):
     one(browser, "#theme").click()
     assert background(browser) == light and painted(browser, "curve-chart") != axis
     browser.refresh()
+    begun(browser)
     assert background(browser) == light  # it is remembered
 
 

@@ -16,6 +16,13 @@ def show(driver, page, width=WIDE, scheme="light", media=""):
     for log in ("browser", "performance"):
         driver.get_log(log)
     driver.get(page.as_uri())
+    begun(driver)
+
+
+def begun(driver):
+    """Wait until the page has unpacked its data."""
+    script = "const done = arguments[0], html = document.documentElement; const look = () => 'ready' in html.dataset"
+    driver.execute_async_script(f"{script} ? done() : setTimeout(look, 5); look();")
 
 
 def column(driver, table, place):

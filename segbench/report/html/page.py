@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -25,6 +26,7 @@ SCRIPTS = (
     "classes.js",
     "difference.js",
     "panels.js",
+    "start.js",
 )
 """In the order in which they run."""
 
@@ -54,13 +56,13 @@ def render(data: dict[str, Any], view: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("report.html.j2")
-    return template.render(policy=policy, styles=styles, scripts=scripts, json=script_json(data), data=data, **view)
+    return template.render(policy=policy, styles=styles, scripts=scripts, packed=packed(data), data=data, **view)
 
 
-def script_json(data: Any) -> str:
-    """Return JSON that stays data within a script element: ASCII, and no character that HTML knows."""
+def packed(data: Any) -> str:
+    """Return data as compressed JSON in base64, a tenth as long, which no browser can take for anything else."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
 
 
 def _asset(name: str) -> str:

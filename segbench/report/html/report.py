@@ -32,8 +32,12 @@ SYMBOLS = {
     "failed": "✕",
     "broken": "⚠",
     "repeat": "○",
+    "best": "★",
+    "baseline": "◆",
 }
 """Said beside the colour, for those who do not see it."""
+AT_FIRST = 100
+"""Rows of a table that are shown at first, and without scripts; the others are packed data until they are asked for."""
 FIRST_VERDICTS = 5
 """Sentences that are seen at once; the others unfold."""
 
@@ -44,6 +48,7 @@ def to_html(comparison: Comparison) -> str:
     It opens from disk and needs no network. Reads further text files of the best runs, and their sample panels.
     """
     heat = classes.heat_map(comparison)
+    tables = {"groups": groups_table(comparison), "runs": runs_table(comparison)}
     data = {
         "runs": [_run(comparison, number) for number in range(len(comparison.runs))],
         "order": _order(comparison),
@@ -52,6 +57,10 @@ def to_html(comparison: Comparison) -> str:
         "settings": settings.settings_data(comparison),
         "pareto": pareto.pareto_data(comparison),
         "effects": effects.effects_data(comparison),
+        "tables": {name: [row.packed() for row in table.rows] for name, table in tables.items()},
+        "symbols": SYMBOLS,
+        "whisker": WIDTH,
+        "at_first": AT_FIRST,
     }
     view = {
         "made": time.strftime("%Y-%m-%d %H:%M"),
@@ -61,8 +70,7 @@ def to_html(comparison: Comparison) -> str:
         "split": printable(comparison.metric.partition("/")[0], 20),
         "counts": _counts(comparison),
         "best": _best(comparison),
-        "groups": groups_table(comparison),
-        "runs": runs_table(comparison),
+        **tables,
         "answers": [printable(text, 1000) for text in answer_sentences(comparison)],
         "verdicts": [
             (verdict.word.value, printable(text, 1000), rests_on(comparison, verdict))
@@ -81,6 +89,7 @@ def to_html(comparison: Comparison) -> str:
             "worst": worst.MAX_RUNS,
             "images": worst.MAX_IMAGES,
             "verdicts": FIRST_VERDICTS,
+            "rows": AT_FIRST,
         },
         "symbols": SYMBOLS,
         "whisker_width": WIDTH,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group, lower_is_better, setting
@@ -45,10 +46,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One group or run. marks: `best`, `baseline`, or the state of a run."""
+    """One group or run. mark: `best`, `baseline`, or the state of a run."""
 
     cells: list[Cell]
-    marks: list[str] = field(default_factory=list)
+    mark: str = ""
+
+    def packed(self) -> list[Any]:
+        """Return the mark and the cells, each its text alone, or a list of all it has."""
+        return [self.mark, *map(_packed, self.cells)]
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,14 @@ class Table:
 
     columns: list[Column]
     rows: list[Row]
+
+
+def _packed(cell: Cell) -> str | list[Any]:
+    drawn = cell.whisker and [cell.whisker.low, cell.whisker.mean, cell.whisker.high]
+    parts = [cell.text, cell.key, cell.kind, cell.hint, drawn]
+    while len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    return cell.text if len(parts) == 1 else parts
 
 
 def groups_table(comparison: Comparison) -> Table:
@@ -97,7 +110,7 @@ def groups_table(comparison: Comparison) -> Table:
                     Cell(" ".join(FRONT_HEADS[name] for name in group.fronts), kind="front" if group.fronts else ""),
                     *_costs(group.costs),
                 ],
-                [mark] if mark else [],
+                mark,
             )
         )
     return Table(columns, rows)
@@ -132,7 +145,7 @@ def _run(comparison: Comparison, run: Run, names: Sequence[str], reason: str) ->
             *_costs(run.costs),
             Cell(reason or printable(run.error or _forced(run), LONGEST), kind="reason"),
         ],
-        ["repeat" if reason else run.state],
+        "repeat" if reason else run.state,
     )
 
 

@@ -2,7 +2,7 @@
 // What all parts share: the data, making elements, numbers as text, colours of the theme.
 // Words of run folders only ever become text nodes and values of properties, never markup.
 const Report = (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const data = {};
   const find = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
@@ -47,5 +47,18 @@ const Report = (() => {
     filter.toLowerCase().split(/\s+/).filter((word) => word && word !== "-")
       .every((word) => (word.startsWith("-") ? !text.includes(word.slice(1)) : text.includes(word)));
 
-  return { data, find, all, make, short, colour, runName, fillSelect, onColours, repaint, matches, charts: {} };
+  // The data is one compressed text in the page: parts that draw it wait for it, and begin in their order.
+  const parts = [];
+  const part = (begin) => parts.push(begin);
+  const unpacked = async () => {
+    const packed = Uint8Array.from(atob(find("#data").textContent), (sign) => sign.charCodeAt(0));
+    return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+  };
+  const start = async () => {
+    Object.assign(data, await unpacked());
+    parts.forEach((begin) => begin());
+    document.documentElement.dataset.ready = "";
+  };
+
+  return { start, part, data, find, all, make, short, colour, runName, fillSelect, onColours, repaint, matches, charts: {} };
 })();

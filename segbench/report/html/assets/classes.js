@@ -1,6 +1,6 @@
 "use strict";
 // The heat map's colours, and the confusion matrices of two runs.
-(() => {
+Report.part(() => {
   const { data, find, all, make } = Report;
   const level = (share) => `h${Math.round(10 * Math.min(Math.max(share, 0), 1))}`;
 
@@ -64,4 +64,4 @@
   other.value = data.confusion.length > 1 ? "1" : "";
   all("#confusion-run, #confusion-other, #confusion-counts").forEach((one) => one.addEventListener("change", show));
   show();
-})();
+});

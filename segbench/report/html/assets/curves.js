@@ -1,6 +1,6 @@
 "use strict";
 // Curves of the chosen runs over each other. The list of runs is the legend, with the values at the cursor.
-(() => {
+Report.part(() => {
   const { data, find, make } = Report;
   const box = find("#curve-chart");
   if (!box) return;
@@ -126,4 +126,4 @@
   find("#curve-filter").addEventListener("input", (event) => {
     entries.forEach(({ line, text }) => { line.hidden = !Report.matches(text, event.target.value); });
   });
-})();
+});

@@ -1,6 +1,6 @@
 "use strict";
 // What differs in the settings of any two runs.
-(() => {
+Report.part(() => {
   const { data, find, make } = Report;
   const { base, runs } = data.settings;
   const [first, second] = [find("#difference-first"), find("#difference-second")];
@@ -36,4 +36,4 @@
   }
   second.selectedIndex = Math.min(1, known.length - 1);
   show();
-})();
+});

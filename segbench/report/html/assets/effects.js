@@ -1,6 +1,6 @@
 "use strict";
 // The score against one setting, with intervals, and all settings at once: plain SVG, a title on every mark.
-(() => {
+Report.part(() => {
   const { data, find, make, short } = Report;
   const box = find("#effects-plot");
   if (!box) return;
@@ -128,4 +128,4 @@
   };
   for (const select of [chosen, letter]) select.addEventListener("change", show);
   show();
-})();
+});

@@ -1,6 +1,6 @@
 "use strict";
 // Quality of every group against one of its costs, with the front that nothing beats.
-(() => {
+Report.part(() => {
   const { data, find, short } = Report;
   const box = find("#pareto-chart");
   if (!box) return;
@@ -110,4 +110,4 @@
   cost.addEventListener("change", () => { chooseScale(); draw(); });
   letter.addEventListener("change", draw);
   logarithmic.addEventListener("change", draw);
-})();
+});

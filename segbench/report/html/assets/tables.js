@@ -1,6 +1,7 @@
 "use strict";
 // Sorting and filtering of the tables that are already in the page.
-(() => {
+Report.part(() => {
+  const { data, make } = Report;
   const words = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
   // Numbers by value, then words; empty cells last, whichever way it is sorted.
@@ -11,32 +12,63 @@
     return way * words.compare(a.text, b.text);
   };
 
-  const sortKey = (cell) => {
-    const text = cell.textContent.trim();
-    const key = cell.dataset.key;
-    return { text, number: key ? Number(key) : null, empty: key === "" || text === "" || text === "-" };
+  // A row as the page packs it: its marks, then each cell as its text, or as text, key, kind, hint and whisker.
+  const unpack = ([marks, ...cells]) => {
+    const whole = cells.map((cell) => (typeof cell === "string" ? [cell] : cell));
+    return {
+      marks,
+      whole,
+      row: null,
+      keys: whole.map(([text, key]) => ({ text, number: key ? Number(key) : null, empty: text === "" || text === "-" })),
+      text: whole.map(([text]) => text).join(" ").toLowerCase(),
+    };
   };
 
-  const AT_FIRST = 100; // rows in the page: a thousand would make every click slow
+  const pill = (word) => make("span", { className: `pill ${word.replaceAll(" ", "-")}` },
+    make("span", { ariaHidden: "true", textContent: data.symbols[word] ?? "" }), ` ${word}`);
+
+  const svg = (tag, attributes, ...children) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+  };
+  const whisker = ([low, mean, high]) => svg("svg", { class: "whisker", viewBox: `0 0 ${data.whisker} 12`, "aria-hidden": "true" },
+    ...(low === high ? [] : [svg("path", { d: `M${low} 6H${high}` })]), svg("circle", { cx: mean, cy: 6, r: 2.5 }));
+
+  const cell = ([text, key, kind = "", hint = "", drawn = null]) => {
+    const td = make("td", { title: hint });
+    if (["mark", "state", "verdict"].includes(kind)) td.append(...(text ? [pill(text)] : []));
+    else td.append(...(drawn ? [whisker(drawn)] : []), text);
+    if (kind === "score" || kind === "number") td.className = kind === "score" ? "number score" : "number";
+    else if (!["mark", "state", "verdict", ""].includes(kind)) td.className = kind;
+    return td;
+  };
+
   const headings = (table) => [...table.tHead.rows[0].cells];
 
-  // A table whose rows are held here; the page has the first ones that the filter keeps, in the order of the sort.
+  // A table whose rows are held as data; the page has the first ones that the filter keeps, in the order of the sort.
   const setUp = (table, name) => {
     const input = Report.find(`#${name}-filter`);
     const state = Report.find(`#${name}-state`);
     const count = Report.find(`#${name}-count`);
     const more = Report.find(`#${name}-more`);
     const body = table.tBodies[0];
-    const rows = [...body.rows].map((row) => ({
-      row, keys: [...row.cells].map(sortKey), text: [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase(),
-    }));
+    const rows = data.tables[name].map(unpack);
+    const hidden = new Set();
+
+    const drawn = (one) => {
+      one.row ??= make("tr", { className: one.marks }, ...one.whole.map(cell));
+      for (const [place, td] of [...one.row.cells].entries()) td.hidden = hidden.has(place);
+      return one.row;
+    };
     let all = false;
 
     const show = () => {
-      const kept = rows.filter(({ row, text }) =>
-        Report.matches(text, input.value) && (!state?.value || row.classList.contains(state.value)));
-      const shown = all ? kept : kept.slice(0, AT_FIRST);
-      body.replaceChildren(...shown.map(({ row }) => row));
+      const kept = rows.filter(({ marks, text }) =>
+        Report.matches(text, input.value) && (!state?.value || marks === state.value));
+      const shown = all ? kept : kept.slice(0, data.at_first) /* thousands would make every click slow */;
+      body.replaceChildren(...shown.map(drawn));
       count.textContent = kept.length === rows.length ? `${kept.length} rows` : `${kept.length} of ${rows.length} rows`;
       more.hidden = shown.length === kept.length;
       more.textContent = `Show all ${kept.length} rows`;
@@ -59,16 +91,19 @@
     more.addEventListener("click", () => { all = true; show(); });
     addEventListener("beforeprint", () => { all = true; show(); });
     show(); // a page that is opened again may remember the filter
-    setUpColumns(table, name, rows);
+    setUpColumns(table, name, hidden, show);
     freeze(table);
   };
 
   // Boxes that take columns away and bring them back.
-  const setUpColumns = (table, name, rows) => {
+  const setUpColumns = (table, name, hidden, show) => {
     const boxes = headings(table).map((heading, place) => {
       const box = Report.make("input", { type: "checkbox", checked: true, autocomplete: "off" });
       box.addEventListener("change", () => {
-        for (const row of [table.tHead.rows[0], ...rows.map((one) => one.row)]) row.cells[place].hidden = !box.checked;
+        if (box.checked) hidden.delete(place);
+        else hidden.add(place);
+        heading.hidden = !box.checked;
+        show();
         freeze(table);
       });
       return Report.make("label", { className: "check" }, box, heading.textContent.trim());
@@ -83,4 +118,4 @@
     const table = Report.find(`#${name}-table`);
     if (table) setUp(table, name);
   }
-})();
+});
