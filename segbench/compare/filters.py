@@ -61,7 +61,7 @@ def filter_runs(runs: Sequence[Run], words: Sequence[str]) -> list[Run]:
         ConfigError: for a word that is no condition, a key that no run has, or where nothing is left.
     """
     conditions = parse_filters(words)
-    names = known_names(runs)
+    names = known_names(runs) if conditions else []
     for condition in conditions:
         if condition.name not in names:
             raise ConfigError(f"--filter: no run has a setting '{condition.name}'{nearest(condition.name, names)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from segbench.compare.filters import known_names
 from segbench.compare.intervals import Summary, summarize
@@ -153,7 +154,7 @@ def group_runs(runs: Sequence[Run], measure: Measure, shown: Sequence[str], by: 
 
 def check_by(runs: Sequence[Run], by: Sequence[str], option: str = "--by") -> None:
     """Raise ConfigError for a name in `--by` that no run has."""
-    names = known_names(runs)
+    names = known_names(runs) if by else []
     for name in by:
         if name not in names:
             raise ConfigError(f"{option}: no run has a setting '{name}'{nearest(name, names)}")
@@ -172,8 +173,13 @@ def identify(run: Run, by: Sequence[str] = ()) -> Identity:
 
 
 def _experimental(run: Run, without: Sequence[str] = ()) -> Identity:
-    kept = (name for name in run.settings if name not in without and is_experimental(name))
-    return tuple((name, run.settings[name]) for name in sorted(kept))
+    settings = run.settings
+    return tuple((name, settings[name]) for name in _experimental_names(tuple(settings), tuple(without)))
+
+
+@lru_cache(maxsize=256)  # thousands of runs have the same few lists of names
+def _experimental_names(names: tuple[str, ...], without: tuple[str, ...]) -> list[str]:
+    return sorted(name for name in names if name not in without and is_experimental(name))
 
 
 def _group(found: Sequence[Run], measure: Measure, shown: Sequence[str]) -> Group:

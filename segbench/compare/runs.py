@@ -109,14 +109,15 @@ def _run_folders(root: Path) -> Iterator[Path]:
     while waiting:
         folder = waiting.pop()
         try:
-            with os.scandir(folder) as entries:
-                names = {entry.name: entry for entry in entries}
+            with os.scandir(folder) as found:
+                entries = list(found)
         except OSError:
             continue  # a folder that may not be listed shows no run
-        rooms: set[str] = _ROOMS if "status.json" in names else set()
-        if rooms:
+        is_run = any(entry.name == "status.json" for entry in entries)
+        if is_run:
             yield Path(folder)
-        waiting += [e.path for name, e in names.items() if name not in rooms and e.is_dir(follow_symlinks=False)]
+        folders = (entry for entry in entries if entry.is_dir(follow_symlinks=False))
+        waiting += [entry.path for entry in folders if not (is_run and entry.name in _ROOMS)]
 
 
 def read_run(path: Path, name: str) -> Run:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ MAX_CONFIG = 100_000
 """Bytes. A configuration has about 3,000."""
 _BLOCK = re.compile(r"^(?=[A-Za-z_]\w*:(?:\s|$))", re.MULTILINE)
 """Where an entry of the outermost mapping begins."""
+
+_WORD = re.compile(
+    r"([A-Za-z_]\w*): (?=[\w/-]*[h-mp-su-wH-MP-SU-W])(?!(?:null|true|yes)\n)(\w[\w/-]*)\n", re.ASCII | re.IGNORECASE
+)
+"""An entry whose value is a word to any reader of YAML, such as the name of a run, which no other run has."""
 
 REPLICATIONS = ("seed", "data.seed", "data.fold")
 """Settings that repeat an experiment: other luck, another draw of the data, another part of them held out."""
@@ -55,7 +61,10 @@ def flat_yaml(text: str) -> dict[str, str]:
     """
     flat: dict[str, str] = {}
     for block in _BLOCK.split(text):
-        flat.update(_flat_block(block))
+        if word := _WORD.fullmatch(block):
+            flat[word[1]] = word[2]
+        else:
+            flat.update(_flat_block(block))
     return flat
 
 
@@ -97,14 +106,15 @@ def differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
 
     `model.width` is left out where it is the same in all runs with the same `model`: naming the model says it.
     """
-    names = dict.fromkeys(name for one in settings for name in one)
+    names = dict.fromkeys(chain.from_iterable(settings))
+    scored = any("predictions" in one for one in settings)
     return [
         name
         for name in names
         if name not in REPLICATIONS
         and is_experimental(name)
         and not any(name == derived or name.startswith(f"{derived}.") for derived in DERIVED)
-        and len({one.get(name) for one in settings if not _is_silent(one, name)}) > 1
+        and len({one.get(name) for one in settings if not (scored and _is_silent(one, name))}) > 1
         and not _explained(name, settings)
     ]
 

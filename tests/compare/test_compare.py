@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import math
+import random
 
 import pytest
+import yaml
 
 from segbench.compare.comparison import compare_runs
 from segbench.compare.filters import parse_filters
 from segbench.compare.groups import lower_is_better
-from segbench.compare.settings import differing
+from segbench.compare.settings import differing, flat_yaml, value_text
 from segbench.core.errors import ConfigError
 from tests.support.fake_runs import mean_iou, some_counts, write_run
 
@@ -263,3 +266,17 @@ def test_one_seed_each_is_said(tmp_path):
     (verdict,) = compare_runs([tmp_path]).verdicts
     assert (verdict.word, verdict.difference.low, verdict.difference.high) == ("too few seeds", None, None)
     assert "too few seeds: 0 of the 4 repeats that a word needs; run 4 more seeds" in verdict.sentence
+
+
+def test_a_word_is_read_as_any_reader_of_yaml_reads_it():
+    draw = random.Random(0)
+    words = ["null", "True", "yes", "off", "12_34", "0x1f", "1e3", "2026-11-28", "00001_unet-dice", "a/b", "x-", "no"]
+    letters = "0123456789abcdefghijklnostuxyTZ_-/.~EO"
+    words += ["".join(draw.choice(letters) for _ in range(draw.randint(1, 6))) for _ in range(5000)]
+    for word in words:
+        try:
+            plain = yaml.safe_load(f"name: {word}\n")["name"]
+        except (yaml.YAMLError, ValueError):  # a date without such a day
+            continue
+        if not isinstance(plain, datetime.date):
+            assert flat_yaml(f"name: {word}\n") == {"name": value_text(plain)}, word
