@@ -18,6 +18,7 @@ import torch
 
 from segbench.config.compose import compose_config, run_config
 from segbench.config.schema import RunConfig
+from segbench.core.choices import Split
 from segbench.data.loading.source import SplitDataset
 from segbench.training.parts import build_experiment
 
@@ -27,7 +28,7 @@ def plain_loop(config: RunConfig, steps: int) -> float:
     experiment = build_experiment(config)
     data, network = experiment.data, experiment.network.to(memory_format=torch.channels_last)
     data.prepare()
-    dataset, size = SplitDataset(data, "train", None, 0), data.batch_size
+    dataset, size = SplitDataset(data, Split.TRAIN, None, 0), data.batch_size
     optimizer = experiment.make_optimizer(network.parameters())
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (data.mean, data.std))
     began = 0.0
@@ -39,7 +40,7 @@ def plain_loop(config: RunConfig, steps: int) -> float:
         image = ((batch["image"].float() - mean) / std).contiguous(memory_format=torch.channels_last)
         loss, _ = experiment.loss(network(image), {"mask": batch["mask"].long()})
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
     return steps * size / (time.perf_counter() - began)
 
@@ -64,7 +65,7 @@ def segbench_run(words: list[str], steps: int) -> float:
         except SystemExit as stop:
             if stop.code:
                 raise
-        return json.loads((run / "results.json").read_text())["images_per_second"]
+        return float(json.loads((run / "results.json").read_text())["images_per_second"])
 
 
 def scenes_a_second(config: RunConfig, count: int = 512) -> float:
@@ -73,7 +74,7 @@ def scenes_a_second(config: RunConfig, count: int = 512) -> float:
     data.prepare()
     began = time.perf_counter()
     for index in range(count):
-        data.sample("train", 0, index)
+        data.sample(Split.TRAIN, 0, index)
     return count / (time.perf_counter() - began)
 
 

@@ -12,6 +12,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def main() -> None:
 
         predict(photos[0], "warm")
         for turn in range(2):
-            hand = seconds(lambda turn=turn: by_hand(trained, photos, folder / f"hand{turn}"))
+            hand = seconds(partial(by_hand, trained, photos, folder / f"hand{turn}"))
             start = predict(photos[0], f"one{turn}")
             ours = predict(folder / "photos", f"ours{turn}")
             cpu = (ours[0] - start[0]) / (count - 1), hand[0] / count

@@ -13,6 +13,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from simulate_verdicts import SCORE, World, counts
 
 from segbench.compare.influence import influence
@@ -43,7 +44,7 @@ def main() -> None:
     figure.savefig(Path(sys.argv[1]), metadata={"Date": None})
 
 
-def _scores(axes: plt.Axes, scores: np.ndarray) -> None:
+def _scores(axes: Axes, scores: np.ndarray) -> None:
     order = scores.mean(axis=1).argsort()
     for place, number in enumerate(order):
         best = number == order[-1]
@@ -54,7 +55,7 @@ def _scores(axes: plt.Axes, scores: np.ndarray) -> None:
     axes.set_title("Twelve equal settings, ranked by the test:\nthe first is the luckiest", loc="left", fontsize=10)
 
 
-def _differences(axes: plt.Axes, value: np.ndarray, half: np.ndarray, control: int) -> None:
+def _differences(axes: Axes, value: np.ndarray, half: np.ndarray, control: int) -> None:
     order = [number for number in value.argsort() if number != control]
     axes.axvline(0, color=RED, linewidth=1)
     axes.errorbar(value[order], range(len(order)), xerr=half[order], fmt="o", color=BLUE, markersize=4, capsize=2)

@@ -25,6 +25,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -93,12 +94,12 @@ def read(batches: Any) -> dict[str, Any]:
     """Return images, seconds and seconds of the processor of reading some batches, and the memory of the workers."""
     began, before = time.perf_counter(), time.process_time()
     images = 0
-    held: dict[str, list[int]] = {}
+    held: dict[str, list[int] | float] = {}
     last = min(BATCHES, len(batches)) - 1
     for number, batch in enumerate(batches):
         images += len(batch["image"] if isinstance(batch, dict) else batch[0])
         if number == last:
-            held = workers_megabytes()
+            held.update(workers_megabytes())
             break
     seconds, own_seconds = time.perf_counter() - began, time.process_time() - before
     held["workers_seconds"] = _seconds_of_workers()
@@ -131,8 +132,10 @@ def make(option: str, **changes: Any) -> Any:
     from segbench.config import resolvers
 
     resolvers.register()
-    settings = OmegaConf.merge(OmegaConf.load(conf_dir() / "data" / f"{option}.yaml"), {"augment": None, **changes})
-    data = build(OmegaConf.to_container(settings, resolve=True), where="data")
+    settings = OmegaConf.merge(OmegaConf.load(conf_dir() / "data" / f"{option}.yaml"), dict(changes, augment=None))
+    content = OmegaConf.to_container(settings, resolve=True)
+    assert isinstance(content, dict)
+    data = build({str(name): value for name, value in content.items()}, where="data")
     data.setup()
     return data
 
@@ -224,22 +227,20 @@ def _sample_files() -> dict[str, bytes]:
 
 def measure_shards(samples: int, workers: int) -> dict[str, Any]:
     """Return what the start and a part of an epoch of made-up shards take."""
-    from segbench.data.shards import dataset
-
     store = MadeUpStore(samples, chunk=1000)
-    dataset.open_store = lambda *arguments, **options: store
     before = own_megabytes(os.getpid())
     began = time.perf_counter()
-    data = make(
-        "shards",
-        root="made-up",
-        classes=["background", "foreground"],
-        size=[SIDE, SIDE],
-        mean=[0.5] * 3,
-        std=[0.25] * 3,
-        batch_size=BATCH,
-        num_workers=workers,
-    )
+    with patch("segbench.data.shards.dataset.open_store", return_value=store):
+        data = make(
+            "shards",
+            root="made-up",
+            classes=["background", "foreground"],
+            size=[SIDE, SIDE],
+            mean=[0.5] * 3,
+            std=[0.25] * 3,
+            batch_size=BATCH,
+            num_workers=workers,
+        )
     started = time.perf_counter() - began
     data.position = lambda: (3, data.train_batches // 2)  # as after a resume in the middle of an epoch
     epoch = read(data.loader("train"))

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from segbench.compare.images import scorer
-from segbench.compare.influence import influence
+from segbench.compare.influence import Score, influence
 from segbench.compare.seeds import Layout
 from segbench.compare.selection import chosen_setting, held_out_score
 from segbench.compare.simultaneous import Simultaneous
 from segbench.compare.units import Design
 
-SCORE = scorer("test/mean_iou", ("background", "foreground"))
+_FOUND = scorer("test/mean_iou", ("background", "foreground"))
+assert _FOUND is not None
+SCORE: Score = _FOUND
 BASE = 1.1
 """Logit of the recall."""
 

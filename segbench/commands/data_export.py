@@ -96,7 +96,7 @@ def export_data(
 def _make_data(settings: Mapping[str, Any], plugins: Sequence[str]) -> SegmentationData:
     """Return the prepared data set without augmentation; processes call this too."""
     plain = {name: value for name, value in LOADING.items() if name in settings}
-    data = build({**settings, **plain}, plugins=plugins, where="data")
+    data: SegmentationData = build({**settings, **plain}, plugins=plugins, where="data")
     data.setup()
     return data
 
@@ -135,7 +135,7 @@ def _samples(work: Iterable[Chunk]) -> int:
     return sum(chunk.stop - chunk.start for chunk in work)
 
 
-def _contents(samples: Mapping[str, int], out: Path) -> str:
+def _contents(samples: Mapping[Split, int], out: Path) -> str:
     parts = ", ".join(f"{split} {number:,}" for split, number in samples.items())
     megabytes = total_bytes(out / MANIFEST) / 1e6
     return f"{sum(samples.values()):,} samples ({parts}), {megabytes:,.1f} MB, in {out.absolute()}"

@@ -147,7 +147,8 @@ def _predict_all(
 
     def work(name: str, pictures: list[Pictures] | LargePicture) -> Predicted | None:
         if isinstance(pictures, LargePicture):
-            return _predict_large(predictors, pictures, name, wanted, sets)
+            _predict_large(predictors, pictures, name, wanted, sets)
+            return None
         answer = MeanAnswer([predictor.answer(*each) for predictor, each in zip(predictors, pictures, strict=True)])
         return sets[0].channels.shown(pictures[0][0]), arrays_of(answer, probabilities=wanted.probabilities)
 

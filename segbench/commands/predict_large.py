@@ -70,13 +70,14 @@ def predict_large(
 
 
 Blocks = Iterator[tuple[int, int, dict[str, np.ndarray]]]
+MaskPiece = tuple[int, int, np.ndarray]
 
 
 def _write(path: Path, size: tuple[int, int], blocks: Blocks, classes: int) -> None:
     """Write the mask, and the depth beside it, as far as there are, while the blocks come."""
     depth: np.ndarray | None = None
 
-    def masks() -> Iterator[tuple[int, int, np.ndarray]]:
+    def masks() -> Iterator[MaskPiece]:
         nonlocal depth
         for top, left, found in blocks:
             if "depth" in found:
@@ -92,7 +93,7 @@ def _write(path: Path, size: tuple[int, int], blocks: Blocks, classes: int) -> N
         write_large_mask(_ending(path, "_mask.tif"), size, _with(first, pieces), classes)
 
 
-def _with(first: tuple[int, int, np.ndarray], rest: Iterator[tuple[int, int, np.ndarray]]) -> Iterator:
+def _with(first: MaskPiece, rest: Iterator[MaskPiece]) -> Iterator[MaskPiece]:
     yield first
     yield from rest
 

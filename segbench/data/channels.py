@@ -102,7 +102,8 @@ class Channels:
             return values
         low, high = self.levels
         shares = (values - low.astype(np.float32)) / (high - low).astype(np.float32)
-        return np.clip(shares, 0, 1, dtype=np.float32)
+        clipped: np.ndarray = np.clip(shares, 0, 1, dtype=np.float32)
+        return clipped
 
     def image(self, raster: Raster) -> np.ndarray:
         """Return the image that a network is given of a picture, `[H,W,C]`."""

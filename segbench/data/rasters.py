@@ -129,7 +129,8 @@ def _load_npy(path: Path) -> np.ndarray:
         raise FileError("not a NPY array: {}", detail=str(error)) from None
     if values.ndim not in (2, 3) or 0 in values.shape:
         raise FileError("an array {}", detail=str(list(values.shape)), cure="save it as [height, width, bands]")
-    _check_size(*values.shape[:2], values.nbytes)
+    height, width = values.shape[:2]
+    _check_size(height, width, values.nbytes)
     return np.array(values if values.ndim == 3 else values[..., None])
 
 

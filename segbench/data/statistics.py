@@ -57,7 +57,7 @@ class Statistics:
     def of_record(cls, record: Mapping[str, Any]) -> Statistics:
         """Return what `record` gave; a KeyError, TypeError or ValueError for anything else."""
         kinds = {name: np.int64 if name in WHOLE else np.float64 for name in COLUMNS}
-        columns = {name: np.array(record[name], kind) for name, kind in kinds.items()}
+        columns: dict[str, Any] = {name: np.array(record[name], kind) for name, kind in kinds.items()}
         if any(columns[name].shape != (256,) for name in WHOLE) or columns["sums"].shape != columns["squares"].shape:
             raise ValueError("no statistics")
         return cls(**columns, full=float(record["full"]), samples=int(record["samples"]))

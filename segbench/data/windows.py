@@ -60,12 +60,11 @@ class TiffWindows:
         if page.dtype is None or page.imagedepth != 1 or not (as_it_is and upright):
             raise FileError(
                 "a TIFF of a kind that is not read by windows: {}",
-                detail=f"{page.photometric.name.lower()}, {page.dtype}",
+                detail=f"{photometric(page.photometric).name.lower()}, {page.dtype}",
                 cure="save it upright, as grey or RGB or bands, in tiles",
             )
-        if (
-            len(self._file.pages) > 1 and not self._file.pages[1].is_reduced
-        ):  # an overview is another sight of the first
+        others = self._file.pages[1:2]
+        if not all(isinstance(other, tifffile.TiffPage) and other.is_reduced for other in others):  # no overview
             raise FileError("several pages", cure="export one of them")
         self.dtype = np.dtype(page.dtype)
         self._segment_bytes = math.prod(self._extent) * self.bands // self._separate * self.dtype.itemsize
@@ -81,7 +80,7 @@ class TiffWindows:
             reason = str(error).split("\n")[0]
             raise FileError(
                 "a TIFF compressed as {}, which cannot be read here",
-                detail=f"{page.compression.name}: {reason}",
+                detail=f"{tifffile.COMPRESSION(page.compression).name}: {reason}",
                 cure="install imagecodecs, or save it with deflate",
             ) from None
 

@@ -85,6 +85,12 @@ class ScoredModule(pl.LightningModule):
         )
         self.eval_loss: dict[str, list[Tensor]] = {}
 
+    def split_scores(self, split: Split) -> SplitScores:
+        """Return the metrics that count `val` or `test`."""
+        metric = self.scores[f"{split}_split"]
+        assert isinstance(metric, SplitScores)
+        return metric
+
     @property
     def evaluated(self) -> nn.Module:
         """The network that is scored and used."""
@@ -95,7 +101,8 @@ class ScoredModule(pl.LightningModule):
         pictures = [(in_unit_range(batch[name]) - self.mean) / self.std for name in self.inputs]
         image = torch.cat(pictures, dim=1) if len(pictures) > 1 else pictures[0]
         network = self.network if self.training else self.evaluated
-        return network(image.contiguous(memory_format=self.memory_format))
+        heads: Heads = network(image.contiguous(memory_format=self.memory_format))
+        return heads
 
     def look(self, batch: Batch, view: EvaluationView | None = None) -> Heads:
         """Return what the network says of a batch of one size: in tiles and with further looks, as `evaluate` sets.
@@ -154,7 +161,7 @@ class ScoredModule(pl.LightningModule):
         if "depth" in heads:
             prediction["depth"] = answer.depth()[None, None]
             truth["depth"] = batch["truth_depth" if own else "depth"][place][None]
-        self.scores[f"{split}_split"].update(prediction, truth)
+        self.split_scores(split).update(prediction, truth)
 
     def _is_training_run(self) -> bool:
         """Whether a validation belongs to the training, rather than to the final evaluation of the best epoch."""
@@ -166,8 +173,7 @@ class ScoredModule(pl.LightningModule):
         Raises:
             DataError: if masks held ids that are neither a class nor 255, or nothing labelled at all.
         """
-        metric = self.scores[f"{split}_split"]
-        assert isinstance(metric, SplitScores)
+        metric = self.split_scores(split)
         scores = metric.compute()
         outside = metric.out_of_range()
         if outside:
@@ -179,7 +185,7 @@ class ScoredModule(pl.LightningModule):
 
     def sum_of_processes(self, values: Tensor) -> Tensor:
         """Return the sum over all processes."""
-        return self.trainer.strategy.reduce(values, reduce_op="sum")  # type: ignore[return-value]
+        return self.trainer.strategy.reduce(values, reduce_op="sum")
 
     def on_validation_epoch_start(self) -> None:
         """Forget the counts of the epoch before."""
@@ -198,7 +204,7 @@ class ScoredModule(pl.LightningModule):
         self._join(Split.TEST)
 
     def _join(self, split: Split) -> None:
-        self.scores[f"{split}_split"].gather()
+        self.split_scores(split).gather()
         # in float64, so that it does not matter how many processes have added it up
         mine = torch.stack(self.eval_loss[split]).cpu().double().sum(0)
         whole = self.sum_of_processes(mine.to(self.device)) if self.trainer.world_size > 1 else mine
@@ -210,7 +216,7 @@ class ScoredModule(pl.LightningModule):
             for buffer in self.statistics():
                 torch.distributed.broadcast(buffer, 0)
         when = {Boundary.EPOCHS: True, Boundary.END: not self._is_training_run(), Boundary.NEVER: False}
-        self.scores[f"{split}_split"].reset(outlines=when[self.settings.boundary])
+        self.split_scores(split).reset(outlines=when[self.settings.boundary])
         self.eval_loss.pop(split, None)
 
     def statistics(self) -> Iterator[Tensor]:

@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,11 +25,15 @@ MAX_ARRAY = 4_000_000_000
 """Bytes of an array that is read."""
 
 
-class Sample(NamedTuple):
-    """A picture of a split, by its number."""
+@dataclass(frozen=True)
+class Sample:
+    """A picture of a split."""
 
     split: Split
+    """The split."""
+
     index: int
+    """Its number."""
 
 
 @dataclass
@@ -207,16 +210,19 @@ class PredictionReader:
         if array.ndim != 3 or array.shape[0] not in channels:
             raise DataError(f"an array {list(array.shape)}, not probabilities [K,H,W] of {self.classes} classes")
         if len(array) > 1:
-            return array.argmax(axis=0).astype(np.uint8)
+            ids: np.ndarray = np.argmax(array, axis=0)
+            return ids.astype(np.uint8)
         if array.min() < 0 or array.max() > 1:
             raise DataError("one channel that is no probability from 0 to 1")
-        return (array[0] > 0.5).astype(np.uint8)
+        foreground: np.ndarray = array[0] > 0.5
+        return foreground.astype(np.uint8)
 
 
 def _read_array(path: Path) -> np.ndarray:
     try:
         if path.suffix.lower() == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            return mapped
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_ARRAY:
                 raise DataError(f"more than {MAX_ARRAY:,} bytes")
@@ -224,7 +230,8 @@ def _read_array(path: Path) -> np.ndarray:
             name = "probabilities" if "probabilities" in arrays.files else arrays.files[0]
             if len(arrays.files) > 1 and name != "probabilities":
                 raise DataError(f"several arrays ({', '.join(arrays.files[:5])}) and none called probabilities")
-            return arrays[name]
+            array: np.ndarray = arrays[name]
+            return array
     except DataError:
         raise
     except (OSError, ValueError, EOFError, IndexError, KeyError, zipfile.BadZipFile) as error:

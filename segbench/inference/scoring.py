@@ -14,7 +14,7 @@ from segbench.core.errors import DataError
 from segbench.core.tasks import IGNORE_INDEX, Task
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import Arrays
-from segbench.data.loading.views import EvaluationView, resized
+from segbench.data.loading.views import EvaluationView, Size, resized
 from segbench.inference.predictions import Paired, PredictionReader, Sample
 from segbench.metrics.split_scores import SplitScores
 from segbench.report.panels import sample_row
@@ -85,7 +85,7 @@ class _NoClass(DataError):
 
 def _names(data: SegmentationData, paired: Paired, splits: Sequence[Split]) -> Problems:
     wanted = [Sample(split, index) for split in splits for index in range(data.num_samples(split))]
-    missing = [data.describe_sample(*sample) for sample in wanted if sample not in paired.files]
+    missing = [data.describe_sample(sample.split, sample.index) for sample in wanted if sample not in paired.files]
     kinds = {
         "missing": missing,
         "surplus": paired.surplus,
@@ -106,7 +106,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def _at_own_size(view: EvaluationView, own: tuple[int, ...], ids: np.ndarray) -> tuple[np.ndarray, bool]:
+def _at_own_size(view: EvaluationView, own: Size, ids: np.ndarray) -> tuple[np.ndarray, bool]:
     """Return ids of a picture's own size, and whether they had to be brought to it from that of its view."""
     if ids.shape == own:
         return ids, False

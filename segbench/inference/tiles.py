@@ -103,7 +103,7 @@ def blend_heads(
         return torch.cat([found.float() for found in heads.values()], dim=1)
 
     for block in blend(size, tiling, values):
-        parts = block.values.split(list(channels.values()), dim=1)
+        parts = torch.split(block.values, list(channels.values()), dim=1)
         yield block.top, block.left, dict(zip(channels, parts, strict=True))
 
 

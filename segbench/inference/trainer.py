@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
 
@@ -44,7 +44,8 @@ def prepare_torch(settings: TrainerSettings) -> None:
         )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(settings.deterministic)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it did not write
+    deterministic = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set through the module's class
     torch.backends.cudnn.benchmark = not settings.deterministic
     torch.set_float32_matmul_precision("highest" if settings.deterministic else "high")
     shared = settings.devices if device_kind(settings) == "cpu" else 1

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.loops.progress import _ProcessedTracker
 
 
 def batches_begun(trainer: pl.Trainer) -> int:
@@ -21,6 +22,7 @@ def batches_begun(trainer: pl.Trainer) -> int:
 def epoch_is_over(trainer: pl.Trainer) -> bool:
     """Whether the running epoch has seen its last batch, but has not been counted as completed."""
     progress = trainer.fit_loop.epoch_progress.current
+    assert isinstance(progress, _ProcessedTracker)
     return progress.processed > progress.completed
 
 

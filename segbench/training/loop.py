@@ -94,7 +94,7 @@ class Session:
             "train/loss",
             *(f"train/{term}" for term in self.experiment.loss.terms),
             "val/loss",
-            *(f"val/{name}" for name in self.module.scores["val_split"].names),
+            *(f"val/{name}" for name in self.module.split_scores(Split.VAL).names),
         ]
         if self.settings.non_finite == NonFinite.SKIP:
             columns.append(SKIPPED)
@@ -114,7 +114,7 @@ class Session:
         if self.rank == 0:
             shown.append(self._panels())
         if console is not None:
-            shown.append(ProgressReport(console, self.recorder))
+            shown.append(ProgressReport(console, self.recorder, steps=self.total_steps))
         # the checkpointer comes after those whose notes its checkpoint holds, before one that may end the run
         watched = [] if watch is None else [_Watched(self.recorder, watch)]
         limits = Limits(self.total_steps, settings.val_every)
@@ -149,7 +149,7 @@ class Session:
         if best.get("epoch") != self.recorder.best_epoch:
             raise CheckpointError(f"{self.run.checkpoints / BEST} is not of the best epoch, so it is not tested")
         self.module.load_state_dict(scored_weights(best, self.module))
-        scores = {}
+        scores: dict[str, dict[str, float]] = {}
         for split in SCORED:
             scores[split], metric = score_split(self.trainer, self.module, self.data, split)
             if self.rank == 0:

@@ -43,7 +43,7 @@ def collect_results(
         for name in sorted({*best, *last})
     }
     parameters = list(module.network.parameters())
-    evaluated = {split: module.scores[f"{split}_split"] for split in (Split.VAL, Split.TEST)}
+    evaluated = {split: module.split_scores(split) for split in (Split.VAL, Split.TEST)}
     masks = evaluated[Split.TEST].masks
     return {
         "metrics": metrics,

@@ -26,6 +26,7 @@ import torch
 
 from segbench.config.compose import compose_config, groups, plain_config, run_config
 from segbench.config.instantiate import find_class
+from segbench.core.choices import Split
 from segbench.core.errors import ConfigError
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.module import with_long_mask
@@ -161,9 +162,9 @@ def run_a_step(config: dict[str, Any], experiment: Any) -> None:
     optimizer.step()
     assert torch.isfinite(loss), f"the loss is {loss.item()}"
     module.eval()
-    scores = module.scores["val_split"]
+    scores = module.split_scores(Split.VAL)
     with torch.no_grad():
-        module.score_batch(next(iter(data.val_dataloader())), "val", singly=False)
+        module.score_batch(next(iter(data.val_dataloader())), Split.VAL, singly=False)
     assert len(scores.compute()) >= 5
     assert all(torch.isfinite(parameter).all() for parameter in module.network.parameters()), "a weight is not finite"
 

@@ -3,11 +3,15 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from segbench.core.errors import OutOfMemoryError
+from segbench.runs.folder import RunFolder
 from segbench.training.module import SegmentationModule
+from segbench.training.processes import faults
 
 ROOT = Path(__file__).parents[2]
 LIMITED = """
@@ -45,6 +49,19 @@ def test_out_of_memory(command, tiny, monkeypatch, error):
     assert "data.batch_size=4 at 32 x 32 pixels" in line
     assert "data.batch_size=2 trainer.accumulate=2" in line
     assert json.loads(Path("run/status.json").read_text())["state"] == "failed"
+
+
+def test_memory_that_the_system_does_not_measure(monkeypatch):
+    """Windows says nothing about what a process has taken at most."""
+    monkeypatch.setattr(faults, "peak_memory", lambda device: None)
+    data = SimpleNamespace(size=(32, 48), batch_size=1)
+    settings = SimpleNamespace(accelerator="cpu", devices=1, accumulate=1, precision="32-true", threads=1)
+    sentence = "data.batch_size=1 at 32 x 48 pixels were too many; a smaller data.size"
+    with (
+        pytest.raises(OutOfMemoryError, match=sentence),
+        faults.in_one_sentence(RunFolder(Path("run")), settings, data),
+    ):
+        raise MemoryError
 
 
 def test_a_batch_that_really_does_not_fit(command, tiny):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import segbench
+from segbench.core.choices import Split
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.export.options import Options
 from segbench.data.loading.datamodule import SegmentationData
@@ -19,7 +20,7 @@ INFORMATIVE = ("settings", "mean", "std", "values")
 
 
 def export_record(
-    data: SegmentationData, options: Options, samples: Mapping[str, int], settings: Mapping[str, Any]
+    data: SegmentationData, options: Options, samples: Mapping[Split, int], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the record of an export as plain data.
 

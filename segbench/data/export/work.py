@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -85,7 +85,9 @@ def writing(out: Path) -> Iterator[None]:
         ) from error
 
 
-def write_chunks(job: Job, data: SegmentationData, make: Make, work: Sequence[Chunk], workers: int) -> Iterator[Chunk]:
+def write_chunks(
+    job: Job, data: SegmentationData, make: Make, work: Sequence[Chunk], workers: int
+) -> Generator[Chunk, None, None]:
     """Write chunks and yield each when it is finished.
 
     Args:

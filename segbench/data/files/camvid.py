@@ -10,8 +10,8 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
-from segbench.data.files.dataset import FileData, Splits
-from segbench.data.files.items import by_name, check_disjoint, pair
+from segbench.data.files.dataset import FileData
+from segbench.data.files.items import Item, Splits, by_name, check_disjoint, pair
 from segbench.data.files.lists import read_list, resolve
 from segbench.data.files.masks import MaskReader
 from segbench.data.files.pairs import read_pair
@@ -89,7 +89,7 @@ class CamVid(FileData):
         return by_name(folders[0], (), problems), by_name(folders[1], SUFFIXES, problems)
 
     def _from_folders(self, ending: str, problems: Problems) -> Splits:
-        splits = {}
+        splits: Splits = {}
         for split in SPLITS:
             images, masks = self._pictures(split, ending, problems)
             if images:
@@ -106,7 +106,7 @@ class CamVid(FileData):
             more_images, more_masks = self._pictures(split, ending, problems)
             images.update(more_images)
             masks.update(more_masks)
-        splits = {}
+        splits: Splits = {}
         for split in SPLITS:
             path = self.folder() / f"{split}.txt"
             if path.is_file() or split != Split.TEST:
@@ -116,14 +116,14 @@ class CamVid(FileData):
 
     def _check_counts(self, splits: Splits, problems: Problems) -> None:
         for split, items in splits.items():
-            if len(items) != COUNTS[split]:
+            if len(items) != COUNTS[Split(split)]:
                 problems.add(
                     "list",
-                    f"{split} has {len(items)} usable pictures, the official split {COUNTS[split]}; give"
+                    f"{split} has {len(items)} usable pictures, the official split {COUNTS[Split(split)]}; give"
                     " data.official=false if you want another one",
                 )
 
-    def read(self, item: Any) -> tuple[Raster, np.ndarray]:
+    def read(self, item: Item) -> tuple[Raster, np.ndarray]:
         """Return the picture and the class ids of its mask."""
         return read_pair(item, self.reader)
 

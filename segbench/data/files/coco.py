@@ -13,9 +13,9 @@ from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.coco_index import Choice, category_ids, read_items, read_json, told
 from segbench.data.files.coco_masks import draw, draw_panoptic
-from segbench.data.files.dataset import FileData, Splits
+from segbench.data.files.dataset import FileData
 from segbench.data.files.groups import Division
-from segbench.data.files.items import Item, share_settings
+from segbench.data.files.items import Item, Splits, share_settings
 from segbench.data.files.pairs import read_image
 from segbench.data.problems import Problems
 from segbench.data.rasters import Raster
@@ -89,11 +89,11 @@ class Coco(FileData):
             raise ConfigError("data.test_annotations needs data.val_annotations as well")
         self.categories = tuple(categories if categories is not None else self.classes[1:])
         self._check_classes(mode)
-        self.files = {
-            Split.TRAIN: (annotations, images),
-            Split.VAL: (val_annotations, val_images or images),
-            Split.TEST: (test_annotations, test_images or images),
-        }
+        self.files: dict[Split, tuple[str, str]] = {Split.TRAIN: (annotations, images)}
+        if val_annotations:
+            self.files[Split.VAL] = (val_annotations, val_images or images)
+        if test_annotations:
+            self.files[Split.TEST] = (test_annotations, test_images or images)
         self.panoptic, self.mode, self.overlap = panoptic, mode, overlap
         self.choice = Choice(self.categories, float(min_area), keep_empty, crowd, boxes)
         self.class_of: dict[str, dict[int, int]] = {}
@@ -118,10 +118,10 @@ class Coco(FileData):
     def find(self, problems: Problems) -> Splits:
         """Return the pictures of each split that have a chosen object."""
         train = self._read(Split.TRAIN, problems, "")
-        if not self.files[Split.VAL][0]:
+        if Split.VAL not in self.files:
             return self._divided({"": train}, problems)
-        splits = {Split.TRAIN: train, Split.VAL: self._read(Split.VAL, problems, "val:")}
-        if self.files[Split.TEST][0]:
+        splits: Splits = {Split.TRAIN: train, Split.VAL: self._read(Split.VAL, problems, "val:")}
+        if Split.TEST in self.files:
             splits[Split.TEST] = self._read(Split.TEST, problems, "test:")
         return self._divided(splits, problems)
 

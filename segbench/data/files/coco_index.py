@@ -18,6 +18,9 @@ from segbench.data.problems import Problems
 MAX_JSON = 4 << 30
 """Bytes of an annotation file; the largest of COCO has half a gigabyte."""
 
+KEYS = ("images", "annotations", "categories")
+"""Lists that each file has."""
+
 Kinds = dict[str, type | tuple[type, ...]]
 
 
@@ -68,11 +71,10 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"data.{key}: {path} is no JSON: {error}") from None
-    keys = content if isinstance(content, dict) else {}
-    missing = [name for name in ("images", "annotations", "categories") if name not in keys]
-    if missing:
+    missing = [name for name in KEYS if not isinstance(content, dict) or name not in content]
+    if missing or not isinstance(content, dict):
         raise DataError(f"data.{key}: {path} is no COCO instances or panoptic file; it has no {', '.join(missing)}")
-    for name in ("images", "annotations", "categories"):
+    for name in KEYS:
         if not isinstance(content[name], list) or not all(isinstance(entry, dict) for entry in content[name]):
             raise DataError(f"data.{key}: {path} is no COCO file; its {name} are no list of objects")
     _require(content["categories"], {"id": int, "name": str}, "categories")

@@ -19,7 +19,7 @@ from segbench.core.ragged import Chosen
 from segbench.data.channels import Channels
 from segbench.data.files.cache import Cache, Layout, Nothing, cached, folder_of, in_memory
 from segbench.data.files.index import Index, file_stamp
-from segbench.data.files.items import Item, subset
+from segbench.data.files.items import Item, Splits, subset
 from segbench.data.files.levels import Range, extremes, given_levels, kind_of, percentiles, spaced
 from segbench.data.files.lookalikes import remarks
 from segbench.data.files.looking import looked_at, usable_cores
@@ -36,8 +36,6 @@ from segbench.data.values import Values
 MISSING_TEST = ("refuse", "val")
 VERSION = 2
 """To be raised when the same files come to be decoded differently; older caches are then not used."""
-
-Splits = dict[str, list[Item]]
 
 
 class FileData(ViewedData):
@@ -332,8 +330,9 @@ class FileData(ViewedData):
     def image_name(self, split: Split, index: int) -> str:
         """Return the path of a picture within `data.root`; the whole path where it lies elsewhere."""
         path = self.items[split][index].image
-        inside = self.root is not None and path.is_relative_to(self.root)
-        return (path.relative_to(self.root) if inside else path).as_posix()
+        if self.root is not None and path.is_relative_to(self.root):
+            path = path.relative_to(self.root)
+        return path.as_posix()
 
     def locate_sample(self, split: Split, index: int) -> str:
         """Return the path of a picture's file."""

@@ -51,8 +51,18 @@ class Facts:
         counts = np.bincount(mask.ravel(), minlength=256)
         ids = np.flatnonzero(counts)
         labels = dict(zip(ids.tolist(), counts[ids].tolist(), strict=True))
-        low, high = ([], []) if image.dtype == np.uint8 else (image.min((0, 1)).tolist(), image.max((0, 1)).tolist())
-        return cls(*mask.shape, labels, look(image), image.dtype.name, low, high, leaves_out)
+        height, width = mask.shape
+        is_plain = image.dtype == np.uint8
+        return cls(
+            height=height,
+            width=width,
+            labels=labels,
+            look=look(image),
+            dtype=image.dtype.name,
+            low=[] if is_plain else image.min((0, 1)).tolist(),
+            high=[] if is_plain else image.max((0, 1)).tolist(),
+            leaves_out=leaves_out,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +114,8 @@ class FactTable:
     def take(self, rows: np.ndarray) -> FactTable:
         """Return the rows of these numbers, in their order."""
         columns = {name: getattr(self, name) for name in COLUMNS}
-        return FactTable(**{n: c.take(rows) if isinstance(c, Ragged) else c[rows] for n, c in columns.items()})
+        taken: dict[str, Any] = {n: c.take(rows) if isinstance(c, Ragged) else c[rows] for n, c in columns.items()}
+        return FactTable(**taken)
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -137,7 +148,9 @@ class FactTable:
     def of_arrays(cls, arrays: Any) -> FactTable:
         """Return what `arrays` gave; a KeyError or ValueError for anything that does not fit together."""
         ragged = ("labels", "extremes")
-        columns = {n: Ragged(arrays[f"{n}_starts"], arrays[n]) if n in ragged else arrays[n] for n in COLUMNS}
+        columns: dict[str, Any] = {
+            n: Ragged(arrays[f"{n}_starts"], arrays[n]) if n in ragged else arrays[n] for n in COLUMNS
+        }
         table = cls(**columns)
         counts = {len(column) for column in columns.values()}
         types = table.labels.values.dtype == LABELS and table.extremes.values.dtype == EXTREMES

@@ -10,10 +10,10 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
-from segbench.data.files.dataset import FileData, Splits
+from segbench.data.files.dataset import FileData
 from segbench.data.files.groups import Division
 from segbench.data.files.histograms import check_binary, check_black_and_white, rare_classes
-from segbench.data.files.items import Item, check_disjoint, share_settings
+from segbench.data.files.items import Item, Splits, check_disjoint, share_settings
 from segbench.data.files.layouts import Found, Layout, first_fitting, known
 from segbench.data.files.lists import read_list, resolve
 from segbench.data.files.masks import MaskReader
@@ -131,7 +131,7 @@ class Folder(FileData):
 
     def _lists(self, root: Path) -> dict[str, Path]:
         """Return the lists that are there, by split."""
-        paths = {split: root / text for split, text in self.lists.items() if text}
+        paths: dict[str, Path] = {split: root / text for split, text in self.lists.items() if text}
         present = {split: path for split, path in paths.items() if path.exists()}
         if self.split == "files" and Split.TRAIN not in present:
             raise DataError(f"{self.place()}: data.split=files needs the list {paths.get('train', 'of train')}")
@@ -153,7 +153,7 @@ class Folder(FileData):
 
     def _from_lists(self, lists: dict[str, Path], found: Found, problems: Problems) -> tuple[Splits, list[str]]:
         images, masks = found.by_name(problems)
-        splits = {}
+        splits: Splits = {}
         for split, path in lists.items():
             splits[split] = resolve(read_list(path, images.keys()), images, masks, self.suffixes, problems, path.name)
         return splits, []

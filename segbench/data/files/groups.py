@@ -12,7 +12,7 @@ from pathlib import Path
 from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.core.rng import key64
-from segbench.data.files.items import Item, split_by_share
+from segbench.data.files.items import Item, Splits, split_by_share
 from segbench.data.files.patterns import Pattern
 from segbench.data.files.texts import read_text
 from segbench.data.problems import Problems, first_names
@@ -25,7 +25,6 @@ ROBOFLOW = re.compile(r"(.+)\.rf\.[0-9A-Za-z]+")
 
 TABLE = re.compile(r"(.+\.csv):(.+)", re.IGNORECASE)
 
-Splits = dict[str, list[Item]]
 Groups = Callable[[str], str | None]
 
 
@@ -93,8 +92,8 @@ class Division:
             parts = split_by_share(known[Split.TRAIN], share, 0, self.seed)
             known = {**known, Split.TRAIN: parts[Split.TRAIN], Split.VAL: parts[Split.VAL]}
             notes.append(
-                f"the data has no val split: {len(parts['val'])} of its {len(given['train'])} training pictures are val"
-                f" (data.val_share={share:g})"
+                f"the data has no val split: {len(parts[Split.VAL])} of its {len(given[Split.TRAIN])} training pictures"
+                f" are val (data.val_share={share:g})"
             )
         return known, notes + _shared_groups(known)
 

@@ -97,7 +97,7 @@ class Index:
         unknown = np.flatnonzero(rows < 0)
         looks: list[Look] = []
         try:
-            for found in looked_at(self._look, [(items[n], stamps[n]) for n in unknown], processes, WHAT):
+            for found in looked_at(self._look, [(items[n], stamps[n]) for n in unknown.tolist()], processes, WHAT):
                 looks.append(found)
         finally:  # what was found until then is not looked for again
             good = np.array([n for n, look in zip(unknown, looks, strict=False) if isinstance(look, tuple)], np.int64)

@@ -39,6 +39,10 @@ class Item:
         return self.units.get("group", self.name)
 
 
+Splits = dict[str, list[Item]]
+"""The items of each split by its word; by an empty word those whose split is not known yet."""
+
+
 def pictures_below(folder: Path) -> list[Path]:
     """Return all pictures in a folder and its sub-folders, sorted by path; hidden files and folders are left out."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in RASTER_SUFFIXES)
@@ -111,9 +115,9 @@ def share_settings(split: Split) -> str:
     return "data.val_share and data.test_share" if split == Split.TRAIN else f"data.{split}_share"
 
 
-def split_by_share(items: list[Item], val_share: float, test_share: float, seed: int) -> dict[Split, list[Item]]:
+def split_by_share(items: list[Item], val_share: float, test_share: float, seed: int) -> Splits:
     """Return the items by split. Each group's place follows from its own name, so a new file moves no other."""
-    splits: dict[Split, list[Item]] = {Split.TRAIN: [], Split.VAL: [], Split.TEST: []}
+    splits: Splits = {Split.TRAIN: [], Split.VAL: [], Split.TEST: []}
     for item in items:
         place = key64("split", seed, item.group) / SHARE_STEPS
         if place < test_share:
@@ -126,7 +130,7 @@ def split_by_share(items: list[Item], val_share: float, test_share: float, seed:
     return splits
 
 
-def check_disjoint(splits: dict[Split, list[Item]], problems: Problems) -> None:
+def check_disjoint(splits: Splits, problems: Problems) -> None:
     """Note every name that is in more than one split."""
     home: dict[str, str] = {}
     for split, items in splits.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.files.affixes import by_affixes, common_ending
-from segbench.data.files.items import Item
+from segbench.data.files.items import Item, Splits
 from segbench.data.files.patterns import Pattern
 from segbench.data.pictures import SUFFIXES
 from segbench.data.problems import NOT_UTF8, RENAME, Problems, is_utf8
@@ -20,8 +20,6 @@ IMAGES = "{images,image,imgs,img,photos,JPEGImages}"
 MASKS = "{masks,mask,labels,label,annotations,annotation,gt,SegmentationClass}"
 BESIDE = ("_mask", "_masks", "_label", "_labels", "_seg", "_segmentation", "_gt", "_L")
 """What names of masks end in where they lie beside their pictures."""
-
-Splits = dict[str, list[Item]]
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,8 @@ class Found:
             problems: Takes note of what is left over.
             without_mask: What becomes of pictures without a mask: `refuse`, `skip`, or `empty` for all background.
         """
-        masks, notes = self.masks, []
+        masks = self.masks
+        notes: list[str] = []
         if len(self.images) > 1 and not self.images.keys() & masks.keys():
             masks, notes = by_affixes(self.images, masks)
         alone, stray = sorted(self.images.keys() - masks.keys()), sorted(masks.keys() - self.images.keys())

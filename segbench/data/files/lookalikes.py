@@ -43,7 +43,7 @@ def look(image: np.ndarray) -> str:
     step = max(1, min(image.shape[:2]) // 128)
     grey = image[::step, ::step].astype(np.float32)
     if grey.ndim == 3:
-        grey = grey @ np.float32(LUMA) if grey.shape[2] == 3 else grey.mean(axis=2)
+        grey = grey @ np.array(LUMA, np.float32) if grey.shape[2] == 3 else grey.mean(axis=2)
     cells = np.asarray(Image.fromarray(grey).resize((GRID + 1, GRID + 1), Image.Resampling.BOX))
     across, down = cells[:-1, 1:] > cells[:-1, :-1], cells[1:, :-1] > cells[:-1, :-1]
     return np.packbits(np.concatenate([across.ravel(), down.ravel()])).tobytes().hex()
@@ -57,21 +57,22 @@ def remarks(names: Sequence[str], homes: Sequence[str], bits: np.ndarray) -> lis
         homes: The split of each.
         bits: The hash of each, uint8 `[N, 16]`.
     """
-    homes = np.asarray(homes)
-    copies = _apart(_near(bits), homes)
+    splits = np.asarray(homes)
+    copies = _apart(_near(bits), splits)
     is_copy = np.zeros(len(names), bool)
     is_copy[copies] = True
-    neighbours = _apart(_neighbours(names), homes)
+    neighbours = _apart(_neighbours(names), splits)
     neighbours = neighbours[~is_copy[neighbours].all(axis=1)]
     neighbours = neighbours[_distance(bits[neighbours[:, 0]], bits[neighbours[:, 1]]) <= ALIKE]
     what = "of different splits show nearly the same"
     after = "of different splits follow each other in a sequence and look alike"
-    return [_told(pairs, names, homes, words) for pairs, words in ((copies, what), (neighbours, after)) if len(pairs)]
+    return [_told(pairs, names, splits, words) for pairs, words in ((copies, what), (neighbours, after)) if len(pairs)]
 
 
 def _apart(pairs: np.ndarray, homes: np.ndarray) -> np.ndarray:
     """Return the pairs, int64 `[P, 2]`, of which each one is of another split."""
-    return pairs[homes[pairs[:, 0]] != homes[pairs[:, 1]]]
+    apart: np.ndarray = pairs[homes[pairs[:, 0]] != homes[pairs[:, 1]]]
+    return apart
 
 
 def _told(pairs: np.ndarray, names: Sequence[str], homes: np.ndarray, what: str) -> str:
@@ -82,7 +83,8 @@ def _told(pairs: np.ndarray, names: Sequence[str], homes: np.ndarray, what: str)
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.bitwise_count(one ^ other).sum(axis=-1)
+    bits: np.ndarray = np.bitwise_count(one ^ other).sum(axis=-1)
+    return bits
 
 
 def _near(bits: np.ndarray) -> np.ndarray:

@@ -204,7 +204,7 @@ class MaskReader:
             raise DataError(f"no 8-bit colour picture (its mode is {picture.mode})")
         assert self._colours is not None, "prepare() reads the class dictionary"
         codes = _codes(np.asarray(picture.convert("RGB")))
-        ids = self._colours[codes]
+        ids: np.ndarray = self._colours[codes]
         if (ids == UNKNOWN).any():
             raise LabelError(
                 f"colours {{}} are not in {self.class_dict.name if self.class_dict else 'data.labels'}",

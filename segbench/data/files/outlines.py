@@ -127,7 +127,7 @@ class Yolo(OutlineReader):
     suffixes = (".txt",)
 
     def __init__(self, classes: Sequence[str], labels: Mapping[object, object] | None, boxes: str) -> None:
-        numbered = {str(number): name for number, name in enumerate(classes[1:])}
+        numbered: dict[object, object] = {str(number): name for number, name in enumerate(classes[1:])}
         super().__init__(classes, numbered if labels is None else labels, boxes)
 
     def of(self, item: Item) -> np.ndarray:
@@ -187,7 +187,8 @@ def _inside(points: Points, size: tuple[int, ...]) -> np.ndarray:
     """Return the pixels within a polygon, bool `[H, W]`, as COCO draws it: a pixel belongs to where its middle lies."""
     height, width = size
     flat = [min(max(v, -side), 2 * side) for point in points for v, side in zip(point, (width, height), strict=True)]
-    return rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects([flat], height, width))).astype(bool)
+    inside: np.ndarray = rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects([flat], height, width)))
+    return inside.astype(bool)
 
 
 def _paste(mask: np.ndarray, shape: dict[str, Any], corner: tuple[float, float], value: int) -> None:

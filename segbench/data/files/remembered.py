@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +116,7 @@ class Remembered:
 
     def _save(self, path: Path, keys: Sequence[str], stamps: Ragged, table: FactTable) -> None:
         names = Ragged.of_texts(keys)
-        columns = {"keys": names.values, "keys_starts": names.starts}
+        columns: dict[str, Any] = {"keys": names.values, "keys_starts": names.starts}
         columns |= {"stamps": stamps.values, "stamps_starts": stamps.starts, **table.arrays()}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

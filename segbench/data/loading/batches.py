@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ def _joined(tensors: list[Tensor]) -> Tensor | list[Tensor]:
     return default_collate(tensors) if len({tensor.shape for tensor in tensors}) == 1 else tensors
 
 
-def samples_of(batch: EvaluationBatch) -> Iterator[Batch]:
+def samples_of(batch: Mapping[str, Tensor | list[Tensor]]) -> Iterator[Batch]:
     """Yield a batch's samples one by one, each as a batch of its own."""
     for place in range(len(batch["index"])):
         yield {name: values[place][None] for name, values in batch.items()}

@@ -8,7 +8,7 @@ import albumentations
 import numpy as np
 
 
-class BandJitter(albumentations.ImageOnlyTransform):
+class BandJitter(albumentations.ImageOnlyTransform):  # type: ignore[misc]  # albumentations has no types
     """Brightness and contrast of the whole picture, and a gain of each band by itself.
 
     What ColorJitter is for red, green and blue: its hue and saturation have no meaning for other bands, the gains take

@@ -146,14 +146,15 @@ def _equal(first: np.ndarray, second: np.ndarray) -> bool:
 def _global_generators() -> Iterator[Callable[[], str]]:
     """Give a function that names the global generators that were drawn from; put all of them back at the end."""
     python = random.getstate()
-    numpy = np.random.get_state()  # noqa: NPY002  - the generator that must not be used is what is looked at
+    numpy = np.random.get_state(legacy=False)  # noqa: NPY002  - the generator that must not be used is looked at
     torch_state = torch.get_rng_state()
 
     def moved() -> str:
-        now = np.random.get_state()  # noqa: NPY002
+        now = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
+        before = numpy["state"]
         drawn = {
             "Python": random.getstate() != python,
-            "numpy": now[2] != numpy[2] or not np.array_equal(now[1], numpy[1]),
+            "numpy": now["pos"] != before["pos"] or not np.array_equal(now["key"], before["key"]),
             "torch": not torch.equal(torch.get_rng_state(), torch_state),
         }
         return " and ".join(name for name, changed in drawn.items() if changed)

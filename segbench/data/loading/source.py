@@ -23,8 +23,10 @@ Arrays = dict[str, np.ndarray]
 class Source(Protocol):
     """A data set. Samples may depend on nothing but the arguments, so that workers and resumes agree."""
 
-    view: EvaluationView
-    """What a network sees of a whole picture of val and test."""
+    @property
+    def view(self) -> EvaluationView:
+        """What a network sees of a whole picture of val and test."""
+        ...
 
     def sample(self, split: Split, epoch: int, index: int) -> Arrays:
         """Return the arrays of a sample.

@@ -52,7 +52,7 @@ class ViewedData(SegmentationData):
     def trained_on(self, original: Arrays, epoch: int, index: int) -> Arrays:
         """Return what training sees of a picture in an epoch, all of it or a crop, as arrays that may be changed."""
         if self.crop is not None:
-            found = self.crop(original, self.mean, seed=self.order_seed, epoch=epoch, index=index)
+            found = self.crop(original, self.mean or (), seed=self.order_seed, epoch=epoch, index=index)
         else:
             found = self.training_view.arrays(original)
         return {name: _own(array, original[name]) for name, array in found.items()}

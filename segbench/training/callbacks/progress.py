@@ -23,10 +23,12 @@ class ProgressReport(pl.Callback):
     Args:
         console: Where to write; it knows whether it is a terminal.
         recorder: Has the numbers.
+        steps: Optimizer steps of the whole run.
     """
 
-    def __init__(self, console: Console, recorder: Recorder) -> None:
+    def __init__(self, console: Console, recorder: Recorder, *, steps: int) -> None:
         self.console = console
+        self.steps = steps
         self.recorder = recorder
         self._bar: Progress | None = None
         self._shown = 0.0
@@ -43,7 +45,7 @@ class ProgressReport(pl.Callback):
                 console=self.console,
                 transient=True,
             )
-            self._task = self._bar.add_task("", total=pl_module.total_steps, completed=trainer.global_step, numbers="")
+            self._task = self._bar.add_task("", total=self.steps, completed=trainer.global_step, numbers="")
             self._bar.start()
         self._began = time.perf_counter()
 

@@ -183,4 +183,4 @@ def _mean(trainer: pl.Trainer, values: list[Tensor]) -> list[float]:
     if not values:
         return []
     together = torch.stack([value.detach().float() for value in values])
-    return trainer.strategy.reduce(together, reduce_op="mean").tolist()  # type: ignore[union-attr]
+    return trainer.strategy.reduce(together, reduce_op="mean").tolist()

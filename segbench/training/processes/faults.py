@@ -43,13 +43,14 @@ def in_one_sentence(run: RunFolder, settings: TrainerSettings, data: Segmentatio
 
 def _needs_less(settings: TrainerSettings, data: SegmentationData) -> str:
     height, width = data.size
-    peak = peak_memory(torch.device(device_kind(settings))) / 2**30
+    peak = peak_memory(torch.device(device_kind(settings)))
+    took = "were too many" if peak is None else f"took {peak / 2**30:.1f} GiB at most"
     half = max(1, data.batch_size // 2)
     other = "a smaller data.size, model.width or another model"
     less = f"data.batch_size={half} trainer.accumulate={2 * settings.accumulate} makes steps of as many images"
     where = describe_device(settings)
     return (
-        f"out of memory on {where}: data.batch_size={data.batch_size} at {height} x {width} pixels took"
-        f" {peak:.1f} GiB at most; {less if data.batch_size > 1 else other}"
+        f"out of memory on {where}: data.batch_size={data.batch_size} at {height} x {width} pixels {took};"
+        f" {less if data.batch_size > 1 else other}"
         f" with less memory{', or trainer.precision=bf16-mixed' if settings.precision == '32-true' else ''}"
     )
