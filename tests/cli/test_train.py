@@ -225,12 +225,17 @@ def test_a_folder_with_an_awkward_name_is_resumed_after_it_was_moved(command, ti
 
 
 def test_a_limit_in_steps_is_validated_and_tested(command, tiny):
-    assert command(*tiny, "data.train_size=16", "trainer.max_steps=6", "trainer.val_every=5").code == 0
+    limits = ("trainer.max_epochs=9", "trainer.max_steps=14", "trainer.val_every=2")
+    outcome = command(*tiny, "data.train_size=16", *limits)
+    assert outcome.code == 0, outcome.err
     (run,) = runs()
     results = json.loads((run / "results.json").read_text())
-    assert results["steps"] == 6
+    assert results["steps"] == 14
     rows = [row for row in read_metrics(run / "metrics.csv") if row["split"] == "epoch"]
-    assert [(row["epoch"], row["step"], "val/mean_iou" in row) for row in rows] == [(0, 4, False), (1, 6, True)]
+    validated = [(row["epoch"], row["step"], "val/mean_iou" in row) for row in rows]
+    assert validated == [(0, 4, False), (1, 8, True), (2, 12, False), (3, 14, True)]
+    lines = [line for line in outcome.out.splitlines() if line.startswith("epoch ")]
+    assert ["val IoU" in line for line in lines] == [False, True, False, True]  # no old score beside a new epoch
 
 
 def test_checkpoints_within_an_epoch(command, tiny):

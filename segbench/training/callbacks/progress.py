@@ -72,7 +72,7 @@ class ProgressReport(pl.Callback):
         """Say one line: losses, val IoU, whether it is the best, seconds."""
         last = self.recorder.last
         parts = [f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}", f"loss {last['train/loss']:.4f}"]
-        if "val/loss" in last:
+        if self.recorder.validated == trainer.current_epoch:
             parts.append(f"val loss {last['val/loss']:.4f}{self._score()}")
         parts.append(f"{time.perf_counter() - self._began:.0f} s")
         if self.recorder.improved:
