@@ -6,6 +6,8 @@ import itertools
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
@@ -55,16 +57,17 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
         _check_single(override)
         _check_option(override)
         check_hydra(override)
-    reference = _reference(tuple(word for o, word in zip(parsed, overrides, strict=True) if _decides_options(o)))
+    choices = tuple(word for o, word in zip(parsed, overrides, strict=True) if _decides_options(o))
+    reference = _reference(choices)
     for override in parsed:
-        _check_key(override, reference)
-    config = _compose(list(overrides))
+        _check_key(override, reference.config)
+    config = deepcopy(reference.config) if len(choices) == len(overrides) else _compose(list(overrides))
     written = _unresolved(config)
     for name in ("task", "inputs"):  # before others are computed from them
         if "${" not in str(written[name]):
             check(written[name], hints_of(RunConfig)[name], name)
     values = _plain(config)
-    check_values(values, _plain(reference), written=written, defaults=_unresolved(reference))
+    check_values(values, reference.values, written=written, defaults=reference.written)
     check_contradictions([override.key_or_group for override in parsed], values)
     check_run_folder(config)
     return config
@@ -162,10 +165,25 @@ def _compose(overrides: list[str]) -> DictConfig:
             raise ConfigError(first_line(error)) from error
 
 
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    """What the choices of options alone come to."""
+
+    config: DictConfig
+    """The configuration."""
+
+    values: dict[str, Any]
+    """It resolved, as plain values."""
+
+    written: dict[str, Any]
+    """It with its interpolations as they are written."""
+
+
 @lru_cache(maxsize=64)
-def _reference(words: tuple[str, ...]) -> DictConfig:
-    """Return the choices of options alone; many jobs of a sweep have the same."""
-    return _compose(list(words))
+def _reference(words: tuple[str, ...]) -> _Reference:
+    """Return the reference of some choices, which many jobs of a sweep have in common; nobody changes it."""
+    config = _compose(list(words))
+    return _Reference(config, _plain(config), _unresolved(config))
 
 
 def _decides_options(override: Override) -> bool:
@@ -181,16 +199,19 @@ def _unresolved(config: DictConfig) -> dict[str, Any]:
 def _plain(config: DictConfig) -> dict[str, Any]:
     if "hydra" in config:
         HydraConfig.instance().set_config(config)  # ${hydra:...} asks the configuration that is being looked at
-    copy = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     try:
-        container = OmegaConf.to_container(copy, resolve=True)
+        container = {key: _resolved(config, key) for key in config if key != "hydra"}
     except OmegaConfBaseException as error:
         kind = DataError if str(error).startswith(FROM_RESOLVER) else ConfigError
         raise kind(first_line(error)) from error
-    assert isinstance(container, dict)
     named = _named(container)
     assert isinstance(named, dict)
     return named
+
+
+def _resolved(config: DictConfig, key: Any) -> Any:
+    value = config[key]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _named(value: Any) -> Any:

@@ -29,11 +29,11 @@ def words(model, *more):
 @pytest.mark.parametrize("model", MODELS)
 def test_channels_follow_from_the_bands(model):
     need_packages(model)
-    assert plain_config(compose_config(words(model)))["model"]["in_channels"] == 4
     both = plain_config(compose_config(words(model, "inputs=image+background")))
     assert both["model"]["in_channels"] == 8
     small = [f"model.{name}={value}".replace("'", "") for name, value in small_of(model).items()]
     config = run_config(compose_config(words(model, *small)))
+    assert config.model.arguments["in_channels"] == 4
     if model in REFUSED:
         with pytest.raises(ConfigError, match=REFUSED[model]):
             build_parts(config)

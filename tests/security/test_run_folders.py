@@ -215,6 +215,7 @@ cli.main()
 """
 
 
+@pytest.mark.slow
 def test_pipes_hold_nobody_up(run):
     files = [path for path in run.rglob("*") if path.is_file()]
     for path in files:
