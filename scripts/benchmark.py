@@ -28,7 +28,7 @@ def plain_loop(config: RunConfig, steps: int) -> float:
     experiment = build_experiment(config)
     data, network = experiment.data, experiment.network.to(memory_format=torch.channels_last)
     data.prepare()
-    dataset, size = SplitDataset(data, Split.TRAIN, None, 0), data.batch_size
+    dataset, size = SplitDataset(data, Split.TRAIN, augment=None, seed=0), data.batch_size
     optimizer = experiment.make_optimizer(network.parameters())
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (data.mean, data.std))
     began = 0.0
@@ -74,7 +74,7 @@ def scenes_a_second(config: RunConfig, count: int = 512) -> float:
     data.prepare()
     began = time.perf_counter()
     for index in range(count):
-        data.sample(Split.TRAIN, 0, index)
+        data.sample(Split.TRAIN, epoch=0, index=index)
     return count / (time.perf_counter() - began)
 
 

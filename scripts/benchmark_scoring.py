@@ -49,7 +49,7 @@ def figures(pictures: int, height: int, width: int, classes: int) -> dict[str, f
     parts = {
         "bincount": lambda: torch.bincount((truth.long() * classes + guess).flatten(), minlength=classes**2),
         "ids of logits": lambda: [Answer({"mask": one[None]}, view, (height, width)).ids() for one in logits],
-        "confusion": lambda: confusion_counts(guess, truth, classes),
+        "confusion": lambda: confusion_counts(guess, truth, classes=classes),
         "boundary": lambda: boundary.update(guess, truth),
     }
     return {name: milliseconds(part) for name, part in parts.items()}

@@ -44,7 +44,7 @@ def check_data(config: RunConfig, out: Path | None, console: Console) -> int:
         data: SegmentationData = build(config.data, plugins=config.plugins, where="data")
         problems, usable = _prepare(data)
         limit = None if isinstance(data, FileData) else MAX_GENERATED
-        splits = {split: measure(data, split, limit) for split in SPLITS} if usable else {}
+        splits = {split: measure(data, split, limit=limit) for split in SPLITS} if usable else {}
         _add_found_in_samples(data, splits, problems)
         report = _report(data, splits, problems)
         if splits:

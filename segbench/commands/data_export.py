@@ -78,7 +78,7 @@ def export_data(
     if not sum(samples.values()):
         raise DataError(f"there is nothing to export: {' and '.join(samples)} have no samples")
     work = list(chunks(samples, chunk))
-    target = Target(out, export_record(data, options, samples, settings))
+    target = Target(out, export_record(data, options, samples=samples, settings=settings))
     with writing(out):
         if target.claim():
             return f"complete already: {_contents(samples, out)}"
@@ -115,7 +115,7 @@ def _run(
     before = _samples(work) - _samples(missing)
     began = time.perf_counter()
     try:
-        with closing(write_chunks(job, data, make, missing, workers)) as finished:
+        with closing(write_chunks(job, data, make=make, work=missing, workers=workers)) as finished:
             for _ in _with_progress(finished, before, total, console):
                 pass
     except KeyboardInterrupt:

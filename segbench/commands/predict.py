@@ -177,7 +177,7 @@ def _predict_large(
             detail=f"{MAX_PIXELS:,}",
             cure="leave out --overlay and --probabilities",
         )
-    predict_large(predictors, picture, wanted.out / name, sets)
+    predict_large(predictors, picture, path=wanted.out / name, sets=sets)
 
 
 def _read(file: Path, name: str, backgrounds: Path | None, sets: Sequence[SegmentationData]) -> list[Pictures]:

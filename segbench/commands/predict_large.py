@@ -13,7 +13,7 @@ from segbench.commands.large_masks import write_large_mask
 from segbench.data.pictures import MAX_PIXELS
 from segbench.data.problems import FileError
 from segbench.data.rasters import Raster, as_stored
-from segbench.data.windows import TiffWindows
+from segbench.data.windows import TiffWindows, Window
 
 if TYPE_CHECKING:
     from segbench.data.loading.datamodule import SegmentationData
@@ -44,7 +44,7 @@ def large_picture(path: Path) -> LargePicture | None:
 
 
 def predict_large(
-    predictors: Sequence[Predictor], picture: LargePicture, path: Path, sets: Sequence[SegmentationData]
+    predictors: Sequence[Predictor], picture: LargePicture, *, path: Path, sets: Sequence[SegmentationData]
 ) -> None:
     """Write `<path>_mask.tif` and, for a depth head, `<path>_depth.npy` of a large picture.
 
@@ -61,19 +61,24 @@ def predict_large(
         )
     with TiffWindows(picture.path) as reader:
 
-        def windows(number: int, *window: int) -> np.ndarray:
-            raster = as_stored(Raster(reader.read(*window), rgb=reader.rgb, alpha=reader.alpha))
+        def windows(number: int, window: Window) -> np.ndarray:
+            raster = as_stored(Raster(reader.read(window), rgb=reader.rgb, alpha=reader.alpha))
             return sets[number].image_of(raster)
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, reader.size, predict_by_windows(predictors, reader.size, windows), len(sets[0].classes))
+        _write(
+            path,
+            reader.size,
+            blocks=predict_by_windows(predictors, reader.size, windows=windows),
+            classes=len(sets[0].classes),
+        )
 
 
 Blocks = Iterator[tuple[int, int, dict[str, np.ndarray]]]
 MaskPiece = tuple[int, int, np.ndarray]
 
 
-def _write(path: Path, size: tuple[int, int], blocks: Blocks, classes: int) -> None:
+def _write(path: Path, size: tuple[int, int], *, blocks: Blocks, classes: int) -> None:
     """Write the mask, and the depth beside it, as far as there are, while the blocks come."""
     depth: np.ndarray | None = None
 

@@ -34,7 +34,7 @@ def preview_data(config: RunConfig, out: Path, split: str, count: int) -> str:
     with file_for(out, ".png"):
         data = build(config.data, plugins=config.plugins, where="data")
         data.setup()
-        dataset = SplitDataset(data, chosen, data.augment if chosen is Split.TRAIN else None, config.seed)
+        dataset = SplitDataset(data, chosen, augment=data.augment if chosen is Split.TRAIN else None, seed=config.seed)
         rows = [_row(dataset[0, index], data) for index in range(min(count, len(dataset)))]
         names = [data.image_name(chosen, index) for index in range(len(rows))]
         draw_panel(rows, data.classes, out, names=names)

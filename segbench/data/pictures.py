@@ -60,7 +60,7 @@ def list_pictures(folder: Path, key: str) -> list[Path]:
     return found
 
 
-def read_all(paths: list[Path], read: Callable[[Path], Result], key: str) -> list[Result]:
+def read_all(paths: list[Path], read: Callable[[Path], Result], *, key: str) -> list[Result]:
     """Return `read(path)` of every path; a DataError tells of every file that could not be used, with its reason."""
     place = Path(os.path.commonpath([path.parent for path in paths]))
     results, problems = [], Problems(place)

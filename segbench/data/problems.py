@@ -114,7 +114,7 @@ class Problems(list[Problem]):
         """Note a problem of the data set, or of `name`, which is one of several `among` the same."""
         self.append(Problem(kind, Fault(what, detail, cure=cure), shown_name(name), among))
 
-    def add_file(self, kind: str, path: Path, what: str | Fault, *, detail: str = "", cure: str = "") -> None:
+    def add_file(self, kind: str, path: Path, *, what: str | Fault, detail: str = "", cure: str = "") -> None:
         """Note a problem of a file."""
         fault = what if isinstance(what, Fault) else Fault(what, detail, cure=cure)
         self.append(Problem(kind, fault, shown_name(path.name), f"files in {self._place(path.parent)}"))
@@ -122,9 +122,9 @@ class Problems(list[Problem]):
     def add_error(self, error: DataError, path: Path) -> None:
         """Note why a file cannot be used; `path` is meant where the error names no file."""
         if isinstance(error, FileError):
-            self.add_file(error.kind, error.file or path, error.fault)
+            self.add_file(error.kind, error.file or path, what=error.fault)
         else:
-            self.add_file("unreadable", path, str(error))
+            self.add_file("unreadable", path, what=str(error))
 
     def raise_any(self, place: str) -> None:
         """Raise a DataError that tells of them, if there are any."""

@@ -130,7 +130,7 @@ def _load_npy(path: Path) -> np.ndarray:
     if values.ndim not in (2, 3) or 0 in values.shape:
         raise FileError("an array {}", detail=str(list(values.shape)), cure="save it as [height, width, bands]")
     height, width = values.shape[:2]
-    _check_size(height, width, values.nbytes)
+    _check_size(height, width, size=values.nbytes)
     return np.array(values if values.ndim == 3 else values[..., None])
 
 
@@ -142,7 +142,7 @@ def _read_tiff(path: Path) -> Raster:
         with tifffile.TiffFile(path) as file:
             page = file.pages.first
             _check_pages(file)
-            _check_size(page.imagelength, page.imagewidth, page.nbytes)
+            _check_size(page.imagelength, page.imagewidth, size=page.nbytes)
             if page.photometric not in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.MINISBLACK):
                 return of_picture(load_picture(path))
             if page.imagedepth != 1 or page.bitspersample not in (8, 16, 32, 64) or not _is_whole(page):
@@ -166,7 +166,7 @@ def tiff_values(content: bytes) -> np.ndarray:
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             page = file.pages.first
-            _check_size(page.imagelength, page.imagewidth, page.nbytes)
+            _check_size(page.imagelength, page.imagewidth, size=page.nbytes)
             return _bands_last(page.asarray(maxworkers=1), page.axes)
     except DataError:
         raise
@@ -210,7 +210,7 @@ def _bands_last(values: np.ndarray, axes: str) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(values, 0, -1)) if axes == "SYX" else values
 
 
-def _check_size(height: int, width: int, size: int) -> None:
+def _check_size(height: int, width: int, *, size: int) -> None:
     if height * width > MAX_PIXELS:
         raise FileError(f"{{}}, more than {MAX_PIXELS:,} in all", detail=f"{width} x {height} pixels")
     if size > MAX_BYTES:

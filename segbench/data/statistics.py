@@ -35,7 +35,7 @@ class Statistics:
     digests: dict[bytes, list[int]] = field(default_factory=dict)
     samples: int = 0
 
-    def add(self, image: np.ndarray, mask: np.ndarray, index: int) -> None:
+    def add(self, image: np.ndarray, mask: np.ndarray, *, index: int) -> None:
         """Count a sample: image `[H,W,C]`, uint8 or float32 in 0..1, mask uint8 `[H,W]`."""
         counts = np.bincount(mask.ravel(), minlength=256)
         present = counts > 0
@@ -108,13 +108,13 @@ def _sums(values: np.ndarray) -> tuple[float, float]:
     return float(histogram @ levels), float(histogram @ levels**2)
 
 
-def measure(data: Source, split: Split, limit: int | None = None) -> Statistics:
+def measure(data: Source, split: Split, *, limit: int | None = None) -> Statistics:
     """Return the statistics of a split, of the first `limit` samples at most (None: all)."""
     count = data.num_samples(split)
     statistics = Statistics()
     for index in range(count if limit is None else min(limit, count)):
         arrays = data.original(split, index)
-        statistics.add(arrays["image"], arrays["mask"], index)
+        statistics.add(arrays["image"], arrays["mask"], index=index)
     return statistics
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -16,6 +17,23 @@ KEPT = 128_000_000
 
 LARGEST_SEGMENT = 256_000_000
 """Bytes of a tile or strip that is decoded at once."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of a picture's pixels."""
+
+    top: int
+    """Its first row; negative above the picture."""
+
+    left: int
+    """Its first column."""
+
+    height: int
+    """How many rows it has; it may reach beyond the picture."""
+
+    width: int
+    """How many columns."""
 
 
 class TiffWindows:
@@ -92,18 +110,20 @@ class TiffWindows:
     ) -> None:
         self._file.close()
 
-    def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
+    def read(self, window: Window) -> np.ndarray:
         """Return the values of a window inside of the picture, `[height, width, bands]`, of the file's own type."""
-        found = np.zeros((height, width, self.bands), self.dtype)
+        found = np.zeros((window.height, window.width, self.bands), self.dtype)
         step_down, step_right = self._extent
         for band in range(self._separate):
-            for row in range(top // step_down, math.ceil((top + height) / step_down)):
-                for column in range(left // step_right, math.ceil((left + width) / step_right)):
+            for row in range(window.top // step_down, math.ceil((window.top + window.height) / step_down)):
+                for column in range(window.left // step_right, math.ceil((window.left + window.width) / step_right)):
                     segment = self._segment((band * self._cells[0] + row) * self._cells[1] + column)
                     if segment is None:  # left out by the writer: all 0
                         continue
-                    inside, outside = _common(row * step_down, segment.shape[0], top, height)
-                    across, beyond = _common(column * step_right, segment.shape[1], left, width)
+                    inside, outside = _common(row * step_down, segment.shape[0], first=window.top, wanted=window.height)
+                    across, beyond = _common(
+                        column * step_right, segment.shape[1], first=window.left, wanted=window.width
+                    )
                     bands = slice(band, band + 1) if self._separate > 1 else slice(None)
                     found[outside, beyond, bands] = segment[inside, across]
         return found
@@ -128,7 +148,7 @@ class TiffWindows:
         return None if decoded is None else decoded[0]
 
 
-def _common(begin: int, length: int, first: int, wanted: int) -> tuple[slice, slice]:
+def _common(begin: int, length: int, *, first: int, wanted: int) -> tuple[slice, slice]:
     """Return what a piece and a window share along one side: within the piece, and within the window."""
     start, stop = max(begin, first), min(begin + length, first + wanted)
     return slice(start - begin, stop - begin), slice(start - first, stop - first)

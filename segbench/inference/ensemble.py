@@ -56,9 +56,10 @@ class MeanAnswer:
 def _each_probability(answer: Answer) -> Iterator[Tensor]:
     """Yield the probability `[H,W]` of one class after the other at the picture's own size."""
     logits = answer.heads["mask"]
+    height, width = answer.size
 
     def own_size(number: int) -> Tensor:
-        return answer.view.back(logits[:, number : number + 1].float(), *answer.size)[0, 0]
+        return answer.view.back(logits[:, number : number + 1].float(), height=height, width=width)[0, 0]
 
     if logits.shape[1] == 1:
         foreground = own_size(0)

@@ -75,4 +75,5 @@ class Answer:
         return self._back(self.heads["depth"])[0, 0]
 
     def _back(self, values: Tensor) -> Tensor:
-        return self.view.back(values.float(), *self.size)
+        height, width = self.size
+        return self.view.back(values.float(), height=height, width=width)

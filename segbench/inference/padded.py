@@ -24,6 +24,6 @@ def padded(network: Network, size: Size) -> Network:
         if (height, width) == size:
             return network(batch)
         pictures = {name: pad_to_multiple(batch[name], STRIDE) for name in PICTURES if name in batch}
-        return crop(network({**batch, **pictures}), height, width)
+        return crop(network({**batch, **pictures}), height=height, width=width)
 
     return said

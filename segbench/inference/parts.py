@@ -128,7 +128,7 @@ def build_parts(config: RunConfig, shared: dict[str, SegmentationData] | None = 
     if isinstance(network, Network):
         network.check_inputs(data.channels.count, len(config.inputs.names))
         network.check_size(*data.size)
-    check_output(network, parts.channels, sizes, data.size)
+    check_output(network, parts.channels, heads=sizes, size=data.size)
     return parts
 
 

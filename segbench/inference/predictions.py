@@ -170,7 +170,7 @@ class PredictionReader:
         elif colours is None:
             ignore = [value for value in ignore if not isinstance(value, str)]
         self.classes = len(data.classes)
-        self._reader = MaskReader(masks, data.classes, ignore, colours)
+        self._reader = MaskReader(masks, data.classes, ignore=ignore, class_dict=colours)
         self._reader.prepare()
 
     def read(self, path: Path) -> np.ndarray:

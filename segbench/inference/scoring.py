@@ -112,7 +112,7 @@ def _at_own_size(view: EvaluationView, own: Size, ids: np.ndarray) -> tuple[np.n
         return ids, False
     place = view.place(*own)
     if ids.shape == place.canvas:
-        return resized(ids[place.window], own, Image.Resampling.NEAREST), True
+        return resized(ids[place.window], own, resampling=Image.Resampling.NEAREST), True
     sizes = " or ".join(f"{height} x {width}" for height, width in dict.fromkeys((own, place.canvas)))
     raise _WrongSize(f"{ids.shape[0]} x {ids.shape[1]} instead of {sizes}")
 

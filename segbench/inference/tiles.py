@@ -18,6 +18,7 @@ from torch import Tensor
 from segbench.config.evaluation import EvaluationSettings
 from segbench.data.loading.batches import Batch
 from segbench.data.loading.views import Size
+from segbench.data.windows import Window
 from segbench.inference.forward import PICTURES, Heads, Network
 
 USUAL_TILE = 1024
@@ -62,7 +63,7 @@ class Block:
     """`[...,h,w]`."""
 
 
-def blend(size: Size, tiling: Tiling, values: Callable[[int, int, int, int], Tensor]) -> Iterator[Block]:
+def blend(size: Size, tiling: Tiling, values: Callable[[Window], Tensor]) -> Iterator[Block]:
     """Yield a picture's values block by block, joined from those of its tiles.
 
     Kept in memory is the lower strip of a row of tiles alone.
@@ -70,7 +71,7 @@ def blend(size: Size, tiling: Tiling, values: Callable[[int, int, int, int], Ten
     Args:
         size: Height and width of the picture.
         tiling: How it is cut.
-        values: Returns float values `[...,h,w]` of the rectangle (top, left, height, width).
+        values: Returns float values `[...,h,w]` of a window.
     """
     rows, columns = _Axis(size[0], tiling), _Axis(size[1], tiling)
     below: list[Tensor] = []
@@ -78,7 +79,7 @@ def blend(size: Size, tiling: Tiling, values: Callable[[int, int, int, int], Ten
         above, below = below, []
         beside: Tensor | None = None
         for j in range(len(columns.starts)):
-            found = values(rows.starts[i], columns.starts[j], rows.extent, columns.extent)
+            found = values(Window(rows.starts[i], columns.starts[j], rows.extent, columns.extent))
             found = found * rows.weights(i).to(found)[:, None] * columns.weights(j).to(found)
             if beside is not None:
                 found[..., : beside.shape[-1]] += beside
@@ -91,14 +92,12 @@ def blend(size: Size, tiling: Tiling, values: Callable[[int, int, int, int], Ten
             yield Block(rows.starts[i], columns.starts[j], done[..., :height, :])
 
 
-def blend_heads(
-    size: Size, tiling: Tiling, say: Callable[[int, int, int, int], Heads]
-) -> Iterator[tuple[int, int, Heads]]:
-    """Yield (top, left, heads) of a picture block by block, where `say` returns the heads of a rectangle."""
+def blend_heads(size: Size, tiling: Tiling, say: Callable[[Window], Heads]) -> Iterator[tuple[int, int, Heads]]:
+    """Yield (top, left, heads) of a picture block by block, where `say` returns the heads of a window."""
     channels: dict[str, int] = {}
 
-    def values(top: int, left: int, height: int, width: int) -> Tensor:
-        heads = say(top, left, height, width)
+    def values(window: Window) -> Tensor:
+        heads = say(window)
         channels.update({head: found.shape[1] for head, found in heads.items()})
         return torch.cat([found.float() for found in heads.values()], dim=1)
 
@@ -115,7 +114,7 @@ def tiled(network: Network, tiling: Tiling) -> Network:
         if max(size) <= tiling.tile:
             return network(batch)
         heads: Heads = {}
-        for top, left, parts in blend_heads(size, tiling, lambda *window: network(window_of(batch, *window))):
+        for top, left, parts in blend_heads(size, tiling, lambda window: network(window_of(batch, window))):
             for head, part in parts.items():
                 whole = heads.setdefault(head, part.new_empty(*part.shape[:2], *size))
                 height, width = part.shape[-2:]
@@ -125,9 +124,10 @@ def tiled(network: Network, tiling: Tiling) -> Network:
     return said
 
 
-def window_of(batch: Batch, top: int, left: int, height: int, width: int) -> Batch:
+def window_of(batch: Batch, window: Window) -> Batch:
     """Return a window of the pictures of a batch; what else is in it is left out."""
-    rows, columns = slice(top, top + height), slice(left, left + width)
+    rows = slice(window.top, window.top + window.height)
+    columns = slice(window.left, window.left + window.width)
     return {name: batch[name][..., rows, columns] for name in PICTURES if name in batch}
 
 

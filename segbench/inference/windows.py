@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from segbench.data.loading.views import Size
+from segbench.data.windows import Window
 from segbench.inference.ensemble import MeanAnswer
 from segbench.inference.forward import Answer, Heads
 from segbench.inference.prediction import Predictor, arrays_of
 from segbench.inference.tiles import Tiling, blend_heads
 
-Windows = Callable[[int, int, int, int, int], np.ndarray]
-"""Returns what the network of a number is given of the rectangle (number, top, left, height, width), `[h,w,C]`."""
+Windows = Callable[[int, Window], np.ndarray]
+"""Returns what the network of a number is given of a window, `[h,w,C]`."""
 
 Said = tuple[int, int, Heads]
 """Where a block begins, top and left, and what a network says of it."""
@@ -23,7 +24,7 @@ Said = tuple[int, int, Heads]
 
 @torch.inference_mode()
 def predict_by_windows(
-    predictors: Sequence[Predictor], size: Size, windows: Windows
+    predictors: Sequence[Predictor], size: Size, *, windows: Windows
 ) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
     """Yield (top, left, `mask` and `depth`) of one block of a picture after the other; they cover each pixel once.
 
@@ -49,9 +50,8 @@ def predict_by_windows(
         yield top, left, arrays_of(MeanAnswer(answers), probabilities=False)
 
 
-def _said(predictor: Predictor, window: Callable[[int, int, int, int], np.ndarray], *rectangle: int) -> Heads:
-    top, left, height, width = rectangle
-    return predictor.look({"image": predictor.tensor(window(top, left, height, width))})
+def _said(predictor: Predictor, read: Callable[[Window], np.ndarray], window: Window, /) -> Heads:
+    return predictor.look({"image": predictor.tensor(read(window))})
 
 
 def _size_of(heads: Heads) -> Size:

@@ -46,7 +46,7 @@ class Loss(nn.Module):
             ConfigError: for plain tensors that the loss cannot work on, see `as_dicts`.
         """
         if isinstance(prediction, Tensor) and isinstance(batch, Tensor):
-            given = as_dicts(type(self).__name__, self.heads, prediction, batch)
+            given = as_dicts(type(self).__name__, self.heads, prediction=prediction, target=batch)
             if self.wants_class_weights:
                 raise ConfigError("the loss wants the data's class weights: call set_class_weights first")
             if self.heads == ("mask",):
@@ -73,11 +73,11 @@ class MaskLoss(Loss):
             logits = prediction["mask"].float()
             target = batch["mask"]
             valid = target != IGNORE_INDEX
-            value = self.compute(logits, target.where(valid, 0), valid)
+            value = self.compute(logits, target.where(valid, 0), valid=valid)
         return value, {name: value.detach() for name in self.terms}
 
     @abstractmethod
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, logits: Tensor, target: Tensor, *, valid: Tensor) -> Tensor:
         """Return the scalar loss.
 
         Args:
@@ -118,11 +118,11 @@ class MapLoss(Loss):
                 predicted = output
                 truth = batch["depth"].float().where(valid, 0.0)
             # what does not count is made equal before any arithmetic, so that its gradient is zero and never NaN
-            value = self.compute(predicted.where(valid, 0.0), truth.where(valid, 0.0), valid)
+            value = self.compute(predicted.where(valid, 0.0), truth.where(valid, 0.0), valid=valid)
         return value, {name: value.detach() for name in self.terms}
 
     @abstractmethod
-    def compute(self, predicted: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, predicted: Tensor, truth: Tensor, *, valid: Tensor) -> Tensor:
         """Return the scalar loss.
 
         Args:

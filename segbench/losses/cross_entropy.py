@@ -55,7 +55,7 @@ class CrossEntropy(MaskLoss):
                 f"loss.class_weights has {len(self.class_weights)} numbers, but the data has {len(classes)} classes"
             )
 
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, logits: Tensor, target: Tensor, *, valid: Tensor) -> Tensor:
         """Return the mean over labelled pixels."""
         weight = valid.float() if self.class_weights is None else self.class_weights[target] * valid
         loss = -true_class_log_probability(logits, target) * weight
@@ -95,7 +95,7 @@ class BCE(BinaryMaskLoss):
             raise ConfigError(f"loss.pos_weight must be a number above 0, got {pos_weight}")
         self.pos_weight = pos_weight
 
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, logits: Tensor, target: Tensor, *, valid: Tensor) -> Tensor:
         """Return the mean over labelled pixels."""
         weight = torch.where(target == 1, self.pos_weight, 1.0)
         return valid_mean(-true_class_log_probability(logits, target) * weight, valid)
@@ -123,7 +123,7 @@ class Focal(MaskLoss):
         if self.alpha is not None and mask_channels(classes) != 1:
             raise ConfigError(f"loss.alpha works on two classes, but the data has {len(classes)}; leave it null")
 
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, logits: Tensor, target: Tensor, *, valid: Tensor) -> Tensor:
         """Return the mean over labelled pixels."""
         log_p = true_class_log_probability(logits, target)
         # 1 - p by expm1 keeps its precision near p = 1; the floor keeps the power's gradient finite there

@@ -22,11 +22,11 @@ class Dice(RegionLoss):
 
     terms = ("dice",)
 
-    def __init__(self, smooth: float = 1.0, per_image: bool = False, log: bool = False) -> None:
+    def __init__(self, smooth: float = 1.0, per_image: bool = False, *, log: bool = False) -> None:
         super().__init__(smooth, per_image)
         self.log = log
 
-    def cost(self, hits: Tensor, wrong: Tensor, missed: Tensor) -> Tensor:
+    def cost(self, *, hits: Tensor, wrong: Tensor, missed: Tensor) -> Tensor:
         """Return the loss of each class from soft counts."""
         overlap = (2 * hits + self.smooth) / (2 * hits + wrong + missed + self.smooth)
         return -overlap.clamp(min=1e-7).log() if self.log else 1 - overlap

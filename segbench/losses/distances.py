@@ -12,7 +12,7 @@ class MSE(MapLoss):
 
     terms = ("mse",)
 
-    def compute(self, predicted: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, predicted: Tensor, truth: Tensor, *, valid: Tensor) -> Tensor:
         """Return the mean over the pixels that count."""
         return valid_mean((predicted - truth) ** 2, valid)
 
@@ -22,7 +22,7 @@ class RMSE(MapLoss):
 
     terms = ("rmse",)
 
-    def compute(self, predicted: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, predicted: Tensor, truth: Tensor, *, valid: Tensor) -> Tensor:
         """Return the root of the mean over the pixels that count, 0 where it is below the floor."""
         return valid_mean((predicted - truth) ** 2, valid).clamp(min=1e-12).sqrt() - 1e-6
 
@@ -32,6 +32,6 @@ class L1(MapLoss):
 
     terms = ("l1",)
 
-    def compute(self, predicted: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, predicted: Tensor, truth: Tensor, *, valid: Tensor) -> Tensor:
         """Return the mean over the pixels that count."""
         return valid_mean((predicted - truth).abs(), valid)

@@ -21,7 +21,7 @@ class Edge(MapLoss):
 
     terms = ("edge",)
 
-    def compute(self, predicted: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, predicted: Tensor, truth: Tensor, *, valid: Tensor) -> Tensor:
         """Return the mean over both directions and the pixels with a whole neighbourhood; 0 where there are none."""
         if min(predicted.shape[-2:]) < 3:
             return (predicted * 0).sum()

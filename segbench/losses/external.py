@@ -37,7 +37,7 @@ class External(Loss):
 
     def check(self, classes: Sequence[str]) -> None:
         """Find out how the module is called; raises ConfigError if it cannot work on these classes."""
-        self.manner = try_out(self.module, mask_channels(classes), len(classes), self.where)
+        self.manner = try_out(self.module, mask_channels(classes), classes=len(classes), where=self.where)
         if self.manner.scope is Scope.GRID:
             log.warning(
                 "%s (%s) needs whole pictures: pixels of class 255 count as class 0 that is predicted rightly",
@@ -49,7 +49,7 @@ class External(Loss):
         """Return the module's value on the labelled pixels, under the name `external`; `check` comes before."""
         assert self.manner is not None
         with torch.autocast(prediction["mask"].device.type, enabled=False):
-            value = self.manner.value(self.module, prediction["mask"].float(), batch["mask"])
+            value = self.manner.value(self.module, prediction["mask"].float(), target=batch["mask"])
         return value, {"external": value.detach()}
 
 

@@ -12,6 +12,6 @@ class Jaccard(RegionLoss):
 
     terms = ("jaccard",)
 
-    def cost(self, hits: Tensor, wrong: Tensor, missed: Tensor) -> Tensor:
+    def cost(self, *, hits: Tensor, wrong: Tensor, missed: Tensor) -> Tensor:
         """Return the loss of each class from soft counts."""
         return 1 - (hits + self.smooth) / (hits + wrong + missed + self.smooth)

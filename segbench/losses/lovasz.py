@@ -26,7 +26,7 @@ class Lovasz(MaskLoss):
         super().__init__()
         self.per_image = per_image
 
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, logits: Tensor, target: Tensor, *, valid: Tensor) -> Tensor:
         """Return the mean over the classes that occur, and over images with `per_image`."""
         truth = one_hot(target, logits.shape[1])
         counted = valid[:, None]

@@ -9,7 +9,7 @@ from segbench.core.errors import ConfigError
 from segbench.core.tasks import IGNORE_INDEX
 
 
-def as_dicts(loss: str, heads: tuple[str, ...], prediction: Tensor, target: Tensor) -> tuple[dict[str, Tensor], ...]:
+def as_dicts(loss: str, heads: tuple[str, ...], *, prediction: Tensor, target: Tensor) -> tuple[dict[str, Tensor], ...]:
     """Return the prediction and the batch that a loss is computed from, of its one head's tensors.
 
     Args:
@@ -25,13 +25,13 @@ def as_dicts(loss: str, heads: tuple[str, ...], prediction: Tensor, target: Tens
         raise ConfigError(f"{loss} works on {' and '.join(heads)}: give it dicts with these names instead of tensors")
     (head,) = heads
     if head == "mask":
-        target = _ids(loss, prediction, target)
+        target = _ids(loss, prediction, mask=target)
     elif prediction.ndim != 4 or prediction.shape[1] != 1 or prediction.shape != target.shape:
         raise ConfigError(f"{loss} takes two depths [B,1,H,W], got {list(prediction.shape)} and {list(target.shape)}")
     return {head: prediction}, {head: target}
 
 
-def _ids(loss: str, logits: Tensor, mask: Tensor) -> Tensor:
+def _ids(loss: str, logits: Tensor, *, mask: Tensor) -> Tensor:
     """Return the mask as int64."""
     if logits.ndim != 4 or mask.shape != (logits.shape[0], *logits.shape[2:]):
         raise ConfigError(

@@ -26,15 +26,15 @@ class RegionLoss(MaskLoss):
         self.smooth = smooth
         self.per_image = per_image
 
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, logits: Tensor, target: Tensor, *, valid: Tensor) -> Tensor:
         """Return the mean over classes, and over images with `per_image`."""
         counted = valid[:, None]
         predicted = probabilities(logits) * counted
         truth = one_hot(target, logits.shape[1]) * counted
         over = (2, 3) if self.per_image else (0, 2, 3)
         hits = (predicted * truth).sum(over)
-        return self.cost(hits, predicted.sum(over) - hits, truth.sum(over) - hits).mean()
+        return self.cost(hits=hits, wrong=predicted.sum(over) - hits, missed=truth.sum(over) - hits).mean()
 
     @abstractmethod
-    def cost(self, hits: Tensor, wrong: Tensor, missed: Tensor) -> Tensor:
+    def cost(self, *, hits: Tensor, wrong: Tensor, missed: Tensor) -> Tensor:
         """Return the loss of each class from soft counts of pixels, all `[C]` or `[B,C]`."""

@@ -32,7 +32,7 @@ class SSIM(MapLoss):
 
     terms = ("ssim",)
 
-    def __init__(self, head: str = "mask", data_range: float = 1.0, window: int = 11, sigma: float = 1.5) -> None:
+    def __init__(self, head: str = "mask", data_range: float = 1.0, *, window: int = 11, sigma: float = 1.5) -> None:
         super().__init__(head)
         odd = isinstance(window, int) and window >= 3 and window % 2 == 1
         if not (odd and 0 < data_range < math.inf and 0 < sigma < math.inf):
@@ -44,7 +44,7 @@ class SSIM(MapLoss):
         self.window = window
         self.sigma = sigma
 
-    def compute(self, predicted: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    def compute(self, predicted: Tensor, truth: Tensor, *, valid: Tensor) -> Tensor:
         """Return 1 minus the mean similarity over whole windows."""
         height, width = predicted.shape[-2:]
         side = min(self.window, (min(height, width) - 1) // 2 * 2 + 1)

@@ -73,25 +73,29 @@ class Manner:
     scope: Scope
     """How ignored pixels are left out."""
 
-    def value(self, module: nn.Module, logits: Tensor, target: Tensor) -> Tensor:
+    def value(self, module: nn.Module, logits: Tensor, *, target: Tensor) -> Tensor:
         """Return the loss of logits `[B,K,H,W]` against ids `[B,H,W]` without what is 255; 0 where nothing is left."""
         valid = target != IGNORE_INDEX
         if not valid.any():
             return logits.where(valid[:, None], 0.0).sum()  # with a gradient, of zero
         if self.scope is Scope.ITSELF or valid.all():
-            return self._call(module, logits, target)
+            return self._call(module, logits, target=target)
         if self.scope is Scope.PIXELS:
-            return self._call(module, *packed(logits, target, valid))
+            row, ids = packed(logits, target, chosen=valid)
+            return self._call(module, row, target=ids)
         if self.scope is Scope.IMAGES:
-            images = [slice(place, place + 1) for place in range(len(valid)) if valid[place].any()]
-            each = [self._call(module, *packed(logits[one], target[one], valid[one])) for one in images]
+            each = []
+            for place in torch.where(valid.flatten(1).any(1))[0].tolist():
+                one = slice(place, place + 1)
+                row, ids = packed(logits[one], target[one], chosen=valid[one])
+                each.append(self._call(module, row, target=ids))
             return torch.stack(each).mean()
         certain = logits.new_full((1, logits.shape[1], 1, 1), -SURE)
         if logits.shape[1] > 1:
             certain[:, 0] = SURE
-        return self._call(module, logits.where(valid[:, None], certain), target.where(valid, 0))
+        return self._call(module, logits.where(valid[:, None], certain), target=target.where(valid, 0))
 
-    def _call(self, module: nn.Module, logits: Tensor, target: Tensor) -> Tensor:
+    def _call(self, module: nn.Module, logits: Tensor, *, target: Tensor) -> Tensor:
         if self.truth is Truth.CHANNEL:
             target = target[:, None]
         elif self.truth is not Truth.IDS:
@@ -100,12 +104,12 @@ class Manner:
         return value
 
 
-def packed(logits: Tensor, target: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+def packed(logits: Tensor, target: Tensor, *, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Return the logits `[1,K,1,N]` and ids `[1,1,N]` of the N chosen pixels, as a picture of one row."""
     return logits.movedim(1, 0)[:, chosen][None, :, None], target[chosen][None, None]
 
 
-def try_out(module: nn.Module, channels: int, classes: int, where: str = "loss") -> Manner:
+def try_out(module: nn.Module, channels: int, *, classes: int, where: str = "loss") -> Manner:
     """Return how a loss is called, from values on made-up predictions.
 
     Neither the module nor any random generator is changed.
@@ -125,7 +129,7 @@ def try_out(module: nn.Module, channels: int, classes: int, where: str = "loss")
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about forms that do not fit
         for size in SIZES:
-            example = _Example(channels, classes, size)
+            example = _Example(channels, classes, size=size)
             perfect: dict[Truth, float] = {}
             for truth in Truth:
                 try:
@@ -154,7 +158,7 @@ class _NoLossError(Exception):
 class _Example:
     """Made-up pictures that differ in their classes and in how well they are predicted."""
 
-    def __init__(self, channels: int, classes: int, size: tuple[int, int]) -> None:
+    def __init__(self, channels: int, classes: int, *, size: tuple[int, int]) -> None:
         draw = torch.Generator().manual_seed(0)
         ids = torch.randint(0, classes, (3, *size), generator=draw)
         rare = torch.rand(ids.shape, generator=draw) < torch.tensor([0.7, 0.0, 0.7]).view(3, 1, 1)
@@ -170,12 +174,12 @@ class _Example:
         manner = Manner(truth, Scope.ITSELF)
         module = deepcopy(module)
         logits = self.logits.clone().requires_grad_()
-        between = manner.value(module, logits, self.ids)
+        between = manner.value(module, logits, target=self.ids)
         if not isinstance(between, Tensor) or between.numel() != 1:
             raise _NoLossError("it must return one number")
         if not between.requires_grad:
             raise _NoLossError("it has no gradient")
-        best, worst = (float(manner.value(module, sign * self.perfect, self.ids)) for sign in (1, -1))
+        best, worst = (float(manner.value(module, sign * self.perfect, target=self.ids)) for sign in (1, -1))
         if not (best < between.item() and best < worst):
             raise _NoLossError(
                 f"its value is {best:.3g} for a right prediction, {between.item():.3g} for a middling one and"
@@ -188,20 +192,20 @@ class _Example:
         """Return what the value is made of."""
         module = deepcopy(module)
         whole = Manner(truth, Scope.ITSELF)
-        value = float(whole.value(module, self.logits, self.ids))
-        if _close(value, self._shuffled(module, truth, slice(None))):
+        value = float(whole.value(module, self.logits, target=self.ids))
+        if _close(value, self._shuffled(module, truth, images=slice(None))):
             return Scope.PIXELS
-        if _close(value, sum(self._shuffled(module, truth, slice(one, one + 1)) for one in range(3)) / 3):
+        if _close(value, sum(self._shuffled(module, truth, images=slice(one, one + 1)) for one in range(3)) / 3):
             return Scope.IMAGES
         return Scope.ITSELF if truth is not Truth.MAPS and self._blind(module, whole) else Scope.GRID
 
-    def _shuffled(self, module: nn.Module, truth: Truth, images: slice) -> float:
+    def _shuffled(self, module: nn.Module, truth: Truth, *, images: slice) -> float:
         """Return the value of the pixels of some images as one row, in another order."""
         ids = self.ids[images]
-        row, target = packed(self.logits[images], ids, torch.ones_like(ids, dtype=torch.bool))
+        row, target = packed(self.logits[images], ids, chosen=torch.ones_like(ids, dtype=torch.bool))
         order = self.order[self.order < ids.numel()]
         try:
-            return float(Manner(truth, Scope.ITSELF).value(module, row[..., order], target[..., order]))
+            return float(Manner(truth, Scope.ITSELF).value(module, row[..., order], target=target[..., order]))
         except Exception:  # it needs a picture
             return float("nan")
 
@@ -210,7 +214,7 @@ class _Example:
         target = self.ids.where(~self.ignored, IGNORE_INDEX)
         others = self.logits.where(~self.ignored[:, None], -3 * self.perfect)
         try:
-            values = [float(whole.value(module, logits, target)) for logits in (self.logits, others)]
+            values = [float(whole.value(module, logits, target=target)) for logits in (self.logits, others)]
         except Exception:  # 255 is out of its range
             return False
         return _close(*values)

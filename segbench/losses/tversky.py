@@ -27,7 +27,7 @@ class Tversky(RegionLoss):
     terms = ("tversky",)
 
     def __init__(
-        self, alpha: float = 0.3, beta: float = 0.7, gamma: float = 1.0, smooth: float = 1.0, per_image: bool = False
+        self, alpha: float = 0.3, beta: float = 0.7, *, gamma: float = 1.0, smooth: float = 1.0, per_image: bool = False
     ) -> None:
         super().__init__(smooth, per_image)
         weights_fit = alpha >= 0 and beta >= 0 and 0 < alpha + beta < math.inf
@@ -40,7 +40,7 @@ class Tversky(RegionLoss):
         self.beta = beta
         self.gamma = gamma
 
-    def cost(self, hits: Tensor, wrong: Tensor, missed: Tensor) -> Tensor:
+    def cost(self, *, hits: Tensor, wrong: Tensor, missed: Tensor) -> Tensor:
         """Return the loss of each class from soft counts."""
         rest = self.alpha * wrong + self.beta * missed
         miss = rest / (hits + rest + self.smooth)

@@ -27,13 +27,13 @@ def mask_baselines(counts: Tensor, classes: Sequence[str]) -> dict[str, Baseline
         classes also `all_foreground`: the same of painting the second.
     """
     truth = counts.sum(dim=1).cpu()
-    baselines = {"most_frequent": _painted(truth, int(truth.argmax()), classes)}
+    baselines = {"most_frequent": _painted(truth, int(truth.argmax()), classes=classes)}
     if len(classes) == 2:
-        baselines["all_foreground"] = _painted(truth, 1, classes)
+        baselines["all_foreground"] = _painted(truth, 1, classes=classes)
     return baselines
 
 
-def depth_baselines(total: Tensor, squares: Tensor, pixels: Tensor) -> dict[str, Baseline]:
+def depth_baselines(total: Tensor, squares: Tensor, *, pixels: Tensor) -> dict[str, Baseline]:
     """Return the error of telling the split's mean depth everywhere: `depth` and `depth/rmse`.
 
     The other errors would need all depths once more, with the mean (or the median) known.
@@ -48,7 +48,7 @@ def depth_baselines(total: Tensor, squares: Tensor, pixels: Tensor) -> dict[str,
     return {"mean_depth": {"depth": float(mean), "depth/rmse": float(error)}}
 
 
-def _painted(truth: Tensor, chosen: int, classes: Sequence[str]) -> Baseline:
+def _painted(truth: Tensor, chosen: int, *, classes: Sequence[str]) -> Baseline:
     counts = torch.zeros((len(classes), len(classes)), dtype=torch.long)
     counts[:, chosen] = truth
     scores = scores_of_counts(counts, classes)

@@ -60,7 +60,7 @@ def within(pixels: Tensor, distance: float) -> Tensor:
     return near
 
 
-def met(ids: Tensor, edges: Tensor, others: Tensor, other_edges: Tensor, *, distance: float, classes: int) -> Tensor:
+def met(ids: Tensor, edges: Tensor, *, others: Tensor, other_edges: Tensor, distance: float, classes: int) -> Tensor:
     """Return bool `[B,H,W]`: pixels of `edges` that the other outline of their class passes within a distance.
 
     Args:
@@ -74,12 +74,12 @@ def met(ids: Tensor, edges: Tensor, others: Tensor, other_edges: Tensor, *, dist
     found = torch.zeros_like(edges)
     width = next((width for width in WORDS if classes <= width), max(WORDS))
     for first in range(0, classes, width):
-        near = within(_bits(others, other_edges, first, width), distance)
-        found |= (near & _bits(ids, edges, first, width)) != 0
+        near = within(_bits(others, other_edges, first=first, width=width), distance)
+        found |= (near & _bits(ids, edges, first=first, width=width)) != 0
     return found
 
 
-def _bits(ids: Tensor, edges: Tensor, first: int, width: int) -> Tensor:
+def _bits(ids: Tensor, edges: Tensor, *, first: int, width: int) -> Tensor:
     """Return the bit of each outline pixel's class, of the classes from `first` on; 0 for others."""
     place = ids.to(WORDS[max(16, width)]) - first
     shown = edges & (place >= 0) & (place < width)
@@ -112,16 +112,16 @@ class BoundaryScores(Metric):
         """Add a batch: predicted and true ids `[B,H,W]`."""
         distance = max(1.0, TOLERANCE * math.hypot(*mask.shape[-2:]))
         for guess, truth in zip(predicted.byte(), mask.byte(), strict=True):
-            self.counts += self._counted(guess[None], truth[None], distance)
+            self.counts += self._counted(guess[None], truth[None], distance=distance)
 
-    def _counted(self, guess: Tensor, truth: Tensor, distance: float) -> Tensor:
+    def _counted(self, guess: Tensor, truth: Tensor, *, distance: float) -> Tensor:
         """Return int64 `[C,4]`: pixels of the guessed outline that are right and all, of the true one met and all."""
         known = truth != IGNORE_INDEX
         sides = [(guess, outlines(guess, known)), (truth, outlines(truth, known))]
         classes = len(self.classes)
         counts = []
         for (ids, edges), (others, other_edges) in (sides, sides[::-1]):
-            hits = met(ids, edges, others, other_edges, distance=distance, classes=classes)
+            hits = met(ids, edges, others=others, other_edges=other_edges, distance=distance, classes=classes)
             table = occurrences(ids.int() * 4 + edges.int() * 2 + hits, 4 * 256).reshape(256, 4)[:classes]
             counts += [table[:, 3], table[:, 2] + table[:, 3]]
         return torch.stack(counts, dim=1)

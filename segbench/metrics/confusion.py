@@ -18,7 +18,7 @@ def predicted_ids(logits: Tensor) -> Tensor:
     return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
 
 
-def confusion_counts(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
+def confusion_counts(predicted: Tensor, target: Tensor, *, classes: int) -> Tensor:
     """Return int64 `[B,C,C]`: for each image, pixels by true class (row) and predicted class (column).
 
     Pixels whose true id is not in 0..C-1, such as 255, are not counted. The sums are of integers, so they are exact and
@@ -83,7 +83,7 @@ class SegmentationScores(Metric):
 
     def update(self, predicted: Tensor, mask: Tensor, index: Tensor | None = None) -> None:
         """Add a batch: predicted and true ids `[B,H,W]`, and the images' numbers `[B]`."""
-        counts = confusion_counts(predicted, mask, len(self.classes))
+        counts = confusion_counts(predicted, mask, classes=len(self.classes))
         self.counts += counts.sum(dim=0)
         wrong = (mask != IGNORE_INDEX) & ((mask < 0) | (mask >= len(self.classes)))
         self.out_of_range += wrong.sum()

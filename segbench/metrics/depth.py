@@ -62,17 +62,17 @@ class DepthScores(Metric):
         self.sums += sums.sum(dim=1)
         self.truth += (torch.stack([truth, truth**2]) * known).sum(dim=(1, 2, 3, 4))
         self.pixels += pixels.sum()
-        self.similarity += self._similarity(predicted, depth, known)
+        self.similarity += self._similarity(predicted, depth, known=known)
         self.indices.append(index)
         self.images.append(torch.stack([sums[0], pixels.double()], dim=1))
 
     @staticmethod
-    def _similarity(predicted: Tensor, depth: Tensor, known: Tensor) -> Tensor:
+    def _similarity(predicted: Tensor, depth: Tensor, *, known: Tensor) -> Tensor:
         """Return the sum of the images' similarities and the number of images that have one, float64 `[2]`."""
         high = depth.where(known, -torch.inf).amax((1, 2, 3), keepdim=True)
         low = depth.where(known, torch.inf).amin((1, 2, 3), keepdim=True)
         extent = (high - low).clamp(min=1e-3).double()
-        each = structural_similarity(predicted / extent, depth / extent, known)
+        each = structural_similarity(predicted / extent, depth / extent, known=known)
         return torch.stack([each.nansum(), (~each.isnan()).sum().double()])
 
     def compute(self) -> dict[str, Tensor]:
@@ -86,7 +86,7 @@ class DepthScores(Metric):
     def baselines(self) -> dict[str, Baseline]:
         """Return the error of telling the mean depth everywhere; empty where no depth is known."""
         total, squares = self.truth.cpu().unbind()
-        return depth_baselines(total, squares, self.pixels.cpu()) if int(self.pixels) else {}
+        return depth_baselines(total, squares, pixels=self.pixels.cpu()) if int(self.pixels) else {}
 
     def per_image_table(self) -> dict[str, np.ndarray]:
         """Return the images' `index` `[N]`, `squared_error` (sum) `[N]` and `pixels` (known ones) `[N]`."""

@@ -18,7 +18,7 @@ K1 = 0.01
 K2 = 0.03
 
 
-def structural_similarity(guess: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+def structural_similarity(guess: Tensor, truth: Tensor, *, known: Tensor) -> Tensor:
     """Return the mean SSIM of each picture, float64 `[B]`, over the windows that lie in it and are known as a whole.
 
     A picture without such a window has none (NaN). The measure and its constants are those of Wang et al. (2004).

@@ -24,7 +24,7 @@ class AutoEncoder(Network):
 
     min_size = 16
 
-    def __init__(self, in_channels: int = 3, heads: Mapping[str, int] = ONE_LOGIT, width: int = 8) -> None:
+    def __init__(self, in_channels: int = 3, heads: Mapping[str, int] = ONE_LOGIT, *, width: int = 8) -> None:
         super().__init__()
         if width < 1:
             raise ConfigError(f"model.width must be at least 1, got {width}")
@@ -40,4 +40,4 @@ class AutoEncoder(Network):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""
         height, width = image.shape[-2:]
-        return crop(self.heads(self.hidden(pad_to_multiple(image, 16))), height, width)
+        return crop(self.heads(self.hidden(pad_to_multiple(image, 16))), height=height, width=width)

@@ -92,7 +92,7 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     return image
 
 
-def crop(predictions: dict[str, Tensor], height: int, width: int) -> dict[str, Tensor]:
+def crop(predictions: dict[str, Tensor], *, height: int, width: int) -> dict[str, Tensor]:
     """Return the predictions without what `pad_to_multiple` added."""
     return {name: value[..., :height, :width] for name, value in predictions.items()}
 

@@ -28,6 +28,7 @@ class CNN(Network):
         self,
         in_channels: int = 3,
         heads: Mapping[str, int] = ONE_LOGIT,
+        *,
         channels: Sequence[int] = (10, 12, 8),
         kernel: int = 5,
         dropout: float = 0.3,

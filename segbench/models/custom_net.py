@@ -27,7 +27,7 @@ class CustomNet(Network):
         width: Channels of the first convolution; the others have two, two and four times as many.
     """
 
-    def __init__(self, in_channels: int = 3, heads: Mapping[str, int] = ONE_LOGIT, width: int = 64) -> None:
+    def __init__(self, in_channels: int = 3, heads: Mapping[str, int] = ONE_LOGIT, *, width: int = 64) -> None:
         super().__init__()
         if width < 1:
             raise ConfigError(f"model.width must be at least 1, got {width}")
@@ -42,9 +42,9 @@ class CustomNet(Network):
         height, width = image.shape[-2:]
         around = (BORDER, BORDER + width % 2, BORDER, BORDER + height % 2)
         features = self.coarse(self.fine(F.pad(image, around, mode="replicate")))
-        return crop({name: upsample(head(features)) for name, head in self.heads.items()}, height, width)
+        return crop({name: upsample(head(features)) for name, head in self.heads.items()}, height=height, width=width)
 
 
-def _convolution(before: int, after: int, bias: bool = True) -> list[nn.Module]:
+def _convolution(before: int, after: int, *, bias: bool = True) -> list[nn.Module]:
     # the count of the original fits only if all of its convolutions but the first have a bias
     return [nn.Conv2d(before, after, 3, bias=bias), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]

@@ -32,6 +32,7 @@ class FCDenseNet(Network):
         self,
         in_channels: int = 3,
         heads: Mapping[str, int] = ONE_LOGIT,
+        *,
         layers: Sequence[int] = (4, 4, 4, 4, 4),
         bottleneck: int = 4,
         growth: int = 12,
@@ -52,17 +53,17 @@ class FCDenseNet(Network):
         self.shrinkers = nn.ModuleList()
         skips = []
         for count in layers:
-            self.down.append(DenseBlock(width, growth, count, dropout))
+            self.down.append(DenseBlock(width, growth, layers=count, dropout=dropout))
             width += count * growth
             skips.append(width)
-            self.shrinkers.append(nn.Sequential(*_layer(width, width, 1, dropout), nn.MaxPool2d(2)))
-        self.bottleneck = DenseBlock(width, growth, bottleneck, dropout)
+            self.shrinkers.append(nn.Sequential(*_layer(width, width, kernel=1, dropout=dropout), nn.MaxPool2d(2)))
+        self.bottleneck = DenseBlock(width, growth, layers=bottleneck, dropout=dropout)
         self.upsamplers = nn.ModuleList()
         self.up = nn.ModuleList()
         new = bottleneck * growth
         for count, skip in zip(reversed(layers), reversed(skips), strict=True):
             self.upsamplers.append(nn.ConvTranspose2d(new, new, 3, stride=2, padding=1, output_padding=1))
-            self.up.append(DenseBlock(new + skip, growth, count, dropout))
+            self.up.append(DenseBlock(new + skip, growth, layers=count, dropout=dropout))
             width = new + skip + count * growth
             new = count * growth
         self.apply(_initialise)
@@ -80,16 +81,18 @@ class FCDenseNet(Network):
         for upsample, block in zip(self.upsamplers, self.up, strict=True):
             features = torch.cat([upsample(new), skipped.pop()], dim=1)
             new = block(features)
-        return crop(self.heads(torch.cat([features, new], dim=1)), *image.shape[-2:])
+        height, width = image.shape[-2:]
+        return crop(self.heads(torch.cat([features, new], dim=1)), height=height, width=width)
 
 
 class DenseBlock(nn.Module):
     """Layers of batch normalisation, ReLU, 3 x 3 convolution and dropout, each on the channels of all before it."""
 
-    def __init__(self, channels: int, growth: int, layers: int, dropout: float) -> None:
+    def __init__(self, channels: int, growth: int, *, layers: int, dropout: float) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Sequential(*_layer(channels + number * growth, growth, 3, dropout)) for number in range(layers)
+            nn.Sequential(*_layer(channels + number * growth, growth, kernel=3, dropout=dropout))
+            for number in range(layers)
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -100,7 +103,7 @@ class DenseBlock(nn.Module):
         return torch.cat(seen[1:], dim=1)
 
 
-def _layer(before: int, after: int, kernel: int, dropout: float) -> list[nn.Module]:
+def _layer(before: int, after: int, *, kernel: int, dropout: float) -> list[nn.Module]:
     convolution = nn.Conv2d(before, after, kernel, padding=kernel // 2)
     return [nn.BatchNorm2d(before), nn.ReLU(inplace=True), convolution, nn.Dropout(dropout)]
 

@@ -28,6 +28,7 @@ class FCN(Network):
         self,
         in_channels: int = 3,
         heads: Mapping[str, int] = ONE_LOGIT,
+        *,
         channels: Sequence[int] = (8, 16),
         kernels: Sequence[int] = (7, 5, 5),
         blur_logits: bool = False,

@@ -60,6 +60,7 @@ class FCNResNet(Network):
         self,
         in_channels: int = 3,
         heads: Mapping[str, int] = ONE_LOGIT,
+        *,
         encoder: str = "resnet50",
         head: str = "fcn",
         weights: str | None = None,
@@ -70,14 +71,14 @@ class FCNResNet(Network):
         if auxiliary < 0:
             raise ConfigError(f"model.auxiliary must be at least 0, got {auxiliary}")
         weights, freeze = (None if value == "none" else value for value in (weights, freeze))
-        check_name("encoder", encoder, ENCODERS)
-        check_name("head", head, HEADS)
+        check_name("encoder", encoder, valid=ENCODERS)
+        check_name("head", head, valid=HEADS)
         if freeze is not None:
-            check_name("freeze", freeze, FROZEN)
+            check_name("freeze", freeze, valid=FROZEN)
         dilated = encoder in ("resnet50", "resnet101")
         # one more pixel than the stride: batch normalisation needs two values even for a single picture
         self.min_size = 9 if dilated else 33
-        self.backbone, channels = make_backbone(encoder, in_channels, dilated)
+        self.backbone, channels = make_backbone(encoder, in_channels, dilated=dilated)
         *layers, last = HEADS[head](channels, 1).children()
         self.classifier = nn.Sequential(*layers)
         spare_pooled(self.classifier)
@@ -86,7 +87,7 @@ class FCNResNet(Network):
         self.auxiliary = AuxiliaryHead(channels // 2, heads) if auxiliary else None
         self.frozen = FROZEN[freeze] if freeze is not None else ()
         if weights is not None:
-            self.load_weights(weights, encoder, head)
+            self.load_weights(weights, encoder, head=head)
         for part in self.frozen:
             self.get_submodule(part).requires_grad_(False)
         self.train()
@@ -112,7 +113,7 @@ class FCNResNet(Network):
             self.get_submodule(part).eval()
         return self
 
-    def load_weights(self, weights: str, encoder: str, head: str) -> None:
+    def load_weights(self, weights: str, encoder: str, *, head: str) -> None:
         """Load `torchvision`'s weights or a file, and take over ImageNet's mean and standard deviation.
 
         A file holds a state dict of torchvision's segmentation network (its auxiliary classifier is ignored), a plain
@@ -150,13 +151,13 @@ class AuxiliaryHead(nn.Module):
         return {f"{AUXILIARY}{name}": value for name, value in self.heads(self.classifier(features)).items()}
 
 
-def check_name(setting: str, name: str, valid: Mapping[str, object] | tuple[str, ...]) -> None:
+def check_name(setting: str, name: str, *, valid: Mapping[str, object] | tuple[str, ...]) -> None:
     """Raise a ConfigError with the nearest valid name if `name` is none of them."""
     if name not in valid:
         raise ConfigError(f"there is no model.{setting}={name}{nearest(str(name), valid)}")
 
 
-def make_backbone(encoder: str, in_channels: int, dilated: bool) -> tuple[nn.Sequential, int]:
+def make_backbone(encoder: str, in_channels: int, *, dilated: bool) -> tuple[nn.Sequential, int]:
     """Return a new ResNet up to its fourth stage, with torchvision's names, and the channels of its output."""
     settings = {"replace_stride_with_dilation": [False, True, True]} if dilated else {}
     resnet = getattr(models, encoder)(weights=None, **settings)

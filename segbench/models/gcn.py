@@ -41,6 +41,7 @@ class GCN(Network):
         self,
         in_channels: int = 3,
         heads: Mapping[str, int] = ONE_LOGIT,
+        *,
         channels: Sequence[int] = (32,) * 8,
         features: str = "rgb",
         positions: bool = False,
@@ -147,22 +148,27 @@ class Sparse(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return features `[B, C, H, W]`, averaged over neighbours, computed in float32."""
         batch, channels, height, width = features.shape
-        matrix = self._matrix(height, width, features.device)
+        matrix = self._matrix(height, width, device=features.device)
         with torch.autocast(features.device.type, enabled=False):
             pixels = features.float().permute(2, 3, 0, 1).reshape(height * width, batch * channels)
             averaged: Tensor = torch.sparse.mm(matrix, pixels)
         return averaged.view(height, width, batch, channels).permute(2, 3, 0, 1).to(features.dtype)
 
-    def _matrix(self, height: int, width: int, device: torch.device) -> Tensor:
+    def _matrix(self, height: int, width: int, *, device: torch.device) -> Tensor:
         key = (height, width, device)
         if self.latest is None or self.latest[0] != key:
             # it serves training as well, which cannot use what a validation in inference mode has made
             with torch.inference_mode(False):
-                self.latest = key, normalised_adjacency(height, width, self.neighbours, self.self_loops).to(device)
+                self.latest = (
+                    key,
+                    normalised_adjacency(height, width, neighbours=self.neighbours, self_loops=self.self_loops).to(
+                        device
+                    ),
+                )
         return self.latest[1]
 
 
-def normalised_adjacency(height: int, width: int, neighbours: int, self_loops: bool) -> Tensor:
+def normalised_adjacency(height: int, width: int, *, neighbours: int, self_loops: bool) -> Tensor:
     """Return the sparse `D^-1/2 A D^-1/2` of a grid, `[H * W, H * W]`, pixels counted row by row."""
     number = torch.arange(height * width).view(height, width)
     ends = [(number.flatten(), number.flatten())] if self_loops else []

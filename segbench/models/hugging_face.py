@@ -93,7 +93,8 @@ class HuggingFace(Network):
         if self.side is not None:
             logits = F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
         parts = torch.split(logits, list(self.outputs.values()), dim=1)
-        return crop(dict(zip(self.outputs, parts, strict=True)), *image.shape[-2:])
+        height, width = image.shape[-2:]
+        return crop(dict(zip(self.outputs, parts, strict=True)), height=height, width=width)
 
     def _shown(self, image: Tensor) -> Tensor:
         if self.side is None:

@@ -18,7 +18,7 @@ from segbench.models.external import External
 Size = tuple[int, int]
 
 
-def check_output(network: nn.Module, channels: int, heads: Mapping[str, int], size: Size) -> None:
+def check_output(network: nn.Module, channels: int, *, heads: Mapping[str, int], size: Size) -> None:
     """Raise a ConfigError if a network does not give what a task needs for a picture.
 
     Args:
@@ -46,7 +46,7 @@ def check_output(network: nn.Module, channels: int, heads: Mapping[str, int], si
             )
 
 
-def check_training(network: nn.Module, channels: int, sizes: Sequence[Size], batch: int) -> None:
+def check_training(network: nn.Module, channels: int, *, sizes: Sequence[Size], batch: int) -> None:
     """Raise a ConfigError if a network cannot be trained on such batches, as batch normalisation cannot on one value.
 
     Args:

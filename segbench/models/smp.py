@@ -46,6 +46,7 @@ class SMP(Network):
         self,
         in_channels: int = 3,
         heads: Mapping[str, int] = ONE_LOGIT,
+        *,
         arch: str = "unet",
         encoder: str = "resnet18",
         weights: str | None = None,
@@ -78,7 +79,9 @@ class SMP(Network):
         # a vision transformer gives its features and its prefix tokens
         decoded = self.neck(self.decoder(*found) if isinstance(found, tuple) else self.decoder(found))
         predictions = {name: head(decoded) for name, head in self.heads.items()}
-        return crop({name: _resized(value, padded) for name, value in predictions.items()}, *image.shape[-2:])
+        height, width = image.shape[-2:]
+        whole = {name: _resized(value, padded) for name, value in predictions.items()}
+        return crop(whole, height=height, width=width)
 
     def load_weights(self, weights: str, encoder: Encoder) -> None:
         """Load the encoder from a local file; raises ConfigError where it does not fit."""

@@ -24,7 +24,7 @@ class TwoStem(Network):
 
     pictures = 2
 
-    def __init__(self, in_channels: int = 6, heads: Mapping[str, int] = ONE_LOGIT, width: int = 64) -> None:
+    def __init__(self, in_channels: int = 6, heads: Mapping[str, int] = ONE_LOGIT, *, width: int = 64) -> None:
         super().__init__()
         if in_channels % 2:
             raise ConfigError("model=two_stem looks at scene and background; it needs inputs=image+background")
@@ -34,7 +34,9 @@ class TwoStem(Network):
         self.image_stem = _stem(self.each, width)
         self.background_stem = _stem(self.each, width)
         self.joined = nn.Sequential(
-            *_convolution(2 * width, width, 1), *_convolution(width, 2 * width), *_convolution(2 * width, 4 * width)
+            *_convolution(2 * width, width, kernel=1),
+            *_convolution(width, 2 * width),
+            *_convolution(2 * width, 4 * width),
         )
         self.heads = nn.ModuleDict(
             {name: nn.Conv2d(4 * width, outputs, 3, padding=1, bias=False) for name, outputs in heads.items()}
@@ -50,9 +52,9 @@ class TwoStem(Network):
 def _stem(channels: int, width: int) -> nn.Sequential:
     half = width // 2
     separable = nn.Conv2d(half, half, 3, padding=1, groups=half, bias=False)
-    return nn.Sequential(*_convolution(channels, half), separable, *_convolution(half, width, 1))
+    return nn.Sequential(*_convolution(channels, half), separable, *_convolution(half, width, kernel=1))
 
 
-def _convolution(before: int, after: int, kernel: int = 3) -> list[nn.Module]:
+def _convolution(before: int, after: int, *, kernel: int = 3) -> list[nn.Module]:
     convolution = nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False)
     return [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]

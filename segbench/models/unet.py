@@ -37,6 +37,7 @@ class UNet(Network):
         self,
         in_channels: int = 3,
         heads: Mapping[str, int] = ONE_LOGIT,
+        *,
         width: int = 16,
         depth: int = 4,
         transposed: bool = False,
@@ -71,7 +72,7 @@ class UNet(Network):
             self.upsamplers.append(nn.ConvTranspose2d(below, sizes[level], 2, stride=2) if transposed else Upsample())
             joined = (sizes[level] if transposed else below) + sizes[level]
             after = sizes[max(0, level - 1)] if lean else sizes[level]
-            self.decoder.append(double_convolution(joined, after, joined // 2 if lean else after, bias))
+            self.decoder.append(double_convolution(joined, after, middle=joined // 2 if lean else after, bias=bias))
             below = after
         self.heads = Heads(width, heads)
 
@@ -86,7 +87,7 @@ class UNet(Network):
         features = self.dropout(skipped.pop())
         for bigger, block in zip(self.upsamplers, self.decoder, strict=True):
             features = block(torch.cat([bigger(features), skipped.pop()], dim=1))
-        return crop(self.heads(features), height, width)
+        return crop(self.heads(features), height=height, width=width)
 
 
 class Upsample(nn.Module):
@@ -97,7 +98,7 @@ class Upsample(nn.Module):
         return upsample(features)
 
 
-def double_convolution(before: int, after: int, middle: int | None = None, bias: bool = False) -> nn.Sequential:
+def double_convolution(before: int, after: int, *, middle: int | None = None, bias: bool = False) -> nn.Sequential:
     """Return two 3 x 3 convolutions, each with batch normalisation and ReLU; `middle` channels lie between them.
 
     Without `bias`, since the normalisation right after a convolution takes its bias away.

@@ -30,7 +30,7 @@ class UNetValid(Network):
         width: Channels at full size; doubled at each halving.
     """
 
-    def __init__(self, in_channels: int = 3, heads: Mapping[str, int] = ONE_LOGIT, width: int = 64) -> None:
+    def __init__(self, in_channels: int = 3, heads: Mapping[str, int] = ONE_LOGIT, *, width: int = 64) -> None:
         super().__init__()
         if width < 1:
             raise ConfigError(f"model.width must be at least 1, got {width}")
@@ -65,7 +65,7 @@ class UNetValid(Network):
         for upsample, block in zip(self.upsamplers, self.decoder, strict=True):
             features = upsample(features)
             features = block(torch.cat([features, _middle(skipped.pop(), features)], dim=1))
-        return crop({name: head(features) for name, head in self.heads.items()}, height, width)
+        return crop({name: head(features) for name, head in self.heads.items()}, height=height, width=width)
 
 
 def _middle(skip: Tensor, like: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def _middle(skip: Tensor, like: Tensor) -> Tensor:
     return skip[..., top : top + like.shape[-2], left : left + like.shape[-1]]
 
 
-def _double(before: int, after: int, padding: int = 0) -> nn.Sequential:
+def _double(before: int, after: int, *, padding: int = 0) -> nn.Sequential:
     layers: list[nn.Module] = []
     for channels in (before, after):
         convolution = nn.Conv2d(channels, after, 3, padding=padding, bias=False)

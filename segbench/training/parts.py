@@ -36,7 +36,7 @@ class Experiment(Parts):
     def check_training(self, devices: int) -> None:
         """Raise a ConfigError if the network cannot be trained on batches of this size, shared by so many devices."""
         sizes = [self.data.size] if self.resolution is None else self.resolution.of_phases()
-        check_training(self.network, self.channels, sizes, max(1, self.data.batch_size // devices))
+        check_training(self.network, self.channels, sizes=sizes, batch=max(1, self.data.batch_size // devices))
 
     def module(self, total_steps: int = 1) -> SegmentationModule:
         """Return the LightningModule of the parts; `total_steps` is what the schedule is spread over."""

@@ -86,7 +86,7 @@ def train(
     run.path.mkdir(parents=True, exist_ok=True)
     with locked(run.path), in_one_sentence(run, settings, experiment.data):
         experiment.read_data()
-        check_law(experiment.data, experiment.data.augment, config.seed)
+        check_law(experiment.data, experiment.data.augment, seed=config.seed)
         check_shares(settings.devices, experiment.data)
         if run.exists():
             pin_threads(run, settings)

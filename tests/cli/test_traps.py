@@ -53,7 +53,9 @@ def test_no_scene_is_in_two_splits(pictures):
             split=split,
         )
         data.prepare()
-        images = {name: {data.sample(name, 0, index)["image"].tobytes() for index in range(40)} for name in SPLITS}
+        images = {
+            name: {data.sample(name, epoch=0, index=index)["image"].tobytes() for index in range(40)} for name in SPLITS
+        }
         assert not images["train"] & images["val"]
         assert not images["train"] & images["test"]
         assert not images["val"] & images["test"]

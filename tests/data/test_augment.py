@@ -98,7 +98,7 @@ def test_what_comes_in_from_outside_is_unknown(name):
     augment = Augment([transform])
     outside = 0
     for index in range(5):
-        found = augment(sample(), 0, 0, index)
+        found = augment(sample(), seed=0, epoch=0, index=index)
         assert {*np.unique(found["mask"])} <= {1, 255}
         assert {*np.unique(found["depth"][~np.isnan(found["depth"])])} <= {5.0}
         assert np.array_equal(np.isnan(found["depth"]), found["mask"] == 255)
@@ -115,7 +115,9 @@ def test_what_comes_in_from_outside_is_unknown(name):
     ],
 )
 def test_nested_transforms_fill_with_unknown_as_well(wrap):
-    found = Augment([wrap(albumentations.Rotate(limit=(45, 45), fill_mask=3, p=1.0))])(sample(), 0, 0, 0)
+    found = Augment([wrap(albumentations.Rotate(limit=(45, 45), fill_mask=3, p=1.0))])(
+        sample(), seed=0, epoch=0, index=0
+    )
     assert {*np.unique(found["mask"])} == {1, 255}
     assert found["mask"][0, 0] == 255
     assert found["mask"][16, 16] == 1
@@ -132,14 +134,14 @@ def test_a_transform_without_a_fill_of_its_own_is_noticed():
             moved[:, 8:] = img[:, :-8]
             return moved
 
-    found = Augment([Shift(p=1.0)])(sample(), 0, 0, 0)
+    found = Augment([Shift(p=1.0)])(sample(), seed=0, epoch=0, index=0)
     assert (found["mask"][:, :8] == 255).all()
     assert (found["mask"][:, 8:] == 1).all()
     assert np.isnan(found["depth"][:, :8]).all()
 
 
 def test_dropout_of_the_image_alone_keeps_the_labels():
-    found = Augment([albumentations.CoarseDropout(p=1.0)])(sample(), 0, 0, 0)
+    found = Augment([albumentations.CoarseDropout(p=1.0)])(sample(), seed=0, epoch=0, index=0)
     assert (found["mask"] == 1).all()
     assert (found["depth"] == 5).all()
     assert (found["image"] == 0).any()
@@ -147,7 +149,7 @@ def test_dropout_of_the_image_alone_keeps_the_labels():
 
 def test_reflected_borders_are_known():
     rotate = albumentations.Rotate(limit=(45, 45), border_mode=4, p=1.0)
-    assert (Augment([rotate])(sample(), 0, 0, 0)["mask"] == 1).all()
+    assert (Augment([rotate])(sample(), seed=0, epoch=0, index=0)["mask"] == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -169,18 +171,20 @@ def test_a_pipeline_that_leaves_the_samples_kind_is_refused(transforms, message)
     arrays = sample()
     arrays["mask"][::2, ::3] = 7
     with pytest.raises(ConfigError, match=r".*") as refused:
-        check_law(Source(arrays), Augment(transforms), 0)
+        check_law(Source(arrays), Augment(transforms), seed=0)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_to_float_and_back_is_allowed(caplog):
-    check_law(Source(), Augment([albumentations.ToFloat(p=1.0), albumentations.FromFloat(dtype="uint8", p=1.0)]), 0)
+    check_law(
+        Source(), Augment([albumentations.ToFloat(p=1.0), albumentations.FromFloat(dtype="uint8", p=1.0)]), seed=0
+    )
 
 
 def test_a_crop_of_one_size_is_allowed_and_said(caplog):
     with caplog.at_level("WARNING", logger="segbench"):
-        check_law(Source(), Augment([albumentations.RandomCrop(16, 20)]), 0)
+        check_law(Source(), Augment([albumentations.RandomCrop(16, 20)]), seed=0)
     assert "training samples are 16 x 20, val and test 32 x 32" in caplog.text
 
 
@@ -207,7 +211,7 @@ def drawing(draw):
 def test_a_transform_that_draws_elsewhere_is_refused(draw, message, chance):
     before = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()
     with pytest.raises(ConfigError, match=message) as refused:
-        check_law(Source(), Augment([albumentations.HorizontalFlip(p=0.5), drawing(draw)(p=chance)]), 0)
+        check_law(Source(), Augment([albumentations.HorizontalFlip(p=0.5), drawing(draw)(p=chance)]), seed=0)
     assert "self.random_generator or self.py_random" in str(refused.value)
     assert np.array_equal(np.random.get_state()[1], before[0])
     assert random.getstate() == before[1]
@@ -221,7 +225,7 @@ def test_the_options_that_are_shipped_are_allowed(name):
     names = {part for part, _ in augment.parts()}
     assert "HorizontalFlip" in names
     assert not names & {"OneOf", "function"}
-    check_law(Source(), augment, 0)
+    check_law(Source(), augment, seed=0)
 
 
 def test_the_pipeline_is_run_twice_on_each_sample_and_no_more():
@@ -234,13 +238,13 @@ def test_the_pipeline_is_run_twice_on_each_sample_and_no_more():
             seen.append(1)
             return super().__call__(*args, **data)
 
-    check_law(Source(), Augment([Counted([albumentations.HorizontalFlip(p=0.5)])]), 0)
+    check_law(Source(), Augment([Counted([albumentations.HorizontalFlip(p=0.5)])]), seed=0)
     assert len(seen) == 2 * min(SAMPLES, Source().num_samples("train"))
 
 
 def test_a_transform_that_draws_from_its_own_generators_is_allowed():
     for draw in (lambda self: self.py_random.randrange(50), lambda self: self.random_generator.integers(0, 50)):
-        check_law(Source(), Augment([drawing(draw)(p=0.5)]), 0)
+        check_law(Source(), Augment([drawing(draw)(p=0.5)]), seed=0)
 
 
 def test_a_transform_that_only_works_after_another_is_tried_there():
@@ -252,7 +256,7 @@ def test_a_transform_that_only_works_after_another_is_tried_there():
             return (img + np.uint8(np.random.randint(0, 50))).astype(np.uint8)
 
     with pytest.raises(ConfigError, match="the pipeline draws from the global generator of numpy"):
-        check_law(Source(), Augment([albumentations.Resize(16, 16), Late(p=1.0)]), 0)
+        check_law(Source(), Augment([albumentations.Resize(16, 16), Late(p=1.0)]), seed=0)
 
 
 def test_a_composition_of_ones_own_that_draws_elsewhere_is_refused():
@@ -263,18 +267,18 @@ def test_a_composition_of_ones_own_that_draws_elsewhere_is_refused():
             return super().__call__(*args, **data) if np.random.rand() < 0.5 else data
 
     with pytest.raises(ConfigError, match="the pipeline draws from the global generator of numpy"):
-        check_law(Source(), Augment([Sometimes([albumentations.HorizontalFlip(p=1.0)], p=1.0)]), 0)
+        check_law(Source(), Augment([Sometimes([albumentations.HorizontalFlip(p=1.0)], p=1.0)]), seed=0)
 
 
 def test_a_data_set_that_draws_elsewhere_is_refused():
     class Random(Source):
         def sample(self, split, epoch, index):
-            arrays = super().sample(split, epoch, index)
+            arrays = super().sample(split, epoch=epoch, index=index)
             arrays["image"][0, 0] = np.random.randint(0, 255, 3)
             return arrays
 
     with pytest.raises(ConfigError, match="sample 0 of train draws from the global generator of numpy"):
-        check_law(Random(), None, 0)
+        check_law(Random(), None, seed=0)
 
 
 def own_option(tmp_path, transform):
@@ -339,8 +343,8 @@ def test_the_jitter_of_bands_is_what_its_formula_says(bands, kind):
     assert found.dtype == kind
     assert np.abs(found - wanted.clip(0, full)).max() < (0.51 if full == 255 else 1e-5)
     augment, arrays = Augment([jitter]), {"image": image, "mask": np.zeros((6, 5), np.uint8)}
-    first, other = augment(dict(arrays), 1, 2, 3), augment(dict(arrays), 1, 2, 4)
-    assert (augment(dict(arrays), 1, 2, 3)["image"] == first["image"]).all()
+    first, other = augment(dict(arrays), seed=1, epoch=2, index=3), augment(dict(arrays), seed=1, epoch=2, index=4)
+    assert (augment(dict(arrays), seed=1, epoch=2, index=3)["image"] == first["image"]).all()
     assert (other["image"] != first["image"]).any()
 
 

@@ -63,7 +63,7 @@ def test_samples_are_the_files_bit_for_bit_and_void_is_255(tmp_path):
     data = camvid(root)
     assert [data.num_samples(split) for split in SPLITS] == [4, 2, 2]
     assert names(data, "val") == ["f004.png", "f005.png"]
-    sample = data.sample("val", 0, 1)
+    sample = data.sample("val", epoch=0, index=1)
     assert (sample["image"] == np.asarray(Image.open(root / "val" / "f005.png"))).all()
     ids = np.asarray(Image.open(root / "valannot" / "f005.png"))
     assert (sample["mask"][0] == 255).all()
@@ -101,7 +101,7 @@ def test_a_missing_test_split_is_refused_or_said(tmp_path):
         camvid(root)
     data = camvid(root, missing_test="val")
     assert "of val (the data has no test split)" in data.describe("test")
-    assert (data.sample("test", 0, 1)["image"] == data.sample("val", 0, 1)["image"]).all()
+    assert (data.sample("test", epoch=0, index=1)["image"] == data.sample("val", epoch=0, index=1)["image"]).all()
     with pytest.raises(ConfigError, match="data.missing_test=vall is unknown; did you mean 'val'"):
         camvid(root, missing_test="vall")
 
@@ -119,7 +119,7 @@ def test_the_kaggle_split_has_to_be_asked_for(tmp_path):
     (root / "test.txt").write_text("test/f001.png testannot/f001.png\n")
     official = camvid(root)
     assert [names(official, split) for split in SPLITS] == [["f007.png"], ["f000.png"], ["f001.png"]]
-    sample = official.sample("train", 0, 0)
+    sample = official.sample("train", epoch=0, index=0)
     assert (sample["image"] == np.asarray(Image.open(root / "test" / "f007.png"))).all()
 
 
@@ -150,7 +150,9 @@ def test_32_colours_of_which_void_is_ignored_and_strangers_are_named(tmp_path):
     assert [data.num_samples(split) for split in SPLITS] == [8, 4, 4]
     for index, name in enumerate(names(data, "train")):
         source = np.asarray(Image.open(ids / "trainannot" / name)).astype(int)
-        assert (data.sample("train", 0, index)["mask"] == np.where(source == 11, 255, 3 * source % 31)).all()
+        assert (
+            data.sample("train", epoch=0, index=index)["mask"] == np.where(source == 11, 255, 3 * source % 31)
+        ).all()
     path = root / "val_labels" / "f008_L.png"
     broken = np.array(Image.open(path))
     broken[3, 4:6] = (0, 0, 0)

@@ -165,7 +165,7 @@ def test_statistics_equal_numpy():
     assert std == pytest.approx(flat.std(axis=0))
     assert found.outside(3) == {7: int((masks == 7).sum())}
     assert found.void_share() == pytest.approx((masks == 255).mean())
-    assert measure(Source(), "train", 2).samples == 2
+    assert measure(Source(), "train", limit=2).samples == 2
     assert Statistics().void_share() == 0.0
 
 

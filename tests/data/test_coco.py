@@ -43,7 +43,9 @@ def samples(data):
     found = {}
     for split in SPLITS:
         for index in range(data.num_samples(split)):
-            found[int(data.describe_sample(split, index).split(".")[0])] = data.sample(split, 0, index)["mask"]
+            found[int(data.describe_sample(split, index).split(".")[0])] = data.sample(split, epoch=0, index=index)[
+                "mask"
+            ]
     return found
 
 
@@ -88,20 +90,23 @@ def test_masks_equal_pycocotools_own(tmp_path):
 def test_run_lengths_go_down_the_columns():
     crowd = {"id": 1, "segmentation": {"size": [3, 4], "counts": [1, 2, 3, 1, 5]}}
     by_hand = [[0, 0, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
-    assert decode(crowd, 3, 4).astype(int).tolist() == by_hand
+    assert decode(crowd, height=3, width=4).astype(int).tolist() == by_hand
 
 
 def test_overlaps_crowds_and_small_objects_are_255():
     objects = [box(0, 0, 4, 4), box(2, 2, 6, 6, 18, id=2)]
     classes = {1: 1, 18: 2}
-    mask = draw(objects, classes, (8, 8), min_area=0, overlap="ignore")
+    mask = draw(objects, classes, size=(8, 8), min_area=0, overlap="ignore")
     truth = np.zeros((8, 8), int)
     truth[:4, :4], truth[2:6, 2:6], truth[2:4, 2:4] = 1, 2, 255
     assert mask.tolist() == truth.tolist()
     same = {1: 1, 18: 1}
-    assert draw(objects, same, (8, 8), min_area=0, overlap="ignore").tolist() == np.where(truth == 2, 1, truth).tolist()
-    assert draw(objects, same, (8, 8), min_area=0, overlap="class").tolist() == (truth > 0).astype(int).tolist()
-    assert draw(objects, classes, (8, 8), min_area=0, overlap="class").tolist() == truth.tolist()
+    assert (
+        draw(objects, same, size=(8, 8), min_area=0, overlap="ignore").tolist()
+        == np.where(truth == 2, 1, truth).tolist()
+    )
+    assert draw(objects, same, size=(8, 8), min_area=0, overlap="class").tolist() == (truth > 0).astype(int).tolist()
+    assert draw(objects, classes, size=(8, 8), min_area=0, overlap="class").tolist() == truth.tolist()
     crowd = {
         "id": 3,
         "category_id": 1,
@@ -112,8 +117,8 @@ def test_overlaps_crowds_and_small_objects_are_255():
     with_crowd = truth.copy()
     with_crowd[:, 0] = 255
     for order in ([*objects, crowd], [crowd, *objects]):
-        assert draw(order, classes, (8, 8), min_area=0, overlap="ignore").tolist() == with_crowd.tolist()
-    small = draw([box(0, 0, 4, 4), box(5, 5, 7, 7, id=2)], classes, (8, 8), min_area=5, overlap="ignore")
+        assert draw(order, classes, size=(8, 8), min_area=0, overlap="ignore").tolist() == with_crowd.tolist()
+    small = draw([box(0, 0, 4, 4), box(5, 5, 7, 7, id=2)], classes, size=(8, 8), min_area=5, overlap="ignore")
     assert (small[:4, :4] == 1).all()
     assert (small[5:7, 5:7] == 255).all()
     assert (small == 0).sum() == 64 - 16 - 4
@@ -128,7 +133,7 @@ def test_outlines_that_mean_nothing_are_named(tmp_path):
         (None, "no outline"),
     ):
         with pytest.raises(DataError, match=f"annotation 7 {message}|annotation 7 has {message}"):
-            decode({"id": 7, "segmentation": segmentation}, 8, 8)
+            decode({"id": 7, "segmentation": segmentation}, height=8, width=8)
     root = write_coco(tmp_path / "c", count=20)
     edit(root, lambda content: [content["annotations"][k].update(segmentation=[]) for k in (0, 1)])
     with pytest.raises(DataError, match="label: 000000000001.jpg: annotation 1 has no polygon"):
@@ -222,7 +227,10 @@ def test_files_of_their_own_for_val_and_test(tmp_path):
         (root / f"{name}.json").write_text(json.dumps(part))
     data = coco(root, val_annotations="val.json", test_annotations="test.json")
     assert [data.num_samples(split) for split in SPLITS] == [20, 3, 2]
-    assert all((data.sample("val", 0, k)["mask"] == data.sample("train", 0, k)["mask"]).all() for k in (0, 2))
+    assert all(
+        (data.sample("val", epoch=0, index=k)["mask"] == data.sample("train", epoch=0, index=k)["mask"]).all()
+        for k in (0, 2)
+    )
     with pytest.raises(DataError, match="there is no test split"):
         coco(root, val_annotations="val.json")
     with pytest.raises(ConfigError, match="data.test_annotations needs data.val_annotations"):
@@ -277,10 +285,12 @@ def test_panoptic_segments(tmp_path):
         {"id": 5, "category_id": 1, "area": 2, "iscrowd": 1},
         {"id": 6, "category_id": 90, "area": 1, "iscrowd": 0},
     ]
-    mask = draw_panoptic(tmp_path / "p.png", segments, {1: 1, 18: 2}, (3, 3), 0)
+    mask = draw_panoptic(tmp_path / "p.png", segments, class_of={1: 1, 18: 2}, size=(3, 3), min_area=0)
     assert mask.tolist() == [[255, 255, 1], [2, 2, 1], [255, 255, 0]]
     with pytest.raises(DataError, match=r"p.png has segments that the JSON does not list: \[300\]"):
-        draw_panoptic(tmp_path / "p.png", [s for s in segments if s["id"] != 300], {1: 1}, (3, 3), 0)
+        draw_panoptic(
+            tmp_path / "p.png", [s for s in segments if s["id"] != 300], class_of={1: 1}, size=(3, 3), min_area=0
+        )
 
 
 def test_a_panoptic_file_gives_the_instances_masks(tmp_path):

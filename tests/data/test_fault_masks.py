@@ -42,7 +42,7 @@ def mask_case(root, **settings):
     def load(content):
         (root / "masks" / "p00.png").write_bytes(content)
         data.prepare()
-        return data.sample("train", 0, 0)["mask"]
+        return data.sample("train", epoch=0, index=0)["mask"]
 
     return load
 
@@ -156,14 +156,14 @@ def test_panoptic_masks_must_keep_their_numbers(tmp_path):
     whole[..., 0] = 1
     path = tmp_path / "a.png"
     path.write_bytes(saved(Image.fromarray(whole)))
-    assert (draw_panoptic(path, segments, {1: 1}, (4, 6), 0) == 1).all()
+    assert (draw_panoptic(path, segments, class_of={1: 1}, size=(4, 6), min_area=0) == 1).all()
     path.write_bytes(png(6, 4, 16, 2, [struct.pack(">3H", 0x0101, 0, 0) * 6] * 4))
     with pytest.raises(DataError, match="16 bit a channel"):
-        draw_panoptic(path, segments, {1: 1}, (4, 6), 0)
+        draw_panoptic(path, segments, class_of={1: 1}, size=(4, 6), min_area=0)
     for content in (saved(Image.fromarray(whole), "JPEG"), saved(Image.fromarray(whole), "WEBP")):
         path.write_bytes(content)
         with pytest.raises(DataError, match="does not keep its colours exactly"):
-            draw_panoptic(path, segments, {1: 1}, (4, 6), 0)
+            draw_panoptic(path, segments, class_of={1: 1}, size=(4, 6), min_area=0)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_panoptic_masks_must_keep_their_numbers(tmp_path):
 )
 def test_outlines_that_pycocotools_would_crash_on_are_refused(outline, message):
     with pytest.raises(DataError, match=message):
-        decode({"id": 3, "segmentation": outline}, 10, 10)
+        decode({"id": 3, "segmentation": outline}, height=10, width=10)
 
 
 def test_run_lengths_are_unpacked_as_pycocotools_packs_them():
@@ -197,7 +197,7 @@ def test_run_lengths_are_unpacked_as_pycocotools_packs_them():
         inside = draw.random((height, width)) < draw.random()
         packed = tools.encode(np.asfortranarray(inside.astype(np.uint8)))
         outline = {"size": [height, width], "counts": packed["counts"].decode()}
-        assert np.array_equal(decode({"segmentation": outline}, height, width), inside)
+        assert np.array_equal(decode({"segmentation": outline}, height=height, width=width), inside)
 
 
 @pytest.mark.parametrize(

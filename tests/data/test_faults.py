@@ -105,12 +105,12 @@ def backgrounds_case(root):
 
 def photos_case(root):
     write_photos(root)
-    return root / "train" / "a" / "0.png", (32, 32), lambda: read_photos(str(root), None, False).images[0]
+    return root / "train" / "a" / "0.png", (32, 32), lambda: read_photos(str(root), None, download=False).images[0]
 
 
 def digits_case(root):
     write_mnist(root, train=3, test=2, form="png")
-    return root / "train" / "0" / "00000.png", (28, 28), lambda: read_digits(str(root), None, False).images[0]
+    return root / "train" / "0" / "00000.png", (28, 28), lambda: read_digits(str(root), None, download=False).images[0]
 
 
 def foregrounds_case(root):
@@ -238,7 +238,7 @@ def test_damaged_depth_maps(tmp_path):
     path = tmp_path / "b0.npy"
 
     def load():
-        return read_depth_maps(str(tmp_path), ["b0"], (4, 6), 10.0)
+        return read_depth_maps(str(tmp_path), ["b0"], size=(4, 6), far=10.0)
 
     np.save(path, np.full((4, 6), 2.5, np.float32))
     assert load().tolist() == np.full((1, 4, 6), 2.5).tolist()
@@ -285,10 +285,10 @@ def test_what_was_read_at_the_start_stays(tmp_path):
     sets = [Folder(cache=cache, **settings, **COMMON) for cache in ("memory", str(tmp_path / "cache"))]
     for data in sets:
         data.prepare()
-    before = [data.sample("train", 0, 0)["image"].tobytes() for data in sets]
+    before = [data.sample("train", epoch=0, index=0)["image"].tobytes() for data in sets]
     shutil.rmtree(root)
     shutil.rmtree(tmp_path / "cache")
-    assert [data.sample("train", 0, 0)["image"].tobytes() for data in sets] == before == [before[0]] * 2
+    assert [data.sample("train", epoch=0, index=0)["image"].tobytes() for data in sets] == before == [before[0]] * 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "written"])
@@ -314,7 +314,7 @@ def test_a_cache_that_somebody_writes_into(tmp_path, damage):
             file.write(bytes(100))
     message = "pixels.bin was changed while it was in use; remove its folder and start again"
     with pytest.raises(DataError, match=message):
-        data.sample("val", 0, 0)
+        data.sample("val", epoch=0, index=0)
     with pytest.raises(DataError, match=message):
         list(data.loader("val"))
 
@@ -331,9 +331,9 @@ def test_files_that_are_read_when_they_are_asked_for(tmp_path, change):
     else:
         gone.unlink()
     with pytest.raises(DataError) as caught:
-        data.sample("train", 0, 0)
+        data.sample("train", epoch=0, index=0)
     assert f"{gone} was changed or removed after segbench had looked at it" in str(caught.value)
-    assert data.sample("val", 0, 0)["mask"].shape == (40, 48)
+    assert data.sample("val", epoch=0, index=0)["mask"].shape == (40, 48)
 
 
 def test_sources_that_change_while_they_are_read(tmp_path, monkeypatch):

@@ -52,11 +52,11 @@ def test_golden_pixels(make, settings, digest):
 def test_composition_is_the_alpha_formula(make):
     """Against floating point: out = alpha * foreground + (1 - alpha) * background, within rounding."""
     data = make(scale=[0.5, 0.5])
-    scene = data.scene("train", 0, 1)
+    scene = data.scene("train", epoch=0, index=1)
     from segbench.data.scenes.render import render
 
-    image, alpha, background = render(scene, data.textures, data.backgrounds, data.size)
-    black, _, _ = render(scene, data.textures, np.zeros_like(data.backgrounds), data.size)
+    image, alpha, background = render(scene, data.textures, backgrounds=data.backgrounds, canvas=data.size)
+    black, _, _ = render(scene, data.textures, backgrounds=np.zeros_like(data.backgrounds), canvas=data.size)
     share = alpha[..., None] / 255
     expected = black + (1 - share) * background
     assert np.abs(image - expected).max() <= 1
@@ -82,8 +82,8 @@ def test_full_size_copy_is_the_source_itself(tmp_path):
 
     from segbench.data.scenes.render import render
 
-    scene = replace(data.scene("train", 0, 0), x=0, y=0)
-    image, alpha, _ = render(scene, data.textures, data.backgrounds, data.size)
+    scene = replace(data.scene("train", epoch=0, index=0), x=0, y=0)
+    image, alpha, _ = render(scene, data.textures, backgrounds=data.backgrounds, canvas=data.size)
     opaque = rgba[..., 3] == 255
     assert np.array_equal(alpha, rgba[..., 3])
     assert np.array_equal(image[opaque], rgba[..., :3][opaque])
@@ -91,15 +91,15 @@ def test_full_size_copy_is_the_source_itself(tmp_path):
 
 def test_epochs_differ_only_where_they_should(make):
     fresh, fixed = make(), make(fresh=False)
-    assert fresh.scene("train", 0, 0) != fresh.scene("train", 1, 0)
-    assert fixed.scene("train", 0, 0) == fixed.scene("train", 1, 0)
-    assert fresh.scene("val", 0, 0) == fresh.scene("val", 9, 0)
+    assert fresh.scene("train", epoch=0, index=0) != fresh.scene("train", epoch=1, index=0)
+    assert fixed.scene("train", epoch=0, index=0) == fixed.scene("train", epoch=1, index=0)
+    assert fresh.scene("val", epoch=0, index=0) == fresh.scene("val", epoch=9, index=0)
 
 
 def test_by_source_shares_no_picture(make):
     data = make()
-    used = {s: {data.scene(s, 0, i).foreground for i in range(200)} for s in ("train", "val", "test")}
-    grounds = {s: {data.scene(s, 0, i).background for i in range(200)} for s in ("train", "val", "test")}
+    used = {s: {data.scene(s, epoch=0, index=i).foreground for i in range(200)} for s in ("train", "val", "test")}
+    grounds = {s: {data.scene(s, epoch=0, index=i).background for i in range(200)} for s in ("train", "val", "test")}
     for sets in (used, grounds):
         assert not (sets["train"] & sets["val"] or sets["train"] & sets["test"] or sets["val"] & sets["test"])
         assert sum(len(numbers) for numbers in sets.values()) == 6
@@ -107,19 +107,19 @@ def test_by_source_shares_no_picture(make):
 
 def test_random_split_uses_all_pictures_everywhere(make):
     data = make(split="random")
-    assert {data.scene("test", 0, i).foreground for i in range(200)} == set(range(6))
+    assert {data.scene("test", epoch=0, index=i).foreground for i in range(200)} == set(range(6))
 
 
 def test_grid_enumerates_every_combination_once(make):
     total = 6 * 6 * 20 * 2
     data = make(position="grid", split="random", train_size=total - 20, val_size=10, test_size=10)
-    scenes = [data.scene(s, 0, i) for s in ("train", "val", "test") for i in range(data.num_samples(s))]
+    scenes = [data.scene(s, epoch=0, index=i) for s in ("train", "val", "test") for i in range(data.num_samples(s))]
     assert len(set(scenes)) == total
     assert len({(scene.x, scene.y) for scene in scenes}) == 20
     assert Counter(scene.flip for scene in scenes) == {0: total // 2, 1: total // 2}
     # the older projects' places on their 192-pixel canvas: 0, 28 ... 112 across and 112 ... 28 down
     wide = make(position="grid", split="random", size=[192, 192], scale=[0.5, 0.5])
-    places = {(wide.scene("train", 0, i).x, wide.scene("train", 0, i).y) for i in range(40)}
+    places = {(wide.scene("train", epoch=0, index=i).x, wide.scene("train", epoch=0, index=i).y) for i in range(40)}
     assert places <= set(itertools.product((0, 28, 56, 84, 112), (28, 56, 84, 112)))
 
 
@@ -131,7 +131,7 @@ def test_grid_refuses_more_scenes_than_there_are(make):
 def test_every_random_foreground_shows_at_least_half_of_each_side(make):
     data = make()
     for index in range(300):
-        scene = data.scene("train", 0, index)
+        scene = data.scene("train", epoch=0, index=index)
         across = min(64, scene.x + scene.width) - max(0, scene.x)
         down = min(48, scene.y + scene.height) - max(0, scene.y)
         assert across >= scene.width // 2
@@ -151,7 +151,7 @@ def test_foreground_is_never_behind_what_it_covers(make):
     data = make(split="random", scale=[0.1, 1.0])
     depths = []
     for index in range(100):
-        scene, sample = data.scene("train", 0, index), data.sample("train", 0, index)
+        scene, sample = data.scene("train", epoch=0, index=index), data.sample("train", epoch=0, index=index)
         inside = sample["mask"] == 1
         assert (sample["depth"][inside] <= data.ground_of(scene)[inside]).all()
         assert np.array_equal(sample["depth"][~inside], data.ground_of(scene)[~inside])
@@ -168,7 +168,7 @@ def test_depth_maps_from_elsewhere(make, pictures, tmp_path):
         np.save(maps / f"b{number}.npy", np.full((10, 10), 5.0 + number, np.float32))
     depth = {"horizon": 0.4, "far": 10.0, "object_height": 1.0, "from_folder": str(maps)}
     data = make(depth=depth)
-    scene, sample = data.scene("train", 0, 0), data.sample("train", 0, 0)
+    scene, sample = data.scene("train", epoch=0, index=0), data.sample("train", epoch=0, index=0)
     assert (sample["depth"][sample["mask"] == 0] == 5.0 + scene.background).all()
     np.save(maps / "b2.npy", np.full((10, 10), 3.0, np.float32))
     assert make(depth=depth).fingerprint("train") != data.fingerprint("train")

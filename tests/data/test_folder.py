@@ -36,7 +36,7 @@ def names(data):
 
 
 def bytes_of(data):
-    samples = (data.sample(split, 0, k) for split in SPLITS for k in range(data.num_samples(split)))
+    samples = (data.sample(split, epoch=0, index=k) for split in SPLITS for k in range(data.num_samples(split)))
     return [(s["image"].tobytes(), s["mask"].tobytes()) for s in samples]
 
 
@@ -70,7 +70,7 @@ def test_a_mask_follows_its_name_however_the_files_are_ordered(tmp_path):
     seen = []
     for split in SPLITS:
         for index in range(data.num_samples(split)):
-            sample = data.sample(split, 0, index)
+            sample = data.sample(split, epoch=0, index=index)
             number = int(sample["mask"][0, 0])
             assert (sample["image"] == number).all()
             assert data.describe_sample(split, index).split(".")[0] == f"n{number}"
@@ -191,7 +191,7 @@ def test_0_and_255_as_ids_are_refused_with_the_setting_that_reads_them(tmp_path)
     root = write_folder(tmp_path / "d", count=20)
     with pytest.raises(DataError, match="nothing but 0 and 255.*data.masks=binary"):
         folder(root)
-    assert set(np.unique(folder(root, masks="binary").sample("train", 0, 0)["mask"])) == {0, 1}
+    assert set(np.unique(folder(root, masks="binary").sample("train", epoch=0, index=0)["mask"])) == {0, 1}
 
 
 # splits
@@ -232,7 +232,7 @@ def test_split_folders_either_way_round(tmp_path, outer):
             (place / "town").mkdir(parents=True)
             Image.new("L", (8, 6), pixel).save(place / "town" / "same.png")
     data = folder(tmp_path, size=[6, 8])
-    assert [int(data.sample(split, 0, 0)["image"][0, 0, 0]) for split in SPLITS] == [10, 20, 30]
+    assert [int(data.sample(split, epoch=0, index=0)["image"][0, 0, 0]) for split in SPLITS] == [10, 20, 30]
 
 
 def test_a_missing_test_split(tmp_path):
@@ -363,7 +363,7 @@ def test_a_picture_of_the_size_is_not_touched(tmp_path):
     root = write_folder(tmp_path / "d", count=20, binary=False)
     data = folder(root)
     name = data.describe_sample("train", 0)
-    sample = data.sample("train", 0, 0)
+    sample = data.sample("train", epoch=0, index=0)
     assert (sample["image"] == np.asarray(Image.open(root / "images" / name))).all()
     assert (sample["mask"] == np.asarray(Image.open(root / "masks" / name))).all()
 
@@ -390,7 +390,8 @@ def test_resized_masks_hold_no_new_ids(tmp_path):
     root = write_folder(tmp_path / "d", count=20, binary=False)
     for fit in ("stretch", "crop", "pad"):
         data = folder(root, size=[29, 31], fit=fit)
-        found = set().union(*(np.unique(data.sample("train", 0, k)["mask"]) for k in range(data.num_samples("train"))))
+        masks = [data.sample("train", epoch=0, index=k)["mask"] for k in range(data.num_samples("train"))]
+        found = set().union(*map(np.unique, masks))
         assert found == ({0, 1, 255} if fit == "pad" else {0, 1})
 
 
@@ -399,10 +400,10 @@ def test_resized_masks_hold_no_new_ids(tmp_path):
 
 def test_repeated_samples_are_the_same_bytes_and_may_be_changed(tmp_path):
     data = folder(write_folder(tmp_path / "d", count=20), masks="binary")
-    first = data.sample("train", 0, 1)
+    first = data.sample("train", epoch=0, index=1)
     kept = {name: array.copy() for name, array in first.items()}
     first["image"][:], first["mask"][:] = 7, 7
-    again = data.sample("train", 5, 1)
+    again = data.sample("train", epoch=5, index=1)
     assert all((again[name] == kept[name]).all() for name in kept)
 
 
@@ -427,7 +428,7 @@ def test_a_picture_is_served_at_its_own_size_by_every_cache(cache, tmp_path, mon
             image, mask = pictures[data.describe_sample(split, index)]
             assert (found["image"] == image).all()
             assert (found["mask"] == mask).all()
-            assert data.sample(split, 0, index)["image"].shape == (8, 8, 3)
+            assert data.sample(split, epoch=0, index=index)["image"].shape == (8, 8, 3)
             row, table = data.rows(split)[index], data.index.table
             assert tuple(table.sizes[row]) == mask.shape
             assert table.labels[row].tolist() == list(zip(*np.unique(mask, return_counts=True), strict=True))
@@ -442,7 +443,7 @@ def test_auto_keeps_all_pictures_or_none(tmp_path, monkeypatch):
         data = folder(root, masks="binary")
         for split in SPLITS:
             for index in range(data.num_samples(split)):
-                assert data.sample(split, 0, index)["image"].shape == (40, 48, 3)
+                assert data.sample(split, epoch=0, index=index)["image"].shape == (40, 48, 3)
         assert sum(data.kept.get(number) is not None for number in range(20)) == kept
 
 
@@ -472,7 +473,7 @@ def test_the_cache_equals_memory_and_follows_the_files(tmp_path):
     changed = root / "masks" / mapped.describe_sample("train", 0)
     Image.new("L", (48, 40), 255).save(changed)
     fresh = folder(root, cache=str(store), **settings)
-    assert (fresh.sample("train", 0, 0)["mask"] == 1).all()
+    assert (fresh.sample("train", epoch=0, index=0)["mask"] == 1).all()
     assert fresh.fingerprint("train") != mapped.fingerprint("train")
     assert fresh.fingerprint("val") == mapped.fingerprint("val")
 
@@ -500,7 +501,7 @@ def test_a_data_set_with_offenders_is_never_cached(tmp_path):
 
 
 def _build(root, store, results):
-    results.put(folder(root, masks="binary", cache=store).sample("train", 0, 0)["image"].tobytes())
+    results.put(folder(root, masks="binary", cache=store).sample("train", epoch=0, index=0)["image"].tobytes())
 
 
 def test_two_processes_may_write_the_cache_at_once(tmp_path):
@@ -514,7 +515,7 @@ def test_two_processes_may_write_the_cache_at_once(tmp_path):
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    assert found[0] == found[1] == folder(root, masks="binary").sample("train", 0, 0)["image"].tobytes()
+    assert found[0] == found[1] == folder(root, masks="binary").sample("train", epoch=0, index=0)["image"].tobytes()
 
 
 def test_workers_share_the_arrays_and_give_the_same_batches(tmp_path):

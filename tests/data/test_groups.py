@@ -134,11 +134,11 @@ def test_folds_depend_on_names_and_seed_alone_and_large_groups_are_spread():
     items = [
         Item(f"g{g}_{k}", Path("x"), None, {"group": f"g{g}"}) for g, size in enumerate(sizes) for k in range(size)
     ]
-    parts = folds_of(items, 3, 0)
+    parts = folds_of(items, 3, seed=0)
     assert sorted(map(len, parts)) == [10, 10, 10]  # 30 pictures
-    shuffled = folds_of(items[::-1], 3, 0)
+    shuffled = folds_of(items[::-1], 3, seed=0)
     assert [{item.name for item in part} for part in parts] == [{item.name for item in part} for part in shuffled]
-    assert [len(part) for part in folds_of(items, 3, 1)] == [10, 10, 10]
+    assert [len(part) for part in folds_of(items, 3, seed=1)] == [10, 10, 10]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,6 @@ def test_folds_that_cannot_be_are_refused(settings, message):
 def test_more_folds_than_groups_are_refused(tmp_path):
     items = [Item(f"p{k}", tmp_path / f"p{k}.png", None) for k in range(6)]
     with pytest.raises(DataError, match="data.folds=7 are more than the 6 groups of pictures"):
-        Division(0, folds=7, fold=0).divide({"": items}, tmp_path, Problems())
+        Division(0, folds=7, fold=0).divide({"": items}, tmp_path, problems=Problems())
     with pytest.raises(ConfigError, match="data.folds=2 leaves nothing to train with"):
-        Division(0, folds=2, fold=0).divide({"": items}, tmp_path, Problems())
+        Division(0, folds=2, fold=0).divide({"": items}, tmp_path, problems=Problems())

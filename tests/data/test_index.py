@@ -88,7 +88,7 @@ def test_a_change_of_the_same_size_and_time_is_seen(kind, tmp_path, home):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert folder(root, cache=None).fingerprint("train") != expected
     with pytest.raises(DataError, match="changed"):
-        data.sample("train", 0, 0)
+        data.sample("train", epoch=0, index=0)
 
 
 def test_a_file_of_which_only_the_entry_changed_is_read(tmp_path, home, looks):

@@ -32,10 +32,13 @@ def test_a_sample_depends_on_its_number_alone(option, tmp_path):
     one, other = build(config, where="data"), build(config, where="data")
     one.prepare(), other.prepare()
     numbers = range(one.num_samples("train"))
-    in_order = {number: one.sample("train", 2, number) for number in numbers}
+    in_order = {number: one.sample("train", epoch=2, index=number) for number in numbers}
     np.random.seed(7)
     before = random_states()
-    shuffled = {number: other.sample("train", 2, number) for number in random.Random(0).sample(numbers, len(numbers))}
+    shuffled = {
+        number: other.sample("train", epoch=2, index=number)
+        for number in random.Random(0).sample(numbers, len(numbers))
+    }
     assert random_states() == before
     for number in numbers:
         assert set(in_order[number]) == set(shuffled[number]) >= {"image", "mask"}

@@ -63,7 +63,7 @@ def test_workers_do_not_matter(data):
 
 
 def test_order_does_not_matter_and_epochs_differ(data):
-    dataset = SplitDataset(data, "train", data.augment, seed=0)
+    dataset = SplitDataset(data, "train", augment=data.augment, seed=0)
     forward = [dataset[1, index]["image"] for index in range(8)]
     backward = [dataset[1, index]["image"] for index in reversed(range(8))][::-1]
     assert all(torch.equal(a, b) for a, b in zip(forward, backward, strict=True))
@@ -73,10 +73,20 @@ def test_order_does_not_matter_and_epochs_differ(data):
 def test_augmentations_never_repeat(data):
     """Two epochs and two workers: the same picture through the pipeline comes out differently every time."""
     augment = data.augment
-    arrays = {"image": data.sample("train", 0, 0)["image"], "mask": data.sample("train", 0, 0)["mask"]}
-    seen = {augment(arrays, 0, epoch, index)["image"].tobytes() for epoch in range(4) for index in range(25)}
+    arrays = {
+        "image": data.sample("train", epoch=0, index=0)["image"],
+        "mask": data.sample("train", epoch=0, index=0)["mask"],
+    }
+    seen = {
+        augment(arrays, seed=0, epoch=epoch, index=index)["image"].tobytes()
+        for epoch in range(4)
+        for index in range(25)
+    }
     assert len(seen) >= 95
-    assert augment(arrays, 0, 2, 7)["image"].tobytes() == standard()(arrays, 0, 2, 7)["image"].tobytes()
+    assert (
+        augment(arrays, seed=0, epoch=2, index=7)["image"].tobytes()
+        == standard()(arrays, seed=0, epoch=2, index=7)["image"].tobytes()
+    )
 
 
 def test_worker_batches_differ_between_workers_and_epochs(data):
@@ -116,7 +126,7 @@ def test_val_and_test_are_neither_shuffled_nor_augmented_nor_cut(data):
         indices = [index for batch in loader for index in batch["index"].tolist()]
         assert indices == list(range(size))
         first = next(iter(loader))
-        assert np.array_equal(first["image"][0].permute(1, 2, 0).numpy(), data.sample(split, 0, 0)["image"])
+        assert np.array_equal(first["image"][0].permute(1, 2, 0).numpy(), data.sample(split, epoch=0, index=0)["image"])
 
 
 def test_loading_leaves_the_global_generator_alone(data):
@@ -130,7 +140,10 @@ def test_loading_leaves_the_global_generator_alone(data):
 def test_processes_share_every_sample_once(world_size):
     for size, drop_last in ((17, False), (17, True), (2, False)):
         samplers = [
-            PlanSampler(size, 2, shuffled(size, "order", 0), drop_last, rank, world_size) for rank in range(world_size)
+            PlanSampler(
+                size, 2, order=shuffled(size, "order", 0), drop_last=drop_last, rank=rank, world_size=world_size
+            )
+            for rank in range(world_size)
         ]
         found = [index for sampler in samplers for batch in sampler for _, index in batch]
         assert len(found) == len(set(found))
@@ -140,7 +153,7 @@ def test_processes_share_every_sample_once(world_size):
 def test_order_is_another_in_every_epoch_and_for_every_seed(data):
     orders = set()
     for seed, epoch in ((0, 0), (0, 1), (1, 0)):
-        sampler = PlanSampler(18, 4, shuffled(18, "order", seed), True)
+        sampler = PlanSampler(18, 4, order=shuffled(18, "order", seed), drop_last=True)
         sampler.epoch = epoch
         orders.add(tuple(index for batch in sampler for _, index in batch))
     assert len(orders) == 3
@@ -154,7 +167,7 @@ def test_loader_is_as_long_as_its_plan(data):
 
 def test_background_and_depth_move_with_the_image(data):
     flip = Augment([albumentations.HorizontalFlip(p=1.0)])
-    arrays = data.sample("train", 0, 0)
-    flipped = flip(arrays, 0, 0, 0)
+    arrays = data.sample("train", epoch=0, index=0)
+    flipped = flip(arrays, seed=0, epoch=0, index=0)
     for name in arrays:
         assert np.array_equal(flipped[name], arrays[name][:, ::-1])

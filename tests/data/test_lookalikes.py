@@ -43,7 +43,7 @@ def test_pairs_are_those_of_a_search_over_all():
         turned = draw.choice(128, number % 10, replace=False)
         bits[100 + number, turned] ^= 1
     names = [f"n{number:03}" for number in range(200)]
-    said = remarks(names, ["train"] * 100 + ["val"] * 100, np.packbits(bits, axis=1))
+    said = remarks(names, ["train"] * 100 + ["val"] * 100, bits=np.packbits(bits, axis=1))
     apart = (bits[:100, None] != bits[None, 100:]).sum(axis=2)
     assert said[0].startswith(f"{(apart <= 7).sum()} pairs of pictures of different splits show nearly the same")
     assert (

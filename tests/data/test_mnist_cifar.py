@@ -55,8 +55,8 @@ def make(tmp_path):
 def draw_one(digit, photo, x=0, y=0, colour=(255, 255, 255), **settings):
     rule = {"canvas": (32, 32), "blend": "add", "gain": 200, "threshold": 0.3, "colour": "white", "offsets": "original"}
     layout = DigitLayout(**{**rule, **settings})
-    taps = DigitTaps(layout, (28, 28), (32, 32))
-    return render_digit(DigitScene(0, 0, x, y, *colour), layout, taps, digit[None], photo[None])
+    taps = DigitTaps(layout, (28, 28), photo=(32, 32))
+    return render_digit(DigitScene(0, 0, x, y, *colour), layout, sources=taps, digits=digit[None], photos=photo[None])
 
 
 def test_additive_recipe_by_hand():
@@ -120,13 +120,13 @@ def test_golden_pixels(make, settings, digest):
 def test_offsets_are_0_to_17_or_0_to_18(make):
     for offsets, last in (("original", 17), ("all", 18)):
         data = make(offsets=offsets)
-        scenes = [data.scene("train", epoch, index) for epoch in range(20) for index in range(60)]
+        scenes = [data.scene("train", epoch=epoch, index=index) for epoch in range(20) for index in range(60)]
         assert {scene.x for scene in scenes} == {scene.y for scene in scenes} == set(range(last + 1))
         share = Counter(scene.x for scene in scenes)
         assert max(share.values()) < 2.5 * 1200 / (last + 1)
     large = make(size=[64, 96])
     assert large.layout.box == (28, 42)
-    assert {large.scene("train", e, i).y for e in range(20) for i in range(60)} == set(range(64 - 28))
+    assert {large.scene("train", epoch=e, index=i).y for e in range(20) for i in range(60)} == set(range(64 - 28))
 
 
 def test_larger_sizes_show_the_whole_digit_and_the_resized_photo():
@@ -143,9 +143,9 @@ def test_larger_sizes_show_the_whole_digit_and_the_resized_photo():
 def test_classes_decide_the_labels(make):
     binary, eleven = make(), make(classes=ELEVEN)
     for index in range(40):
-        scene = binary.scene("train", 0, index)
-        assert scene == eleven.scene("train", 0, index)
-        which, any_digit = eleven.sample("train", 0, index), binary.sample("train", 0, index)
+        scene = binary.scene("train", epoch=0, index=index)
+        assert scene == eleven.scene("train", epoch=0, index=index)
+        which, any_digit = eleven.sample("train", epoch=0, index=index), binary.sample("train", epoch=0, index=index)
         assert any_digit["image"].tobytes() == which["image"].tobytes()
         assert set(np.unique(any_digit["mask"])) == {0, 1}
         assert set(np.unique(which["mask"])) == {0, 1 + int(binary.digit_labels[scene.digit])}
@@ -159,7 +159,9 @@ def test_classes_decide_the_labels(make):
 def test_no_digit_and_no_photo_is_in_two_splits(make):
     data = make(train_size=600, val_size=200, test_size=200)
     for field, training, total in (("digit", 40, 60), ("photo", 40, 60)):
-        used = {s: {getattr(data.scene(s, 0, i), field) for i in range(data.num_samples(s))} for s in SPLITS}
+        used = {
+            s: {getattr(data.scene(s, epoch=0, index=i), field) for i in range(data.num_samples(s))} for s in SPLITS
+        }
         assert len(used["train"]) == 36 and len(used["val"]) == 4 and len(used["test"]) == 20
         assert used["train"] | used["val"] == set(range(training))  # the official training pictures
         assert used["test"] == set(range(training, total))  # the official test pictures
@@ -171,15 +173,15 @@ def test_no_digit_and_no_photo_is_in_two_splits(make):
 
 def test_epochs_differ_only_where_they_should(make):
     fresh, fixed = make(), make(fresh=False)
-    assert fresh.scene("train", 0, 0) != fresh.scene("train", 1, 0)
-    assert fixed.scene("train", 0, 0) == fixed.scene("train", 1, 0)
-    assert fresh.scene("val", 0, 0) == fresh.scene("val", 9, 0)
+    assert fresh.scene("train", epoch=0, index=0) != fresh.scene("train", epoch=1, index=0)
+    assert fixed.scene("train", epoch=0, index=0) == fixed.scene("train", epoch=1, index=0)
+    assert fresh.scene("val", epoch=0, index=0) == fresh.scene("val", epoch=9, index=0)
 
 
 def test_a_hundred_thousand_scenes_start_like_a_hundred(make):
     start = time.perf_counter()
     data = make(train_size=100_000)
-    assert len({data.scene("train", 0, index) for index in range(97_000, 100_000)}) > 2950
+    assert len({data.scene("train", epoch=0, index=index) for index in range(97_000, 100_000)}) > 2950
     assert time.perf_counter() - start < 5
 
 
@@ -376,7 +378,7 @@ def test_fingerprint_and_description(make):
         "20 scenes of 4 digits on 4 photos",
         "20 scenes of 20 digits on 20 photos",
     ]
-    scene = data.scene("val", 0, 3)
+    scene = data.scene("val", epoch=0, index=3)
     label = data.digit_labels[scene.digit]
     assert data.describe_sample("val", 3) == f"val 3: a {label} (digit {scene.digit}) on photo {scene.photo}"
 

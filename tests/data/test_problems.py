@@ -65,7 +65,7 @@ def test_a_problem_is_told_once_with_its_values_added_up_and_its_cure(tmp_path):
         values = {"7": 10, str(20 + number % 3): 1}
         error = FileError("ids {} are no classes", values=values, cure="data.ignore=[{}] makes them unlabelled")
         problems.add_error(error, tmp_path / "masks" / f"m{number}.png")
-    problems.add_file("size", tmp_path / "images" / "x.png", "the image has {}", detail="4 x 4 pixels")
+    problems.add_file("size", tmp_path / "images" / "x.png", what="the image has {}", detail="4 x 4 pixels")
     assert told(problems) == (
         "unreadable: ids 7 at 200 pixels, 20 at 7 pixels, 21 at 7 pixels, 22 at 6 pixels are no classes (20 files in"
         " masks: m0.png, m1.png, m2.png and 17 more); data.ignore=[7,20,21,22] makes them unlabelled;"
@@ -76,7 +76,7 @@ def test_a_problem_is_told_once_with_its_values_added_up_and_its_cure(tmp_path):
 def test_files_that_differ_in_detail_are_one_problem(tmp_path):
     problems = Problems(tmp_path)
     for number in (1, 2):
-        problems.add_file("size", tmp_path / str(number) / "x.png", "the image has {}", detail=f"{number} pixels")
+        problems.add_file("size", tmp_path / str(number) / "x.png", what="the image has {}", detail=f"{number} pixels")
     assert told(problems) == (
         "size: the image has 1 pixels (2 files in 1 and elsewhere: x.png, x.png; the first is described)"
     )
@@ -210,7 +210,7 @@ def test_pipes_are_refused_and_never_waited_for(tmp_path):
     data = CamVid(root=str(camvid), classes=[f"c{k}" for k in range(11)], size=[36, 48], official=False, **COMMON)
     assert "val.txt is not a regular file" in refusal(data.prepare)
     os.mkfifo(tmp_path / "b0.npy")
-    text = refusal(lambda: read_depth_maps(str(tmp_path), ["b0"], (4, 6), 10.0))
+    text = refusal(lambda: read_depth_maps(str(tmp_path), ["b0"], size=(4, 6), far=10.0))
     assert "b0.npy: not a regular file" in text
 
 
@@ -311,10 +311,10 @@ def test_grey_with_alpha_is_read_as_its_advice_says(tmp_path):
 def test_settings_that_contradict_are_refused(tmp_path):
     for mode, ignore in (("index", [1]), ("auto", [3, 0]), ("palette", [1]), ("rgb", ["b"])):
         text = refusal(
-            lambda mode=mode, ignore=ignore: MaskReader(mode, ["a", "b"], ignore, class_dict=tmp_path / "x.csv")
+            lambda mode=mode, ignore=ignore: MaskReader(mode, ["a", "b"], ignore=ignore, class_dict=tmp_path / "x.csv")
         )
         assert "which is a class of data.classes; take it out of one" in text
-    MaskReader("binary", ["a", "b"], [1])  # values of pixels, which are no ids
+    MaskReader("binary", ["a", "b"], ignore=[1])  # values of pixels, which are no ids
     assert "1 to 65535, got 70000" in refusal(lambda: MaskReader("binary", ["a", "b"], threshold=70_000))
     common = {**COMMON, "size": [32, 32]}
     assert "data=synthetic" in refusal(lambda: FgBg(classes=["background", "cat", "dog"], **common))

@@ -45,7 +45,7 @@ def test_two_sources_of_one_stem_are_two_units(tmp_path):
 def test_a_scene_of_synthetic_names_the_sources_of_every_class(tmp_path):
     data = data_of("synthetic", background="photo", test_size=20)
     for index in range(20):
-        scene, units = data.scene("test", 0, index), data.units("test", index)
+        scene, units = data.scene("test", epoch=0, index=index), data.units("test", index)
         shown = {data.names[layer.foreground] for layer in scene.layers}
         assert list(units) == [*data.classes[1:], "background"]
         told = {name for factor, unit in units.items() if factor != "background" for name in unit.split(" + ") if name}
@@ -62,7 +62,7 @@ def test_a_scene_of_mnist_cifar_names_digit_and_photo(tmp_path):
     data = data_of(
         "mnist_cifar", mnist=str(tmp_path / "mnist"), cifar=str(cifar), train_size=4, val_size=4, test_size=4
     )
-    scene = data.scene("test", 0, 2)
+    scene = data.scene("test", epoch=0, index=2)
     assert data.units("test", 2) == {"digit": str(scene.digit), "photo": str(scene.photo)}
     assert data.image_name("test", 2) == f"digit {scene.digit} + photo {scene.photo}"
 
@@ -102,4 +102,7 @@ def test_pictures_of_a_folder_and_of_coco_are_called_by_their_path_and_are_their
 def test_a_training_sample_that_changes_every_epoch_is_not_called_by_its_first_one(option):
     data = data_of(option, train_size=8, val_size=4, test_size=4)
     assert data.locate_sample("train", 3) == "train 3"
-    assert data.sample("train", 1, 3)["image"].tobytes() != data.sample("train", 0, 3)["image"].tobytes()
+    assert (
+        data.sample("train", epoch=1, index=3)["image"].tobytes()
+        != data.sample("train", epoch=0, index=3)["image"].tobytes()
+    )

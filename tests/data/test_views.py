@@ -23,7 +23,7 @@ class Sizes(SegmentationData):
     fit = "pad"
 
     def __init__(self, **settings):
-        super().__init__(["a", "b"], (16, 24), [0.5] * 3, [0.2] * 3, batch_size=3, **settings)
+        super().__init__(["a", "b"], (16, 24), mean=[0.5] * 3, std=[0.2] * 3, batch_size=3, **settings)
 
     def prepare(self):
         self.check_splits()
@@ -57,7 +57,7 @@ def test_each_band_is_resized_by_itself(dtype, bands):
     image = picture(40, 30, bands)
     if dtype == np.float32:
         image = image.astype(dtype) / dtype(255)
-    found = resized(image, (16, 24), Image.Resampling.BILINEAR)
+    found = resized(image, (16, 24), resampling=Image.Resampling.BILINEAR)
     assert found.shape == (16, 24, bands)
     assert found.dtype == dtype
     for band in range(bands):
@@ -71,7 +71,7 @@ def test_a_picture_of_the_size_is_left_as_it_is(fit):
     assert EvaluationView((16, 24), fit).image(image) is image
     assert TrainingView((16, 24), fit).image(image) is image
     logits = torch.rand(1, 3, 16, 24)
-    assert torch.equal(EvaluationView((16, 24), fit).back(logits, 16, 24), logits)
+    assert torch.equal(EvaluationView((16, 24), fit).back(logits, height=16, width=24), logits)
 
 
 def test_crop_shows_all_of_a_picture_where_it_is_scored_and_its_middle_where_it_is_trained_on():
@@ -92,8 +92,8 @@ def test_bars_are_black_ignored_and_left_out_on_the_way_back():
     assert np.isnan(view.depth(np.ones((20, 40), np.float32))[0]).all()
     logits = torch.full((1, 2, 10, 10), -9.0)
     logits[:, :, slice(*rows)] = 4.0
-    assert (view.back(logits, 20, 40) == 4.0).all()
-    assert view.back(logits, 20, 40).shape == (1, 2, 20, 40)
+    assert (view.back(logits, height=20, width=40) == 4.0).all()
+    assert view.back(logits, height=20, width=40).shape == (1, 2, 20, 40)
 
 
 def test_a_picture_that_no_network_could_be_shown_is_refused():
@@ -133,7 +133,7 @@ def test_pictures_of_one_size_of_view_are_taken_together():
 
 def test_a_batch_of_one_size_is_one_tensor_and_has_no_truth_beside_its_mask():
     data = Sizes()
-    data.original = lambda split, index: data.sample(split, 0, index)
+    data.original = lambda split, index: data.sample(split, epoch=0, index=index)
     batch = next(iter(data.loader("test")))
     assert batch["image"].shape == (3, 3, 16, 24)
     assert sorted(batch) == ["image", "index", "mask"]

@@ -6,7 +6,7 @@ import tifffile
 
 from segbench.core.errors import DataError
 from segbench.data import windows
-from segbench.data.windows import TiffWindows
+from segbench.data.windows import TiffWindows, Window
 
 WRITERS = {
     "tiles": {"tile": (32, 48)},
@@ -44,7 +44,7 @@ def test_a_window_is_that_part_of_the_picture(tmp_path, writer, bands, dtype):
     with TiffWindows(tmp_path / "a.tif") as reader:
         assert (reader.size, reader.bands, reader.dtype) == ((90, 110), bands, np.dtype(dtype))
         for top, left, height, width in [(0, 0, 90, 110), (5, 11, 1, 1), (31, 40, 33, 60), (89, 0, 1, 110)]:
-            found = reader.read(top, left, height, width)
+            found = reader.read(Window(top, left, height, width))
             assert found.dtype == dtype
             assert np.array_equal(found, array[top : top + height, left : left + width])
 
@@ -54,7 +54,7 @@ def test_few_pieces_are_kept(tmp_path, monkeypatch):
     array = values(1, np.uint8)
     write(tmp_path / "a.tif", array, tile=(16, 16))
     with TiffWindows(tmp_path / "a.tif") as reader:
-        assert np.array_equal(reader.read(0, 0, 90, 110), array)
+        assert np.array_equal(reader.read(Window(0, 0, 90, 110)), array)
         assert len(reader._decoded) == 3
 
 
@@ -74,7 +74,7 @@ def test_several_pages_are_refused_and_overviews_are_not(tmp_path):
     with pytest.raises(DataError, match="several pages"):
         TiffWindows(tmp_path / "pages.tif")
     with TiffWindows(tmp_path / "pyramid.tif") as reader:
-        assert np.array_equal(reader.read(0, 0, 90, 110)[..., 0], array)
+        assert np.array_equal(reader.read(Window(0, 0, 90, 110))[..., 0], array)
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\0", b"no TIFF at all", b"II*\0\x08\0\0\0\xff\xff"])

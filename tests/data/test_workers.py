@@ -282,7 +282,7 @@ def test_a_loader_can_be_read_again_after_an_error(tmp_path):
 
 
 def test_errors_from_within_a_split_name_the_sample_without_a_loader():
-    dataset = SplitDataset(Faulty(at(0, lambda: 1 / 0)), "val", None, 0)
+    dataset = SplitDataset(Faulty(at(0, lambda: 1 / 0)), "val", augment=None, seed=0)
     with pytest.raises(DataError, match="val sample 0") as caught:
         dataset[0, 0]
     assert isinstance(caught.value.__cause__, ZeroDivisionError)

@@ -203,7 +203,7 @@ class Times(nn.Module):
 @pytest.mark.parametrize("weight", [1e-7, 1e4])
 @pytest.mark.parametrize("make", [Squares, Roughness, nn.BCEWithLogitsLoss, lambda: smp("LovaszLoss", mode="binary")])
 def test_a_weight_does_not_change_how_a_loss_is_called(make, weight):
-    assert try_out(Times(make(), weight), 1, 2) == try_out(make(), 1, 2)
+    assert try_out(Times(make(), weight), 1, classes=2) == try_out(make(), 1, classes=2)
 
 
 @pytest.mark.parametrize("name", [*LOSSES, *GRIDS])
@@ -246,7 +246,7 @@ def test_trying_changes_neither_the_module_nor_the_generators():
     module = Drawing()
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    assert try_out(module, 4, 4).scope is Scope.PIXELS
+    assert try_out(module, 4, classes=4).scope is Scope.PIXELS
     assert torch.equal(torch.get_rng_state(), before)
     assert module.calls == 0
 

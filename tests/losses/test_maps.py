@@ -138,7 +138,7 @@ def test_ssim_is_scikit_images_over_whole_windows(window, sigma):
         _, full = metrics.structural_similarity(x, y, data_range=RANGE, full=True, **options)
         similar.append(full[ndimage.binary_erosion(known, np.ones((window, window)), border_value=0)])
     by_skimage = 1 - np.concatenate(similar).mean()
-    loss = SSIM("depth", RANGE, window, sigma)
+    loss = SSIM("depth", RANGE, window=window, sigma=sigma)
     assert of_depth(loss, predicted, holed) == pytest.approx(by_skimage, rel=1e-4)
 
 
@@ -147,7 +147,7 @@ def test_ssim_of_near_maps_keeps_its_precision():
     coarse = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     truth = F.interpolate(coarse, size=(40, 40), mode="bilinear")
     predicted = truth + 1e-3 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    exact = SSIM("depth").compute(predicted, truth, torch.ones(2, 1, 40, 40, dtype=torch.bool)).item()
+    exact = SSIM("depth").compute(predicted, truth, valid=torch.ones(2, 1, 40, 40, dtype=torch.bool)).item()
     assert 0 < exact < 1e-3
     assert of_depth(SSIM("depth"), predicted, truth) == pytest.approx(exact, rel=5e-3)
 
@@ -159,7 +159,7 @@ def test_gradient_is_that_of_finite_differences(loss):
     valid = torch.ones(2, 1, 9, 11, dtype=torch.bool)
     valid[1, :, 6:, 8:] = False  # leaves whole windows of 7 in both pictures
     predicted.requires_grad_()
-    assert torch.autograd.gradcheck(lambda maps: loss.compute(maps, truth, valid), (predicted,))
+    assert torch.autograd.gradcheck(lambda maps: loss.compute(maps, truth, valid=valid), (predicted,))
 
 
 def test_ssim_of_a_small_picture_uses_the_largest_window_that_fits():

@@ -50,7 +50,7 @@ def test_all_ignored_has_no_score():
 
 def test_by_hand():
     target = torch.tensor([[[0, 0, 1, 255]]])
-    counts = confusion_counts(torch.tensor([[[0, 1, 1, 1]]]), target, 2)
+    counts = confusion_counts(torch.tensor([[[0, 1, 1, 1]]]), target, classes=2)
     assert counts.tolist() == [[[1, 1], [0, 1]]]
     scores = SegmentationScores(["a", "b"])
     scores.counts += counts[0]
@@ -120,6 +120,6 @@ def test_processes_that_are_joined_hold_tensors_instead_of_lists():
 def test_a_mask_of_bytes_counts_like_one_of_int64():
     target = torch.arange(40).repeat(2, 1)[:, None]  # ids whose product with the number of classes exceeds a byte
     predicted = target.flip(-1)
-    counts = confusion_counts(predicted, target.to(torch.uint8), 40)
-    assert torch.equal(counts, confusion_counts(predicted, target, 40))
+    counts = confusion_counts(predicted, target.to(torch.uint8), classes=40)
+    assert torch.equal(counts, confusion_counts(predicted, target, classes=40))
     assert counts[0, 39, 0] == 1

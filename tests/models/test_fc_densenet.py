@@ -89,7 +89,7 @@ def test_channels_at_each_size_are_those_of_the_paper():
 
 
 def test_a_dense_block_returns_its_new_channels_and_each_layer_sees_all_before():
-    block = DenseBlock(5, 3, 4, dropout=0.0)
+    block = DenseBlock(5, 3, layers=4, dropout=0.0)
     assert [layer[0].num_features for layer in block.layers] == [5, 8, 11, 14]
     assert block(torch.rand(2, 5, 6, 7)).shape == (2, 12, 6, 7)
     assert [type(part) for part in block.layers[0]] == [nn.BatchNorm2d, nn.ReLU, nn.Conv2d, nn.Dropout]
@@ -97,7 +97,7 @@ def test_a_dense_block_returns_its_new_channels_and_each_layer_sees_all_before()
 
 def test_a_block_does_not_change_what_it_is_given():
     """Its ReLU works in place, and what comes in is used again beside what comes out."""
-    block, features = DenseBlock(5, 3, 2, dropout=0.0), torch.randn(2, 5, 6, 7)
+    block, features = DenseBlock(5, 3, layers=2, dropout=0.0), torch.randn(2, 5, 6, 7)
     before = features.clone()
     block(features)
     assert torch.equal(features, before)

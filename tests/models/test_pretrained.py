@@ -61,7 +61,7 @@ def test_is_torchvisions_network_with_torchvisions_weights(encoder, head, make, 
     torch.manual_seed(0)
     oracle = make().eval()
     torch.save(oracle.state_dict(), tmp_path / "oracle.pth")
-    network = FCNResNet(3, {"mask": 21}, encoder, head, weights=str(tmp_path / "oracle.pth")).eval()
+    network = FCNResNet(3, {"mask": 21}, encoder=encoder, head=head, weights=str(tmp_path / "oracle.pth")).eval()
     oracle.aux_classifier = None
     assert count(network) == count(oracle)
     image = torch.randn(1, 3, 64, 64)
@@ -84,7 +84,7 @@ def test_features_are_at_an_eighth_of_the_size_only_with_dilation():
 def test_the_auxiliary_head_is_torchvisions_and_speaks_in_training_alone():
     torch.manual_seed(0)
     oracle = torchvisions_fcn().train()
-    network = FCNResNet(3, {"mask": 21}, "resnet50", "fcn", auxiliary=0.4).train()
+    network = FCNResNet(3, {"mask": 21}, encoder="resnet50", head="fcn", auxiliary=0.4).train()
     state = {
         name.replace("classifier.4.", "heads.mask.") if name.startswith("classifier") else name: value
         for name, value in oracle.state_dict().items()

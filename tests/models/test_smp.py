@@ -40,7 +40,7 @@ def resnet18_file(tmp_path_factory):
 
 
 def make(arch="unet", in_channels=3, heads=None, **settings):
-    return SMP(in_channels, heads or {"mask": 1}, arch, **{**LEAN.get(arch, {}), **settings})
+    return SMP(in_channels, heads or {"mask": 1}, arch=arch, **{**LEAN.get(arch, {}), **settings})
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

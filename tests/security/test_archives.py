@@ -53,7 +53,7 @@ def refused(path, message):
     tracemalloc.start()
     try:
         with pytest.raises(DataError, match=message):
-            read_digits(str(path), None, False)
+            read_digits(str(path), None, download=False)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -69,7 +69,9 @@ def mnist(tmp_path):
 
 
 def test_sound_archives_are_read(tmp_path):
-    pool = read_digits(str(write_npz(tmp_path / "a.npz", {"more.npy": b"rubbish", "../../x": b"x"})), None, False)
+    pool = read_digits(
+        str(write_npz(tmp_path / "a.npz", {"more.npy": b"rubbish", "../../x": b"x"})), None, download=False
+    )
     assert (pool.images.shape, pool.training, pool.labels.tolist()) == ((6, 28, 28), 4, [0, 0, 0, 0, 1, 1])
     assert sorted(path.name for path in tmp_path.parent.rglob("*") if path.is_file() and path.name == "x") == []
 
@@ -141,12 +143,12 @@ def test_an_npz_whose_member_unfolds_further_than_it_announces(tmp_path):
 def test_photos_are_bounded_as_well(tmp_path):
     write_cifar(tmp_path / "cifar")
     (good,) = (tmp_path / "cifar").glob("*.npz")
-    assert read_photos(str(good), None, False).training > 0
+    assert read_photos(str(good), None, download=False).training > 0
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
         archive.writestr("x_train.npy", announcing((1 << 40, 32, 32, 3)))
         archive.writestr("x_test.npy", b"")
     with pytest.raises(DataError, match=r"data\.cifar: .* cannot hold"):
-        read_photos(str(tmp_path / "b.npz"), None, False)
+        read_photos(str(tmp_path / "b.npz"), None, download=False)
 
 
 def test_an_npz_whose_name_is_a_pipe(tmp_path):

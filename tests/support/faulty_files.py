@@ -90,7 +90,7 @@ def coco_case(root):
 
 def first_image(data):
     data.prepare()
-    return data.sample("train", 0, 0)["image"]
+    return data.sample("train", epoch=0, index=0)["image"]
 
 
 def write_photos(root):

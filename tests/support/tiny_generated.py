@@ -113,7 +113,7 @@ def samples_digest(data, samples: int) -> str:
     digest = hashlib.sha256()
     for epoch in (0, 3):
         for index in range(samples):
-            for name, array in sorted(data.sample("train", epoch, index).items()):
+            for name, array in sorted(data.sample("train", epoch=epoch, index=index).items()):
                 digest.update(f"{name} {array.dtype} {array.shape}".encode())
                 digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()[:16]

@@ -46,15 +46,15 @@ def with_network(**model):
 )
 def test_an_output_that_does_not_fit_is_refused(shapes, said):
     if said is None:
-        check_output(Given(**shapes), 3, {"mask": 1}, (8, 8))
+        check_output(Given(**shapes), 3, heads={"mask": 1}, size=(8, 8))
         return
     with pytest.raises(ConfigError, match=said):
-        check_output(Given(**shapes), 3, {"mask": 1}, (8, 8))
+        check_output(Given(**shapes), 3, heads={"mask": 1}, size=(8, 8))
 
 
 def test_a_picture_that_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match=r"model \(Linear\) does not work on pictures of 8 x 9: .*"):
-        check_output(nn.Linear(8, 8), 3, {"mask": 3}, (8, 9))
+        check_output(nn.Linear(8, 8), 3, heads={"mask": 3}, size=(8, 9))
 
 
 def test_what_is_only_computed_works_too():
@@ -64,7 +64,7 @@ def test_what_is_only_computed_works_too():
         def forward(self, image):
             return {"mask": torch.from_numpy(image.numpy()[:, :1])}
 
-    check_output(ByNumpy(), 3, {"mask": 1}, (8, 8))
+    check_output(ByNumpy(), 3, heads={"mask": 1}, size=(8, 8))
 
 
 def test_the_network_and_the_generators_stay_as_they_are():
@@ -74,8 +74,8 @@ def test_the_network_and_the_generators_stay_as_they_are():
     modes = [module.training for module in network.modules()]
     state = torch.get_rng_state()
     wrapped = as_network(network, {"mask": 1})
-    check_output(wrapped, 3, {"mask": 1}, (8, 8))
-    check_training(wrapped, 3, [(8, 8)], 4)
+    check_output(wrapped, 3, heads={"mask": 1}, size=(8, 8))
+    check_training(wrapped, 3, sizes=[(8, 8)], batch=4)
     assert torch.equal(torch.get_rng_state(), state)
     assert [module.training for module in network.modules()] == modes
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
@@ -83,14 +83,14 @@ def test_the_network_and_the_generators_stay_as_they_are():
 
 
 def test_one_value_to_normalise_is_refused():
-    check_training(normalised(), 3, [(1, 1)], 2)
-    check_training(normalised(), 3, [(1, 2)], 1)
+    check_training(normalised(), 3, sizes=[(1, 1)], batch=2)
+    check_training(normalised(), 3, sizes=[(1, 2)], batch=1)
     with pytest.raises(
         ConfigError, match=r"batches of 1 with pictures of 1 x 1 \(Expected more than 1 value.*batch_size=2"
     ):
-        check_training(normalised(), 3, [(8, 8), (1, 1)], 1)
+        check_training(normalised(), 3, sizes=[(8, 8), (1, 1)], batch=1)
     with pytest.raises(ConfigError, match=r"batches of 4 with pictures of 1 x 1 \(.*\); give larger pictures"):
-        check_training(nn.Sequential(nn.Conv2d(3, 2, 1), nn.InstanceNorm2d(2)), 3, [(1, 1)], 4)
+        check_training(nn.Sequential(nn.Conv2d(3, 2, 1), nn.InstanceNorm2d(2)), 3, sizes=[(1, 1)], batch=4)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class FolderWriter:
         suffixes: File suffix of every kind.
     """
 
-    def __init__(self, out: Path, staging: Path, chunk: Chunk, suffixes: Mapping[str, str]) -> None:
+    def __init__(self, out: Path, staging: Path, *, chunk: Chunk, suffixes: Mapping[str, str]) -> None:
         self.out, self.split, self.suffixes = out, chunk.split, suffixes
 
     def __enter__(self) -> FolderWriter:
@@ -35,7 +35,7 @@ class FolderWriter:
         """Return the manifest's columns on where the files of a sample are, relative to the export."""
         return {f"{kind}_file": f"{self.split}/{FOLDERS[kind]}/{name}{self.suffixes[kind]}" for kind in kinds}
 
-    def add(self, name: str, files: Mapping[str, bytes], row: Mapping[str, Any]) -> None:
+    def add(self, name: str, files: Mapping[str, bytes], *, row: Mapping[str, Any]) -> None:
         """Write the files of a sample; `row` says where."""
         for kind, content in files.items():
             path = self.out / row[f"{kind}_file"]

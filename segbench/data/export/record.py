@@ -20,7 +20,7 @@ INFORMATIVE = ("settings", "mean", "std", "values")
 
 
 def export_record(
-    data: SegmentationData, options: Options, samples: Mapping[Split, int], settings: Mapping[str, Any]
+    data: SegmentationData, options: Options, *, samples: Mapping[Split, int], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the record of an export as plain data.
 
@@ -60,9 +60,9 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
     return changes or ["the files that the samples are made from have changed"]
 
 
-def _changes(found: Any, wanted: Any, name: str = "") -> list[str]:
+def _changes(found: Any, wanted: Any, *, name: str = "") -> list[str]:
     if isinstance(found, Mapping) and isinstance(wanted, Mapping):
         keys = dict.fromkeys([*wanted, *found])
-        parts = [_changes(found.get(key), wanted.get(key), f"{name}.{key}".lstrip(".")) for key in keys]
+        parts = [_changes(found.get(key), wanted.get(key), name=f"{name}.{key}".lstrip(".")) for key in keys]
         return [change for part in parts for change in part]
     return [] if found == wanted else [f"{name} was {json.dumps(found)}, is {json.dumps(wanted)} now"]

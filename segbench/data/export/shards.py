@@ -46,7 +46,7 @@ class ShardWriter:
         suffixes: File suffix of every kind.
     """
 
-    def __init__(self, out: Path, staging: Path, chunk: Chunk, suffixes: Mapping[str, str]) -> None:
+    def __init__(self, out: Path, staging: Path, *, chunk: Chunk, suffixes: Mapping[str, str]) -> None:
         self.suffixes = suffixes
         self.path = out / shard_name(chunk.split, chunk.number)
         self.staged = staging / self.path.name
@@ -64,7 +64,7 @@ class ShardWriter:
         members = {f"{kind}_file": f"{name}{KINDS[kind]}{self.suffixes[kind]}" for kind in kinds}
         return {"shard": f"{self.path.parent.name}/{self.path.name}", **members}
 
-    def add(self, name: str, files: Mapping[str, bytes], row: Mapping[str, Any]) -> None:
+    def add(self, name: str, files: Mapping[str, bytes], *, row: Mapping[str, Any]) -> None:
         """Append the members of a sample, and its row of the manifest as JSON."""
         self._offsets.append(self._file.tell())
         members = {row[f"{kind}_file"]: content for kind, content in files.items()}

@@ -50,14 +50,16 @@ class Job:
             DataError: if a sample cannot be made, the disk is full or the folder cannot be written.
         """
         with writing(self.out):
-            with WRITERS[self.format](self.out, self.staging, chunk, self.encoder.suffixes()) as writer:
+            kind = WRITERS[self.format]
+            with kind(self.out, self.staging, chunk=chunk, suffixes=self.encoder.suffixes()) as writer:
                 rows = [
-                    self._write_sample(data, chunk.split, index, writer) for index in range(chunk.start, chunk.stop)
+                    self._write_sample(data, chunk.split, index=index, writer=writer)
+                    for index in range(chunk.start, chunk.stop)
                 ]
             write_rows(self.staging / f"{chunk.name}.parquet", rows)
         return chunk
 
-    def _write_sample(self, data: SegmentationData, split: Split, index: int, writer: Writer) -> Row:
+    def _write_sample(self, data: SegmentationData, split: Split, *, index: int, writer: Writer) -> Row:
         try:
             arrays = data.original(split, index)
         except OSError as error:
@@ -68,8 +70,8 @@ class Job:
         row |= {f"{UNIT}{factor}": unit for factor, unit in data.units(split, index).items()}
         row |= writer.columns(name, tuple(files)) | file_facts(files) | pixel_counts(arrays["mask"])
         if callable(scene := getattr(data, "scene", None)):
-            row |= plan_columns(scene(split, 0, index))
-        writer.add(name, files, row)
+            row |= plan_columns(scene(split, epoch=0, index=index))
+        writer.add(name, files, row=row)
         return row
 
 
@@ -86,7 +88,7 @@ def writing(out: Path) -> Iterator[None]:
 
 
 def write_chunks(
-    job: Job, data: SegmentationData, make: Make, work: Sequence[Chunk], workers: int
+    job: Job, data: SegmentationData, *, make: Make, work: Sequence[Chunk], workers: int
 ) -> Generator[Chunk, None, None]:
     """Write chunks and yield each when it is finished.
 

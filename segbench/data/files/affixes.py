@@ -40,10 +40,10 @@ def _without_shared(ours: tuple[str, str], theirs: tuple[str, str]) -> tuple[tup
     """Return both without what they have in common beside the core, and without digits there."""
     shared_start = len(_common_start([ours[0][::-1], theirs[0][::-1]]))
     shared_end = len(_common_start([ours[1], theirs[1]]))
-    return _trimmed(ours, shared_start, shared_end), _trimmed(theirs, shared_start, shared_end)
+    return _trimmed(ours, shared_start, shared_end=shared_end), _trimmed(theirs, shared_start, shared_end=shared_end)
 
 
-def _trimmed(affixes: tuple[str, str], shared_start: int, shared_end: int) -> tuple[str, str]:
+def _trimmed(affixes: tuple[str, str], shared_start: int, *, shared_end: int) -> tuple[str, str]:
     start = affixes[0][: len(affixes[0]) - shared_start]
     return re.sub(r"\d+$", "", start), re.sub(r"^\d+", "", affixes[1][shared_end:])
 

@@ -45,7 +45,7 @@ class Cache(Protocol):
         """Return image and mask, which must not be changed; None where they have to be read from their files."""
         ...
 
-    def put(self, row: int, image: np.ndarray, mask: np.ndarray) -> None:
+    def put(self, row: int, image: np.ndarray, *, mask: np.ndarray) -> None:
         """Take a picture that was read."""
         ...
 
@@ -87,7 +87,7 @@ class Nothing:
     def get(self, row: int) -> None:
         """Return that the picture has to be read."""
 
-    def put(self, row: int, image: np.ndarray, mask: np.ndarray) -> None:
+    def put(self, row: int, image: np.ndarray, *, mask: np.ndarray) -> None:
         """Let go of the picture."""
 
 
@@ -113,7 +113,7 @@ class Memory:
         """Return image and mask, or None if they have not been read yet."""
         return self.layout.arrays(self._pixels, row) if self._is_whole[row] else None
 
-    def put(self, row: int, image: np.ndarray, mask: np.ndarray) -> None:
+    def put(self, row: int, image: np.ndarray, *, mask: np.ndarray) -> None:
         """Keep a picture."""
         kept_image, kept_mask = self.layout.arrays(self._pixels, row)
         kept_image[:] = image
@@ -147,11 +147,11 @@ class OnDisk:
             raise DataError(f"the cache {self.path} was changed while it was in use; remove its folder and start again")
         return self.layout.arrays(self._pixels, row)
 
-    def put(self, row: int, image: np.ndarray, mask: np.ndarray) -> None:
+    def put(self, row: int, image: np.ndarray, *, mask: np.ndarray) -> None:
         """Do nothing: all are there."""
 
 
-def in_memory(word: str, layout: Layout, num_workers: int) -> Memory | Nothing:
+def in_memory(word: str, layout: Layout, *, num_workers: int) -> Memory | Nothing:
     """Return the memory that `data.cache=auto` or `memory` keeps pictures in, or nothing where auto finds too little.
 
     Raises:
@@ -181,7 +181,7 @@ def folder_of(cache: str) -> Path:
     return home / "pictures"
 
 
-def cached(folder: Path, key: str, layout: Layout, samples: Callable[[], Samples]) -> OnDisk:
+def cached(folder: Path, key: str, *, layout: Layout, samples: Callable[[], Samples]) -> OnDisk:
     """Return the pictures of `key` from the cache folder; they are written first if they are not there.
 
     One process at a time writes a key, into a folder that is renamed when it is whole: a second process waits and then
@@ -202,7 +202,7 @@ def cached(folder: Path, key: str, layout: Layout, samples: Callable[[], Samples
         with FileLock(folder / f"{name}.lock"):  # the system takes it back when the process ends, however it ends
             found = _open(folder / name, layout)
             if found is None:
-                _write(folder, name, layout, samples())
+                _write(folder, name, layout=layout, samples=samples())
                 found = _open(folder / name, layout)
     except OSError as error:
         raise DataError(f"data.cache={folder} cannot be written: {error}; give another folder or auto") from None
@@ -218,7 +218,7 @@ def _open(folder: Path, layout: Layout) -> OnDisk | None:
         return None
 
 
-def _write(folder: Path, name: str, layout: Layout, samples: Samples) -> None:
+def _write(folder: Path, name: str, *, layout: Layout, samples: Samples) -> None:
     free = shutil.disk_usage(folder).free
     if layout.total > free:
         raise DataError(
@@ -230,14 +230,14 @@ def _write(folder: Path, name: str, layout: Layout, samples: Samples) -> None:
         shutil.rmtree(old, ignore_errors=True)
     building.mkdir()
     try:
-        _write_files(building, layout, samples)
+        _write_files(building, layout, samples=samples)
         building.rename(folder / name)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     sync_folder(folder)
 
 
-def _write_files(folder: Path, layout: Layout, samples: Samples) -> None:
+def _write_files(folder: Path, layout: Layout, *, samples: Samples) -> None:
     # written as a stream: a full disk is then an OSError, while storing into a mapped file would be a fatal signal
     with (folder / PIXELS).open("wb") as file:
         for row, (image, mask) in enumerate(samples):

@@ -51,6 +51,7 @@ class CamVid(FileData):
         self,
         masks: str = "index",
         ignore: Sequence[int | str] = (11,),
+        *,
         class_dict: str | None = None,
         split: str = "official",
         official: bool = True,
@@ -60,7 +61,7 @@ class CamVid(FileData):
         if split not in ("official", "kaggle"):
             raise ConfigError(f"data.split={split} is no split of CamVid{nearest(split, ('official', 'kaggle'))}")
         colours = (self.root or Path()) / class_dict if class_dict else None
-        self.reader = MaskReader(masks, self.classes, ignore, colours)
+        self.reader = MaskReader(masks, self.classes, ignore=ignore, class_dict=colours)
         self.split, self.official = split, official
 
     def find(self, problems: Problems) -> Splits:
@@ -84,16 +85,16 @@ class CamVid(FileData):
             self._check_counts(splits, problems)
         return splits
 
-    def _pictures(self, split: Split, ending: str, problems: Problems) -> tuple[dict[str, Path], dict[str, Path]]:
+    def _pictures(self, split: Split, ending: str, *, problems: Problems) -> tuple[dict[str, Path], dict[str, Path]]:
         folders = self.folder() / split, self.folder() / f"{split}{ending}"
-        return by_name(folders[0], (), problems), by_name(folders[1], SUFFIXES, problems)
+        return by_name(folders[0], (), problems=problems), by_name(folders[1], SUFFIXES, problems=problems)
 
     def _from_folders(self, ending: str, problems: Problems) -> Splits:
         splits: Splits = {}
         for split in SPLITS:
-            images, masks = self._pictures(split, ending, problems)
+            images, masks = self._pictures(split, ending, problems=problems)
             if images:
-                splits[split] = pair(images, masks, problems)
+                splits[split] = pair(images, masks, problems=problems)
             elif split != Split.TEST:
                 raise DataError(f"{self.place()}: {split} holds no pictures; {ADVICE}")
         check_disjoint(splits, problems)
@@ -103,14 +104,16 @@ class CamVid(FileData):
         images: dict[str, Path] = {}
         masks: dict[str, Path] = {}
         for split in SPLITS:
-            more_images, more_masks = self._pictures(split, ending, problems)
+            more_images, more_masks = self._pictures(split, ending, problems=problems)
             images.update(more_images)
             masks.update(more_masks)
         splits: Splits = {}
         for split in SPLITS:
             path = self.folder() / f"{split}.txt"
             if path.is_file() or split != Split.TEST:
-                splits[split] = resolve(read_list(path), images, masks, SUFFIXES, problems, path.name)
+                splits[split] = resolve(
+                    read_list(path), images, masks=masks, suffixes=SUFFIXES, problems=problems, where=path.name
+                )
         check_disjoint(splits, problems)
         return splits
 

@@ -55,6 +55,7 @@ class Coco(FileData):
         self,
         annotations: str = "annotations/instances_train2017.json",
         images: str = "train2017",
+        *,
         panoptic: str | None = None,
         val_annotations: str | None = None,
         val_images: str | None = None,
@@ -117,21 +118,21 @@ class Coco(FileData):
 
     def find(self, problems: Problems) -> Splits:
         """Return the pictures of each split that have a chosen object."""
-        train = self._read(Split.TRAIN, problems, "")
+        train = self._read(Split.TRAIN, problems, prefix="")
         if Split.VAL not in self.files:
             return self._divided({"": train}, problems)
-        splits: Splits = {Split.TRAIN: train, Split.VAL: self._read(Split.VAL, problems, "val:")}
+        splits: Splits = {Split.TRAIN: train, Split.VAL: self._read(Split.VAL, problems, prefix="val:")}
         if Split.TEST in self.files:
-            splits[Split.TEST] = self._read(Split.TEST, problems, "test:")
+            splits[Split.TEST] = self._read(Split.TEST, problems, prefix="test:")
         return self._divided(splits, problems)
 
     def _divided(self, given: Splits, problems: Problems) -> Splits:
         self.place()
-        splits, notes = self.division.divide(given, self.folder(), problems)
+        splits, notes = self.division.divide(given, self.folder(), problems=problems)
         self.notes += notes
         return splits
 
-    def _read(self, split: Split, problems: Problems, prefix: str) -> list[Item]:
+    def _read(self, split: Split, problems: Problems, *, prefix: str) -> list[Item]:
         file, folder = self.files[split]
         content = read_json(self.folder() / file, "annotations" if split == Split.TRAIN else f"{split}_annotations")
         panoptic = self.folder() / self.panoptic if self.panoptic else None
@@ -143,9 +144,11 @@ class Coco(FileData):
         self._check_name(content)
         places = {name: 1 if self.mode == "binary" else k for k, name in enumerate(self.categories, start=1)}
         self.class_of[prefix] = {number: places[name] for name in self.categories for number in ids[name]}
-        items = read_items(content, self.folder() / folder, self.choice, problems, panoptic, prefix)
+        items = read_items(
+            content, self.folder() / folder, choice=self.choice, problems=problems, panoptic=panoptic, prefix=prefix
+        )
         if panoptic is None:
-            self.notes += told(content, self.choice, len(items), Path(file).name)
+            self.notes += told(content, self.choice, taken=len(items), where=Path(file).name)
         return items
 
     def _check_name(self, content: dict[str, Any]) -> None:
@@ -163,12 +166,14 @@ class Coco(FileData):
         """Return the picture and the mask that is drawn from its annotations."""
         labels, class_of = item.label, self._classes_of(item)
         if labels.panoptic is not None:
-            mask = draw_panoptic(labels.panoptic, labels.annotations, class_of, labels.size, self.choice.min_area)
+            mask = draw_panoptic(
+                labels.panoptic, labels.annotations, class_of=class_of, size=labels.size, min_area=self.choice.min_area
+            )
         else:
             mask = draw(
                 labels.annotations,
                 class_of,
-                labels.size,
+                size=labels.size,
                 min_area=self.choice.min_area,
                 overlap=self.overlap,
                 crowd=self.choice.crowd,

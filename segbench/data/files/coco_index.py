@@ -61,12 +61,12 @@ class Choice:
     def takes(self, annotation: Mapping[str, Any]) -> bool:
         """Return whether an annotation is an object that gets its class."""
         is_skipped = self.boxes == "skip" and _has_no_outline(annotation)
-        return not is_skipped and counts(annotation, self.min_area, self.crowd)
+        return not is_skipped and counts(annotation, self.min_area, crowd=self.crowd)
 
 
 def read_json(path: Path, key: str) -> dict[str, Any]:
     """Return an annotation file; a DataError says that it is missing, broken or of another format."""
-    text = read_text(path, f"data.{key}:", MAX_JSON)
+    text = read_text(path, f"data.{key}:", limit=MAX_JSON)
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -77,7 +77,7 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
     for name in KEYS:
         if not isinstance(content[name], list) or not all(isinstance(entry, dict) for entry in content[name]):
             raise DataError(f"data.{key}: {path} is no COCO file; its {name} are no list of objects")
-    _require(content["categories"], {"id": int, "name": str}, "categories")
+    _require(content["categories"], {"id": int, "name": str}, where="categories")
     return content
 
 
@@ -101,7 +101,13 @@ def category_ids(content: dict[str, Any], names: tuple[str, ...]) -> dict[str, l
 
 
 def read_items(
-    content: dict[str, Any], images: Path, choice: Choice, problems: Problems, panoptic: Path | None, prefix: str = ""
+    content: dict[str, Any],
+    images: Path,
+    *,
+    choice: Choice,
+    problems: Problems,
+    panoptic: Path | None,
+    prefix: str = "",
 ) -> list[Item]:
     """Return the pictures that have a chosen object (or all, if empty ones are kept), in the order of their ids.
 
@@ -116,7 +122,7 @@ def read_items(
     Raises:
         DataError: if an entry lacks what COCO's format has.
     """
-    _check(content, choice, panoptic is not None)
+    _check(content, choice, panoptic=panoptic is not None)
     chosen = {number for ids in category_ids(content, choice.names).values() for number in ids}
     entries: dict[int, dict[str, Any]] = {}
     for entry in content["images"]:
@@ -124,7 +130,7 @@ def read_items(
             what = "it comes more than once in the annotation file"
             problems.add("duplicate", what, name=f"picture {entry['id']}", among="pictures")
         entries[entry["id"]] = entry
-    found = _by_picture(content["annotations"], entries, problems)
+    found = _by_picture(content["annotations"], entries, problems=problems)
     if panoptic is not None:
         for number in sorted(entries.keys() - found.keys()):
             problems.add("unpaired", "it has no panoptic annotation", name=f"picture {number}", among="pictures")
@@ -159,7 +165,7 @@ def _file(images: Path, name: str) -> Path:
     return next((path for path in tails if path.is_file()), images.joinpath(*parts))
 
 
-def told(content: dict[str, Any], choice: Choice, taken: int, where: str) -> list[str]:
+def told(content: dict[str, Any], choice: Choice, *, taken: int, where: str) -> list[str]:
     """Return sentences on what of an instances file is ignored or left out.
 
     Args:
@@ -198,8 +204,8 @@ def told(content: dict[str, Any], choice: Choice, taken: int, where: str) -> lis
     return [f"{where}: {sentence}" for sentence in said]
 
 
-def _check(content: dict[str, Any], choice: Choice, panoptic: bool) -> None:
-    _require(content["images"], {"id": int, "file_name": str, "height": int, "width": int}, "images")
+def _check(content: dict[str, Any], choice: Choice, *, panoptic: bool) -> None:
+    _require(content["images"], {"id": int, "file_name": str, "height": int, "width": int}, where="images")
     for place, entry in enumerate(content["images"]):
         if min(entry["height"], entry["width"]) < 1 or entry["height"] * entry["width"] > MAX_PIXELS:
             raise DataError(
@@ -208,15 +214,15 @@ def _check(content: dict[str, Any], choice: Choice, panoptic: bool) -> None:
             )
     area = {"area": (int, float)} if choice.min_area else {}
     if not panoptic:
-        _require(content["annotations"], {"id": int, "image_id": int, "category_id": int, **area}, "annotations")
+        _require(content["annotations"], {"id": int, "image_id": int, "category_id": int, **area}, where="annotations")
         return
-    _require(content["annotations"], {"image_id": int, "file_name": str, "segments_info": list}, "annotations")
+    _require(content["annotations"], {"image_id": int, "file_name": str, "segments_info": list}, where="annotations")
     for place, annotation in enumerate(content["annotations"]):
         where = f"annotations[{place}].segments_info"
-        _require(annotation["segments_info"], {"id": int, "category_id": int, **area}, where)
+        _require(annotation["segments_info"], {"id": int, "category_id": int, **area}, where=where)
 
 
-def _require(entries: list[Any], kinds: Kinds, where: str) -> None:
+def _require(entries: list[Any], kinds: Kinds, *, where: str) -> None:
     for place, entry in enumerate(entries):
         if not isinstance(entry, dict):
             raise DataError(f"the annotation file has no object in {where}[{place}]")
@@ -228,7 +234,7 @@ def _require(entries: list[Any], kinds: Kinds, where: str) -> None:
 
 
 def _by_picture(
-    annotations: list[dict[str, Any]], entries: dict[int, Any], problems: Problems
+    annotations: list[dict[str, Any]], entries: dict[int, Any], *, problems: Problems
 ) -> dict[int, list[dict[str, Any]]]:
     found: dict[int, list[dict[str, Any]]] = {}
     for annotation in annotations:

@@ -18,7 +18,7 @@ from segbench.data.problems import LabelError
 Annotation = Mapping[str, Any]
 
 
-def decode(annotation: Annotation, height: int, width: int) -> np.ndarray:
+def decode(annotation: Annotation, *, height: int, width: int) -> np.ndarray:
     """Return the pixels of an object as bool `[H, W]`; the polygons of one object are united.
 
     Run lengths go down the columns, as COCO defines them.
@@ -78,8 +78,8 @@ def _unpacked(text: bytes) -> list[int] | None:
 def draw(
     annotations: list[Annotation],
     class_of: Mapping[int, int],
-    size: tuple[int, int],
     *,
+    size: tuple[int, int],
     min_area: float = 0.0,
     overlap: str = "ignore",
     crowd: str = "ignore",
@@ -99,14 +99,17 @@ def draw(
         crowd: `ignore`: 255 in crowds. `object`: they are objects.
         boxes: `refuse` objects without outline, or `skip`: 255 in their boxes.
     """
+    height, width = size
     mask = np.zeros(size, np.uint8)
-    covered, doubtful = np.zeros(size, bool), np.zeros(size, bool)
+    covered = np.zeros(size, bool)
+    doubtful = np.zeros(size, bool)
     for annotation in annotations:
         if boxes == "skip" and not annotation.get("segmentation"):
             doubtful[_box(annotation)] = True
             continue
-        inside, value = decode(annotation, *size), class_of[annotation["category_id"]]
-        if not counts(annotation, min_area, crowd):
+        inside = decode(annotation, height=height, width=width)
+        value = class_of[annotation["category_id"]]
+        if not counts(annotation, min_area, crowd=crowd):
             doubtful |= inside
             continue
         doubtful |= inside & covered & ((mask != value) if overlap == "class" else True)
@@ -126,14 +129,14 @@ def _box(annotation: Annotation) -> tuple[slice, slice]:
     return rows, slice(max(0, math.floor(left)), max(0, math.ceil(left + width)))
 
 
-def counts(annotation: Annotation, min_area: float, crowd: str = "ignore") -> bool:
+def counts(annotation: Annotation, min_area: float, *, crowd: str = "ignore") -> bool:
     """Return whether an object is labelled: of at least `min_area` by the file's `area`, and no ignored crowd."""
     is_ignored = crowd == "ignore" and annotation.get("iscrowd", 0)
     return not is_ignored and annotation.get("area", min_area) >= min_area
 
 
 def draw_panoptic(
-    path: Path, annotations: list[Annotation], class_of: Mapping[int, int], size: tuple[int, int], min_area: float
+    path: Path, annotations: list[Annotation], *, class_of: Mapping[int, int], size: tuple[int, int], min_area: float
 ) -> np.ndarray:
     """Return the class mask of a picture from a panoptic PNG, whose colours number the segments.
 

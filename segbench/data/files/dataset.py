@@ -63,6 +63,7 @@ class FileData(ViewedData):
         self,
         root: str | None = None,
         bands: Sequence[int] | None = None,
+        *,
         display: Sequence[int] | None = None,
         range: Range = "auto",
         cache: str | None = "auto",
@@ -158,9 +159,11 @@ class FileData(ViewedData):
             return Nothing()
         layout = Layout(self.index.table, self.channels.count)
         if self.cache in ("auto", "memory"):
-            return in_memory(self.cache, layout, self.num_workers)
+            return in_memory(self.cache, layout, num_workers=self.num_workers)
         rows = np.arange(len(self.index.items))
-        return cached(folder_of(self.cache), f"{self._key(rows)}{self._bands_key()}", layout, self._all_pairs)
+        return cached(
+            folder_of(self.cache), f"{self._key(rows)}{self._bands_key()}", layout=layout, samples=self._all_pairs
+        )
 
     def _all_pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return looked_at(self._read_row, range(len(self.index.items)), 1, "decoding pictures for the cache")
@@ -187,7 +190,7 @@ class FileData(ViewedData):
         for split in SPLITS:
             if split != Split.TEST or not self.test_is_val:
                 homes[self.rows(split)] = split
-        return remarks(self.index.names.texts(), homes.tolist(), self.index.table.looks)
+        return remarks(self.index.names.texts(), homes.tolist(), bits=self.index.table.looks)
 
     def _settle_values(self) -> None:
         """Find out what the values of the files are, and what of them becomes 0 and 1."""
@@ -260,7 +263,7 @@ class FileData(ViewedData):
             if not found[split] and not explained:
                 problems.add("missing", f"the {split} split is empty; {self.empty_advice(split)}")
             elif found[split]:
-                found[split] = self._limited(split, found[split], problems)
+                found[split] = self._limited(split, found[split], problems=problems)
         return {split: found[split] for split in SPLITS}
 
     def _identity(self) -> str | None:
@@ -284,9 +287,9 @@ class FileData(ViewedData):
         """Return what would fill a split that has no pictures."""
         return f"put pictures of {split} into {self.root}"
 
-    def _limited(self, split: Split, items: list[Item], problems: Problems) -> list[Item]:
+    def _limited(self, split: Split, items: list[Item], *, problems: Problems) -> list[Item]:
         try:
-            return subset(items, self.limits[split], self.seed)
+            return subset(items, self.limits[split], seed=self.seed)
         except DataError as error:
             problems.add("missing", f"data.{split}_size: {error}")
             return items
@@ -300,16 +303,17 @@ class FileData(ViewedData):
         image, mask = self._pair(int(self.items[split].rows[index]))
         return {"image": np.array(self.channels.scaled(image)), "mask": np.array(mask)}
 
-    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, *, epoch: int, index: int) -> Arrays:
         """Return image and mask of a picture at the size of the data set: the whole picture, or a crop of it."""
         image, mask = self._pair(int(self.items[split].rows[index]))
-        return self.trained_on({"image": self.channels.scaled(image), "mask": mask}, epoch, index)
+        return self.trained_on({"image": self.channels.scaled(image), "mask": mask}, epoch=epoch, index=index)
 
     def _pair(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         found = self.kept.get(row)
         if found is None:
-            found = self._read_row(row)
-            self.kept.put(row, *found)
+            image, mask = self._read_row(row)
+            self.kept.put(row, image, mask=mask)
+            return image, mask
         return found
 
     def _read_row(self, row: int) -> tuple[np.ndarray, np.ndarray]:

@@ -61,6 +61,7 @@ class Folder(FileData):
         self,
         images: str | None = None,
         mask_files: str | None = None,
+        *,
         lists: str | Mapping[str, str] | None = "{split}.txt",
         splits: Mapping[str, str] | None = None,
         masks: str = "auto",
@@ -92,12 +93,14 @@ class Folder(FileData):
         colours = (self.root or Path()) / class_dict if class_dict else None
         self.reader: MaskReader | OutlineReader
         if masks in READERS:
-            self.reader = READERS[masks](self.classes, labels, boxes)
+            self.reader = READERS[masks](self.classes, labels, boxes=boxes)
         else:
-            self.reader = MaskReader(masks, self.classes, ignore, colours, threshold, labels)
+            self.reader = MaskReader(
+                masks, self.classes, ignore=ignore, class_dict=colours, threshold=threshold, labels=labels
+            )
         self.split, self.suffixes, self.without_mask = split, tuple(mask_suffixes), without_mask
         self.patterns = (
-            None if images is None or mask_files is None else _layout(images, mask_files, self.reader.suffixes)
+            None if images is None or mask_files is None else _layout(images, mask_files, files=self.reader.suffixes)
         )
         self.lists = {split: _list_of(lists, split) for split in SPLITS}
         self.splits = {split: split for split in SPLITS} if splits is None else _known_splits(splits)
@@ -109,13 +112,13 @@ class Folder(FileData):
         lists = self._lists(root)
         layouts = self._layouts(bool(lists))
         try:
-            layout, found = first_fitting(layouts, root, problems)
+            layout, found = first_fitting(layouts, root, problems=problems)
         except DataError as error:
             raise DataError(f"{self.place()}: {error}") from None
         by_list = bool(lists) and self.split in ("auto", "files")
         self.rule = "files" if by_list else "folders" if layout.has_splits and self.split != "shares" else "shares"
         if self.rule == "files":
-            given, notes = self._from_lists(lists, found, problems)
+            given, notes = self._from_lists(lists, found, problems=problems)
         else:
             given, notes = found.paired(problems, self.without_mask)
         if self.rule == "folders":
@@ -124,7 +127,7 @@ class Folder(FileData):
         elif self.rule == "shares":
             given = {"": [item for items in given.values() for item in items]}
         self.by_share = set(SPLITS if "" in given else SPLITS[:2] if "val" not in given else ())
-        splits, more = self.division.divide(given, root, problems)
+        splits, more = self.division.divide(given, root, problems=problems)
         self.notes += [*notes, *more]
         check_disjoint(splits, problems)
         return splits
@@ -141,7 +144,7 @@ class Folder(FileData):
         if self.patterns is not None:
             return [self.patterns]
         wanted = {"folders": True, "shares": False}.get(self.split)
-        layouts = known(self.suffixes, wanted, self.reader.suffixes)
+        layouts = known(self.suffixes, wanted, files=self.reader.suffixes)
         return sorted(layouts, key=lambda layout: layout.has_splits) if has_lists else layouts
 
     def _check_folders(self, layout: Layout, given: Splits) -> None:
@@ -151,11 +154,18 @@ class Folder(FileData):
             if not given.get(split) and split in self.splits.values() and (split == Split.TRAIN or is_there):
                 raise DataError(f"{self.place()}: {pattern} holds no pictures")
 
-    def _from_lists(self, lists: dict[str, Path], found: Found, problems: Problems) -> tuple[Splits, list[str]]:
+    def _from_lists(self, lists: dict[str, Path], found: Found, *, problems: Problems) -> tuple[Splits, list[str]]:
         images, masks = found.by_name(problems)
         splits: Splits = {}
         for split, path in lists.items():
-            splits[split] = resolve(read_list(path, images.keys()), images, masks, self.suffixes, problems, path.name)
+            splits[split] = resolve(
+                read_list(path, images.keys()),
+                images,
+                masks=masks,
+                suffixes=self.suffixes,
+                problems=problems,
+                where=path.name,
+            )
         return splits, []
 
     def read(self, item: Item) -> tuple[Raster, np.ndarray]:
@@ -177,10 +187,10 @@ class Folder(FileData):
     def check_ids(self, problems: Problems) -> None:
         """Note masks that look as if their values meant something else: 0 and 255, a mix of both, stray ids."""
         if isinstance(self.reader, MaskReader) and self.reader.mode == "binary":
-            check_binary(self.index.table, self.reader.threshold, problems)
+            check_binary(self.index.table, self.reader.threshold, problems=problems)
         elif self.reader.has_plain_ids:
             check_black_and_white(self.index.table, problems)
-        self.notes += rare_classes(self.index.table, self.index.names.texts(), self.classes)
+        self.notes += rare_classes(self.index.table, self.index.names.texts(), classes=self.classes)
 
     def empty_advice(self, split: Split) -> str:
         """Return what would fill a split that has no pictures."""
@@ -193,7 +203,7 @@ class Folder(FileData):
         return self.reader.settings()
 
 
-def _layout(images: str, mask_files: str, files: tuple[str, ...]) -> Layout:
+def _layout(images: str, mask_files: str, *, files: tuple[str, ...]) -> Layout:
     return Layout(Pattern(images, "data.images"), Pattern(mask_files, "data.mask_files"), files)
 
 

@@ -70,7 +70,7 @@ class Division:
                 f" data.fold={every} trains all"
             )
 
-    def divide(self, given: Splits, root: Path, problems: Problems) -> tuple[Splits, list[str]]:
+    def divide(self, given: Splits, root: Path, *, problems: Problems) -> tuple[Splits, list[str]]:
         """Return train, val and test, and sentences on what was done beyond the settings.
 
         Args:
@@ -80,16 +80,16 @@ class Division:
             problems: Takes note of pictures that are in no group.
         """
         everything = [item for items in given.values() for item in items]
-        groups = self._groups(everything, root, problems)
+        groups = self._groups(everything, root, problems=problems)
         known = {split: [_in_group(item, groups) for item in items] for split, items in given.items()}
         notes = [self._say_groups(groups)] if groups and self.group is None else []
         if self.folds is not None:
             return self._by_folds(known), notes
         if "" in known:
-            return split_by_share(known[""], self.val_share, self.test_share, self.seed), notes
+            return split_by_share(known[""], self.val_share, test_share=self.test_share, seed=self.seed), notes
         if Split.VAL not in known:
             share = self.val_share
-            parts = split_by_share(known[Split.TRAIN], share, 0, self.seed)
+            parts = split_by_share(known[Split.TRAIN], share, test_share=0, seed=self.seed)
             known = {**known, Split.TRAIN: parts[Split.TRAIN], Split.VAL: parts[Split.VAL]}
             notes.append(
                 f"the data has no val split: {len(parts[Split.VAL])} of its {len(given[Split.TRAIN])} training pictures"
@@ -97,7 +97,7 @@ class Division:
             )
         return known, notes + _shared_groups(known)
 
-    def _groups(self, items: list[Item], root: Path, problems: Problems) -> dict[str, str]:
+    def _groups(self, items: list[Item], root: Path, *, problems: Problems) -> dict[str, str]:
         """Return the group of each picture by its item's name; empty where there are none."""
         if self.group is None:
             return _copies(items)
@@ -106,7 +106,7 @@ class Division:
         for item in items:
             group = find(_place(item, root))
             if group is None:
-                problems.add_file("group", item.image, f"data.group={self.group} says nothing of it")
+                problems.add_file("group", item.image, what=f"data.group={self.group} says nothing of it")
             else:
                 groups[item.name] = group
         return groups
@@ -126,7 +126,7 @@ class Division:
             raise ConfigError(
                 f"data.folds={self.folds} leaves nothing to train with, as one is the test and one val; give 3 or more"
             )
-        parts = folds_of(pool, self.folds, self.seed)
+        parts = folds_of(pool, self.folds, seed=self.seed)
         chosen = parts.pop(self.fold)
         if held_out is not None:
             return {Split.TRAIN: _by_name(parts), Split.VAL: chosen, Split.TEST: held_out}
@@ -142,7 +142,7 @@ def _check_group(group: str | None) -> None:
     )
 
 
-def folds_of(items: list[Item], folds: int, seed: int) -> list[list[Item]]:
+def folds_of(items: list[Item], folds: int, *, seed: int) -> list[list[Item]]:
     """Return the items in parts of nearly equal size; groups stay whole.
 
     Large groups are placed first, each into the part that is smallest so far; equal ones in an order that follows from

@@ -19,7 +19,7 @@ FEW = 0.02
 BINARY = "give data.masks=binary if 255 is the foreground, data.labels={255:ignore,...} if it is not"
 
 
-def check_binary(table: FactTable, threshold: int | None, problems: Problems) -> None:
+def check_binary(table: FactTable, threshold: int | None, *, problems: Problems) -> None:
     """Note binary masks in which nothing is foreground."""
     if len(table) and not table.holds(1).any():
         problems.add(
@@ -48,7 +48,7 @@ def check_black_and_white(table: FactTable, problems: Problems) -> None:
         )
 
 
-def rare_classes(table: FactTable, names: Sequence[str], classes: Sequence[str]) -> list[str]:
+def rare_classes(table: FactTable, names: Sequence[str], *, classes: Sequence[str]) -> list[str]:
     """Return a sentence for classes that occur in hardly any mask: a stray value is often a slip of the pen."""
     if len(table) < ENOUGH:
         return []

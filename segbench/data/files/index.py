@@ -141,13 +141,13 @@ class Index:
                 file_stamp(path)
             digest = self._digest(item)
         except OSError as error:
-            noted.add_file("missing", Path(error.filename or item.image), error.strerror or str(error))
+            noted.add_file("missing", Path(error.filename or item.image), what=error.strerror or str(error))
             return list(noted)
         except ValueError as error:  # a name that no file can have, such as one with a zero byte
-            noted.add_file("missing", item.image, str(error))
+            noted.add_file("missing", item.image, what=str(error))
             return list(noted)
         try:
-            raster, mask = self._read(item, stamps, digest)
+            raster, mask = self._read(item, stamps, digest=digest)
             image = self.channels.chosen(raster)
         except DataError as error:
             noted.add_error(error, item.image)
@@ -164,16 +164,16 @@ class Index:
         Raises:
             DataError: also if its files are not those any more that the fingerprint was made from.
         """
-        raster, mask = self._read(self.items[row], self.stamps[row], self.table.digests[row].tobytes())
+        raster, mask = self._read(self.items[row], self.stamps[row], digest=self.table.digests[row].tobytes())
         return self.channels.chosen(raster), mask
 
-    def _read(self, item: Item, stamps: np.ndarray, digest: bytes) -> tuple[Raster, np.ndarray]:
-        self._check_stamps(item, stamps, digest)
+    def _read(self, item: Item, stamps: np.ndarray, *, digest: bytes) -> tuple[Raster, np.ndarray]:
+        self._check_stamps(item, stamps, digest=digest)
         found = self.reader.read(item)
-        self._check_stamps(item, stamps, digest)
+        self._check_stamps(item, stamps, digest=digest)
         return found
 
-    def _check_stamps(self, item: Item, stamps: np.ndarray, digest: bytes) -> None:
+    def _check_stamps(self, item: Item, stamps: np.ndarray, *, digest: bytes) -> None:
         """Raise a DataError if a file is another one; one that was only touched is read again to find out."""
         known = stamps.reshape(-1, STAMP).tolist()
         files = self.reader.files_of(item)

@@ -49,7 +49,7 @@ def pictures_below(folder: Path) -> list[Path]:
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
-def by_name(folder: Path, suffixes: tuple[str, ...], problems: Problems) -> dict[str, Path]:
+def by_name(folder: Path, suffixes: tuple[str, ...], *, problems: Problems) -> dict[str, Path]:
     """Return the pictures below a folder by name: the path within the folder, without extension and suffix.
 
     Args:
@@ -63,11 +63,13 @@ def by_name(folder: Path, suffixes: tuple[str, ...], problems: Problems) -> dict
         stem = path.relative_to(folder).with_suffix("").as_posix()
         name = without_suffix(stem, suffixes)
         if not is_utf8(stem):
-            problems.add_file("unreadable", path, NOT_UTF8, cure=RENAME)
+            problems.add_file("unreadable", path, what=NOT_UTF8, cure=RENAME)
         elif name is None:
-            problems.add_file("unpaired", path, f"its name ends in none of data.mask_suffixes=[{','.join(suffixes)}]")
+            problems.add_file(
+                "unpaired", path, what=f"its name ends in none of data.mask_suffixes=[{','.join(suffixes)}]"
+            )
         elif name in found:
-            problems.add_file("duplicate", path, "it has the name of another file, {}", detail=found[name].name)
+            problems.add_file("duplicate", path, what="it has the name of another file, {}", detail=found[name].name)
         else:
             found[name] = path
     return found
@@ -81,7 +83,7 @@ def without_suffix(stem: str, suffixes: tuple[str, ...]) -> str | None:
     return stem[: len(stem) - len(fitting[0])] if fitting else None
 
 
-def pair(images: dict[str, Path], masks: dict[str, Path], problems: Problems, *, suffixes: bool = False) -> list[Item]:
+def pair(images: dict[str, Path], masks: dict[str, Path], *, problems: Problems, suffixes: bool = False) -> list[Item]:
     """Return an item for every name that has both an image and a mask; what is left over is noted.
 
     The order of files plays no part: pairing sorted or shuffled lists is how masks come to belong to other pictures.
@@ -97,9 +99,9 @@ def pair(images: dict[str, Path], masks: dict[str, Path], problems: Problems, *,
     ending = _common_ending(alone, stray) if suffixes else ""
     cure = f"data.mask_suffixes=[{ending}] would pair them" if ending else ""
     for path in alone.values():
-        problems.add_file("unpaired", path, "an image without a mask of its name", cure=cure)
+        problems.add_file("unpaired", path, what="an image without a mask of its name", cure=cure)
     for path in stray.values():
-        problems.add_file("unpaired", path, "a mask without an image of its name", cure=cure)
+        problems.add_file("unpaired", path, what="a mask without an image of its name", cure=cure)
     return [Item(name, images[name], masks[name]) for name in sorted(images.keys() & masks.keys())]
 
 
@@ -115,7 +117,7 @@ def share_settings(split: Split) -> str:
     return "data.val_share and data.test_share" if split == Split.TRAIN else f"data.{split}_share"
 
 
-def split_by_share(items: list[Item], val_share: float, test_share: float, seed: int) -> Splits:
+def split_by_share(items: list[Item], val_share: float, *, test_share: float, seed: int) -> Splits:
     """Return the items by split. Each group's place follows from its own name, so a new file moves no other."""
     splits: Splits = {Split.TRAIN: [], Split.VAL: [], Split.TEST: []}
     for item in items:
@@ -141,7 +143,7 @@ def check_disjoint(splits: Splits, problems: Problems) -> None:
             home.setdefault(item.name, split)
 
 
-def subset(items: list[Item], size: int | None, seed: int) -> list[Item]:
+def subset(items: list[Item], size: int | None, *, seed: int) -> list[Item]:
     """Return `size` of the items (None: all), chosen by their names, in their order; a larger subset holds a smaller.
 
     Raises:

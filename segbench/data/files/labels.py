@@ -61,13 +61,13 @@ def label_map(labels: Mapping[object, object] | None, classes: Sequence[str]) ->
         return LabelMap(_shifted(len(classes), 0), {}, names)
     entries = {str(key).strip(): value for key, value in labels.items()}
     offset = entries.pop(OFFSET, None)
-    other = _class_of(OTHER, entries.pop(OTHER), classes) if OTHER in entries else UNKNOWN
+    other = _class_of(OTHER, entries.pop(OTHER), classes=classes) if OTHER in entries else UNKNOWN
     has_ids = offset is None and any(True for key in entries for _ in _ids(key))
     values = _shifted(0, 0) if has_ids else _shifted(len(classes), 0 if offset is None else _whole(offset))
     values[values == UNKNOWN] = other
     colours: dict[tuple[int, int, int], int] = {}
     for key, value in entries.items():
-        number = _class_of(key, value, classes)
+        number = _class_of(key, value, classes=classes)
         if ids := list(_ids(key)):
             values[ids] = number
         elif (colour := _colour(key)) is not None:
@@ -90,7 +90,7 @@ def _whole(offset: object) -> int:
     return offset
 
 
-def _class_of(key: str, value: object, classes: Sequence[str]) -> int:
+def _class_of(key: str, value: object, *, classes: Sequence[str]) -> int:
     name = str(value)
     if name in classes:
         return list(classes).index(name)

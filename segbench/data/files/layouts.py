@@ -47,9 +47,15 @@ class Layout:
         """Return the pictures and masks below a folder; a file that is a mask is no picture, wherever both lie."""
         of_masks = Problems(problems.root)
         places = _Places()
-        masks = self._by_key(self.masks, root, self.suffixes, of_masks, lambda path: False)
+        masks = self._by_key(self.masks, root, suffixes=self.suffixes, problems=of_masks, is_other=lambda path: False)
         taken = {places.of(path) for path in masks.values()}
-        images = self._by_key(self.images, root, RASTER_SUFFIXES, problems, lambda path: places.of(path) in taken)
+        images = self._by_key(
+            self.images,
+            root,
+            suffixes=RASTER_SUFFIXES,
+            problems=problems,
+            is_other=lambda path: places.of(path) in taken,
+        )
         problems.extend(of_masks)
         return Found(images, masks)
 
@@ -57,6 +63,7 @@ class Layout:
         self,
         pattern: Pattern,
         root: Path,
+        *,
         suffixes: Collection[str],
         problems: Problems,
         is_other: Callable[[Path], bool],
@@ -68,9 +75,9 @@ class Layout:
             if path.suffix.lower() not in suffixes or is_other(path):
                 continue
             if not is_utf8(path.name) or not is_utf8(key[1]):
-                problems.add_file("unreadable", path, NOT_UTF8, cure=RENAME)
+                problems.add_file("unreadable", path, what=NOT_UTF8, cure=RENAME)
             elif key in files:
-                problems.add_file("duplicate", path, "it has the name of another file, {}", detail=files[key].name)
+                problems.add_file("duplicate", path, what="it has the name of another file, {}", detail=files[key].name)
             else:
                 files[key] = path
         return files
@@ -107,12 +114,12 @@ class Found:
         cure = f"data.mask_suffixes=[{ending}] would pair them" if ending else ""
         if without_mask == "refuse":
             for key in alone:
-                problems.add_file("unpaired", self.images[key], "an image without a mask of its name", cure=cure)
+                problems.add_file("unpaired", self.images[key], what="an image without a mask of its name", cure=cure)
         elif alone:
             meaning = "left out" if without_mask == "skip" else "all background"
             notes = [*notes, f"{len(alone):,} of {len(self.images):,} pictures have no mask and are {meaning}"]
         for key in stray:
-            problems.add_file("unpaired", masks[key], "a mask without an image of its name", cure=cure)
+            problems.add_file("unpaired", masks[key], what="a mask without an image of its name", cure=cure)
         splits: Splits = {}
         for key in sorted(self.images):
             if key in masks or without_mask == "empty":
@@ -128,7 +135,7 @@ def _by_name(files: dict[Key, Path], problems: Problems) -> dict[str, Path]:
     for (split, name), path in files.items():
         if name in found:
             what = f"it has the name of another file, {{}}, and lists know names alone, not the folder {split}"
-            problems.add_file("duplicate", path, what, detail=found[name].name)
+            problems.add_file("duplicate", path, what=what, detail=found[name].name)
         found.setdefault(name, path)
     return found
 
@@ -147,7 +154,7 @@ class _Places:
         return self._folders[folder], name
 
 
-def known(mask_suffixes: Sequence[str], has_splits: bool | None, files: tuple[str, ...] = SUFFIXES) -> list[Layout]:
+def known(mask_suffixes: Sequence[str], has_splits: bool | None, *, files: tuple[str, ...] = SUFFIXES) -> list[Layout]:
     """Return the layouts that are looked for, in this order.
 
     Args:
@@ -173,7 +180,7 @@ def _words(words: Sequence[str]) -> str:
     return f"{{{','.join(words)}}}" if len(words) > 1 else "".join(words)
 
 
-def first_fitting(layouts: Sequence[Layout], root: Path, problems: Problems) -> tuple[Layout, Found]:
+def first_fitting(layouts: Sequence[Layout], root: Path, *, problems: Problems) -> tuple[Layout, Found]:
     """Return the first layout of which there are pictures and masks, with its files.
 
     Raises:

@@ -48,6 +48,7 @@ def read_list(path: Path, names: Collection[str] = ()) -> list[list[str]]:
 def resolve(
     lines: list[list[str]],
     images: dict[str, Path],
+    *,
     masks: dict[str, Path],
     suffixes: tuple[str, ...],
     problems: Problems,

@@ -49,7 +49,7 @@ def look(image: np.ndarray) -> str:
     return np.packbits(np.concatenate([across.ravel(), down.ravel()])).tobytes().hex()
 
 
-def remarks(names: Sequence[str], homes: Sequence[str], bits: np.ndarray) -> list[str]:
+def remarks(names: Sequence[str], homes: Sequence[str], *, bits: np.ndarray) -> list[str]:
     """Return a sentence on copies, and one on neighbours, that are in different splits.
 
     Args:
@@ -66,7 +66,11 @@ def remarks(names: Sequence[str], homes: Sequence[str], bits: np.ndarray) -> lis
     neighbours = neighbours[_distance(bits[neighbours[:, 0]], bits[neighbours[:, 1]]) <= ALIKE]
     what = "of different splits show nearly the same"
     after = "of different splits follow each other in a sequence and look alike"
-    return [_told(pairs, names, splits, words) for pairs, words in ((copies, what), (neighbours, after)) if len(pairs)]
+    return [
+        _told(pairs, names, homes=splits, what=words)
+        for pairs, words in ((copies, what), (neighbours, after))
+        if len(pairs)
+    ]
 
 
 def _apart(pairs: np.ndarray, homes: np.ndarray) -> np.ndarray:
@@ -75,7 +79,7 @@ def _apart(pairs: np.ndarray, homes: np.ndarray) -> np.ndarray:
     return apart
 
 
-def _told(pairs: np.ndarray, names: Sequence[str], homes: np.ndarray, what: str) -> str:
+def _told(pairs: np.ndarray, names: Sequence[str], *, homes: np.ndarray, what: str) -> str:
     shown = [" and ".join(f"{shown_name(names[n])} ({homes[n]})" for n in pair) for pair in pairs[:NAMED].tolist()]
     more = f" and {len(pairs) - NAMED:,} more" if len(pairs) > NAMED else ""
     number = f"{len(pairs):,} pair{'s' * (len(pairs) > 1)} of pictures"

@@ -58,6 +58,7 @@ class MaskReader:
         self,
         mode: str,
         classes: Sequence[str],
+        *,
         ignore: Sequence[int | str] = (),
         class_dict: Path | None = None,
         threshold: int | None = None,
@@ -85,7 +86,7 @@ class MaskReader:
         ids = [value for value in ignore if not isinstance(value, str)]
         if mode in ("index", "palette", "binary") and len(ids) != len(self.ignore):
             raise ConfigError(f"data.ignore must be ids for data.masks={mode}, got {list(ignore)}; names are for rgb")
-        _check_ignored(mode, self.ignore, self.classes)
+        _check_ignored(mode, self.ignore, classes=self.classes)
         self.is_mapped = labels is not None
         self._ids = _id_table(self.labels, ids)
         self._colours: np.ndarray | None = None
@@ -96,7 +97,7 @@ class MaskReader:
             return
         names = [value for value in self.ignore if isinstance(value, str)]
         listed = {} if self.class_dict is None else read_class_dict(self.class_dict)
-        self._colours = _colour_table(listed, self.labels, self.classes, names)
+        self._colours = _colour_table(listed, self.labels, classes=self.classes, ignore=names)
 
     @property
     def has_plain_ids(self) -> bool:
@@ -223,7 +224,7 @@ def check_depth(picture: Image.Image) -> None:
         raise DataError("a TIFF whose 0 is white; save masks as PNG")
 
 
-def _check_ignored(mode: str, ignore: Sequence[int | str], classes: Sequence[str]) -> None:
+def _check_ignored(mode: str, ignore: Sequence[int | str], *, classes: Sequence[str]) -> None:
     for value in ignore:
         known = value in classes if isinstance(value, str) else mode != "binary" and 0 <= value < len(classes)
         if known:
@@ -276,7 +277,7 @@ def _codes(colours: np.ndarray) -> np.ndarray:
 
 
 def _colour_table(
-    listed: dict[tuple[int, int, int], str], labels: LabelMap, classes: list[str], ignore: Sequence[str]
+    listed: dict[tuple[int, int, int], str], labels: LabelMap, *, classes: list[str], ignore: Sequence[str]
 ) -> np.ndarray:
     ids = {colour: IGNORE_INDEX if name in ignore else labels.name(name) for colour, name in listed.items()}
     ids.update(labels.colours)
@@ -303,7 +304,7 @@ def read_class_dict(path: Path) -> dict[tuple[int, int, int], str]:
         DataError: if the file is missing or a row is no name and three numbers from 0 to 255, or a colour comes twice.
     """
     try:
-        rows = list(csv.reader(read_text(path, "data.class_dict:", MAX_COLOURS).splitlines()))
+        rows = list(csv.reader(read_text(path, "data.class_dict:", limit=MAX_COLOURS).splitlines()))
     except csv.Error as error:
         raise DataError(f"data.class_dict: {path} is no CSV file of name,r,g,b: {error}") from None
     colours: dict[tuple[int, int, int], str] = {}

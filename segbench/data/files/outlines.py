@@ -47,7 +47,7 @@ class OutlineReader:
     is_mapped = True
     has_plain_ids = False
 
-    def __init__(self, classes: Sequence[str], labels: Mapping[object, object] | None, boxes: str) -> None:
+    def __init__(self, classes: Sequence[str], labels: Mapping[object, object] | None, *, boxes: str) -> None:
         if boxes not in BOXES:
             raise ConfigError(f"data.boxes={boxes} is none of {', '.join(BOXES)}{nearest(boxes, BOXES)}")
         self.map, self.classes, self.boxes = label_map(labels, classes), list(classes), boxes
@@ -71,7 +71,7 @@ class OutlineReader:
             cure = "add them to one of them, or give data.labels={other: ignore}"
             raise LabelError(f"{what} {{}} are neither in data.classes nor in data.labels", detail=unknown, cure=cure)
 
-    def _without_area(self, mask: np.ndarray, points: Points, what: str) -> None:
+    def _without_area(self, mask: np.ndarray, points: Points, *, what: str) -> None:
         if self.boxes == "refuse":
             raise LabelError(f"{what} has no outline", cure="data.boxes=skip ignores what lies in its box")
         columns, rows = zip(*points, strict=True)
@@ -97,13 +97,13 @@ class LabelMe(OutlineReader):
         self._refuse_unknown((name for name in names if self.map.name(name) == UNKNOWN), "labels")
         mask = np.zeros((height, width), np.uint8)
         for shape in shapes:
-            self._draw(mask, shape, self.map.name(str(shape.get("label"))))
+            self._draw(mask, shape, value=self.map.name(str(shape.get("label"))))
         return mask
 
-    def _draw(self, mask: np.ndarray, shape: dict[str, Any], value: int) -> None:
+    def _draw(self, mask: np.ndarray, shape: dict[str, Any], *, value: int) -> None:
         kind, points = shape.get("shape_type") or "polygon", _points(shape.get("points"))
         if kind == "mask" and points:
-            _paste(mask, shape, points[0], value)
+            _paste(mask, shape, corner=points[0], value=value)
         elif kind == "rectangle" and len(points) >= 2:
             (left, top), (right, bottom) = points[0], points[2 if len(points) == 4 else 1]
             mask[_inside([(left, top), (right, top), (right, bottom), (left, bottom)], mask.shape)] = value
@@ -114,7 +114,7 @@ class LabelMe(OutlineReader):
         elif kind == "polygon" and len(points) >= 3:
             mask[_inside(points, mask.shape)] = value
         else:
-            self._without_area(mask, points or [(0, 0)], f"a shape of the kind {kind:.30}")
+            self._without_area(mask, points or [(0, 0)], what=f"a shape of the kind {kind:.30}")
 
 
 class Yolo(OutlineReader):
@@ -126,14 +126,14 @@ class Yolo(OutlineReader):
     mode = "yolo"
     suffixes = (".txt",)
 
-    def __init__(self, classes: Sequence[str], labels: Mapping[object, object] | None, boxes: str) -> None:
+    def __init__(self, classes: Sequence[str], labels: Mapping[object, object] | None, *, boxes: str) -> None:
         numbered: dict[object, object] = {str(number): name for number, name in enumerate(classes[1:])}
-        super().__init__(classes, numbered if labels is None else labels, boxes)
+        super().__init__(classes, numbered if labels is None else labels, boxes=boxes)
 
     def of(self, item: Item) -> np.ndarray:
         """Return the mask of an item."""
         path = Path(item.label)
-        rows = [_numbers(line, path) for line in read_text(path, "the outlines in", MAX_BYTES).splitlines()]
+        rows = [_numbers(line, path) for line in read_text(path, "the outlines in", limit=MAX_BYTES).splitlines()]
         rows = [row for row in rows if row]
         numbers = {int(row[0]) for row in rows}
         self._refuse_unknown((str(number) for number in numbers if self._id(number) == UNKNOWN), "numbers")
@@ -144,7 +144,7 @@ class Yolo(OutlineReader):
             if len(values) == 4:
                 x, y, wide, high = values
                 box = [((x + k * wide / 2) * width, (y + k * high / 2) * height) for k in (-1, 1)]
-                self._without_area(mask, box, "a line of four numbers, which is a box,")
+                self._without_area(mask, box, what="a line of four numbers, which is a box,")
             elif len(values) < 6 or len(values) % 2:
                 raise FileError("a line that is no class with at least three points x y")
             else:
@@ -157,7 +157,7 @@ class Yolo(OutlineReader):
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_text(path, "the outlines in", MAX_BYTES))
+        content = json.loads(read_text(path, "the outlines in", limit=MAX_BYTES))
     except (ValueError, RecursionError):
         raise FileError("no JSON") from None
     if not isinstance(content, dict) or not isinstance(content.get("shapes", []), list):
@@ -191,7 +191,7 @@ def _inside(points: Points, size: tuple[int, ...]) -> np.ndarray:
     return inside.astype(bool)
 
 
-def _paste(mask: np.ndarray, shape: dict[str, Any], corner: tuple[float, float], value: int) -> None:
+def _paste(mask: np.ndarray, shape: dict[str, Any], *, corner: tuple[float, float], value: int) -> None:
     """Draw a shape that LabelMe holds as a small PNG and the place of its corner."""
     try:
         with Image.open(io.BytesIO(base64.b64decode(shape["mask"])), formats=["PNG"]) as picture:

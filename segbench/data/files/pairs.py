@@ -32,10 +32,10 @@ def read_pair(item: Item, reader: MaskReader | OutlineReader) -> tuple[Raster, n
     except FileError as error:
         error.file = item.label
         raise
-    return read_image(item.image, mask.shape, item.label), mask
+    return read_image(item.image, mask.shape, mask_file=item.label), mask
 
 
-def read_image(path: Path, size: tuple[int, int], mask_file: Path | None = None) -> Raster:
+def read_image(path: Path, size: tuple[int, int], *, mask_file: Path | None = None) -> Raster:
     """Return the picture in a file, lying as its mask lies.
 
     An image with an EXIF orientation is turned if its mask's size says that the mask was drawn on the upright picture,

@@ -80,9 +80,9 @@ class Pattern:
 
     def find(self, root: Path) -> Iterator[tuple[Fields, Path]]:
         """Yield the fields and the path of every file below a folder that the pattern fits, sorted by path."""
-        yield from self._descend(root, 0, {})
+        yield from self._descend(root, 0, fields={})
 
-    def _descend(self, folder: Path, depth: int, fields: Fields) -> Iterator[tuple[Fields, Path]]:
+    def _descend(self, folder: Path, depth: int, *, fields: Fields) -> Iterator[tuple[Fields, Path]]:
         if depth == len(self._folders):
             names = _below(folder) if self.is_deep else _names(folder)
             for name in names:
@@ -92,7 +92,7 @@ class Pattern:
         for name in _names(folder):
             found = _joined(fields, self._folders[depth].fullmatch(name))
             if found is not None and (folder / name).is_dir():
-                yield from self._descend(folder / name, depth + 1, found)
+                yield from self._descend(folder / name, depth + 1, fields=found)
 
     def match_end(self, path: str) -> Fields | None:
         """Return the fields of a path whose last parts the pattern fits, as many as it has; None for any other."""

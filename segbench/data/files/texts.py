@@ -11,7 +11,7 @@ MAX_TEXT = 64 << 20
 """Bytes of a list of pictures or of colours; a million lines have less."""
 
 
-def read_text(path: Path, what: str, limit: int = MAX_TEXT) -> str:
+def read_text(path: Path, what: str, *, limit: int = MAX_TEXT) -> str:
     """Return the text of a file.
 
     Args:

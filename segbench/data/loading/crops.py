@@ -18,6 +18,7 @@ from segbench.core.errors import ConfigError, nearest
 from segbench.core.rng import generator
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.views import Size, resized
+from segbench.data.windows import Window
 
 TRIES = 10
 """Most crops that are drawn until one is not nearly all of one class; the last one is taken."""
@@ -78,16 +79,6 @@ class TrainingCrops:
 
 
 @dataclass(frozen=True)
-class Window:
-    """A rectangle of a picture's pixels; it reaches beyond the picture where that is smaller."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-
-@dataclass(frozen=True)
 class RandomCrop:
     """Draws a scale and a place, and cuts that out of a picture and of its mask."""
 
@@ -129,7 +120,7 @@ class RandomCrop:
             index: The sample's number.
         """
         window = self.window(arrays["mask"], generator("crop", seed, epoch, index))
-        return {name: self._cut(name, array, window, mean) for name, array in arrays.items()}
+        return {name: self._cut(name, array, window=window, mean=mean) for name, array in arrays.items()}
 
     def window(self, mask: np.ndarray, draw: np.random.Generator) -> Window:
         """Return where to crop, in pixels of a picture with this mask."""
@@ -144,26 +135,26 @@ class RandomCrop:
         scale = math.exp(draw.uniform(math.log(low), math.log(high)))
         height, width = (max(1, round(length / scale)) for length in self.size)
         target = _pixel_of_a_class(mask, draw) if self.balanced else None
-        top = _start(mask.shape[0], height, None if target is None else target[0], draw)
-        left = _start(mask.shape[1], width, None if target is None else target[1], draw)
+        top = _start(mask.shape[0], height, target=None if target is None else target[0], draw=draw)
+        left = _start(mask.shape[1], width, target=None if target is None else target[1], draw=draw)
         return Window(top, left, height, width)
 
-    def _cut(self, name: str, array: np.ndarray, window: Window, mean: tuple[float, ...]) -> np.ndarray:
+    def _cut(self, name: str, array: np.ndarray, *, window: Window, mean: tuple[float, ...]) -> np.ndarray:
         part = _inside(array, window)
-        rows = _scaled(part.shape[0], window.height, self.size[0])
-        columns = _scaled(part.shape[1], window.width, self.size[1])
-        part = resized(part, (rows, columns), NEAREST if name in ("mask", "depth") else BILINEAR)
+        rows = _scaled(part.shape[0], window.height, size=self.size[0])
+        columns = _scaled(part.shape[1], window.width, size=self.size[1])
+        part = resized(part, (rows, columns), resampling=NEAREST if name in ("mask", "depth") else BILINEAR)
         if (rows, columns) == self.size:
             return part.copy()
-        top = _scaled_start(window.top, window.height, self.size[0], rows)
-        left = _scaled_start(window.left, window.width, self.size[1], columns)
+        top = _scaled_start(window.top, window.height, size=self.size[0], length=rows)
+        left = _scaled_start(window.left, window.width, size=self.size[1], length=columns)
         canvas = np.empty((*self.size, *array.shape[2:]), array.dtype)
-        canvas[:] = _blank(name, array.dtype, mean)
+        canvas[:] = _blank(name, array.dtype, mean=mean)
         canvas[top : top + rows, left : left + columns] = part
         return canvas
 
 
-def _start(length: int, window: int, target: int | None, draw: np.random.Generator) -> int:
+def _start(length: int, window: int, *, target: int | None, draw: np.random.Generator) -> int:
     """Return where a window begins: within the picture, or around it where the window is larger; over the target."""
     low, high = sorted((0, length - window))
     if target is not None and window < length:
@@ -194,15 +185,15 @@ def _inside(array: np.ndarray, window: Window) -> np.ndarray:
     return array[rows, columns]
 
 
-def _scaled(length: int, window: int, size: int) -> int:
+def _scaled(length: int, window: int, *, size: int) -> int:
     return min(size, max(1, round(length * size / window)))
 
 
-def _scaled_start(start: int, window: int, size: int, length: int) -> int:
+def _scaled_start(start: int, window: int, *, size: int, length: int) -> int:
     return min(max(0, round(-start * size / window)), size - length)
 
 
-def _blank(name: str, dtype: np.dtype, mean: tuple[float, ...]) -> np.ndarray:
+def _blank(name: str, dtype: np.dtype, *, mean: tuple[float, ...]) -> np.ndarray:
     if name == "mask":
         return np.array(IGNORE_INDEX, dtype)
     if name == "depth":

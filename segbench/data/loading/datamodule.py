@@ -70,6 +70,7 @@ class SegmentationData(pl.LightningDataModule):
         self,
         classes: Sequence[str],
         size: Sequence[int],
+        *,
         mean: Sequence[float] | None,
         std: Sequence[float] | None,
         batch_size: int,
@@ -91,7 +92,7 @@ class SegmentationData(pl.LightningDataModule):
                 f"data.batch_size must be at least 1 and data.num_workers 0 to {MAX_WORKERS}, got {batch_size} and"
                 f" {num_workers}"
             )
-        _check_normalisation(mean, std, channels.count)
+        _check_normalisation(mean, std, channels=channels.count)
         if augment is not None and not callable(augment):
             raise ConfigError(
                 "augment must describe an augmentation, with _target_: segbench.data.loading.augment.Augment and its"
@@ -138,7 +139,7 @@ class SegmentationData(pl.LightningDataModule):
 
     def count_training(self) -> Statistics:
         """Count the training split, or as much of it as is measured."""
-        return measure(self, Split.TRAIN, MEASURED_SAMPLES)
+        return measure(self, Split.TRAIN, limit=MEASURED_SAMPLES)
 
     def use_values(self, values: Values) -> None:
         """Let `values` say what the values of the files are, and what of them becomes 0 and 1."""
@@ -171,7 +172,7 @@ class SegmentationData(pl.LightningDataModule):
         return self.channels.image(raster)
 
     @abstractmethod
-    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, *, epoch: int, index: int) -> Arrays:
         """Return the arrays of a sample, as `Source` says."""
 
     @property
@@ -181,7 +182,7 @@ class SegmentationData(pl.LightningDataModule):
 
     def original(self, split: Split, index: int) -> Arrays:
         """Return a picture as it is, at its own size; that of a generated set is its sample."""
-        return self.sample(split, 0, index)
+        return self.sample(split, epoch=0, index=index)
 
     @abstractmethod
     def num_samples(self, split: Split) -> int:
@@ -257,9 +258,11 @@ class SegmentationData(pl.LightningDataModule):
             rank=rank,
             world_size=world_size,
         )
-        dataset = SplitDataset(self, split, self.augment if training else None, self.order_seed)
+        dataset = SplitDataset(self, split, augment=self.augment if training else None, seed=self.order_seed)
         position = (self.position or self._epoch_of_trainer) if training else None
-        return EpochLoader(dataset, sampler, self.num_workers, self.pin_memory, position)
+        return EpochLoader(
+            dataset, sampler, num_workers=self.num_workers, pin_memory=self.pin_memory, position=position
+        )
 
     def _epoch_of_trainer(self) -> tuple[int, int]:
         """Return where training is, in a Trainer that does not continue epochs in their middle."""
@@ -278,7 +281,7 @@ class SegmentationData(pl.LightningDataModule):
         return self.loader(Split.TEST)
 
 
-def _check_normalisation(mean: Sequence[float] | None, std: Sequence[float] | None, channels: int) -> None:
+def _check_normalisation(mean: Sequence[float] | None, std: Sequence[float] | None, *, channels: int) -> None:
     """Raise a ConfigError for figures that no picture can have; those of 0..255 are the usual mistake."""
     if mean is None and std is None:
         return

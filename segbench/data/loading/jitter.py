@@ -25,6 +25,7 @@ class BandJitter(albumentations.ImageOnlyTransform):  # type: ignore[misc]  # al
         self,
         brightness: tuple[float, float] = (0.8, 1.2),
         contrast: tuple[float, float] = (0.8, 1.2),
+        *,
         gain: tuple[float, float] = (0.9, 1.1),
         p: float = 0.5,
     ) -> None:

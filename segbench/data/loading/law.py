@@ -32,7 +32,7 @@ REPEAT = (
 )
 
 
-def check_law(source: Source, augment: Augment | None, seed: int) -> None:
+def check_law(source: Source, augment: Augment | None, *, seed: int) -> None:
     """Raise a ConfigError for a data set or an augmentation that breaks the data law in one of the first samples.
 
     Args:
@@ -41,23 +41,26 @@ def check_law(source: Source, augment: Augment | None, seed: int) -> None:
         seed: Key of the augmentation.
     """
     with _one_thread():
-        _check(source, augment, seed)
+        _check(source, augment, seed=seed)
 
 
-def _check(source: Source, augment: Augment | None, seed: int) -> None:
-    first = _twice(lambda: source.sample(Split.TRAIN, 0, 0))
+def _check(source: Source, augment: Augment | None, *, seed: int) -> None:
+    first = _twice(lambda: source.sample(Split.TRAIN, epoch=0, index=0))
     if isinstance(first, str):
         raise ConfigError(f"data: sample 0 of train {first}; it must be a function of (split, epoch, index) alone")
     if augment is None or augment.pipeline is None:
         return
     samples = [
         first,
-        *(source.sample(Split.TRAIN, 0, i) for i in range(1, min(SAMPLES, source.num_samples(Split.TRAIN)))),
+        *(
+            source.sample(Split.TRAIN, epoch=0, index=i)
+            for i in range(1, min(SAMPLES, source.num_samples(Split.TRAIN)))
+        ),
     ]
-    _check_parts(augment, samples, seed)
-    found = _augmented(augment, samples, seed)
+    _check_parts(augment, samples, seed=seed)
+    found = _augmented(augment, samples, seed=seed)
     if isinstance(found, str):
-        raise ConfigError(f"augment: {_blame(augment, samples, seed, found)} {found}")
+        raise ConfigError(f"augment: {_blame(augment, samples, seed=seed, wrong=found)} {found}")
     sizes = {arrays["image"].shape[:2] for arrays in found}
     if len(sizes) > 1:
         shown = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))
@@ -85,24 +88,24 @@ def _one_thread() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
-def _check_parts(augment: Augment, samples: list[Arrays], seed: int) -> None:
+def _check_parts(augment: Augment, samples: list[Arrays], *, seed: int) -> None:
     """Raise a ConfigError for a transform that does not repeat itself, also one that is rarely applied."""
     for name, alone in augment.parts():
         for index, arrays in enumerate(samples):
             try:
-                found = _twice(partial(alone, arrays, seed, 0, index))
+                found = _twice(partial(alone, arrays, seed=seed, epoch=0, index=index))
             except Exception:  # it may need what comes before it; the whole pipeline is tried as well
                 continue
             if isinstance(found, str):
                 raise ConfigError(f"augment: {name} {found}; {REPEAT}")
 
 
-def _augmented(augment: Augment, samples: list[Arrays], seed: int) -> list[Arrays] | str:
+def _augmented(augment: Augment, samples: list[Arrays], *, seed: int) -> list[Arrays] | str:
     """Return the augmented samples, each made twice, or what is wrong with them and what would work."""
     found = []
     for index, arrays in enumerate(samples):
         try:
-            result = _twice(partial(augment, arrays, seed, 0, index))
+            result = _twice(partial(augment, arrays, seed=seed, epoch=0, index=index))
         except ConfigError as error:
             return str(error).removeprefix("augment ")
         except Exception as error:
@@ -118,10 +121,10 @@ def _augmented(augment: Augment, samples: list[Arrays], seed: int) -> list[Array
     return found
 
 
-def _blame(augment: Augment, samples: list[Arrays], seed: int, wrong: str) -> str:
+def _blame(augment: Augment, samples: list[Arrays], *, seed: int, wrong: str) -> str:
     """Return the name of the first transform that is as wrong by itself; several may only be so together."""
     for name, alone in augment.parts():
-        if _augmented(alone, samples, seed) == wrong:
+        if _augmented(alone, samples, seed=seed) == wrong:
             return name
     return "the pipeline"
 

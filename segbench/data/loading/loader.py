@@ -61,6 +61,7 @@ class PlanSampler(Sampler[list[tuple[int, int]]]):
         self,
         size: int,
         batch_size: int,
+        *,
         order: Order | None,
         drop_last: bool,
         rank: int = 0,
@@ -110,6 +111,7 @@ class EpochLoader:
         self,
         dataset: SplitDataset,
         sampler: PlanSampler,
+        *,
         num_workers: int = 0,
         pin_memory: bool = False,
         position: Position | None = None,
@@ -159,7 +161,7 @@ class EpochLoader:
             except Exception as error:
                 if not self.num_workers:
                     raise
-                batches = self._after(error, number, time.monotonic() - since)
+                batches = self._after(error, number, waited=time.monotonic() - since)
                 continue
             if isinstance(batch, Failure):
                 self._stop_workers()
@@ -185,7 +187,7 @@ class EpochLoader:
                 batches = iter(self._loader)
         except Exception as error:
             if self._workers.workers:  # those of the last epoch
-                return self._after(error, number, time.monotonic() - since)
+                return self._after(error, number, waited=time.monotonic() - since)
             raise DataError(
                 f"data.num_workers={self.num_workers} loader workers cannot be started ({described(error)}); give fewer"
             ) from error
@@ -199,14 +201,14 @@ class EpochLoader:
         self._split = Batches(self.dataset, self.num_workers)
         self._loader = self._make()  # torch's own would go on with the workers that are no more
 
-    def _after(self, error: Exception, number: int, waited: float) -> Iterator[Batch | Failure]:
+    def _after(self, error: Exception, number: int, *, waited: float) -> Iterator[Batch | Failure]:
         """Return new workers in place of those that were told to stop, for training to decide about stopping.
 
         Raises:
             DataError: for everything else that can have happened to workers.
         """
         dead = self._workers.dead()
-        told, text = self._workers.told_to_stop(dead), self._what_happened(error, number, waited, dead)
+        told, text = self._workers.told_to_stop(dead), self._what_happened(error, number, waited=waited, dead=dead)
         self._stop_workers()
         if not told or self._restarts >= MOST_RESTARTS:
             raise DataError(text) from error
@@ -214,7 +216,7 @@ class EpochLoader:
         self.plan.first_batch = number
         return self._begin(number)
 
-    def _what_happened(self, error: Exception, number: int, waited: float, dead: list[int]) -> str:
+    def _what_happened(self, error: Exception, number: int, *, waited: float, dead: list[int]) -> str:
         indices, at = self.plan.indices(number), self._workers.at()
         batch = f"the batch of {self.dataset.names(indices)} was waited for"
         if dead:

@@ -28,7 +28,7 @@ class Source(Protocol):
         """What a network sees of a whole picture of val and test."""
         ...
 
-    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, *, epoch: int, index: int) -> Arrays:
         """Return the arrays of a sample.
 
         `image` uint8 `[H,W,3]` and `mask` uint8 `[H,W]` (255 = ignore); where there are any, `background` uint8
@@ -59,7 +59,7 @@ class SplitDataset(Dataset[dict[str, Tensor]]):
     picture, `truth` is the mask at the picture's own size, and `truth_depth` the depth.
     """
 
-    def __init__(self, source: Source, split: Split, augment: Augment | None, seed: int) -> None:
+    def __init__(self, source: Source, split: Split, *, augment: Augment | None, seed: int) -> None:
         self.source = source
         self.split = split
         self.augment = augment
@@ -87,8 +87,10 @@ class SplitDataset(Dataset[dict[str, Tensor]]):
     def _arrays(self, epoch: int, index: int) -> Arrays:
         if self.split != Split.TRAIN:
             return seen_and_truth(self.source.original(self.split, index), self.source.view)
-        arrays = self.source.sample(self.split, epoch, index)
-        return arrays if self.augment is None else self.augment(arrays, self.seed, epoch, index)
+        arrays = self.source.sample(self.split, epoch=epoch, index=index)
+        if self.augment is None:
+            return arrays
+        return self.augment(arrays, seed=self.seed, epoch=epoch, index=index)
 
     def names(self, indices: Sequence[int]) -> str:
         """Return what samples are, for messages: at most four of them, and how many more there are."""

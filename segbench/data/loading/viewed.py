@@ -49,7 +49,7 @@ class ViewedData(SegmentationData):
         """What a network sees of a whole picture: its own pixels where it was trained on crops of them."""
         return EvaluationView(self.size, self.fit, own_scale=self.crop is not None)
 
-    def trained_on(self, original: Arrays, epoch: int, index: int) -> Arrays:
+    def trained_on(self, original: Arrays, *, epoch: int, index: int) -> Arrays:
         """Return what training sees of a picture in an epoch, all of it or a crop, as arrays that may be changed."""
         if self.crop is not None:
             found = self.crop(original, self.mean or (), seed=self.order_seed, epoch=epoch, index=index)

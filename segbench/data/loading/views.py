@@ -93,17 +93,17 @@ class EvaluationView:
 
     def image(self, image: np.ndarray) -> np.ndarray:
         """Return what is seen of an image `[h,w,C]`, uint8 or float32 as it is."""
-        return self._seen(image, Image.Resampling.BILINEAR, 0)
+        return self._seen(image, Image.Resampling.BILINEAR, fill=0)
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """Return the mask uint8 `[h,w]` as the network's output has it; it holds no new id but 255, for bars."""
-        return self._seen(mask, Image.Resampling.NEAREST, IGNORE_INDEX)
+        return self._seen(mask, Image.Resampling.NEAREST, fill=IGNORE_INDEX)
 
     def depth(self, depth: np.ndarray) -> np.ndarray:
         """Return the depth float32 `[h,w]` likewise; bars are NaN, unknown."""
-        return self._seen(depth, Image.Resampling.NEAREST, np.nan)
+        return self._seen(depth, Image.Resampling.NEAREST, fill=np.nan)
 
-    def back(self, values: Tensor, height: int, width: int) -> Tensor:
+    def back(self, values: Tensor, *, height: int, width: int) -> Tensor:
         """Return what a network says of a view, `[B,K,h,w]`, at the picture's own size `[B,K,height,width]`.
 
         Padding is left out, and logits are interpolated bilinearly before classes are chosen, so that outlines are as
@@ -114,9 +114,9 @@ class EvaluationView:
         rows, columns = self.place(height, width).window
         return F.interpolate(values[..., rows, columns], (height, width), mode="bilinear", align_corners=False)
 
-    def _seen(self, array: np.ndarray, resampling: Image.Resampling, fill: float) -> np.ndarray:
+    def _seen(self, array: np.ndarray, resampling: Image.Resampling, *, fill: float) -> np.ndarray:
         place = self.place(*array.shape[:2])
-        inner = resized(array, place.inner, resampling)
+        inner = resized(array, place.inner, resampling=resampling)
         if place.canvas == place.inner:
             return inner
         canvas = np.full((*place.canvas, *array.shape[2:]), fill, array.dtype)
@@ -144,19 +144,19 @@ class TrainingView:
         """Return an image `[h,w,C]` of uint8 or float32 as `[H,W,C]`."""
         if self.fit != Fit.CROP:
             return EvaluationView(self.size, self.fit).image(image)
-        return resized(image, self.size, Image.Resampling.BILINEAR, self._middle(*image.shape[:2]))
+        return resized(image, self.size, resampling=Image.Resampling.BILINEAR, box=self._middle(*image.shape[:2]))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """Return a mask uint8 `[h,w]` as `[H,W]`; it holds no id that it did not hold, but 255 for bars."""
         if self.fit != Fit.CROP:
             return EvaluationView(self.size, self.fit).mask(mask)
-        return resized(mask, self.size, Image.Resampling.NEAREST, self._middle(*mask.shape[:2]))
+        return resized(mask, self.size, resampling=Image.Resampling.NEAREST, box=self._middle(*mask.shape[:2]))
 
     def depth(self, depth: np.ndarray) -> np.ndarray:
         """Return a depth float32 `[h,w]` as `[H,W]`; bars are NaN, unknown."""
         if self.fit != "crop":
             return EvaluationView(self.size, self.fit).depth(depth)
-        return resized(depth, self.size, Image.Resampling.NEAREST, self._middle(*depth.shape[:2]))
+        return resized(depth, self.size, resampling=Image.Resampling.NEAREST, box=self._middle(*depth.shape[:2]))
 
     def arrays(self, original: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return all arrays of a picture, by their names, as they are trained on."""
@@ -171,7 +171,7 @@ class TrainingView:
         return left, top, left + inner_width, top + inner_height
 
 
-def resized(array: np.ndarray, size: Size, resampling: Image.Resampling, box: Box | None = None) -> np.ndarray:
+def resized(array: np.ndarray, size: Size, *, resampling: Image.Resampling, box: Box | None = None) -> np.ndarray:
     """Return an array `[h,w]` or `[h,w,C]` of uint8 or float32 at another size, each band by itself.
 
     Args:

@@ -59,7 +59,7 @@ class DepthModel:
         return min(standing, max(self.object_height * height / scene.height, NEAREST))
 
 
-def compose_depth(background: np.ndarray, mask: np.ndarray, foreground: float) -> np.ndarray:
+def compose_depth(background: np.ndarray, mask: np.ndarray, *, foreground: float) -> np.ndarray:
     """Return float32 `[H, W]`: the foreground's depth where the mask is set, never behind the background's depth there.
 
     Args:

@@ -75,7 +75,7 @@ class Pool:
             )
 
 
-def read_digits(path: str | None, root: str | None, download: bool) -> Pool:
+def read_digits(path: str | None, root: str | None, *, download: bool) -> Pool:
     """Return MNIST from `path`, or from torchvision's folder in `root`.
 
     Raises:
@@ -86,35 +86,35 @@ def read_digits(path: str | None, root: str | None, download: bool) -> Pool:
         home = _root(key, root)
         place = home / "MNIST" / "raw"
         if download and len(_idx_files(place)) < len(IDX_FILES):
-            _torchvision(key, "MNIST", home, download=True)
+            _torchvision(key, "MNIST", home=home, download=True)
         if not _idx_files(place):
             raise DataError(f"{key}: there is no MNIST in {place}; give {key}=PATH: {WANTED[key]}; or {DOWNLOAD}")
-        return _digit_pool(key, place, _read_idx(place))
+        return _digit_pool(key, place, arrays=_read_idx(place))
     place = Path(path).expanduser()
     nested = place / "MNIST" / "raw"
     if place.is_file():
-        return _digit_pool(key, place, _read_npz(key, place, tuple(IDX_FILES)))
+        return _digit_pool(key, place, arrays=_read_npz(key, place, names=tuple(IDX_FILES)))
     for folder in (place, nested):
         if _idx_files(folder):
-            return _digit_pool(key, folder, _read_idx(folder))
+            return _digit_pool(key, folder, arrays=_read_idx(folder))
     if (place / "train").is_dir():
-        return _digit_pool(key, place, _read_digit_folders(place))
+        return _digit_pool(key, place, arrays=_read_digit_folders(place))
     raise DataError(f"{key}: {_nothing(place)}; it takes {WANTED[key]}; or {DOWNLOAD}")
 
 
-def read_photos(path: str | None, root: str | None, download: bool) -> Pool:
+def read_photos(path: str | None, root: str | None, *, download: bool) -> Pool:
     """Return the photos of CIFAR-10 from `path`, or from torchvision's folder in `root`; raises as `read_digits`."""
     key = "data.cifar"
     if path is None:
-        return _photo_pool(key, _root(key, root), _read_batches(key, _root(key, root), download))
+        return _photo_pool(key, _root(key, root), arrays=_read_batches(key, _root(key, root), download=download))
     place = Path(path).expanduser()
     if place.is_file():
-        return _photo_pool(key, place, _read_npz(key, place, ("x_train", "x_test")))
+        return _photo_pool(key, place, arrays=_read_npz(key, place, names=("x_train", "x_test")))
     if place.name == BATCHES or (place / BATCHES).is_dir():
         home = place.parent if place.name == BATCHES else place
-        return _photo_pool(key, place, _read_batches(key, home, download=False))
+        return _photo_pool(key, place, arrays=_read_batches(key, home, download=False))
     if (place / "train").is_dir():
-        return _photo_pool(key, place, _read_photo_folders(place))
+        return _photo_pool(key, place, arrays=_read_photo_folders(place))
     raise DataError(f"{key}: {_nothing(place)}; it takes {WANTED[key]}; or {DOWNLOAD}")
 
 
@@ -164,7 +164,7 @@ def _read_idx_file(file: Path) -> np.ndarray:
     return np.frombuffer(raw, dtype=np.uint8).reshape(shape)
 
 
-def _read_npz(key: str, file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+def _read_npz(key: str, file: Path, *, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(file) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()[: MAX_MEMBERS + 1]}
@@ -219,12 +219,12 @@ def _read_digit_folders(root: Path) -> dict[str, np.ndarray]:
         files = [file for folder in folders for file in sorted(folder.glob("*.png"))]
         listed[split] = files
         arrays[f"y_{split}"] = np.array([int(file.parent.name) for file in files], dtype=np.uint8)
-    return {**arrays, **_stacks("data.mnist", listed, _read_grey, DIGIT)}
+    return {**arrays, **_stacks("data.mnist", listed, read=_read_grey, shape=DIGIT)}
 
 
 def _read_photo_folders(root: Path) -> dict[str, np.ndarray]:
     files = {split: sorted((root / split).glob("*/*.png")) for split in ("train", "test")}
-    return _stacks("data.cifar", files, _read_colour, PHOTO)
+    return _stacks("data.cifar", files, read=_read_colour, shape=PHOTO)
 
 
 def _read_grey(file: Path) -> np.ndarray:
@@ -236,28 +236,31 @@ def _read_colour(file: Path) -> np.ndarray:
 
 
 def _stacks(
-    key: str, files: dict[str, list[Path]], read: Callable[[Path], np.ndarray], shape: tuple[int, ...]
+    key: str, files: dict[str, list[Path]], *, read: Callable[[Path], np.ndarray], shape: tuple[int, ...]
 ) -> dict[str, np.ndarray]:
-    train, test = together(*(partial(_stack, key, files[split], read, shape) for split in ("train", "test")))
+    train, test = together(*(partial(_stack, key, files[split], read=read, shape=shape) for split in ("train", "test")))
     return {"x_train": train, "x_test": test}
 
 
-def _stack(key: str, files: list[Path], read: Callable[[Path], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+def _stack(key: str, files: list[Path], *, read: Callable[[Path], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     def checked(file: Path) -> np.ndarray:
         picture = read(file)
         if picture.shape != shape:
             raise DataError(f"{picture.shape[0]} x {picture.shape[1]} pixels, not {shape[0]} x {shape[1]}")
         return picture
 
-    return np.stack(read_all(files, checked, key)) if files else np.zeros((0, *shape), np.uint8)
+    return np.stack(read_all(files, checked, key=key)) if files else np.zeros((0, *shape), np.uint8)
 
 
-def _read_batches(key: str, home: Path, download: bool) -> dict[str, np.ndarray]:
-    sets = {split: _torchvision(key, "CIFAR10", home, download, train=split == "train") for split in ("train", "test")}
+def _read_batches(key: str, home: Path, *, download: bool) -> dict[str, np.ndarray]:
+    sets = {
+        split: _torchvision(key, "CIFAR10", home=home, download=download, train=split == "train")
+        for split in ("train", "test")
+    }
     return {f"x_{split}": np.asarray(data.data) for split, data in sets.items()}
 
 
-def _torchvision(key: str, name: str, home: Path, download: bool, train: bool = True) -> Any:
+def _torchvision(key: str, name: str, *, home: Path, download: bool, train: bool = True) -> Any:
     import torchvision  # takes seconds
 
     try:
@@ -270,8 +273,8 @@ def _torchvision(key: str, name: str, home: Path, download: bool, train: bool = 
         ) from None
 
 
-def _digit_pool(key: str, place: Path, arrays: dict[str, np.ndarray]) -> Pool:
-    _check(key, place, arrays, DIGIT)
+def _digit_pool(key: str, place: Path, *, arrays: dict[str, np.ndarray]) -> Pool:
+    _check(key, place, arrays=arrays, shape=DIGIT)
     labels = np.concatenate([arrays["y_train"].reshape(-1), arrays["y_test"].reshape(-1)])
     if not np.issubdtype(labels.dtype, np.integer) or not np.isin(labels, range(10)).all():
         raise DataError(f"{key}: the labels in {place} must be whole numbers 0 to 9")
@@ -284,12 +287,12 @@ def _digit_pool(key: str, place: Path, arrays: dict[str, np.ndarray]) -> Pool:
     return Pool(images, labels.astype(np.uint8), len(arrays["x_train"]))
 
 
-def _photo_pool(key: str, place: Path, arrays: dict[str, np.ndarray]) -> Pool:
-    _check(key, place, arrays, PHOTO)
+def _photo_pool(key: str, place: Path, *, arrays: dict[str, np.ndarray]) -> Pool:
+    _check(key, place, arrays=arrays, shape=PHOTO)
     return Pool(np.concatenate([arrays["x_train"], arrays["x_test"]]), None, len(arrays["x_train"]))
 
 
-def _check(key: str, place: Path, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> None:
+def _check(key: str, place: Path, *, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> None:
     for name in ("x_train", "x_test"):
         array = arrays[name]
         if array.dtype != np.uint8 or array.shape[1:] != shape:

@@ -60,6 +60,7 @@ class FgBg(SegmentationData):
         self,
         foregrounds: str | None = None,
         backgrounds: str | None = None,
+        *,
         train_size: int = 1280,
         val_size: int = 200,
         test_size: int = 400,
@@ -97,7 +98,9 @@ class FgBg(SegmentationData):
         settings = dict(depth or {})
         self.depth_folder = settings.pop("from_folder", None)
         self.depth_model = DepthModel(**settings)
-        split_sources(3, split, self.shares, self.seed, "foregrounds")  # a wrong rule shows before anything is read
+        split_sources(
+            3, split, shares=self.shares, seed=self.seed, what="foregrounds"
+        )  # a wrong rule shows before anything is read
         self.planners: dict[Split, Planner] = {}
 
     def prepare(self) -> None:
@@ -111,16 +114,26 @@ class FgBg(SegmentationData):
         # twice the largest box, so that even the largest copy of a cut-out is shrunk, never blown up
         longest = round(2 * self.layout.scale[1] * min(self.size))
         self.textures: list[Texture] = [make_texture(image, longest) for image in foregrounds.images]
-        self.backgrounds = np.stack([make_background(image, height, width) for image in backgrounds.images])
+        self.backgrounds = np.stack(
+            [make_background(image, height=height, width=width) for image in backgrounds.images]
+        )
         self.names = (foregrounds.names, backgrounds.names)
         self.ground = self._ground(backgrounds.names, (height, width))
         self._digest = f"{foregrounds.digest}:{backgrounds.digest}"
         sizes = [(image.height, image.width) for image in foregrounds.images]
-        fore = split_sources(len(foregrounds), self.split, self.shares, self.seed, "foregrounds")
-        back = split_sources(len(backgrounds), self.split, self.shares, self.seed, "backgrounds")
+        fore = split_sources(len(foregrounds), self.split, shares=self.shares, seed=self.seed, what="foregrounds")
+        back = split_sources(len(backgrounds), self.split, shares=self.shares, seed=self.seed, what="backgrounds")
         offset = 0
         for split in SPLITS:
-            self.planners[split] = Planner(self.seed, split, self.layout, fore[split], back[split], sizes, offset)
+            self.planners[split] = Planner(
+                self.seed,
+                split,
+                layout=self.layout,
+                foregrounds=fore[split],
+                backgrounds=back[split],
+                sizes=sizes,
+                offset=offset,
+            )
             offset += self.sizes[split] if self.split == "random" else 0
         self._check_grid()
         self.check_splits()
@@ -129,7 +142,7 @@ class FgBg(SegmentationData):
         if self.depth_folder is None:
             self._rows = self.depth_model.ground_rows(self.size[0])
             return None
-        return read_depth_maps(self.depth_folder, names, size, self.depth_model.far)
+        return read_depth_maps(self.depth_folder, names, size=size, far=self.depth_model.far)
 
     def _check_grid(self) -> None:
         if self.layout.position != "grid":
@@ -146,16 +159,16 @@ class FgBg(SegmentationData):
         """Return the number of scenes of a split."""
         return self.sizes[split]
 
-    def scene(self, split: Split, epoch: int, index: int) -> Scene:
+    def scene(self, split: Split, *, epoch: int, index: int) -> Scene:
         """Return the plan of a scene."""
         return self.planners[split].scene(epoch if self.fresh and split == Split.TRAIN else 0, index)
 
-    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, *, epoch: int, index: int) -> Arrays:
         """Return image, mask, depth and background of a scene."""
-        scene = self.scene(split, epoch, index)
-        image, alpha, background = render(scene, self.textures, self.backgrounds, self.size)
+        scene = self.scene(split, epoch=epoch, index=index)
+        image, alpha, background = render(scene, self.textures, backgrounds=self.backgrounds, canvas=self.size)
         mask = alpha >= self.threshold
-        depth = compose_depth(self.ground_of(scene), mask, self.depth_model.foreground(scene, self.size[0]))
+        depth = compose_depth(self.ground_of(scene), mask, foreground=self.depth_model.foreground(scene, self.size[0]))
         return {"image": image, "mask": mask.astype(np.uint8), "depth": depth, "background": background}
 
     def ground_of(self, scene: Scene) -> np.ndarray:
@@ -174,7 +187,7 @@ class FgBg(SegmentationData):
 
     def units(self, split: Split, index: int) -> dict[str, str]:
         """Return the files of foreground and background."""
-        scene = self.scene(split, 0, index)
+        scene = self.scene(split, epoch=0, index=index)
         return {"foreground": self.names[0][scene.foreground], "background": self.names[1][scene.background]}
 
     def fingerprint(self, split: Split) -> str:

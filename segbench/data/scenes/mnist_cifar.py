@@ -51,6 +51,7 @@ class MnistCifar(SegmentationData):
         self,
         mnist: str | None = None,
         cifar: str | None = None,
+        *,
         root: str | None = None,
         download: bool = False,
         train_size: int = 6400,
@@ -91,24 +92,30 @@ class MnistCifar(SegmentationData):
             wanted = "; ".join(f"{key}=PATH, {WANTED[key]}" for key in missing)
             raise DataError(f"{' and '.join(missing)} not set: give {wanted}; or {DOWNLOAD}")
         digits, photos = together(
-            lambda: read_digits(self.paths[0], self.root, self.download),
-            lambda: read_photos(self.paths[1], self.root, self.download),
+            lambda: read_digits(self.paths[0], self.root, download=self.download),
+            lambda: read_photos(self.paths[1], self.root, download=self.download),
         )
         pools = {"data.mnist": digits, "data.cifar": photos}
         parts = {}
         for key, pool in pools.items():
             pool.check(key)
-            parts[key] = official_splits(len(pool.images), pool.training, self.val_share, self.seed, key)
+            parts[key] = official_splits(
+                len(pool.images), pool.training, val_share=self.val_share, seed=self.seed, what=key
+            )
         self.digits = digits.images
         self.photos = photos.images
         assert digits.labels is not None
         self.digit_labels = digits.labels
         self.class_ids = np.ones_like(digits.labels) if len(self.classes) == 2 else digits.labels + 1
-        self._taps = DigitTaps(self.layout, self.digits.shape[1:], self.photos.shape[1:3])
+        self._taps = DigitTaps(self.layout, self.digits.shape[1:], photo=self.photos.shape[1:3])
         self._digest = f"{digits.digest()}:{photos.digest()}"
         for split in SPLITS:
             self.planners[split] = DigitPlanner(
-                self.seed, split, self.layout, parts["data.mnist"][split], parts["data.cifar"][split]
+                self.seed,
+                split,
+                layout=self.layout,
+                digits=parts["data.mnist"][split],
+                photos=parts["data.cifar"][split],
             )
         self.check_splits()
 
@@ -116,14 +123,16 @@ class MnistCifar(SegmentationData):
         """Return the number of scenes of a split."""
         return self.sizes[split]
 
-    def scene(self, split: Split, epoch: int, index: int) -> DigitScene:
+    def scene(self, split: Split, *, epoch: int, index: int) -> DigitScene:
         """Return the plan of a scene."""
         return self.planners[split].scene(epoch if self.fresh and split == Split.TRAIN else 0, index)
 
-    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, *, epoch: int, index: int) -> Arrays:
         """Return image, mask and background of a scene."""
-        scene = self.scene(split, epoch, index)
-        image, inside, background = render_digit(scene, self.layout, self._taps, self.digits, self.photos)
+        scene = self.scene(split, epoch=epoch, index=index)
+        image, inside, background = render_digit(
+            scene, self.layout, sources=self._taps, digits=self.digits, photos=self.photos
+        )
         mask = inside * self.class_ids[scene.digit]
         return {"image": image, "mask": mask, "background": background}
 
@@ -152,10 +161,10 @@ class MnistCifar(SegmentationData):
 
     def units(self, split: Split, index: int) -> dict[str, str]:
         """Return the numbers of digit and photo, likewise."""
-        scene = self.scene(split, 0, index)
+        scene = self.scene(split, epoch=0, index=index)
         return {"digit": str(scene.digit), "photo": str(scene.photo)}
 
     def describe_sample(self, split: Split, index: int) -> str:
         """Return which digit is on which photo, by their numbers: official training pictures first, then test."""
-        scene = self.scene(split, 0, index)
+        scene = self.scene(split, epoch=0, index=index)
         return f"{split} {index}: a {self.digit_labels[scene.digit]} (digit {scene.digit}) on photo {scene.photo}"

@@ -73,7 +73,7 @@ class DigitPlanner:
     """Plans the scenes of one split from the numbers of the digits and photos it may use."""
 
     def __init__(
-        self, seed: int, split: Split, layout: DigitLayout, digits: Sequence[int] | np.ndarray, photos: np.ndarray
+        self, seed: int, split: Split, *, layout: DigitLayout, digits: Sequence[int] | np.ndarray, photos: np.ndarray
     ) -> None:
         self.seed = seed
         self.split = split
@@ -97,7 +97,7 @@ class DigitPlanner:
         )
 
 
-def official_splits(count: int, training: int, val_share: float, seed: int, what: str) -> dict[str, np.ndarray]:
+def official_splits(count: int, training: int, *, val_share: float, seed: int, what: str) -> dict[str, np.ndarray]:
     """Return the numbers of the pictures of each split: val is held out of the official training pictures.
 
     Args:

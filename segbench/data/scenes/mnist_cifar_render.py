@@ -18,10 +18,9 @@ from segbench.data.scenes.mnist_cifar_plan import DigitLayout, DigitScene
 from segbench.data.scenes.render import taps
 
 
-def bilinear(pictures: np.ndarray, vertical: Sequence[np.ndarray], horizontal: Sequence[np.ndarray]) -> np.ndarray:
-    """Return pictures `[B, h, w, channels]` of a whole-number type at the positions of the taps, 0..255."""
-    y0, y1, fy = vertical
-    x0, x1, fx = horizontal
+def bilinear(pictures: np.ndarray, taps_of_axes: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Return pictures `[B, h, w, channels]` of a whole-number type at the taps of rows and of columns, 0..255."""
+    (y0, y1, fy), (x0, x1, fx) = taps_of_axes
     fy = fy[:, None, None]
     fx = fx[:, None]
     rows = pictures[:, y0] * (256 - fy) + pictures[:, y1] * fy
@@ -29,7 +28,7 @@ def bilinear(pictures: np.ndarray, vertical: Sequence[np.ndarray], horizontal: S
     return pixels
 
 
-def blend(layout: DigitLayout, photo: np.ndarray, digit: np.ndarray, colour: np.ndarray) -> np.ndarray:
+def blend(layout: DigitLayout, photo: np.ndarray, *, digit: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """Return the image, 0..255: photo `[..., 3]`, digit `[..., 1]` (0 outside its box) and colour broadcast."""
     kept = digit * (digit >= layout.least)
     image: np.ndarray
@@ -43,17 +42,17 @@ def blend(layout: DigitLayout, photo: np.ndarray, digit: np.ndarray, colour: np.
 class DigitTaps:
     """Where the pixels of a scene come from in a digit of 28 x 28 and in a photo of 32 x 32."""
 
-    def __init__(self, layout: DigitLayout, digit: tuple[int, ...], photo: tuple[int, ...]) -> None:
-        self.photo = [taps(np.arange(n), n, source) for n, source in zip(layout.canvas, photo, strict=True)]
+    def __init__(self, layout: DigitLayout, digit: tuple[int, ...], *, photo: tuple[int, ...]) -> None:
+        self.photo = [taps(np.arange(n), n, source=source) for n, source in zip(layout.canvas, photo, strict=True)]
         if layout.blend == "alpha":
-            self.digit = [taps(np.arange(n), n, source) for n, source in zip(layout.box, digit, strict=True)]
+            self.digit = [taps(np.arange(n), n, source=source) for n, source in zip(layout.box, digit, strict=True)]
         else:
             nearest = [np.arange(n) * source // n for n, source in zip(layout.box, digit, strict=True)]
             self.digit = [(place, place, np.zeros_like(place)) for place in nearest]
 
 
 def render_digit(
-    scene: DigitScene, layout: DigitLayout, sources: DigitTaps, digits: np.ndarray, photos: np.ndarray
+    scene: DigitScene, layout: DigitLayout, *, sources: DigitTaps, digits: np.ndarray, photos: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (image, inside, background) of a scene.
 
@@ -67,12 +66,12 @@ def render_digit(
     Returns:
         image uint8 `[H, W, 3]`, bool `[H, W]`: is there digit, and the photo alone uint8 `[H, W, 3]`.
     """
-    photo = bilinear(photos[scene.photo][None].astype(np.int32), *sources.photo)[0]
-    digit = bilinear(digits[scene.digit][None, :, :, None].astype(np.int32), *sources.digit)[0]
+    photo = bilinear(photos[scene.photo][None].astype(np.int32), sources.photo)[0]
+    digit = bilinear(digits[scene.digit][None, :, :, None].astype(np.int32), sources.digit)[0]
     height, width = layout.box
     box = slice(scene.y, scene.y + height), slice(scene.x, scene.x + width)
     image = photo.copy()
     inside = np.zeros(layout.canvas, bool)
-    image[box] = blend(layout, photo[box], digit, np.array([scene.red, scene.green, scene.blue]))
+    image[box] = blend(layout, photo[box], digit=digit, colour=np.array([scene.red, scene.green, scene.blue]))
     inside[box] = digit[..., 0] >= layout.least
     return image.astype(np.uint8), inside, photo.astype(np.uint8)

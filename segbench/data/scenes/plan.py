@@ -99,6 +99,7 @@ class Planner:
         self,
         seed: int,
         split: Split,
+        *,
         layout: Layout,
         foregrounds: Sequence[int],
         backgrounds: Sequence[int],

@@ -15,7 +15,7 @@ from segbench.data.scenes.textures import Texture
 
 
 def render(
-    scene: Scene, textures: Sequence[Texture], backgrounds: np.ndarray, canvas: tuple[int, int]
+    scene: Scene, textures: Sequence[Texture], *, backgrounds: np.ndarray, canvas: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (image, alpha, background) of a scene.
 
@@ -40,22 +40,22 @@ def render(
     rows = slice(max(0, scene.y), min(height, scene.y + scene.height))
     columns = slice(max(0, scene.x), min(width, scene.x + scene.width))
     if rows.start < rows.stop and columns.start < columns.stop:
-        patch = sample_cutout(scene, textures[scene.foreground], rows, columns)
+        patch = sample_cutout(scene, textures[scene.foreground], rows=rows, columns=columns)
         over = background[rows, columns].astype(np.int32)
         alpha[rows, columns] = patch[..., 3]
         image[rows, columns] = patch[..., :3] + (over * (255 - patch[..., 3:]) + 127) // 255
     return image, alpha, background
 
 
-def sample_cutout(scene: Scene | Layer, texture: Texture, rows: slice, columns: slice) -> np.ndarray:
+def sample_cutout(scene: Scene | Layer, texture: Texture, *, rows: slice, columns: slice) -> np.ndarray:
     """Return the part of a placed cut-out that covers these rows and columns: premultiplied RGBA, int32 `[h, w, 4]`."""
     level = texture.levels[texture.level_for(scene.height, scene.width)]
     row = np.arange(rows.start - scene.y, rows.stop - scene.y)
     column = np.arange(columns.start - scene.x, columns.stop - scene.x)
     if scene.flip:
         column = scene.width - 1 - column
-    y0, y1, fy = taps(row, scene.height, level.shape[0])
-    x0, x1, fx = taps(column, scene.width, level.shape[1])
+    y0, y1, fy = taps(row, scene.height, source=level.shape[0])
+    x0, x1, fx = taps(column, scene.width, source=level.shape[1])
     fx = fx[None, :, None]
     fy = fy[:, None, None]
     texels = level.astype(np.int32)
@@ -65,7 +65,7 @@ def sample_cutout(scene: Scene | Layer, texture: Texture, rows: slice, columns: 
     return pixels
 
 
-def taps(position: np.ndarray, size: int, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def taps(position: np.ndarray, size: int, *, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the two source positions and the 8-bit weight of the second, for each of `size` pixel centres."""
     place = ((2 * position + 1) * source * 256) // (2 * size) - 128
     first = place >> 8

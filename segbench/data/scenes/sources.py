@@ -38,19 +38,19 @@ class Pictures:
 def read_foregrounds(folder: str | None) -> Pictures:
     """Read cut-outs with alpha from `folder`, or the shipped ones where it is None."""
     path = Path(folder).expanduser() if folder else ASSETS / "foregrounds"
-    return _read(path, read_cutout, "data.foregrounds")
+    return _read(path, read_cutout, key="data.foregrounds")
 
 
 def read_backgrounds(folder: str | None) -> Pictures:
     """Read photographs from `folder`, or the shipped ones where it is None."""
     path = Path(folder).expanduser() if folder else ASSETS / "backgrounds"
-    return _read(path, read_rgb, "data.backgrounds")
+    return _read(path, read_rgb, key="data.backgrounds")
 
 
-def _read(folder: Path, read: Callable[[Path], Image.Image], key: str) -> Pictures:
+def _read(folder: Path, read: Callable[[Path], Image.Image], *, key: str) -> Pictures:
     files = list_pictures(folder, key)
     with unchanged(files, key):
-        images = read_all(files, read, key)
+        images = read_all(files, read, key=key)
         return Pictures([file.relative_to(folder).as_posix() for file in files], images, digest_files(files))
 
 
@@ -78,7 +78,7 @@ def digest_files(files: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def read_depth_maps(folder: str, names: Sequence[str], size: tuple[int, int], far: float) -> np.ndarray:
+def read_depth_maps(folder: str, names: Sequence[str], *, size: tuple[int, int], far: float) -> np.ndarray:
     """Read a depth map of every background, made elsewhere.
 
     Args:
@@ -102,7 +102,7 @@ def read_depth_maps(folder: str, names: Sequence[str], size: tuple[int, int], fa
             f"data.depth.from_folder: {path} has no .npy or .png for {len(missing)} of {len(stems)} backgrounds:"
             f" {first_names(missing)}"
         )
-    maps = read_all([found[stem] for stem in stems], lambda file: _depth_map(file, far), "data.depth.from_folder")
+    maps = read_all([found[stem] for stem in stems], lambda file: _depth_map(file, far), key="data.depth.from_folder")
     resized = [Image.fromarray(depth).resize((size[1], size[0]), Image.Resampling.NEAREST) for depth in maps]
     return np.stack([np.array(image, dtype=np.float32) for image in resized])
 
@@ -129,7 +129,9 @@ def _depth_map(path: Path, far: float) -> np.ndarray:
     return depth.astype(np.float32)
 
 
-def split_sources(count: int, rule: str, shares: tuple[float, float], seed: int, what: str) -> dict[Split, list[int]]:
+def split_sources(
+    count: int, rule: str, *, shares: tuple[float, float], seed: int, what: str
+) -> dict[Split, list[int]]:
     """Return the numbers of the source pictures that each split may use.
 
     Args:

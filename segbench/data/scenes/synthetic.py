@@ -62,6 +62,7 @@ class Synthetic(SegmentationData):
         self,
         foregrounds: str | None = None,
         backgrounds: str | None = None,
+        *,
         train_size: int = 1280,
         val_size: int = 200,
         test_size: int = 400,
@@ -109,7 +110,9 @@ class Synthetic(SegmentationData):
         )
         self.threshold = int(np.ceil(mask_threshold * 255))
         self.depth_model = DepthModel(**(depth or {}))
-        split_sources(3, split, self.shares, self.seed, "foregrounds")  # a wrong rule shows before anything is read
+        split_sources(
+            3, split, shares=self.shares, seed=self.seed, what="foregrounds"
+        )  # a wrong rule shows before anything is read
         self.planners: dict[Split, PaintingPlanner] = {}
 
     def prepare(self) -> None:
@@ -131,13 +134,21 @@ class Synthetic(SegmentationData):
         for label, name in enumerate(self.classes[1:], start=1):
             numbers = species.of(label)
             what = f"foregrounds: class {name}"
-            for split, places in split_sources(len(numbers), self.split, self.shares, self.seed, what).items():
+            for split, places in split_sources(
+                len(numbers), self.split, shares=self.shares, seed=self.seed, what=what
+            ).items():
                 chosen[split][name] = [numbers[place] for place in places]
         count = 0 if self.photos is None else len(self.photos)
-        back = split_sources(count, self.split, self.shares, self.seed, "backgrounds") if count else {}
+        back = split_sources(count, self.split, shares=self.shares, seed=self.seed, what="backgrounds") if count else {}
         for split in SPLITS:
             self.planners[split] = PaintingPlanner(
-                self.seed, split, self.layout, chosen[split], back.get(split, []), sizes, self.depth_model
+                self.seed,
+                split,
+                layout=self.layout,
+                species=chosen[split],
+                backgrounds=back.get(split, []),
+                sizes=sizes,
+                depth=self.depth_model,
             )
         self.check_splits()
 
@@ -150,23 +161,23 @@ class Synthetic(SegmentationData):
         height = self.size[0] + self.layout.margin[0]
         width = self.size[1] + self.layout.margin[1]
         self.photo_names = pictures.names
-        self.photos = np.stack([make_background(image, height, width) for image in pictures.images])
+        self.photos = np.stack([make_background(image, height=height, width=width) for image in pictures.images])
         return pictures.digest
 
     def num_samples(self, split: Split) -> int:
         """Return the number of scenes of a split."""
         return self.sizes[split]
 
-    def scene(self, split: Split, epoch: int, index: int) -> Painting:
+    def scene(self, split: Split, *, epoch: int, index: int) -> Painting:
         """Return the plan of a scene."""
         return self.planners[split].scene(epoch if self.fresh and split == Split.TRAIN else 0, index)
 
-    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, *, epoch: int, index: int) -> Arrays:
         """Return image, mask, depth and background of a scene."""
-        scene = self.scene(split, epoch, index)
-        background = render_backdrop(scene.backdrop, self.layout.background, self.photos, self.size)
-        image, instances = paint(scene, self.textures, background, self.threshold)
-        depths = np.concatenate([[np.float32(0)], layer_depths(scene, self.depth_model, self.size[0])])
+        scene = self.scene(split, epoch=epoch, index=index)
+        background = render_backdrop(scene.backdrop, self.layout.background, photos=self.photos, canvas=self.size)
+        image, instances = paint(scene, self.textures, background=background, threshold=self.threshold)
+        depths = np.concatenate([[np.float32(0)], layer_depths(scene, self.depth_model, height=self.size[0])])
         depth = np.where(instances > 0, depths[instances], self.backdrop_depth())
         return {"image": image, "mask": self.layer_labels(scene)[instances], "depth": depth, "background": background}
 
@@ -207,7 +218,7 @@ class Synthetic(SegmentationData):
 
     def image_name(self, split: Split, index: int) -> str:
         """Return the files of the cut-outs, back to front, and of the photograph behind them, where there is one."""
-        scene = self.scene(split, 0, index)
+        scene = self.scene(split, epoch=0, index=index)
         photo = [self.photo_names[scene.backdrop.background]] if self.photo_names else []
         return " + ".join([*(self.names[layer.foreground] for layer in scene.layers), *photo])
 
@@ -216,7 +227,7 @@ class Synthetic(SegmentationData):
 
         A backdrop of another kind is made anew for every scene.
         """
-        scene = self.scene(split, 0, index)
+        scene = self.scene(split, epoch=0, index=index)
         shown = sorted({layer.foreground for layer in scene.layers})
         units = {
             name: " + ".join(self.names[number] for number in shown if self.labels[number] == label)
@@ -226,5 +237,5 @@ class Synthetic(SegmentationData):
 
     def describe_sample(self, split: Split, index: int) -> str:
         """Return the pictures of a scene, back to front."""
-        layers = self.scene(split, 0, index).layers
+        layers = self.scene(split, epoch=0, index=index).layers
         return f"{split} {index}: {', '.join(self.names[layer.foreground] for layer in layers)}"

@@ -14,6 +14,7 @@ NOISE = 40
 def colour_backdrop(
     kind: str,
     rows: np.ndarray,
+    *,
     columns: np.ndarray,
     channels: np.ndarray,
     size: tuple[int, int],
@@ -33,7 +34,7 @@ def colour_backdrop(
     second = plan["other"]
     everywhere = 0 * (rows + columns)
     if kind == "gradient":
-        share = _ramp(rows, columns, size, plan["dx"], plan["dy"])
+        share = _ramp(rows, columns, size=size, dx=plan["dx"], dy=plan["dy"])
         gradient: np.ndarray = (first * (255 - share) + second * share + 127) // 255
         return gradient
     if kind == "noise":
@@ -44,7 +45,9 @@ def colour_backdrop(
     return plain
 
 
-def _ramp(rows: np.ndarray, columns: np.ndarray, size: tuple[int, int], dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
+def _ramp(
+    rows: np.ndarray, columns: np.ndarray, *, size: tuple[int, int], dx: np.ndarray, dy: np.ndarray
+) -> np.ndarray:
     # 0..255 from one corner or side of the canvas to the opposite one, along the direction (dx, dy)
     height, width = size
     reach = abs(dx) * (width - 1) + abs(dy) * (height - 1)

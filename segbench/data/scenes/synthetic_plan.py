@@ -117,6 +117,7 @@ class PaintingPlanner:
         self,
         seed: int,
         split: Split,
+        *,
         layout: PaintingLayout,
         species: dict[str, list[int]],
         backgrounds: Sequence[int],
@@ -217,7 +218,7 @@ def _fit(size: tuple[int, int], longest: float) -> tuple[int, int]:
     return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
 
-def layer_depths(painting: Painting, model: DepthModel, height: int) -> np.ndarray:
+def layer_depths(painting: Painting, model: DepthModel, *, height: int) -> np.ndarray:
     """Return the depth of each layer in painter's order, float32 `[layers]`, strictly decreasing.
 
     The model says how far a cut-out of this size, standing at this row, is; but each is at least 2 % nearer than the

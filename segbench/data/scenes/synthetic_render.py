@@ -13,7 +13,7 @@ from segbench.data.scenes.synthetic_plan import Backdrop, Painting
 from segbench.data.scenes.textures import Texture
 
 
-def render_backdrop(backdrop: Backdrop, kind: str, photos: np.ndarray | None, canvas: tuple[int, int]) -> np.ndarray:
+def render_backdrop(backdrop: Backdrop, kind: str, *, photos: np.ndarray | None, canvas: tuple[int, int]) -> np.ndarray:
     """Return a scene without its cut-outs, uint8 `[H, W, 3]`.
 
     Args:
@@ -32,11 +32,11 @@ def render_backdrop(backdrop: Backdrop, kind: str, photos: np.ndarray | None, ca
     plan = {name: np.asarray(value, dtype=np.int64) for name, value in asdict(backdrop).items()}
     rows = np.arange(height)[:, None, None]
     columns = np.arange(width)[:, None]
-    return colour_backdrop(kind, rows, columns, np.arange(3), canvas, plan).astype(np.uint8)
+    return colour_backdrop(kind, rows, columns=columns, channels=np.arange(3), size=canvas, plan=plan).astype(np.uint8)
 
 
 def paint(
-    painting: Painting, textures: Sequence[Texture], background: np.ndarray, threshold: int
+    painting: Painting, textures: Sequence[Texture], *, background: np.ndarray, threshold: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (image, instances) of a scene.
 
@@ -58,7 +58,7 @@ def paint(
         columns = slice(max(0, layer.x), min(width, layer.x + layer.width))
         if rows.start >= rows.stop or columns.start >= columns.stop:
             continue
-        patch = sample_cutout(layer, textures[layer.foreground], rows, columns)
+        patch = sample_cutout(layer, textures[layer.foreground], rows=rows, columns=columns)
         alpha = patch[..., 3:]
         over = image[rows, columns].astype(np.int32)
         image[rows, columns] = patch[..., :3] + (over * (255 - alpha) + 127) // 255

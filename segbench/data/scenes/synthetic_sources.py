@@ -29,7 +29,7 @@ class Species:
         return [number for number, other in enumerate(self.labels) if other == label]
 
 
-def read_species(folder: str | None, classes: Sequence[str], crop: bool = True) -> Species:
+def read_species(folder: str | None, classes: Sequence[str], *, crop: bool = True) -> Species:
     """Read cut-outs with alpha from `folder`, or the shipped ones where it is None.
 
     They are cropped to where they are not fully transparent, unless `crop` is false.
@@ -42,7 +42,7 @@ def read_species(folder: str | None, classes: Sequence[str], crop: bool = True) 
     """
     root = Path(folder).expanduser() if folder else ASSETS / "foregrounds"
     files = _list(root)
-    labels = [_label(file, root, classes) for file in files]
+    labels = [_label(file, root, classes=classes) for file in files]
     unknown = [str(file.relative_to(root)) for file, label in zip(files, labels, strict=True) if label is None]
     names = ", ".join(classes[1:])
     if unknown and folder:
@@ -60,7 +60,7 @@ def read_species(folder: str | None, classes: Sequence[str], crop: bool = True) 
     kept = [(file, label) for file, label in zip(files, labels, strict=True) if label is not None]
     files = [file for file, _ in kept]
     with unchanged(files, KEY):
-        images = read_all(files, read_cutout if crop else _read_whole, KEY)
+        images = read_all(files, read_cutout if crop else _read_whole, key=KEY)
         pictures = Pictures([file.relative_to(root).as_posix() for file in files], images, digest_files(files))
     return Species(pictures, [label for _, label in kept])
 
@@ -78,7 +78,7 @@ def _list(root: Path) -> list[Path]:
     return sorted(file for file in root.iterdir() if not file.is_dir() and file.suffix.lower() in SUFFIXES) + inside
 
 
-def _label(file: Path, root: Path, classes: Sequence[str]) -> int | None:
+def _label(file: Path, root: Path, *, classes: Sequence[str]) -> int | None:
     if file.parent != root:
         return classes.index(file.parent.name) if file.parent.name in classes[1:] else None
     fitting = [name for name in classes[1:] if re.fullmatch(rf"{re.escape(name)}(_.*|\d*)", file.stem)]

@@ -55,7 +55,7 @@ def make_texture(cutout: Image.Image, longest: int) -> Texture:
         height = (height + 1) // 2
 
 
-def make_background(photo: Image.Image, height: int, width: int) -> np.ndarray:
+def make_background(photo: Image.Image, *, height: int, width: int) -> np.ndarray:
     """Return an RGB photo as uint8 `[height, width, 3]`: its centre at that aspect ratio, resized by area averaging."""
     scale = min(photo.width / width, photo.height / height)
     cut_width = width * scale

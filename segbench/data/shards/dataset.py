@@ -170,9 +170,9 @@ class ShardedData(ViewedData):
         except (OSError, ValueError) as error:
             raise DataError(f"{self.locate_sample(split, index)} cannot be decoded: {error}") from error
 
-    def sample(self, split: Split, epoch: int, index: int) -> Arrays:
+    def sample(self, split: Split, *, epoch: int, index: int) -> Arrays:
         """Return the arrays of a sample at the size of the data set: the whole picture, or a crop of it."""
-        return self.trained_on(self.original(split, index), epoch, index)
+        return self.trained_on(self.original(split, index), epoch=epoch, index=index)
 
     def _row(self, split: Split, index: int) -> dict[str, Any]:
         return row(self._shards[split].members(self._place(split, index)))

@@ -61,7 +61,7 @@ class Shards:
             first = place - place % self.block
             last = min(first + self.block, len(offsets) - 1)
             run = (int(offsets[first]), int(offsets[last]))
-            content = self.store.part(name, int(offsets[place]), int(offsets[place + 1]), run=run)
+            content = self.store.part(name, start=int(offsets[place]), stop=int(offsets[place + 1]), run=run)
             return _members(content, sample_name(index))
         except (OSError, EOFError, ValueError, tarfile.TarError) as error:
             raise DataError(f"sample {index} of {self.split} cannot be read from {name}: {error}") from error

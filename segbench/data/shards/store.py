@@ -31,7 +31,7 @@ class Store(Protocol):
         """Return the bytes of a file; raises an OSError."""
         ...
 
-    def part(self, name: str, start: int, stop: int, *, run: tuple[int, int]) -> bytes:
+    def part(self, name: str, *, start: int, stop: int, run: tuple[int, int]) -> bytes:
         """Return the bytes from `start` to `stop` of a file; raises an OSError.
 
         Args:
@@ -82,9 +82,9 @@ class LocalStore:
         """Return the bytes of a file."""
         return (self.root / name).stat().st_size
 
-    def part(self, name: str, start: int, stop: int, *, run: tuple[int, int]) -> bytes:
+    def part(self, name: str, *, start: int, stop: int, run: tuple[int, int]) -> bytes:
         """Return some bytes of a file."""
-        return _read(self.root / name, start, stop)
+        return _read(self.root / name, start=start, stop=stop)
 
 
 class RemoteStore:
@@ -128,17 +128,17 @@ class RemoteStore:
             raise OSError(f"the size of {self._address(name)} is not known there")
         return int(size)
 
-    def part(self, name: str, start: int, stop: int, *, run: tuple[int, int]) -> bytes:
+    def part(self, name: str, *, start: int, stop: int, run: tuple[int, int]) -> bytes:
         """Return some bytes of a file; the whole run is fetched where it is not in the cache."""
         first, end = run
         path = self.cache / f"{name.replace('/', '+')}.{first}-{end}"
         for _ in range(3):
             with contextlib.suppress(FileNotFoundError):
-                return _read(path, start - first, stop - first)
-            self._fetch(name, run, path)  # another process may remove it again before it is read
+                return _read(path, start=start - first, stop=stop - first)
+            self._fetch(name, run=run, path=path)  # another process may remove it again before it is read
         return self._bytes(name, run)[start - first : stop - first]
 
-    def _fetch(self, name: str, run: tuple[int, int], path: Path) -> None:
+    def _fetch(self, name: str, *, run: tuple[int, int], path: Path) -> None:
         with FileLock(path.with_name(path.name + ".lock")):
             if not path.exists():
                 content = self._bytes(name, run)
@@ -169,7 +169,7 @@ class RemoteStore:
             held -= size
 
 
-def _read(path: Path, start: int, stop: int) -> bytes:
+def _read(path: Path, *, start: int, stop: int) -> bytes:
     with path.open("rb", buffering=0) as file:
         file.seek(start)
         content = file.read(stop - start)

@@ -41,7 +41,7 @@ def test_folder_reads_back_what_sample_gives(config, data, tmp_path):
         names = sorted(path.stem for path in (tmp_path / "out" / split / "images").iterdir())
         assert names == [f"{index:08d}" for index in range(size)]
         for index, name in enumerate(names):
-            for kind, array in data.sample(split, 0, index).items():
+            for kind, array in data.sample(split, epoch=0, index=index).items():
                 path = tmp_path / "out" / split / places[kind].format(name)
                 again = read(path.read_bytes(), path.suffix)
                 assert again.dtype == array.dtype
@@ -67,7 +67,7 @@ def test_data_folder_reads_an_export_identically(config, data, tmp_path):
     for split, size in SIZES.items():
         assert again.num_samples(split) == size
         for index in range(size):
-            expected, found = data.sample(split, 0, index), again.sample(split, 0, index)
+            expected, found = data.sample(split, epoch=0, index=index), again.sample(split, epoch=0, index=index)
             assert (found["image"] == expected["image"]).all() and (found["mask"] == expected["mask"]).all()
 
 
@@ -89,11 +89,11 @@ def test_files_with_ignored_pixels_go_round_twice(tmp_path):
     first, second = folder_data(tmp_path / "own", **shape), folder_data(tmp_path / "out", **shape)
     for split in SIZES:
         for index in range(2):
-            one, two = first.sample(split, 0, index), second.sample(split, 0, index)
+            one, two = first.sample(split, epoch=0, index=index), second.sample(split, epoch=0, index=index)
             assert all((one[kind] == two[kind]).all() for kind in ("image", "mask")) and (two["mask"] == 255).any()
     table = pandas.read_parquet(tmp_path / "out" / "manifest.parquet")
     assert table["source"].tolist() == ["apple.png", "zebra.png"] * 3
-    assert table["ignored_pixels"][0] == (first.sample("train", 0, 0)["mask"] == 255).sum()
+    assert table["ignored_pixels"][0] == (first.sample("train", epoch=0, index=0)["mask"] == 255).sum()
     assert not [name for name in table.columns if name.startswith(("plan_", "depth"))]
 
 
@@ -124,14 +124,14 @@ def test_unknown_depth_stays_unknown():
 def test_jpeg_is_close_and_its_quality_is_used(config, data, tmp_path):
     export_data(config, tmp_path / "good", splits=["val"], image_format="jpeg", quality=95)
     export_data(config, tmp_path / "poor", splits=["val"], image_format="jpeg", quality=20)
-    image = data.sample("val", 0, 2)["image"].astype(float)
+    image = data.sample("val", epoch=0, index=2)["image"].astype(float)
     errors = {}
     for name in ("good", "poor"):
         picture = Image.open(tmp_path / name / "val" / "images" / "00000002.jpg")
         assert picture.format == "JPEG"
         errors[name] = np.abs(np.asarray(picture) - image).mean()
         mask = Image.open(tmp_path / name / "val" / "masks" / "00000002.png")
-        assert (np.asarray(mask) == data.sample("val", 0, 2)["mask"]).all()
+        assert (np.asarray(mask) == data.sample("val", epoch=0, index=2)["mask"]).all()
     assert errors["good"] < 8 < errors["poor"]  # of noise, the hardest picture there is
 
 
@@ -143,7 +143,7 @@ def test_the_manifest_says_what_is_there(config, data, tmp_path, format, digest)
     expected = [(split, index) for split, size in SIZES.items() for index in range(min(size, 5))]
     assert list(zip(table["split"], table["index"], strict=True)) == expected
     for row in table.to_dict("records"):
-        scene = data.scene(row["split"], 0, row["index"])
+        scene = data.scene(row["split"], epoch=0, index=row["index"])
         assert all(row[f"plan_{name}"] == value for name, value in vars(scene).items())
         files = files_of(out, row)
         assert hashlib.sha256(files["image"]).hexdigest() == row["image_sha256"]
@@ -189,11 +189,11 @@ def test_shards_hold_whole_samples_in_order(config, data, tmp_path):
             for start in range(0, len(members), 5):
                 sample = {m.name.split(".", 1)[1]: tar.extractfile(m).read() for m in members[start : start + 5]}
                 assert {m.name.split(".")[0] for m in members[start : start + 5]} == {f"{index:08d}"}
-                arrays = data.sample("train", 0, index)
+                arrays = data.sample("train", epoch=0, index=index)
                 kinds = {"image": "png", "mask": "mask.png", "background": "background.png", "depth": "depth.npy"}
                 for kind, ending in kinds.items():
                     assert read(sample[ending], f".{ending[-3:]}").tobytes() == arrays[kind].tobytes()
-                assert json.loads(sample["json"])["plan_x"] == data.scene("train", 0, index).x
+                assert json.loads(sample["json"])["plan_x"] == data.scene("train", epoch=0, index=index).x
                 index += 1
     assert index == 11
 

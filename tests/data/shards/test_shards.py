@@ -54,7 +54,7 @@ def test_samples_are_those_that_were_exported(data, shards):  # noqa: F811
         assert found.num_samples(split) == size
         assert found.fingerprint(split) == data.fingerprint(split)
         for index in range(size):
-            assert_same(found.original(split, index), data.sample(split, 0, index))
+            assert_same(found.original(split, index), data.sample(split, epoch=0, index=index))
             assert found.units(split, index) == data.units(split, index)
             assert found.describe_sample(split, index) == data.describe_sample(split, index)
 
@@ -66,13 +66,13 @@ def test_object_storage_gives_the_same_in_runs_of_bytes(data, shards, tmp_path):
         found = opened("s3://bucket/set", storage=storage, cache=str(tmp_path / "cache"))
         for split, size in SIZES.items():
             for index in range(size):
-                assert_same(found.original(split, index), data.sample(split, 0, index))
+                assert_same(found.original(split, index), data.sample(split, epoch=0, index=index))
         asked = [run for run in ranges if ".tar" in run[0] and ".index" not in run[0]]
         assert len(asked) == len(set(asked)) == 2 + 2 + 2 + 2 + 2, "each block of two samples is fetched once"
         loader = opened("s3://bucket/set", storage=storage, num_workers=2).loader("val")
         images = [image for batch in loader for image in batch["image"]]
     for index, image in enumerate(images):
-        assert image.permute(1, 2, 0).numpy().tobytes() == data.sample("val", 0, index)["image"].tobytes()
+        assert image.permute(1, 2, 0).numpy().tobytes() == data.sample("val", epoch=0, index=index)["image"].tobytes()
 
 
 def test_what_was_fetched_is_kept_within_bounds(shards, tmp_path, monkeypatch):
@@ -200,7 +200,7 @@ def test_pictures_of_files_are_exported_and_read_at_their_own_size(tmp_path):
     for index, height in enumerate((20, 21, 22)):
         assert found.original("test", index)["mask"].shape == (height, 30)
         assert_same(found.original("test", index), files.original("test", index))
-        assert_same(found.sample("train", 0, index), files.sample("train", 0, index))
+        assert_same(found.sample("train", epoch=0, index=index), files.sample("train", epoch=0, index=index))
     assert found.fingerprint("test") == files.fingerprint("test")
 
 
@@ -209,6 +209,6 @@ def test_depth_is_scored_at_its_own_size_too(shards, data):  # noqa: F811
     batch = next(iter(found.loader("val")))
     assert batch["depth"].shape == (2, 1, 16, 12)
     assert batch["truth"].shape == (2, 24, 20)
-    own = np.stack([data.sample("val", 0, index)["depth"] for index in range(2)])
+    own = np.stack([data.sample("val", epoch=0, index=index)["depth"] for index in range(2)])
     assert batch["truth_depth"][:, 0].numpy().tobytes() == own.tobytes()
     assert [sorted(group) for _, group in groups_of(batch)] == [["background", "depth", "image", "index", "mask"]]
