@@ -159,6 +159,7 @@ def _write(run: RunFolder, config: Mapping[str, Any], data: SegmentationData, sc
     for split, scores in scored.scores.items():
         write_per_image(run.per_image(split), scores, data, split)
     draw_panel(scored.rows, data.classes, run.samples / "test.png")
+    scored.worst.write(run.worst)
 
 
 def _remarks(data: SegmentationData, scored: Scored, others: int) -> list[str]:

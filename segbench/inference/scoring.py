@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from segbench.data.loading.views import EvaluationView, Size, resized
 from segbench.inference.predictions import Paired, PredictionReader, Sample
 from segbench.metrics.split_scores import SplitScores
 from segbench.report.panels import sample_row
+from segbench.report.thumbnails import WorstPictures
 
 SHOWN = 6
 """Samples in the panel."""
@@ -36,6 +38,9 @@ class Scored:
 
     rows: list[dict[str, np.ndarray]] = field(default_factory=list)
     """Rows of the panel."""
+
+    worst: WorstPictures = field(default_factory=WorstPictures)
+    """Pictures of the last split that are predicted worst."""
 
     upsampled: int = 0
     """Predictions that had the size of what a network sees, and were brought to the picture's own."""
@@ -69,10 +74,18 @@ def score_masks(data: SegmentationData, paired: Paired, reader: PredictionReader
         found.upsampled += upsampled
         truth = {"mask": torch.from_numpy(arrays["mask"])[None], "index": torch.tensor([sample.index])}
         found.scores[sample.split].update({"mask": torch.from_numpy(predicted)[None]}, truth)
-        if sample.split == splits[-1] and len(found.rows) < SHOWN:
-            found.rows.append(_row(arrays, predicted, data))
+        if sample.split == splits[-1]:
+            _show(found, sample, partial(_row, arrays, predicted, data))
     _raise_any(problems)
     return found
+
+
+def _show(found: Scored, sample: Sample, row: Callable[[], dict[str, np.ndarray]]) -> None:
+    if len(found.rows) < SHOWN:
+        found.rows.append(row())
+    masks = found.scores[sample.split].masks
+    if masks is not None:
+        found.worst.consider(*masks.last_ious(1), sample.index, row)
 
 
 class _WrongSize(DataError):

@@ -91,6 +91,12 @@ class SegmentationScores(Metric):
             self.indices.append(index)
             self.images.append(_three(counts))
 
+    def last_ious(self, count: int) -> list[float]:
+        """Return the mean IoU of each of the last images that were added, in their order; NaN where none is scored."""
+        hits, wrong, missed = torch.cat(self.images[-count:])[-count:].double().unbind(dim=1)
+        means: list[float] = _ratio(hits, hits + wrong + missed).nanmean(dim=1).tolist()
+        return means
+
     def compute(self) -> dict[str, Tensor]:
         """Return the scores by name; see `names`."""
         scores = scores_of_counts(self.counts, self.classes)

@@ -96,6 +96,11 @@ class RunFolder:
         return self.path / "samples"
 
     @property
+    def worst(self) -> Path:
+        """Thumbnails of the test pictures of lowest mean IoU, by their numbers."""
+        return self.samples / "worst"
+
+    @property
     def plots(self) -> Path:
         """Curves and the confusion matrix as PNG."""
         return self.path / "plots"

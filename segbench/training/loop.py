@@ -26,6 +26,7 @@ from segbench.training.callbacks.limits import Limits, Patience
 from segbench.training.callbacks.progress import ProgressReport
 from segbench.training.callbacks.recorder import SKIPPED, Recorder
 from segbench.training.callbacks.sample_panels import SamplePanels
+from segbench.training.callbacks.worst_pictures import WorstThumbnails
 from segbench.training.checkpoints.carry_over import carry_over
 from segbench.training.checkpoints.digests import DigestLog
 from segbench.training.checkpoints.storage import AtomicCheckpointIO
@@ -112,7 +113,7 @@ class Session:
         )
         shown: list[pl.Callback] = []
         if self.rank == 0:
-            shown.append(self._panels())
+            shown += [self._panels(), WorstThumbnails(self.run, self.data, inputs=self.module.inputs)]
         if console is not None:
             shown.append(ProgressReport(console, self.recorder, steps=self.total_steps))
         # the checkpointer comes after those whose notes its checkpoint holds, before one that may end the run

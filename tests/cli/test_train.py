@@ -93,6 +93,10 @@ def test_a_run_leaves_everything_the_house_promises(command, tiny):
         assert text in outcome.out, text
     assert "training unet-dice-fgbg" in (run / "run.log").read_text()
     assert Image.open(run / "samples" / "test.png").width > 3 * 32
+    with (run / "test_images.csv").open() as file:
+        scores = {int(row["index"]): float(row["mean_iou"]) for row in csv.DictReader(file) if row["mean_iou"]}
+    worst = sorted(scores, key=lambda index: (scores[index], index))[:8]
+    assert {path.name for path in (run / "samples" / "worst").iterdir()} == {f"{index:06d}.png" for index in worst}
 
 
 def test_the_best_epoch_is_what_is_tested(command, tiny):

@@ -30,7 +30,7 @@ from segbench.report.html.classes import confusion_data, heat_map
 from segbench.report.html.curves import MAX_METRICS, MAX_POINTS, MAX_RUNS, curve_data, join, read_curves, thin
 from segbench.report.html.page import ASSETS, packed
 from segbench.report.html.pareto import pareto_data
-from segbench.report.html.pictures import MAX_BYTES, read_png, sample_panels
+from segbench.report.html.pictures import LARGE, MAX_BYTES, picture_uri, sample_panels
 from segbench.report.html.report import to_html
 from segbench.report.html.settings import settings_data
 from segbench.report.html.whiskers import WIDTH, Scale
@@ -235,10 +235,48 @@ def test_panels_lose_their_side_chunks(tmp_path):
     plain = path.read_bytes()
     text = chunk(b"tEXt", b"Comment\0secret") + chunk(b"eXIf", b"II*\0secret")
     path.write_bytes(plain[:33] + text + plain[33:] + b"<script>")
-    content, width, height = read_png(path)
+    uri, width, height = picture_uri(path)
+    content = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
     assert b"secret" not in content and b"<script>" not in content and (width, height) == (60, 20)
     with Image.open(io.BytesIO(content)) as found, Image.open(io.BytesIO(plain)) as wanted:
         assert np.array_equal(np.asarray(found), np.asarray(wanted.convert("RGB"))) and found.info == {}
+
+
+def test_large_panels_are_sent_as_jpeg_of_nearly_the_same_colours(tmp_path):
+    across, down = np.meshgrid(np.linspace(0, 6, 400), np.linspace(0, 5, 300))
+    noise = np.random.default_rng(0).normal(0, 6, (300, 400, 3))
+    waves = np.stack([np.sin(across), np.cos(down), np.sin(across + down)], axis=-1)
+    picture = np.clip(128 + 100 * waves + noise, 0, 255).astype(np.uint8)
+    path = tmp_path / "samples" / "test.png"
+    path.parent.mkdir()
+    Image.fromarray(picture).save(path)
+    assert path.stat().st_size > LARGE
+    uri, width, height = picture_uri(path)
+    assert uri.startswith("data:image/jpeg;base64,") and len(uri) < path.stat().st_size / 2
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as found:
+        assert found.size == (width, height) == (400, 300)
+        assert np.abs(np.asarray(found).astype(int) - picture).mean() < 8
+
+
+def test_worst_images_have_thumbnails_that_lead_to_the_panels(tmp_path):
+    run = write_run(tmp_path / "a", counts=some_counts(4, 0.7, 1))
+    lines = ["index,image,mean_iou", *(f"{k},p{k}.png,{0.9 - k / 10}" for k in range(4))]
+    (run / "test_images.csv").write_text("\n".join(lines))
+    add_pictures(run, 100)
+    (run / "samples" / "worst").mkdir()
+    for number, shade in ((3, 10), (2, 20)):
+        Image.new("RGB", (50, 40), (shade, 0, 0)).save(run / "samples" / "worst" / f"{number:06d}.png")
+    (run / "samples" / "worst" / "000001.png").symlink_to(tmp_path / "elsewhere.png")
+    found = compare_runs([tmp_path])
+    (worst,) = worst_images(found)
+    assert [bool(image.thumbnail) for image in worst.images] == [True, True, False, False]
+    page = Page(to_html(found))
+    shown = [attributes for tag, attributes in page.elements if attributes.get("class") == "thumbnail"]
+    assert [one["alt"].partition(":")[0] for one in shown] == ["p3.png", "p2.png"]
+    for one, shade in zip(shown, (10, 20), strict=True):
+        with Image.open(io.BytesIO(base64.b64decode(one["src"].partition(",")[2]))) as picture:
+            assert picture.getpixel((5, 5)) == (shade, 0, 0)
+    assert [attributes["href"] for tag, attributes in page.elements if tag == "a"].count("#panel_1") == 3
 
 
 def spoil(path, kind):

@@ -20,8 +20,8 @@ from segbench.runs.folder import RunFolder
 MAX_PANELS = 6
 MAX_BYTES = 1_500_000
 MAX_PIXELS = 30_000_000
-MAX_TOTAL = 2_000_000
-"""Bytes of all panels: the page stays small enough to be sent."""
+MAX_TOTAL = 1_500_000
+"""Characters of all panels: the page stays small enough to be sent."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Panel:
     reason: str = ""
 
 
+LARGE = 150_000
+"""Bytes of a PNG beyond which it is sent as JPEG: photographs take a tenth so."""
+QUALITY = 88
+
+
 def sample_panels(comparison: Comparison) -> list[Panel]:
     """Return the panels of test pictures of the best run of each of the first MAX_PANELS groups."""
     panels = []
@@ -44,25 +49,41 @@ def sample_panels(comparison: Comparison) -> list[Panel]:
     for run, group in zip(best_of_groups(comparison, MAX_PANELS), comparison.groups, strict=False):
         words = run_label(comparison, run), printable(run.name, LONGEST), comparison.data_labels[group.data]
         try:
-            png, width, height = read_png(RunFolder(run.path).samples / "test.png")
-            if total + len(png) > MAX_TOTAL:
+            uri, width, height = picture_uri(RunFolder(run.path).samples / "test.png")
+            if total + len(uri) > MAX_TOTAL:
                 raise Unusable("the page has no room for more; it lies in samples/test.png of the run")
-            total += len(png)
+            total += len(uri)
         except Unusable as unusable:
             panels.append(Panel(*words, reason=str(unusable)))
         else:
-            uri = f"data:image/png;base64,{base64.b64encode(png).decode()}"
             panels.append(Panel(*words, uri, width, height))
     return panels
 
 
-def read_png(path: Path) -> tuple[bytes, int, int]:
-    """Return a PNG with nothing but its first picture, its width and its height.
+def picture_uri(path: Path, large: int = LARGE) -> tuple[str, int, int]:
+    """Return a PNG of a run as a data URI, its width and its height; as JPEG where it has more than `large` bytes.
+
+    Raises:
+        Unusable: as `read_png` does.
+    """
+    picture = read_png(path)
+    written = io.BytesIO()
+    picture.save(written, "PNG")
+    kind = "png"
+    if len(written.getvalue()) > large:
+        written = io.BytesIO()
+        picture.save(written, "JPEG", quality=QUALITY, subsampling=0)
+        kind = "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(written.getvalue()).decode()}", *picture.size
+
+
+def read_png(path: Path) -> Image.Image:
+    """Return a PNG of a run folder as RGB, with nothing but its first picture.
 
     Raises:
         Unusable: for a link, anything but a regular file, more than MAX_BYTES or MAX_PIXELS, or no whole PNG.
     """
-    if path.parent.is_symlink():
+    if path.parent.is_symlink() or path.parent.parent.is_symlink():
         raise Unusable(f"{path.name} is a link")
     content = read_bytes(path, MAX_BYTES)
     try:
@@ -78,6 +99,4 @@ def read_png(path: Path) -> tuple[bytes, int, int]:
     except Exception:  # decoders meet damaged files with anything
         raise Unusable(f"{path.name} is not a PNG that can be read") from None
     plain.info.clear()  # texts and profiles
-    written = io.BytesIO()
-    plain.save(written, "PNG")
-    return written.getvalue(), width, height
+    return plain

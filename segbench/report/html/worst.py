@@ -6,19 +6,29 @@ import csv
 import heapq
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable, read_text
 from segbench.compare.images import MAX_TABLE
 from segbench.compare.runs import Run
 from segbench.compare.text import LONGEST
+from segbench.core.choices import Split
 from segbench.core.text import printable
 from segbench.report.html.choice import best_of_groups, run_label
+from segbench.report.html.pictures import picture_uri
+from segbench.report.thumbnails import thumbnail_name
 from segbench.runs.folder import RunFolder
 
 MAX_RUNS = 12
 MAX_IMAGES = 10
 MAX_LABEL = 24
+MAX_SIDE = 600
+"""Pixels of a thumbnail."""
+MAX_THUMBNAIL = 40_000
+"""Characters of its data URI."""
+LARGE_THUMBNAIL = 8_000
+"""Bytes of a thumbnail as PNG beyond which it is sent as JPEG."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,8 @@ class WorstImage:
     """Mean IoU of its classes."""
     name: str
     """What its table calls it."""
+    thumbnail: str = ""
+    """Data URI of picture, truth, prediction and errors; "" where the run has none."""
     hard: bool = False
     """Whether at least half of the shown runs of the same data have it too."""
 
@@ -58,7 +70,7 @@ def worst_images(comparison: Comparison) -> list[Worst]:
     for run, group in zip(best_of_groups(comparison, MAX_RUNS), comparison.groups, strict=False):
         words = run_label(comparison, run), printable(run.name, LONGEST), comparison.data_labels[group.data]
         try:
-            found.append(Worst(*words, read_worst(run, split)))
+            found.append(Worst(*words, _with_thumbnails(run, split, read_worst(run, split))))
         except Unusable as unusable:
             found.append(Worst(*words, [], printable(str(unusable), LONGEST)))
     shared = Counter((worst.data, image.index) for worst in found for image in worst.images)
@@ -73,6 +85,22 @@ def worst_images(comparison: Comparison) -> list[Worst]:
         )
         for worst in found
     ]
+
+
+def _with_thumbnails(run: Run, split: str, images: list[WorstImage]) -> list[WorstImage]:
+    """Return the images with their thumbnails, as far as the run has them: of the test alone."""
+    if split != Split.TEST:
+        return images
+    folder = RunFolder(run.path).worst
+    return [replace(image, thumbnail=_thumbnail(folder / thumbnail_name(image.index))) for image in images]
+
+
+def _thumbnail(path: Path) -> str:
+    try:
+        uri, width, height = picture_uri(path, LARGE_THUMBNAIL)
+    except Unusable:
+        return ""
+    return uri if max(width, height) <= MAX_SIDE and len(uri) <= MAX_THUMBNAIL else ""
 
 
 def read_worst(run: Run, split: str, most: int = MAX_IMAGES) -> list[WorstImage]:

@@ -81,15 +81,7 @@ class SamplePanels(pl.Callback):
     def _collect(self, prediction: dict[str, list[torch.Tensor]], batch: EvaluationBatch) -> None:
         missing = self.count - len(self._rows)
         for place in range(min(missing, len(batch["index"]))):
-            pictures = {name: self._picture(batch[name][place]) for name in self.inputs}
-            arrays = {**pictures, "mask": batch["mask"][place].cpu().numpy()}
-            if "mask" in prediction:
-                arrays["prediction"] = predicted_ids(prediction["mask"][place])[0].cpu().numpy()
-            if "depth" in prediction:
-                arrays["depth"] = batch["depth"][place][0].cpu().numpy()
-                arrays["predicted_depth"] = prediction["depth"][place][0, 0].float().cpu().numpy()
-            arrays["mask"] = np.where(arrays["mask"] > IGNORE_INDEX, IGNORE_INDEX, arrays["mask"])
-            self._rows.append(sample_row(arrays, self.data.classes))
+            self._rows.append(shown_row(prediction, batch, place, data=self.data, inputs=self.inputs))
             self._indices.append(int(batch["index"][place]))
 
     def _write(self, split: Split, file: str) -> None:
@@ -99,5 +91,30 @@ class SamplePanels(pl.Callback):
         self._rows = []
         self._indices = []
 
-    def _picture(self, image: torch.Tensor) -> np.ndarray:
-        return self.data.channels.shown(image.cpu().numpy().transpose(1, 2, 0))
+
+def shown_row(
+    prediction: dict[str, list[torch.Tensor]],
+    batch: EvaluationBatch,
+    place: int,
+    *,
+    data: SegmentationData,
+    inputs: Sequence[str],
+) -> dict[str, np.ndarray]:
+    """Return the pictures of one sample of a batch by title, as the network sees it.
+
+    Args:
+        prediction: Of each picture of the batch, by head.
+        batch: The batch.
+        place: Which of its samples.
+        data: Names of the classes, and which bands are shown.
+        inputs: The pictures that the network is given.
+    """
+    pictures = {name: data.channels.shown(batch[name][place].cpu().numpy().transpose(1, 2, 0)) for name in inputs}
+    arrays = {**pictures, "mask": batch["mask"][place].cpu().numpy()}
+    if "mask" in prediction:
+        arrays["prediction"] = predicted_ids(prediction["mask"][place])[0].cpu().numpy()
+    if "depth" in prediction:
+        arrays["depth"] = batch["depth"][place][0].cpu().numpy()
+        arrays["predicted_depth"] = prediction["depth"][place][0, 0].float().cpu().numpy()
+    arrays["mask"] = np.where(arrays["mask"] > IGNORE_INDEX, IGNORE_INDEX, arrays["mask"])
+    return sample_row(arrays, data.classes)

@@ -1,0 +1,56 @@
+"""Thumbnails of the test pictures that the best epoch does worst on, for the page of `compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+
+from segbench.data.loading.batches import EvaluationBatch
+from segbench.data.loading.datamodule import SegmentationData
+from segbench.report.thumbnails import WorstPictures
+from segbench.runs.folder import RunFolder
+from segbench.training.callbacks.sample_panels import shown_row
+
+
+class WorstThumbnails(pl.Callback):
+    """Writes `samples/worst/` at the test: of several processes, the worst pictures of the first one's share.
+
+    Args:
+        run: The run folder.
+        data: Names of the classes.
+        inputs: The pictures that the network is given: `image`, perhaps `background`.
+    """
+
+    def __init__(self, run: RunFolder, data: SegmentationData, *, inputs: Sequence[str]) -> None:
+        self.run = run
+        self.data = data
+        self.inputs = inputs
+        self._worst = WorstPictures()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin with none."""
+        self._worst = WorstPictures()
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: EvaluationBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the worst pictures so far, by the scores that the table of images gets."""
+        masks = pl_module.scores["test_split"].masks
+        if masks is None:
+            return
+        for place, iou in enumerate(masks.last_ious(len(batch["index"]))):
+            row = partial(shown_row, outputs, batch, place, data=self.data, inputs=self.inputs)
+            self._worst.consider(iou, int(batch["index"][place]), row)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write them."""
+        self._worst.write(self.run.worst)
