@@ -63,7 +63,7 @@ def _check_node(values: Values, reference: Values, *, written: Values, defaults:
 
 def in_schema(key: str) -> bool:
     """Return whether the schema says what a setting must be; of parts, their defaults say it."""
-    return key in hints_of(RunConfig) or key.startswith(("trainer.", "resume.", "evaluate."))
+    return key in hints_of(RunConfig) or key.startswith(("trainer.", "resume.", "evaluate.", "weights."))
 
 
 def _looks_up(default: object) -> bool:

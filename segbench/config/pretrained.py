@@ -11,7 +11,7 @@ SMP = "segmentation_models_pytorch."
 NETWORKS = ("segbench.models.", "torchvision.models.", SMP)
 """Where the classes are that take weights; a loss has weights of another kind."""
 
-NAMES = ("weights", "encoder_weights")
+NAMES = ("weights", "encoder_weights", "init_from")
 
 
 def loaded_weights(config: RunConfig) -> list[str]:
@@ -23,7 +23,7 @@ def loaded_weights(config: RunConfig) -> list[str]:
         f"{path}.{name}"
         for path, node in _networks(config.plain())
         for name in _settings(node)
-        if node.get(name, "the default") is not None
+        if node.get(name, "the default") not in (None, "none")
     ]
 
 

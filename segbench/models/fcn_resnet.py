@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from http.client import HTTPException
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,7 +16,16 @@ from torchvision.models.segmentation.fcn import FCNHead
 from segbench.core.errors import ConfigError, nearest
 from segbench.models.base import AUXILIARY, ONE_LOGIT, Heads, Network
 from segbench.models.pooled import spare_pooled
+from segbench.models.sources import Source
 from segbench.models.weights import IMAGENET_MEAN, IMAGENET_STD, load_fitting, read_state, without
+
+IMAGENET = {
+    "resnet18": models.ResNet18_Weights.DEFAULT,
+    "resnet34": models.ResNet34_Weights.DEFAULT,
+    "resnet50": models.ResNet50_Weights.DEFAULT,
+    "resnet101": models.ResNet101_Weights.DEFAULT,
+}
+"""What `weights=imagenet` means for an encoder."""
 
 PRETRAINED = {
     ("resnet18", "fcn"): models.ResNet18_Weights.DEFAULT,
@@ -47,7 +56,9 @@ class FCNResNet(Network):
         heads: Channels of each prediction.
         encoder: One of `ENCODERS`.
         head: `fcn` (one 3 x 3 convolution) or `deeplabv3` (atrous pyramid pooling).
-        weights: None or `none`, `torchvision` (a download) or a local file: see `load_weights`.
+        weights: None or `none`, or a local file, see `load_weights`. In a configuration also a name: `torchvision` for
+            what torchvision has for the whole network, COCO with VOC's classes or else ImageNet, `imagenet` for the
+            ResNet alone.
         freeze: None or `none`, `backbone`, or `all_but_head`: only the last 1 x 1 convolutions learn. Frozen parts
             also stay in evaluation mode: their batch normalisation keeps its statistics.
         auxiliary: Weight of the loss of a second, smaller head on the features of the third stage, in training alone
@@ -92,6 +103,17 @@ class FCNResNet(Network):
             self.get_submodule(part).requires_grad_(False)
         self.train()
 
+    @classmethod
+    def weights_source(cls, name: str, settings: Mapping[str, Any]) -> Source:
+        """Return where `torchvision`'s or `imagenet`'s weights can be had."""
+        encoder = str(settings.get("encoder", "resnet50"))
+        head = str(settings.get("head", "fcn"))
+        check_name("encoder", encoder, valid=ENCODERS)
+        check_name("head", head, valid=HEADS)
+        if name == "imagenet":
+            return Source(IMAGENET[encoder].url)
+        return Source(PRETRAINED[encoder, head].url) if name == "torchvision" else Source()
+
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""
         features = image
@@ -114,14 +136,13 @@ class FCNResNet(Network):
         return self
 
     def load_weights(self, weights: str, encoder: str, *, head: str) -> None:
-        """Load `torchvision`'s weights or a file, and take over ImageNet's mean and standard deviation.
+        """Load a file, and take over ImageNet's mean and standard deviation.
 
         A file holds a state dict of torchvision's segmentation network (its auxiliary classifier is ignored), a plain
         ResNet (its `fc` is ignored, the head stays new) or this class. A last convolution for another number of
         classes stays new. Raises ConfigError for anything else that is missing, unknown or of another shape.
         """
-        state = download(encoder, head) if weights == "torchvision" else read_state(weights)
-        state = without(state, ("aux_classifier.", "fc."))
+        state = without(read_state(weights), ("aux_classifier.", "fc."))
         new: tuple[str, ...] = ("heads.", "auxiliary.")
         if "conv1.weight" in state:
             state = {f"backbone.{name}": value for name, value in state.items()}
@@ -166,17 +187,3 @@ def make_backbone(encoder: str, in_channels: int, *, dilated: bool) -> tuple[nn.
         nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
     stages = {name: layer for name, layer in resnet.named_children() if name not in ("avgpool", "fc")}
     return nn.Sequential(OrderedDict(stages)), resnet.fc.in_features
-
-
-def download(encoder: str, head: str) -> Mapping[str, Tensor]:
-    """Return torchvision's state dict from its cache or the network; raises ConfigError where that fails."""
-    weights = PRETRAINED[encoder, head]
-    try:
-        state: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
-        return state
-    except (OSError, RuntimeError, HTTPException) as error:
-        name = weights.url.rpartition("/")[2]
-        raise ConfigError(
-            f"model.weights=torchvision could not be downloaded ({error}); download {weights.url} elsewhere and set"
-            f" model.weights=/path/to/{name}"
-        ) from None

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from segbench.core.errors import ConfigError, nearest
 from segbench.models.base import ONE_LOGIT, Network, crop, pad_to_multiple
 from segbench.models.rehearsal import unused_parameters
+from segbench.models.sources import Source
 from segbench.models.weights import IMAGENET_MEAN, IMAGENET_STD, State, load_fitting, read_state
 
 SUFFIXES = ("ForSemanticSegmentation", "ForUniversalSegmentation")
@@ -73,6 +74,11 @@ class HuggingFace(Network):
             self.get_parameter(name).requires_grad_(False)
         if weights not in (None, "none"):
             self.load_weights(read_state(weights), f"model.weights={weights}", new=changing(kind, described))
+
+    @classmethod
+    def weights_source(cls, name: str, settings: Mapping[str, Any]) -> Source:
+        """Return where weights can be had: a name is that of a repository, such as nvidia/mit-b0."""
+        return Source(repo=name) if name.count("/") == 1 and not name.startswith((".", "/", "~")) else Source()
 
     def _labels(self, network: str) -> int:
         """Return the number of labels of the network: all channels, or two where a query has to choose one."""

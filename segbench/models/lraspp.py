@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.segmentation import lraspp_mobilenet_v3_large
+from torchvision.models import MobileNet_V3_Large_Weights
+from torchvision.models.segmentation import LRASPP_MobileNet_V3_Large_Weights, lraspp_mobilenet_v3_large
 
 from segbench.models.base import ONE_LOGIT, Network
 from segbench.models.pooled import spare_pooled
+from segbench.models.sources import Source
 from segbench.models.weights import IMAGENET_MEAN, IMAGENET_STD, load_fitting, read_state, without
 
 
@@ -42,6 +45,15 @@ class LRASPP(Network):
             widen(self.backbone["0"], in_channels)
         if weights not in (None, "none"):
             self.load_weights(weights)
+
+    @classmethod
+    def weights_source(cls, name: str, settings: Mapping[str, Any]) -> Source:
+        """Return where `torchvision`'s weights (COCO) or `imagenet`'s (of MobileNetV3 alone) can be had."""
+        known = {
+            "torchvision": LRASPP_MobileNet_V3_Large_Weights.DEFAULT.url,
+            "imagenet": MobileNet_V3_Large_Weights.DEFAULT.url,
+        }
+        return Source(known.get(name))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""

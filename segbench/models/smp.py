@@ -15,6 +15,7 @@ from segbench.models.base import ONE_LOGIT, Network, crop, pad_to_multiple
 from segbench.models.encoders import Encoder
 from segbench.models.pooled import spare_pooled
 from segbench.models.rehearsal import unused_parameters
+from segbench.models.sources import Source
 from segbench.models.weights import read_state
 
 log = logging.getLogger("segbench")
@@ -35,7 +36,8 @@ class SMP(Network):
             and DINOv3, go with dpt, upernet and linear.
         weights: None or `none`, or a local file with a state dict of the encoder; ImageNet's mean and standard
             deviation are then used, or those that timm declares for its encoder (0.5 for tf_efficientnet_lite0).
-            What such a file has behind the last features, such as a classifier, may be absent or is ignored.
+            What such a file has behind the last features, such as a classifier, may be absent or is ignored. In a
+            configuration also a name, `imagenet` or another that the library has for the encoder.
         drop_path: Largest share of an encoder's residual branches that is left out in training; encoders of timm.
         **settings: Further arguments of the library's class, such as `decoder_channels`.
     """
@@ -71,6 +73,11 @@ class SMP(Network):
             self.get_parameter(name).requires_grad_(False)
         if weights not in (None, "none"):
             self.load_weights(weights, known)
+
+    @classmethod
+    def weights_source(cls, name: str, settings: Mapping[str, Any]) -> Source:
+        """Return where weights of the encoder can be had: `imagenet`, or another name that the library has for it."""
+        return Encoder.of(str(settings.get("encoder", "resnet18"))).source(name)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""

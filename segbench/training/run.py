@@ -30,7 +30,7 @@ from segbench.inference.trainer import describe_device, device_kind, prepare_tor
 from segbench.report.curves import draw_curves
 from segbench.report.summary import print_summary
 from segbench.runs.checkpoints import step_checkpoints
-from segbench.runs.folder import RunFolder
+from segbench.runs.folder import RunFolder, read_json
 from segbench.runs.lock import locked
 from segbench.runs.provenance import provenance_of_run
 from segbench.training.checkpoints.conditions import conditions
@@ -100,7 +100,7 @@ def train(
         if differences is not None and run.has_begun():
             resumption = Resumption.of(run, differences, experiment, force=config.resume.force)
         length = _length(settings, experiment.data, resumption)
-        found = {**now, **provenance_of_run(run, config.plugins)}
+        found = {**now, **provenance_of_run(run, config.plugins), "weights": _weights(run, experiment)}
         with StopSignals() as signals:  # a signal that comes now waits for the first step, and no half is left
             # one that refuses leaves a run that is continued as it was; a new run has no folder for them yet
             early = [] if resumption is None else open_loggers(loggers)
@@ -112,6 +112,12 @@ def train(
                     return work.results()
                 finally:  # the data may serve the next job, which needs the memory of this one's network
                     experiment.data.trainer = experiment.data.position = None
+
+
+def _weights(run: RunFolder, experiment: Experiment) -> list[Any]:
+    """Return what the network began with: in a run that is continued, what its first session loaded."""
+    before = read_json(run.environment).get("weights") if run.has_begun() and run.environment.is_file() else None
+    return before if isinstance(before, list) else list(experiment.loaded)
 
 
 def _refuse_without_effect(run: RunFolder, settings: list[str]) -> None:
@@ -198,6 +204,7 @@ class _Run:
         results |= {
             "seconds": session.recorder.seconds,
             "resumes": resumes,
+            "weights": read_json(self.run.environment)["weights"],
             "rollbacks": session.module.rollbacks,
             "stopped_early": session.patience.over,
             "skipped_steps": session.module.finite.record(),

@@ -1,18 +1,16 @@
 """Networks with pretrained parts: torchvision is the oracle, files stand in for downloads."""
 
 import re
-from urllib.error import URLError
 
 import pytest
 import torch
-from torchvision.models import ResNet18_Weights, mobilenet_v3_large, resnet18, resnet34
-from torchvision.models._api import WeightsEnum
+from torchvision.models import mobilenet_v3_large, resnet18, resnet34
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.segmentation import DeepLabV3, fcn_resnet50, lraspp_mobilenet_v3_large
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 
 from segbench.core.errors import ConfigError
-from segbench.models.fcn_resnet import FCNResNet, download
+from segbench.models.fcn_resnet import FCNResNet
 from segbench.models.lraspp import LRASPP
 from segbench.models.weights import IMAGENET_MEAN, IMAGENET_STD, inflate
 
@@ -265,32 +263,6 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
     torch.save({"conv1.weight": re.compile("x")}, tmp_path / "code.pth")
     with pytest.raises(ConfigError, match=r"cannot be read as weights \(UnpicklingError\)"):
         small(weights=str(tmp_path / "code.pth"))
-
-
-def test_torchvisions_weights_are_torchvisions(resnet18_file, monkeypatch):
-    asked = []
-    state = torch.load(resnet18_file, weights_only=True)
-    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda self, **_: asked.append(self) or state)
-    network = small(weights="torchvision")
-    assert asked == [ResNet18_Weights.DEFAULT]
-    assert torch.equal(network.backbone.conv1.weight, state["conv1.weight"])
-
-
-@pytest.mark.parametrize(
-    ("encoder", "head", "file"),
-    [
-        ("resnet18", "deeplabv3", "resnet18-f37072fd.pth"),
-        ("resnet50", "fcn", "fcn_resnet50_coco-1167a1af.pth"),
-        ("resnet50", "deeplabv3", "deeplabv3_resnet50_coco-cd0a2569.pth"),
-    ],
-)
-def test_a_failed_download_names_the_file(encoder, head, file, monkeypatch):
-    def fail(self, **_):
-        raise URLError("no network")
-
-    monkeypatch.setattr(WeightsEnum, "get_state_dict", fail)
-    with pytest.raises(ConfigError, match=rf"https://\S+/{re.escape(file)} elsewhere .*model\.weights=/path/to/{file}"):
-        download(encoder, head)
 
 
 @pytest.mark.parametrize(
