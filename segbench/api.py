@@ -31,13 +31,18 @@ def train(*settings: str, quiet: bool = False) -> RunFolder:
     """
     from segbench.commands.output_paths import folder_for
     from segbench.config.compose import compose_config, spelled_out
+    from segbench.training.distributed.together import decided_folder, together, with_devices
     from segbench.training.start import Begin, train_in
 
-    config = compose_config(spelled_out(list(settings)))
-    folder = Path(config.hydra.run.dir).absolute()
-    with folder_for(folder):
-        train_in(folder, Begin.composed(config), Console(quiet=quiet))
-    return RunFolder(folder)
+    config = compose_config(with_devices(spelled_out(list(settings))))
+
+    def run() -> Path:
+        folder = decided_folder(Path(config.hydra.run.dir).absolute())
+        with folder_for(folder):
+            train_in(folder, Begin.composed(config), Console(quiet=quiet))
+        return folder
+
+    return RunFolder(together(run))
 
 
 def resume(run: Run, *settings: str, quiet: bool = False) -> RunFolder:
@@ -53,8 +58,11 @@ def resume(run: Run, *settings: str, quiet: bool = False) -> RunFolder:
     """
     from segbench.commands.resume import continue_run
     from segbench.config.compose import spelled_out
+    from segbench.training.distributed.together import together, with_devices
 
-    return continue_run(str(_path(run)), spelled_out(list(settings)), Console(quiet=quiet))
+    words = with_devices(spelled_out(list(settings)))
+    together(lambda: continue_run(str(_path(run)), words, Console(quiet=quiet)).path)
+    return RunFolder(_path(run))
 
 
 def evaluate(

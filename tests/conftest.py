@@ -30,6 +30,7 @@ SLOW = (
     "data/export/test_export_interrupted.py",
     "data/test_fault_splits.py",
     "data/test_workers.py",
+    "distributed",
     "inference/test_looking.py",
     "inference/test_own_size.py",
     "losses/test_external.py",

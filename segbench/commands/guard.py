@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from segbench.commands.requeue import requeue_job
-from segbench.core.errors import SegbenchError
+from segbench.core.errors import ConfigError, SegbenchError
 from segbench.core.signals import stopped_by_signals
 from segbench.core.terminal import standard_streams
 from segbench.core.text import for_stream, printable
 from segbench.core.versions import check_versions
+from segbench.core.world import World
 
 
 def guarded(run: Callable[[], Any], *, any_version: bool = False) -> NoReturn:
@@ -47,9 +48,17 @@ def _requeue(error: BaseException) -> None:
         _say(said)
 
 
+def _is_first() -> bool:
+    """Whether this process is the one of several that speaks."""
+    try:
+        return World.here().rank == 0
+    except ConfigError:
+        return True
+
+
 def _say(message: str) -> None:
     # names from an untrusted folder may hold control characters, which a terminal would obey
-    if message and sys.stderr is not None:
+    if message and sys.stderr is not None and _is_first():
         line = f"segbench: {printable(' '.join(message.split()))}"
         with suppress(OSError, ValueError):  # a terminal that is gone
             print(for_stream(line, sys.stderr), file=sys.stderr, flush=True)

@@ -20,6 +20,8 @@ from segbench.config.compose import CONFIG_NAME, check_sweep, compose_config, fi
 from segbench.config.paths import conf_dir
 from segbench.config.resolvers import register
 from segbench.core.errors import ConfigError
+from segbench.core.world import World
+from segbench.training.distributed.together import refuse_sweep, together, with_devices
 
 
 def train_main(arguments: Sequence[str] | None = None) -> None:
@@ -35,14 +37,19 @@ def launch(words: list[str]) -> None:
         SegbenchError: for the first mistake, before anything is written.
     """
     words, path = _take_resume(spelled_out(words))
+    shows = World.here().rank == 0  # of several processes only the first
     if path is not None and _is_sweep(path):
+        refuse_sweep()
         from segbench.commands.sweep import resume_sweep
 
         return resume_sweep(Path(path).expanduser(), words)
-    if path is not None:
-        return resume_run(path, words)
     flags = read_flags(words)
+    if flags.shows and not shows:
+        return None
+    if path is not None:
+        return resume_run(path, words) if flags.shows else together(lambda: resume_run(path, with_devices(words)))
     if flags.multirun and not flags.shows:
+        refuse_sweep()
         from segbench.commands.sweep import run_sweep
 
         return run_sweep(flags.overrides)
@@ -53,7 +60,7 @@ def launch(words: list[str]) -> None:
         return _show(flags)
     from segbench.commands.train import run_training  # rich and more, which --help can do without
 
-    return run_training(compose_config(flags.overrides))
+    return together(lambda: run_training(compose_config(with_devices(flags.overrides))))
 
 
 def _show(flags: Namespace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segbench.commands.flags import read_flags
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("segbench")
 
 
-def resume_run(path: str, words: Sequence[str]) -> None:
-    """Continue the run at `path` with the settings in `words`, or show them where an option of Hydra asks for that.
+def resume_run(path: str, words: Sequence[str]) -> Path:
+    """Continue the run at `path` with the settings in `words`, and return its folder.
+
+    An option of Hydra may ask to show the settings instead.
 
     Raises:
         SegbenchError: as `continue_run`.
@@ -33,11 +36,12 @@ def resume_run(path: str, words: Sequence[str]) -> None:
     if flags.multirun:
         raise ConfigError("resume continues one run; it cannot be combined with -m")
     if flags.shows:
-        _show(flags, settings_of(open_run(path), flags.overrides)[0])
-        return
+        run = open_run(path)
+        _show(flags, settings_of(run, flags.overrides)[0])
+        return run.path
     from rich.console import Console
 
-    continue_run(path, flags.overrides, Console())
+    return continue_run(path, flags.overrides, Console()).path
 
 
 @outliving_the_terminal()

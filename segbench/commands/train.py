@@ -10,17 +10,18 @@ from rich.console import Console
 from segbench.config.values import shown
 from segbench.core.errors import ConfigError
 from segbench.core.terminal import outliving_the_terminal
+from segbench.training.distributed.together import decided_folder
 from segbench.training.start import Begin, train_in
 
 
 @outliving_the_terminal()
-def run_training(config: DictConfig) -> None:
-    """Train a composed configuration in the folder that it names.
+def run_training(config: DictConfig) -> Path:
+    """Train a composed configuration in the folder that it names, and return it.
 
     Raises:
         ConfigError: if the folder cannot be made; a refused run leaves none behind.
     """
-    folder = Path(config.hydra.run.dir).absolute()
+    folder = decided_folder(Path(config.hydra.run.dir).absolute())
     try:
         before = frozenset(path for path in (folder, *folder.parents) if path.exists())
         folder.mkdir(parents=True, exist_ok=True)
@@ -28,6 +29,7 @@ def run_training(config: DictConfig) -> None:
         raise ConfigError(f"the folder of the run cannot be made: {error.strerror}: {shown(error.filename)}") from None
     try:
         train_in(folder, Begin.composed(config), Console())
+        return folder
     finally:
         _remove_empty(folder, before)
 

@@ -16,6 +16,7 @@ from segbench.core.errors import ConfigError, SegbenchError
 from segbench.core.text import say
 from segbench.runs.folder import RunFolder, open_run, read_json
 from segbench.runs.metrics_log import read_metrics
+from segbench.training.start import start
 
 FREE = ("images_per_second", "peak_memory_bytes", "seconds", "resumes")
 """Entries of results.json that are about the machine at that time."""
@@ -59,9 +60,7 @@ def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], consol
         config = replace(config, trainer=replace(config.trainer, threads=before.get("threads")))
     with tempfile.TemporaryDirectory(prefix="segbench-verify-") as folder:
         again = RunFolder(Path(folder) / "run")
-        from segbench.training.run import train  # torch
-
-        train(config, again, lambda run: run.create(), Console(quiet=True))
+        start(config, again, RunFolder.create, Console(quiet=True))
         verdict = compare_runs(run, again)
         inexact = _conditions(before, read_json(again.environment))
     _report(run, verdict, inexact, console)

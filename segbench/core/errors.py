@@ -58,6 +58,14 @@ class OutOfMemoryError(SegbenchError):
     exit_code = 6
 
 
+class RankError(SegbenchError):
+    """Another process of the run has ended early; it has the exit status of that one."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class Pruned(SegbenchError):
     """A search ended the run early, because others were better at the same epoch."""
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
 
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.errors import ConfigError
+from segbench.core.world import World
 
 SETTLED = (
     ".*smaller than the logging interval.*",  # metrics.csv has a row at the end of every epoch in any case
@@ -27,9 +28,6 @@ SETTLED = (
 
 THREADS = torch.get_num_threads()
 """What torch takes by itself: the number of cores."""
-
-RANK_TIMEOUT = timedelta(minutes=10)
-"""How long a process of several waits for the others before it gives up."""
 
 
 def prepare_torch(settings: TrainerSettings) -> None:
@@ -48,8 +46,74 @@ def prepare_torch(settings: TrainerSettings) -> None:
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set through the module's class
     torch.backends.cudnn.benchmark = not settings.deterministic
     torch.set_float32_matmul_precision("highest" if settings.deterministic else "high")
-    shared = settings.devices if device_kind(settings) == "cpu" else 1
+    world = World.here()
+    _check_gpus(settings, world)
+    shared = world.local_size if device_kind(settings) == "cpu" else 1
     torch.set_num_threads(settings.threads or max(1, THREADS // shared))
+
+
+def _check_gpus(settings: TrainerSettings, world: World) -> None:
+    """Raise a ConfigError for fewer GPUs than processes on this machine; choose that of this process."""
+    if device_kind(settings) != "cuda" or settings.devices == 1:
+        return
+    there = torch.cuda.device_count()
+    if _has_own_gpu(world):
+        torch.cuda.set_device(0)
+        return
+    if there < world.local_size:
+        raise ConfigError(
+            f"there are {world.local_size} processes on this machine, but torch sees {there} GPU{'s' * (there > 1)}:"
+            f" start as many as there are GPUs"
+        )
+    torch.cuda.set_device(world.local_rank)
+
+
+def _has_own_gpu(world: World) -> bool:
+    """Whether SLURM shows each process only the GPU that is its own, as with --gpus-per-task=1."""
+    return world.starter == "srun" and torch.cuda.device_count() == 1
+
+
+class _Placed(ClusterEnvironment):
+    """Tells Lightning which process of how many this is; they have met before."""
+
+    def __init__(self, world: World, *, own_device: bool) -> None:
+        super().__init__()
+        self._world = world
+        self._own_device = own_device
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @property
+    def main_address(self) -> str:
+        return self._world.address
+
+    @property
+    def main_port(self) -> int:
+        return self._world.port
+
+    @staticmethod
+    def detect() -> bool:
+        return False
+
+    def world_size(self) -> int:
+        return self._world.size
+
+    def set_world_size(self, size: int) -> None:
+        pass
+
+    def global_rank(self) -> int:
+        return self._world.rank
+
+    def set_global_rank(self, rank: int) -> None:
+        pass
+
+    def local_rank(self) -> int:
+        return 0 if self._own_device else self._world.local_rank
+
+    def node_rank(self) -> int:
+        return 0
 
 
 def device_kind(settings: TrainerSettings) -> str:
@@ -85,15 +149,20 @@ def make_trainer(
     for message in SETTLED:
         warnings.filterwarnings("ignore", message=message)
     strategy: Any = "auto"
-    if settings.devices > 1:  # buffers are sent before an evaluation instead: see ScoredModule
-        strategy = DDPStrategy(broadcast_buffers=False, timeout=RANK_TIMEOUT)
+    devices = 1
     plugins: list[Any] = [LightningEnvironment()]  # not SLURM's: it would requeue from within a signal handler
+    if settings.devices > 1:
+        world = World.here()
+        own = device_kind(settings) == "cuda" and _has_own_gpu(world)
+        devices = 1 if own else world.local_size
+        plugins = [_Placed(world, own_device=own)]
+        strategy = DDPStrategy(broadcast_buffers=False)  # they are sent before an evaluation: see ScoredModule
     if checkpoint_io is not None:
         plugins.append(checkpoint_io)
     return pl.Trainer(
         max_epochs=epochs,
         accelerator=settings.accelerator,
-        devices=settings.devices,
+        devices=devices,
         strategy=strategy,
         precision=settings.precision,  # type: ignore[arg-type]
         deterministic=settings.deterministic,

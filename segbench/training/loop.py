@@ -30,11 +30,12 @@ from segbench.training.callbacks.worst_pictures import WorstThumbnails
 from segbench.training.checkpoints.carry_over import carry_over
 from segbench.training.checkpoints.digests import DigestLog
 from segbench.training.checkpoints.storage import AtomicCheckpointIO
+from segbench.training.distributed.ranks import ALONE, Ranks
 from segbench.training.length import Length
 from segbench.training.lightning_private import batches_begun
 from segbench.training.parts import Experiment
-from segbench.training.processes.signals import StopSignals
 from segbench.training.results import write_per_image
+from segbench.training.signals import StopSignals
 
 Watch = Callable[[int, float], None]
 
@@ -50,7 +51,7 @@ class Session:
         length: Where the training ends.
         console: Where progress goes; None for nowhere.
         loggers: Lightning's loggers beside metrics.csv.
-        rank: The number of this process.
+        ranks: The processes of the run.
         rollbacks: How often the run has gone back to a checkpoint; each time halves the learning rate.
         watch: Called after every validated epoch with its number and the monitored score; None for nobody.
     """
@@ -64,13 +65,13 @@ class Session:
         length: Length,
         console: Console | None = None,
         loggers: list[Any] | None = None,
-        rank: int = 0,
         rollbacks: int = 0,
         watch: Watch | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.settings = settings
         self.run = run
-        self.rank = rank
+        self.ranks = ranks
         self.experiment, self.data = experiment, experiment.data
         self.total_steps = length.steps
         if settings.compile:
@@ -99,7 +100,7 @@ class Session:
         ]
         if self.settings.non_finite == NonFinite.SKIP:
             columns.append(SKIPPED)
-        return MetricsLog(self.run.metrics, columns) if self.rank == 0 else None
+        return MetricsLog(self.run.metrics, columns) if self.ranks.first else None
 
     def _callbacks(self, signals: StopSignals, console: Console | None, watch: Watch | None) -> list[pl.Callback]:
         settings = self.settings
@@ -108,11 +109,12 @@ class Session:
             self.recorder,
             signals,
             DigestLog(self.run.digests),
+            self.ranks,
             settings.checkpoint_every,
             settings.checkpoint_minutes,
         )
         shown: list[pl.Callback] = []
-        if self.rank == 0:
+        if self.ranks.first:
             shown += [self._panels(), WorstThumbnails(self.run, self.data, inputs=self.module.inputs)]
         if console is not None:
             shown.append(ProgressReport(console, self.recorder, steps=self.total_steps))
@@ -153,7 +155,7 @@ class Session:
         scores: dict[str, dict[str, float]] = {}
         for split in SCORED:
             scores[split], metric = score_split(self.trainer, self.module, self.data, split)
-            if self.rank == 0:
+            if self.ranks.first:
                 self._write_details(split, metric)
         return scores
 

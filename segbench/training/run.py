@@ -36,16 +36,17 @@ from segbench.runs.provenance import provenance_of_run
 from segbench.training.checkpoints.conditions import conditions
 from segbench.training.checkpoints.resumption import Differences, Resumption, pin_threads
 from segbench.training.checkpoints.storage import newest_good, sweep_temporary
+from segbench.training.distributed.ranks import Ranks, current
+from segbench.training.faults import in_one_sentence
 from segbench.training.finished import finished_results, say_finished
 from segbench.training.length import Length, Position
 from segbench.training.loggers import make_loggers, open_loggers
 from segbench.training.loop import Session, Watch
 from segbench.training.parts import Experiment, build_experiment
-from segbench.training.processes.faults import in_one_sentence
-from segbench.training.processes.launch import Ranks, check_shares
-from segbench.training.processes.signals import StopSignals
 from segbench.training.remarks import remarks
 from segbench.training.results import collect_results
+from segbench.training.shares import check_shares
+from segbench.training.signals import StopSignals
 
 log = logging.getLogger("segbench")
 MOST_ROLLBACKS = 3
@@ -77,6 +78,7 @@ def train(
         SegbenchError: for everything the user can mend, with its exit code.
     """
     settings = config.trainer
+    ranks = current()
     prepare_torch(settings)
     if device_kind(settings) == "cuda":
         torch.cuda.reset_peak_memory_stats()  # else it would be that of all jobs of a sweep so far
@@ -101,14 +103,28 @@ def train(
             resumption = Resumption.of(run, differences, experiment, force=config.resume.force)
         length = _length(settings, experiment.data, resumption)
         found = {**now, **provenance_of_run(run, config.plugins), "weights": _weights(run, experiment)}
-        with StopSignals() as signals:  # a signal that comes now waits for the first step, and no half is left
+        # a signal that comes now waits for the first step, and no half is left
+        with ranks.signals() as signals, ranks.heeding(signals):
             # one that refuses leaves a run that is continued as it was; a new run has no folder for them yet
             early = [] if resumption is None else open_loggers(loggers)
             _write_beginning(run, begin, found, resumption)
-            with _true_status(run):
+            with _true_status(run, ranks) as started:
                 try:
-                    started = early or open_loggers(loggers)
-                    work = _Run(config, settings, experiment, run, started, signals, console, length, resumption, watch)
+                    opened = early or open_loggers(loggers)
+                    work = _Run(
+                        config,
+                        settings,
+                        experiment,
+                        run,
+                        opened,
+                        signals,
+                        console,
+                        length,
+                        resumption,
+                        watch,
+                        ranks=ranks,
+                        started=started,
+                    )
                     return work.results()
                 finally:  # the data may serve the next job, which needs the memory of this one's network
                     experiment.data.trainer = experiment.data.position = None
@@ -156,24 +172,39 @@ def _write_beginning(
 
 
 @contextmanager
-def _true_status(run: RunFolder) -> Iterator[None]:
-    """Keep status.json true whatever happens inside; where it cannot be written any more, the error itself is told."""
-    run.write_status(RunState.RUNNING, started=time.time(), process=os.getpid(), machine=platform.node())
+def _true_status(run: RunFolder, ranks: Ranks) -> Iterator[float]:
+    """Keep status.json true whatever happens inside; where it cannot be written any more, the error itself is told.
+
+    Yields when the session has started, in seconds since 1970, as it is written there.
+    """
+    started = time.time()
+    run.write_status(RunState.RUNNING, started=started, process=os.getpid(), machine=platform.node())
+
+    def ended(error: BaseException) -> None:
+        with suppress(OSError):
+            run.write_status(_state_after(error), error=_said(error))
+
+    ranks.endings.append(ended)
     try:
-        yield
-    except (Interrupted, KeyboardInterrupt) as error:
-        with suppress(OSError):
-            run.write_status(RunState.INTERRUPTED, error=str(error))
-        raise
-    except Pruned as error:
-        with suppress(OSError):
-            run.write_status(RunState.PRUNED, error=str(error))
-        raise
+        yield started
     except BaseException as error:
-        with suppress(OSError):
-            run.write_status(RunState.FAILED, error=f"{type(error).__name__}: {error}")
+        ended(error)
         raise
+    finally:
+        ranks.endings.remove(ended)
     run.write_status(RunState.COMPLETED, finished=time.time())
+
+
+def _state_after(error: BaseException) -> RunState:
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return RunState.INTERRUPTED
+    return RunState.PRUNED if isinstance(error, Pruned) else RunState.FAILED
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, Interrupted | KeyboardInterrupt | Pruned):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 @dataclass
@@ -190,6 +221,8 @@ class _Run:
     length: Length
     resumption: Resumption | None
     watch: Watch | None
+    ranks: Ranks
+    started: float
 
     def results(self) -> dict[str, Any]:
         """Train, from the newest checkpoint on if there is one, test, and write results, plots and tables."""
@@ -197,7 +230,8 @@ class _Run:
             sweep_temporary(folder)
         checkpoint = self.resumption.found.path if self.resumption else None
         resumes = self.resumption.records if self.resumption else []
-        with Ranks(self.config, self.run, self.settings.devices, checkpoint, self.length):
+        self._bring_together(checkpoint)
+        with self.ranks.connected(device_kind(self.settings)):
             session = self._fitted(checkpoint)
             scores = session.evaluate_best()
         results = collect_results(session.recorder, scores, session.module, session.trainer, session.data)
@@ -214,6 +248,20 @@ class _Run:
         self._say_results(results)
         return results
 
+    def _bring_together(self, checkpoint: Path | None) -> None:
+        """Tell the other processes of the run what to do, and wait until they can."""
+        plan = {
+            "config": self.config.plain(),
+            "run": str(self.run.path.absolute()),
+            "started": self.started,
+            "checkpoint": None if checkpoint is None else str(checkpoint.absolute()),
+            "threads": torch.get_num_threads(),
+            "steps": self.length.steps,
+            "epochs": self.length.epochs,
+        }
+        self.ranks.tell_plan(plan)
+        self.ranks.await_ready()
+
     def _fitted(self, checkpoint: Path | None) -> Session:
         """Return the session that has trained to the end, after as many rollbacks as it took."""
         rollbacks = 0
@@ -228,6 +276,7 @@ class _Run:
                 self.loggers,
                 rollbacks=rollbacks,
                 watch=self.watch,
+                ranks=self.ranks,
             )
             if not rollbacks:
                 self._header(session)

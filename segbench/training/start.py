@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from segbench.config.schema import RunConfig
 from segbench.core.errors import ConfigError
 from segbench.core.text import printable, say
 from segbench.core.versions import check_versions
+from segbench.core.world import World
 from segbench.runs.environment import git_commit, versions
 from segbench.runs.folder import RunFolder
 from segbench.training.finished import unchanged_results
@@ -33,6 +35,8 @@ class Begin:
     """The option that was chosen of each group."""
     hydra: DictConfig | None = None
     """The configuration as Hydra composed it, with its `hydra` node; None where a run is continued from its folder."""
+    command: tuple[str, ...] = field(default_factory=lambda: tuple(sys.orig_argv))
+    """The command line, wherever the run comes to be trained."""
 
     @classmethod
     def composed(cls, config: DictConfig) -> Begin:
@@ -52,7 +56,7 @@ class Begin:
         run.create()
         if self.hydra is not None:
             self._write_hydra(run, self.hydra)
-        run.add_command(sys.orig_argv)
+        run.add_command(self.command)
         file = RunLog(run.log)
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         logging.getLogger("segbench").addHandler(file)
@@ -80,28 +84,49 @@ def train_in(
         **further: Further arguments of `segbench.training.run.train`.
     """
     check_versions()
-    logger = _log_to(console)
-    try:
+    with logging_to(console) as logger:
         run = RunFolder(folder)
         if (results := unchanged_results(run, begin.config)) is not None:
             return results
-        from segbench.training.run import train  # torch is imported here, once everything light has been checked
-
         logger.info("preparing %s", begin.config.name)
         if prepare is not None:
             prepare()
-        return train(begin.config, run, begin, console, **further)
-    finally:
-        _close(logger)
+        return start(begin.config, run, begin, console, **further)
 
 
-def _log_to(console: Console) -> logging.Logger:
+def start(
+    config: RunConfig,
+    run: RunFolder,
+    begin: Callable[[RunFolder], None],
+    console: Console,
+    watch: Callable[[int, float], None] | None = None,
+    **further: Any,
+) -> dict[str, Any]:
+    """Train as `segbench.training.run.train` does: in this process, or in several that are started here."""
+    if config.trainer.devices > 1 and not World.here().is_launched:
+        from segbench.training.distributed.launch import Request, launch
+
+        quiet = console.quiet or console.file is not sys.stdout
+        return launch(Request(config, run.path.absolute(), begin, quiet, watch))
+    from segbench.training.run import train  # torch is imported here, once everything light has been checked
+
+    return train(config, run, begin, console, watch=watch, **further)
+
+
+@contextmanager
+def logging_to(console: Console) -> Iterator[logging.Logger]:
+    """Let what a run says go to a console, and to the files that are added meanwhile."""
     logger = logging.getLogger("segbench")
     logger.setLevel(logging.INFO)
     logger.propagate = False
     handler = _ConsoleHandler(console)
     logger.handlers[:] = [handler]
-    return logger
+    try:
+        yield logger
+    finally:
+        for one in logger.handlers:
+            one.close()
+        logger.handlers.clear()
 
 
 class _ConsoleHandler(logging.Handler):
@@ -113,9 +138,3 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         say(self.console, printable(self.format(record), keep="\n"))
-
-
-def _close(logger: logging.Logger) -> None:
-    for handler in logger.handlers:
-        handler.close()
-    logger.handlers.clear()

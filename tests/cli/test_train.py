@@ -144,7 +144,7 @@ def test_a_stopped_run_continues_as_if_nothing_had_happened(command, tiny, sched
     assert command(*words, "hydra.run.dir=whole").code == 0
 
     from segbench.training.callbacks.checkpointer import Checkpointer
-    from segbench.training.processes.signals import StopSignals, signal
+    from segbench.training.signals import StopSignals, signal
 
     original = Checkpointer.on_train_batch_end
 
@@ -189,7 +189,7 @@ def test_a_stopped_run_continues_as_if_nothing_had_happened(command, tiny, sched
 
 def test_resuming_from_the_end_of_an_epoch(command, tiny, monkeypatch):
     from segbench.training.callbacks.checkpointer import Checkpointer
-    from segbench.training.processes.signals import signal
+    from segbench.training.signals import signal
 
     words = [*tiny, "trainer.max_epochs=3"]
     command(*words, "hydra.run.dir=whole")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
 from segbench.core.errors import NonFiniteError
 from segbench.data.loading.loader import Batch
@@ -15,15 +14,13 @@ from segbench.runs.checkpoints import point_to, prune
 from segbench.training.callbacks.recorder import Recorder
 from segbench.training.checkpoints.best import make_best
 from segbench.training.checkpoints.digests import DigestLog
+from segbench.training.distributed.ranks import Ranks
 from segbench.training.finite import all_finite
-from segbench.training.processes.signals import StopSignals
+from segbench.training.signals import StopSignals, interrupted
 from segbench.training.trainer_state import ends_epoch, in_training
 
 FIRST = 1
 """The step after which a run has a checkpoint for the first time, so that a kill in a long first epoch loses little."""
-
-AGREE_EVERY = 10
-"""Steps after which several processes ask one another whether to write a checkpoint or to stop."""
 
 
 class Checkpointer(pl.Callback):
@@ -38,6 +35,7 @@ class Checkpointer(pl.Callback):
         recorder: Knows whether the epoch was the best; its state travels in the checkpoint.
         signals: Tells whether the user or the scheduler wants the run to stop.
         digests: Takes the digest of the weights of each checkpoint.
+        ranks: The processes of the run, which stop and write together.
         every: Steps between checkpoints within an epoch; 0 for none.
         minutes: Minutes without a checkpoint after which one is written; 0 for never.
         keep: How many step-numbered checkpoints are kept, beside the best.
@@ -49,6 +47,7 @@ class Checkpointer(pl.Callback):
         recorder: Recorder,
         signals: StopSignals,
         digests: DigestLog,
+        ranks: Ranks,
         every: int = 0,
         minutes: float = 0,
         keep: int = 2,
@@ -57,6 +56,7 @@ class Checkpointer(pl.Callback):
         self.recorder = recorder
         self.signals = signals
         self.digests = digests
+        self.ranks = ranks
         self.every = every
         self.seconds = minutes * 60
         self.keep = keep
@@ -80,11 +80,11 @@ class Checkpointer(pl.Callback):
         """Write a checkpoint if one is due, and stop if a signal came; only between two optimizer steps."""
         if ends_epoch(trainer) or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        late, code = self._agree(trainer)
+        late, number = self._agree(trainer)
         due = trainer.global_step == FIRST or (self.every and trainer.global_step % self.every == 0)
-        if late or code or due:
+        if late or number or due:
             self._save(trainer, pl_module)
-        self._stop(trainer, code)
+        self._stop(trainer, number)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's checkpoint; the best one so far is also kept as best.ckpt."""
@@ -103,22 +103,15 @@ class Checkpointer(pl.Callback):
             self._stop_evaluation(trainer)
 
     def _stop_evaluation(self, trainer: pl.Trainer) -> None:
-        if self.signals.received and trainer.world_size == 1:
+        if self.signals.wanted:  # all processes hear of it within a second
             said = "stopped while the best epoch was scored; the training is complete"
-            raise self.signals.interrupted(said, self.signals.exit_code)
+            raise interrupted(said, self.signals.wanted)
 
     def _agree(self, trainer: pl.Trainer, always: bool = False) -> tuple[bool, int]:
-        """Return whether a checkpoint is late and the exit status that a signal asks for, the same in all processes."""
+        """Return whether a checkpoint is late and the signal that stops the run, the same in all processes."""
         late = bool(self.seconds) and time.monotonic() - self._written > self.seconds
-        code = self.signals.exit_code
-        if trainer.world_size == 1:
-            return late, code
-        if not always and trainer.global_step % AGREE_EVERY:
-            return False, 0
-        wishes = torch.tensor([int(late), code], device=trainer.strategy.root_device)
-        torch.distributed.all_reduce(wishes, torch.distributed.ReduceOp.MAX)
-        late, code = wishes.tolist()
-        return bool(late), code
+        number = int(self.signals.wanted or 0)
+        return self.ranks.agree(trainer.global_step, late, number, always=always)
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule) -> Path:
         self.recorder.flush(trainer)
@@ -135,6 +128,6 @@ class Checkpointer(pl.Callback):
             prune(self.folder, self.keep)
         return path
 
-    def _stop(self, trainer: pl.Trainer, code: int) -> None:
-        if code:
-            raise self.signals.interrupted(f"stopped at step {trainer.global_step} with a checkpoint", code)
+    def _stop(self, trainer: pl.Trainer, number: int) -> None:
+        if number:
+            raise interrupted(f"stopped at step {trainer.global_step} with a checkpoint", number)

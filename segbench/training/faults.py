@@ -29,7 +29,7 @@ def in_one_sentence(run: RunFolder, settings: TrainerSettings, data: Segmentatio
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch's own OutOfMemoryError is a RuntimeError
-        if not (isinstance(error, MemoryError) or any(words in str(error) for words in MEMORY)):
+        if not wants_memory(error):
             raise
         raise OutOfMemoryError(_needs_less(settings, data)) from error
     except OSError as error:
@@ -39,6 +39,11 @@ def in_one_sentence(run: RunFolder, settings: TrainerSettings, data: Segmentatio
             f"{error.filename or run.path} cannot be written: {error.strerror}; what was written before is untouched,"
             f" and the run can be continued with resume={run.path} once that is mended"
         ) from error
+
+
+def wants_memory(error: BaseException) -> bool:
+    """Whether an error says that there is too little memory."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in MEMORY)
 
 
 def _needs_less(settings: TrainerSettings, data: SegmentationData) -> str:

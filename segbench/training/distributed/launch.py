@@ -1,0 +1,189 @@
+"""The processes of `trainer.devices=N`, started on this machine by torch's own launcher, the one behind torchrun."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from rich.console import Console
+
+from segbench.config.schema import RunConfig
+from segbench.core import errors
+from segbench.core.errors import ConfigError, Interrupted, RankError, SegbenchError
+from segbench.runs.folder import RunFolder
+from segbench.runs.lock import locked
+from segbench.training.signals import StopSignals
+
+BOOT = """
+import json, sys
+folder = sys.argv[1]
+sys.path[:] = json.load(open(folder + "/path.json"))
+from segbench.training.distributed.worker import main
+main(folder)
+"""
+"""Modules are found where this process finds them, and what it trains does not travel as a command line."""
+
+QUIET = ("torch.distributed.elastic", "torch.distributed.launcher")
+"""Loggers that would say again, at length, what is told in one sentence."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the first of the processes is asked to do."""
+
+    config: RunConfig
+    """The checked configuration."""
+    run: Path
+    """The run folder."""
+    begin: Callable[[RunFolder], None]
+    """Makes it."""
+    quiet: bool
+    """Whether nothing is printed."""
+    watch: Callable[[int, float], None] | None
+    """Called after every validated epoch."""
+
+
+def launch(request: Request) -> dict[str, Any]:
+    """Start the processes, wait for their end, and return the results.
+
+    Raises:
+        ConfigError: for fewer GPUs than processes, and on Windows.
+        SegbenchError: of the first process, as if it had been raised here.
+        RankError: if one was killed.
+    """
+    settings = request.config.trainer
+    if os.name == "nt":
+        raise ConfigError("trainer.devices above 1 needs Linux or macOS: use trainer.devices=1, or WSL")
+    with tempfile.TemporaryDirectory(prefix="segbench-", ignore_cleanup_errors=True) as name, locked(Path(name)):
+        folder = Path(name)
+        (folder / "path.json").write_text(json.dumps([path or str(Path.cwd()) for path in sys.path]))
+        (folder / "request").write_bytes(pickle.dumps(request))
+        agent = _Agent(folder, settings.devices)
+        signals = StopSignals(
+            silent=True,
+            at_first=lambda number: (folder / "stop").write_text(str(int(number))),
+            at_second=lambda: kill_ranks(folder),
+        )
+        with signals:
+            agent.start()
+            while agent.is_alive():
+                agent.join(0.2)
+        error = _said(folder) or agent.failure(settings.devices)
+        if error is not None:
+            raise error
+    return request_results(request)
+
+
+def request_results(request: Request) -> dict[str, Any]:
+    """Return what the first process has written."""
+    return RunFolder(request.run).read_results()
+
+
+class _Agent(threading.Thread):
+    """torch's agent; in a thread, as it would take the signals of the main one for itself."""
+
+    def __init__(self, folder: Path, devices: int) -> None:
+        super().__init__(daemon=True, name="segbench-agent")
+        self._folder = folder
+        self._devices = devices
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+        from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+        for name in list(logging.root.manager.loggerDict):
+            if name.startswith(QUIET):
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=self._devices,
+            run_id=uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="127.0.0.1:0",
+            local_addr="127.0.0.1",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=str(self._folder / "logs")),
+        )
+        python = os.environ.get("PYTHON_EXEC", sys.executable)  # as torchrun does
+        try:
+            elastic_launch(config, python)("-c", BOOT, str(self._folder))
+        except BaseException as error:
+            self._error = error
+        finally:
+            os.environ.pop("TORCHELASTIC_SIGNALS_TO_HANDLE", None)
+
+    def failure(self, size: int) -> BaseException | None:
+        """Return the error of a process that could not say itself why it has ended."""
+        from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+        if not isinstance(self._error, ChildFailedError):
+            return self._error
+        rank, first = self._error.get_first_failure()
+        if first.exitcode == -signal.SIGKILL:
+            return RankError(killed(rank, size))
+        how = f"signal {-first.exitcode}" if first.exitcode < 0 else f"status {first.exitcode}"
+        return RankError(f"process {rank} of {size} ended with {how}", max(1, first.exitcode))
+
+
+def killed(rank: int, size: int) -> str:
+    """Return what is said of a process that was killed."""
+    return (
+        f"process {rank} of {size} was killed, perhaps by the system for want of memory: a smaller data.batch_size or"
+        " data.num_workers needs less"
+    )
+
+
+def kill_ranks(folder: Path) -> None:
+    """Kill the processes at once."""
+    for path in folder.glob("process-*"):
+        with suppress(OSError, ValueError):
+            os.kill(int(path.read_text()), signal.SIGKILL)
+
+
+def write_said(folder: Path, error: BaseException, trace: str) -> None:
+    """Write down the error of the first process for the one that has started it."""
+    told = {
+        "kind": type(error).__name__,
+        "message": str(error) if isinstance(error, SegbenchError) else trace,
+        "code": getattr(error, "exit_code", 130 if isinstance(error, KeyboardInterrupt) else 1),
+        "requeue": getattr(error, "requeue", False),
+    }
+    temporary = folder / f"said.{os.getpid()}"
+    temporary.write_text(json.dumps(told))
+    temporary.replace(folder / "said")
+
+
+def _said(folder: Path) -> BaseException | None:
+    """Return the error that `write_said` wrote, of the same kind."""
+    if not (folder / "said").is_file():
+        return None
+    told = json.loads((folder / "said").read_text())
+    kind = getattr(errors, told["kind"], None)
+    if told["kind"] in ("StoppedError", "KeyboardInterrupt"):
+        return Interrupted("stopped before the first step; nothing was lost", told["code"], told["requeue"])
+    if told["kind"] == "Interrupted":
+        return Interrupted(told["message"], told["code"], told["requeue"])
+    if kind is None:
+        return RuntimeError(f"process 0 failed:\n{told['message']}")
+    error: SegbenchError = kind(told["message"])
+    error.exit_code = told["code"]
+    return error
+
+
+def console_of(request: Request) -> Console:
+    """Return where the first process prints."""
+    return Console(quiet=request.quiet)

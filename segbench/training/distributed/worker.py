@@ -1,0 +1,74 @@
+"""What a process does that `trainer.devices=N` has started: the run in the first one, its share in the others."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from segbench.core.errors import SegbenchError
+from segbench.core.signals import hold_signals, stopped_by_signals
+from segbench.core.world import World
+from segbench.runs.folder import RunFolder
+from segbench.runs.lock import is_given_up
+from segbench.training.distributed.follow import follow
+from segbench.training.distributed.launch import Request, console_of, write_said
+from segbench.training.distributed.ranks import Ranks
+from segbench.training.run import train
+from segbench.training.start import logging_to
+
+
+def main(name: str) -> None:
+    """Run the request in a folder, and end with the exit status of the error."""
+    hold_signals()
+    folder = Path(name)
+    world = World.here()
+    (folder / f"process-{world.rank}").write_text(str(os.getpid()))
+    ranks = Ranks(world, say=lambda error: _say(folder, world, error), hear=_Ear(folder, world))
+    try:
+        with stopped_by_signals(), ranks:
+            if ranks.first:
+                _train(pickle.loads((folder / "request").read_bytes()))
+            else:
+                follow(ranks)
+    except (SegbenchError, KeyboardInterrupt) as error:
+        _say(folder, world, error)
+        sys.exit(getattr(error, "exit_code", 130))
+    except Exception as error:
+        if not ranks.first:
+            raise
+        _say(folder, world, error)
+        sys.exit(1)
+
+
+def _train(request: Request) -> dict[str, Any]:
+    console = console_of(request)
+    with logging_to(console):
+        return train(request.config, RunFolder(request.run), request.begin, console, watch=request.watch)
+
+
+def _say(folder: Path, world: World, error: BaseException) -> None:
+    if world.rank == 0:
+        write_said(folder, error, traceback.format_exc())
+
+
+class _Ear:
+    """Hears of a signal to the process that has started this one, and of its death."""
+
+    def __init__(self, folder: Path, world: World) -> None:
+        self._folder = folder
+        self._first = world.rank == 0
+        self._heard = False
+
+    def __call__(self) -> int | None:
+        if is_given_up(self._folder):
+            os._exit(1)  # it was killed: nobody is left to say anything to
+        file = self._folder / "stop"
+        if self._heard or not self._first or not file.is_file():
+            return None
+        text = file.read_text()
+        self._heard = text.isdecimal()
+        return int(text) if self._heard else None

@@ -1,1 +1,0 @@
-"""Several processes of one run, the signals that stop them, and what the machine refuses."""

@@ -1,0 +1,204 @@
+"""Two processes on the CPU: the same samples and counts as one, an exact resume, and nobody left behind."""
+
+import csv
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from segbench.runs.metrics_log import read_metrics
+from tests.distributed.conftest import PAIR
+from tests.support.acts import Act
+from tests.support.killing import differences
+
+
+def until(done, seconds=150):
+    """Wait until something is so."""
+    ends = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < ends, "it has not come"
+        time.sleep(0.05)
+
+
+def beats(running):
+    """Return the numbers of the processes that a command has started, by their own account."""
+    files = sorted(Path(running.temporary).glob("segbench-*/process-*"))
+    return [int(file.read_text()) for file in files]
+
+
+def alive(number):
+    status = Path(f"/proc/{number}/status")
+    return status.is_file() and "State:\tZ" not in status.read_text()
+
+
+def table(run, split):
+    with (Path(run) / f"{split}_images.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def truth(rows):
+    """Return the labelled pixels of each class by image: true positives and misses."""
+    return [
+        (row["index"], *(int(row[f"tp/{name}"]) + int(row[f"fn/{name}"]) for name in ("background", "foreground")))
+        for row in rows
+    ]
+
+
+def test_counts_and_samples_are_those_of_one_process(command, few):
+    """7 and 9 images over 2 processes in batches of 4 come out uneven: none is counted twice or left out."""
+    assert command(*few, *PAIR, "hydra.run.dir=two").code == 0
+    assert command(*few, "hydra.run.dir=one").code == 0
+    for split, images in (("val", 7), ("test", 9)):
+        rows = table("two", split)
+        assert [int(row["index"]) for row in rows] == list(range(images))
+        assert truth(rows) == truth(table("one", split))
+        assert sum(sum(counts) for _, *counts in truth(rows)) == images * 32 * 32
+    two, one = (json.loads(Path(f"{run}/results.json").read_text()) for run in ("two", "one"))
+    assert all(two[name] == one[name] for name in ("images", "images_with_class", "baselines"))
+    assert [row["image"] for row in table("two", "test")] == [row["image"] for row in table("one", "test")]
+    losses = [
+        [row["train/loss"] for row in read_metrics(Path(f"{run}/metrics.csv")) if row["split"] == "train"]
+        for run in ("two", "one")
+    ]
+    # each process normalises its half of a batch, so only the first steps are close; the batches are the same
+    assert losses[0][0] == pytest.approx(losses[1][0], abs=0.02)
+    environment = json.loads(Path("two/environment.json").read_text())
+    assert environment["world_size"] == 2
+    assert not list(Path("two").glob("process-*.log"))
+    assert "LOCAL_RANK" not in os.environ
+    assert not torch.distributed.is_initialized()
+
+
+def test_the_processes_read_the_batches_of_one():
+    from segbench.data.loading.loader import PlanSampler, shuffled
+
+    def read(size, world, drop_last):
+        return [
+            list(PlanSampler(size, 4 // world, shuffled(size, "order", 1), drop_last, rank, world))
+            for rank in range(world)
+        ]
+
+    for size in (8, 9, 10, 11, 13):
+        for drop_last in (True, False):
+            (one,), two = read(size, 1, drop_last), read(size, 2, drop_last)
+            for number, batch in enumerate(one):
+                shares = [part[number] for part in two if number < len(part)]
+                assert sorted(pair for share in shares for pair in share) == sorted(batch)
+            assert all(share for part in two for share in part)
+            lengths = [len(PlanSampler(size, 2, shuffled(size, "order", 1), drop_last, rank, 2)) for rank in range(2)]
+            assert lengths == [len(part) for part in two]
+
+
+def test_a_killed_launcher_takes_all_with_it(start, few, command, made):
+    """SIGKILL of the process that was started: the others end by themselves, and a resume ends with the same bits."""
+    words = [*few, *PAIR, "trainer.checkpoint_every=3", "trainer.ema=0.9"]
+    whole = made("whole", *words).absolute()
+    running = start(*words, "hydra.run.dir=run", acts=[Act(0, "step", 8, "SIGSTOP")])
+    run = start.folder / "run"
+    until(lambda: (run / "checkpoints/step-00000006.ckpt").is_file() and beats(running))
+    others = beats(running)
+    assert len(others) == 2
+    running.process.kill()
+    os.kill(others[0], signal.SIGCONT)
+    until(lambda: not any(alive(number) for number in others))
+    outcome = command(f"resume={run}")
+    assert outcome.code == 0, outcome.err
+    assert list(differences(whole, run)) == []
+
+
+@pytest.mark.parametrize(
+    ("rank", "name", "point"),
+    [(0, "SIGUSR1", "step"), (1, "SIGTERM", "step"), (1, "SIGTERM", "test")],
+)
+def test_a_signal_to_any_process_stops_all(start, few, rank, name, point):
+    """With one checkpoint at the same step in both; in the final test, where all of them are written."""
+    began = time.monotonic()
+    many = ["data.test_size=400"] if point == "test" else ["data.train_size=4000"]
+    outcome = start(*few, *PAIR, *many, "hydra.run.dir=run", acts=[Act(rank, point, 5, name)]).ends()
+    assert outcome.code == 143, outcome.err
+    said = "the training is complete" if point == "test" else "with a checkpoint"
+    assert said in outcome.err
+    run = start.folder / "run"
+    status = json.loads((run / "status.json").read_text())
+    assert status["state"] == "interrupted"
+    if point == "step":
+        steps = sorted(path.name for path in (run / "checkpoints").glob("step-*.ckpt"))
+        assert len(steps) == 2  # the first step's and that of the signal
+        assert f"stopped at step {int(steps[-1][5:13])} with" in status["error"]
+    assert not (run / "results.json").exists()
+    assert time.monotonic() - began < 200
+
+
+def test_a_frozen_process_holds_nobody(start, few):
+    """The run ends within seconds of a signal, without a new checkpoint; what is frozen is killed with it."""
+    running = start(*few, *PAIR, "hydra.run.dir=run", acts=[Act(1, "step", 5, "SIGSTOP")])
+    run = start.folder / "run"
+    until(lambda: (run / "metrics.csv").is_file() and "\ntrain,0,4," in (run / "metrics.csv").read_text())
+    others = beats(running)
+    running.process.send_signal(signal.SIGTERM)
+    outcome = running.ends(120)
+    assert outcome.code == 143, outcome.err
+    assert "process 1 of 2 gives no sign of life" in outcome.err
+    assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
+    until(lambda: not any(alive(number) for number in others))
+
+
+def test_a_second_signal_ends_at_once(start, few):
+    running = start(*few, *PAIR, "hydra.run.dir=run", acts=[Act(1, "step", 5, "SIGSTOP")])
+    table = start.folder / "run/metrics.csv"
+    until(lambda: table.is_file() and "\ntrain,0,4," in table.read_text())
+    others = beats(running)
+    running.process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    running.process.send_signal(signal.SIGINT)
+    assert running.ends(5).code == 130
+    until(lambda: not any(alive(number) for number in others))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_killed_process_is_told(start, few, rank):
+    outcome = start(*few, *PAIR, "hydra.run.dir=run", acts=[Act(rank, "step", 3, "SIGKILL")]).ends()
+    assert outcome.code == 1
+    assert f"segbench: process {rank} of 2 was killed, perhaps by the system for want of memory" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "point", ["segbench.training.parts:Experiment.read_data", "segbench.training.loop:Session.fit", "test"]
+)
+def test_the_mistake_of_another_process_is_told(start, few, point):
+    """What it said, and its exit status, are those of the run, also where the first one already waits for it."""
+    outcome = start(*few, *PAIR, "hydra.run.dir=run", acts=[Act(1, point, 1, "error")]).ends()
+    assert outcome.code == 3, outcome.err
+    assert outcome.err.count("process 1 of 2 ended with status 3: its disk is gone") == 1
+    assert json.loads((start.folder / "run/status.json").read_text())["state"] == "failed"
+
+
+def test_one_process_scores_a_run_of_two_alike(command, few):
+    """The Dice loss of a batch depends on what is in it: val/loss is compared as well, to 1e-6."""
+    from segbench import cli
+
+    assert command(*few, *PAIR, "trainer.max_epochs=1", "hydra.run.dir=run").code == 0
+    for split in ("val", "test"):
+        outcome = command("evaluate", "run", "--split", split, entry=cli.main)
+        assert f"the same as the run's own {split} scores in results.json" in " ".join(outcome.out.split())
+
+
+def test_what_cannot_work_is_refused(command, few):
+    outcome = command(*few, *PAIR, "data.batch_size=5")
+    assert outcome.code == 2
+    assert "cannot be shared by 2 devices" in outcome.err
+    assert command(*few, *PAIR, "trainer.non_finite=rollback").code == 2
+    lacking = command(*few, *PAIR, "data.test_size=1")
+    assert lacking.code == 3
+    assert "fewer than the 2 processes" in lacking.err
+
+
+def test_a_sweep_of_data_parallel_jobs(command, few):
+    assert command("-m", *few, *PAIR, "data.train_size=8", "loss=dice,bce", "hydra.sweep.dir=sweep").code == 0
+    states = [json.loads(path.read_text())["state"] for path in Path("sweep").glob("*/status.json")]
+    assert states == ["completed", "completed"]
