@@ -47,7 +47,11 @@ def launch(words: list[str]) -> None:
     if flags.shows and not shows:
         return None
     if path is not None:
-        return resume_run(path, words) if flags.shows else together(lambda: resume_run(path, with_devices(words)))
+        if flags.shows:
+            resume_run(path, words)
+        else:
+            together(lambda: resume_run(path, with_devices(words)))
+        return None
     if flags.multirun and not flags.shows:
         refuse_sweep()
         from segbench.commands.sweep import run_sweep
@@ -60,7 +64,8 @@ def launch(words: list[str]) -> None:
         return _show(flags)
     from segbench.commands.train import run_training  # rich and more, which --help can do without
 
-    return together(lambda: run_training(compose_config(with_devices(flags.overrides))))
+    together(lambda: run_training(compose_config(with_devices(flags.overrides))))
+    return None
 
 
 def _show(flags: Namespace) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -22,6 +24,8 @@ class StopSignals:
     Args:
         forwarded: Whether a launcher may send on a signal that this process has already got from a scheduler.
         silent: Whether another process says that the run stops.
+        watched: Whether a thread calls `listen`: it hears of a signal at once, where Python would handle it only once
+            the main thread returns from a call that waits for other processes, perhaps for ever.
         at_first: Called within the handler of the first signal.
         at_second: Called within that of the second, before the process ends.
     """
@@ -31,6 +35,7 @@ class StopSignals:
         *,
         forwarded: bool = False,
         silent: bool = False,
+        watched: bool = False,
         at_first: Callable[[int], None] | None = None,
         at_second: Callable[[], None] | None = None,
     ) -> None:
@@ -39,6 +44,9 @@ class StopSignals:
         """What another process of the run has received."""
         self._forwarded = forwarded
         self._silent = silent
+        self._watched = watched
+        self._ends: tuple[socket.socket, socket.socket] | None = None
+        self._wakeup = -1
         self._at_first = at_first
         self._at_second = at_second
         self._when = 0.0
@@ -53,6 +61,12 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         self._before = {number: signal.getsignal(number) for number in heeded()}
         self.install()
+        if self._watched and self._before:
+            self._ends = socket.socketpair()
+            for end in self._ends:
+                end.setblocking(False)
+            self._wakeup = signal.set_wakeup_fd(self._ends[1].fileno(), warn_on_full_buffer=False)
+            os.register_at_fork(after_in_child=_let_go)
         return self
 
     def install(self) -> None:
@@ -65,11 +79,30 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._ends is not None:
+            signal.set_wakeup_fd(self._wakeup)
+            ends, self._ends = self._ends, None
+            for end in ends:
+                end.close()
+
+    def listen(self) -> None:
+        """Take note of the signals that have arrived since the last call; called by the thread that watches."""
+        ends = self._ends
+        if ends is None:
+            return
+        with suppress(OSError):  # none have, or this is over
+            for number in ends[0].recv(64):
+                if number in EXIT_CODES:
+                    self._note(number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._owner:
             end_worker(number)  # a forked loader worker inherits this handler
             return
+        if self._ends is None:
+            self._note(number)
+
+    def _note(self, number: int) -> None:
         if self.received is not None:
             if self._forwarded and time.monotonic() - self._when < SAME:
                 return
@@ -82,6 +115,11 @@ class StopSignals:
             self._at_first(number)
         if not self._silent:
             write_to_terminal(b"\nstopping after this step with a checkpoint; press again to stop at once\n")
+
+
+def _let_go() -> None:
+    """In a fork, such as a loader worker: its signals are not those of the process that it comes from."""
+    signal.set_wakeup_fd(-1)
 
 
 def interrupted(message: str, number: int) -> Interrupted:

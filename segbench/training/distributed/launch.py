@@ -73,7 +73,7 @@ def launch(request: Request) -> dict[str, Any]:
         agent = _Agent(folder, settings.devices)
         signals = StopSignals(
             silent=True,
-            at_first=lambda number: (folder / "stop").write_text(str(int(number))),
+            at_first=lambda number: ask_to_stop(folder, number),
             at_second=lambda: kill_ranks(folder),
         )
         with signals:
@@ -145,6 +145,11 @@ def killed(rank: int, size: int) -> str:
         f"process {rank} of {size} was killed, perhaps by the system for want of memory: a smaller data.batch_size or"
         " data.num_workers needs less"
     )
+
+
+def ask_to_stop(folder: Path, number: int) -> None:
+    """Let the first process hear of a signal to this one."""
+    (folder / "stop").write_text(str(int(number)))
 
 
 def kill_ranks(folder: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from uuid import uuid4
 
-from torch.distributed import Store, TCPStore
+from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]  # documented, but not in __all__
 
 from segbench.core.errors import ConfigError
 from segbench.core.world import World

@@ -13,7 +13,11 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from torch.distributed import PrefixStore, ReduceOp, Store
+from torch.distributed import (  # type: ignore[attr-defined]  # documented, but not in __all__
+    PrefixStore,
+    ReduceOp,
+    Store,
+)
 
 from segbench.core.errors import ConfigError, Interrupted, RankError, SegbenchError
 from segbench.core.world import World
@@ -127,7 +131,7 @@ class Ranks:
 
     def signals(self) -> StopSignals:
         """Return handlers of the signals that stop the run."""
-        return StopSignals(forwarded=self.world.has_agent, silent=not self.first)
+        return StopSignals(forwarded=self.world.has_agent, silent=not self.first, watched=self.several)
 
     # what the first one decides
 

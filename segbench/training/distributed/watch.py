@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from torch.distributed import Store
+from torch.distributed import Store  # type: ignore[attr-defined]  # documented, but not in __all__
 
 from segbench.core.errors import Interrupted, RankError, SegbenchError
 from segbench.core.signals import EXIT_CODES, NOTICES
@@ -127,7 +127,10 @@ class Watch(threading.Thread):
         heard = self._hear()
         if heard is not None:
             os.kill(os.getpid(), heard)
-        mine = self.signals.received if self.signals is not None else None
+        signals = self.signals
+        if signals is not None:
+            signals.listen()
+        mine = signals.received if signals is not None else None
         if mine is not None and not self.store.check(["stop"]):
             self.store.set("stop", str(int(mine)))
         if self.store.check(["stop"]):
@@ -142,9 +145,9 @@ class Watch(threading.Thread):
             beat = self.store.get(f"beat/{rank}") if self.store.check([f"beat/{rank}"]) else b""
             self._silence[rank] = self._silence[rank] + 1 if beat == self._seen.get(rank) else 0
             self._seen[rank] = beat
-        rank = self.silent(SILENT_AT_STOP if self._stopping else SILENT)
-        if rank is not None and self.ending is None:
-            self.ending = self._given_up(rank)
+        silent = self.silent(SILENT_AT_STOP if self._stopping else SILENT)
+        if silent is not None and self.ending is None:
+            self.ending = self._given_up(silent)
             self.tell(self.store, self.ending)
 
     def _given_up(self, rank: int) -> Ending:
