@@ -24,15 +24,23 @@ class Unnamed:
         self.left = set(names)
         self._kept: list[dict[str, Any]] = []
         self._before: Any = None
+        self._is_watching = False
 
     def __enter__(self) -> Unnamed:
-        self._before = sys.getprofile()
-        if self.left:
+        self._is_watching = bool(self.left)
+        if self._is_watching:
+            self._before = sys.getprofile()
             sys.setprofile(self._look)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        sys.setprofile(self._before)
+        if not self._is_watching:
+            return
+        if hasattr(self._before, "enable"):  # cProfile is no function that could be set
+            sys.setprofile(None)
+            self._before.enable()
+        else:
+            sys.setprofile(self._before)
 
     def _look(self, frame: FrameType, event: str, _: object) -> None:
         if event != "call":

@@ -1,5 +1,6 @@
 """The one door from configuration to objects: what may pass, and what may not."""
 
+import cProfile
 import re
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from segbench.config.instantiate import build
+from segbench.config.unnamed import Unnamed
 from segbench.core.errors import ConfigError
 
 
@@ -178,3 +180,24 @@ def test_watching_leaves_an_earlier_profiler_as_it_was():
         assert sys.getprofile() is profiler
     finally:
         sys.setprofile(None)
+
+
+def test_a_profiler_goes_on_after_a_class_was_watched():
+    """As in `python -m cProfile train.py`."""
+
+    def takes_some(**others):
+        return others.get("known")
+
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        with Unnamed([]):
+            pass
+        with Unnamed(["known", "unknown"]) as watched:
+            takes_some(known=1, unknown=2)
+        takes_some()
+    finally:
+        profiler.disable()
+    assert watched.left == {"unknown"}
+    calls = {entry.code.co_name: entry.callcount for entry in profiler.getstats() if hasattr(entry.code, "co_name")}
+    assert calls["takes_some"] >= 1, "the profiler counts what came after"

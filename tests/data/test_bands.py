@@ -1,5 +1,7 @@
 """Bands and bit depth: every container gives the values that were written, and what becomes 0 and 1 is stated."""
 
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -201,7 +203,7 @@ def test_auto_measures_the_training_split_and_says_so(dtype, suffix, tmp_path):
     assert data.mean == pytest.approx(shares.mean((0, 1, 2)), abs=1e-6)
     assert data.std == pytest.approx(shares.std((0, 1, 2)), abs=1e-6)
     assert data.values_record() == {"kind": dtype, "low": low.tolist(), "high": high.tolist(), "given": False}
-    (note,) = [note for note in data.notes if note.startswith("values:")]
+    note = next(note for note in data.notes if note.startswith("values:"))
     assert note.startswith(
         f"values: {dtype}, of which {low[0]:g} to {high[0]:g}, {low[1]:g} to {high[1]:g} become 0 to 1"
     )
@@ -224,6 +226,30 @@ def test_a_given_range_and_percentiles(tmp_path):
             folder(root, bands=[0], range=wrong)
     with pytest.raises(ConfigError, match="data.range=percentil is no range; did you mean 'percentile'"):
         folder(root, range="percentil")
+
+
+def test_values_that_are_clipped_or_stretch_the_range_are_told(tmp_path):
+    draw = np.random.default_rng(0)
+    pictures = [draw.integers(100, 200, (12, 9, 2)).astype(np.int16) for _ in range(20)]
+    usual = folder(write(tmp_path / "a", pictures, ".npy"), bands=[0, 1])
+    training = {int(usual.describe_sample("train", k)[1:3]) for k in range(usual.num_samples("train"))}
+    held_out = sorted(set(range(20)) - training)
+    assert not [note for note in usual.notes if "small part" in note or "beyond" in note]
+
+    pictures[held_out[0]][3, 4, 1] = 900  # of val or test: beyond what training knows
+    pictures[min(training)][0, 0, 1] = -9999
+    notes = folder(write(tmp_path / "b", pictures, ".npy"), bands=[0, 1]).notes
+    (clipped,) = [note for note in notes if "beyond that range" in note]
+    assert re.fullmatch(r"values: 1 of \d pictures of (val|test) hold some beyond .*clipped to it", clipped)
+    (stretched,) = [note for note in notes if "small part" in note]
+    assert stretched.startswith("values: 99 % of those of band 1 are 1")
+    assert "data.range=percentile" in stretched
+
+    given = folder(write(tmp_path / "c", pictures, ".npy"), bands=[1, 0], range=[100, 1000]).notes
+    assert [note for note in given if "beyond that range" in note] == [
+        f"values: 1 of {len(training)} pictures of train hold some beyond that range, which are clipped to it"
+    ], "900 lies within"
+    assert not [note for note in given if "small part" in note], "what was given is meant"
 
 
 def test_types_that_are_mixed_are_refused_by_name_unless_a_range_is_given(tmp_path):

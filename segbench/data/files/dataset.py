@@ -16,13 +16,14 @@ import PIL
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.core.ragged import Chosen
-from segbench.data.channels import Channels
+from segbench.data.channels import Channels, Levels
 from segbench.data.files.cache import Cache, Layout, Nothing, cached, folder_of, in_memory
 from segbench.data.files.index import Index, file_stamp
 from segbench.data.files.items import Item, Splits, subset
-from segbench.data.files.levels import Range, extremes, given_levels, kind_of, percentiles, spaced
+from segbench.data.files.levels import PICTURES, Range, extremes, given_levels, kind_of, percentiles, spaced
 from segbench.data.files.lookalikes import remarks
 from segbench.data.files.looking import looked_at, usable_cores
+from segbench.data.files.outliers import FEW_PICTURES, clipped_notes, stretched_notes
 from segbench.data.files.remembered import FORMAT as INDEX_FORMAT
 from segbench.data.files.remembered import Remembered, known_counts
 from segbench.data.loading.datamodule import MEASURED_SAMPLES
@@ -201,14 +202,17 @@ class FileData(ViewedData):
         if self.values is not None and isinstance(self.range, str):  # as the run was trained that is evaluated
             self.values.check(kind)
         elif self.range == "percentile":
-            pairs = (self._pair(int(training[number])) for number in spaced(len(training)))
-            self.use_values(Values(kind, percentiles(image for image, _ in pairs)))
+            self.use_values(Values(kind, self._percentiles(training)))
         elif self.range == "auto":
             measured = extremes(table.take(training), self.channels.count) if kind != "uint8" else None
             self.use_values(Values(kind, measured))
         else:
             self.use_values(Values(kind, self.channels.levels, is_given=True))
         self._note_values()
+
+    def _percentiles(self, rows: np.ndarray, most: int = PICTURES) -> Levels:
+        pairs = (self._pair(int(rows[number])) for number in spaced(len(rows), most))
+        return percentiles(image for image, _ in pairs)
 
     def adopt_values(self, record: Mapping[str, Any] | None) -> None:
         """Take the values as a trained run did, instead of measuring them; a given `data.range` counts more."""
@@ -220,12 +224,23 @@ class FileData(ViewedData):
         if self.values is not None and self.values.levels is not None:
             source = "as given" if not isinstance(self.range, str) else "measured on the training split"
             self.notes.append(f"values: {self.values}, {source} (data.range={self.range})")
+            self._note_outliers(self.values.levels)
         left_out = int(self.index.table.leaves_out.sum())
         if left_out:
             self.notes.append(
                 f"bands: {left_out:,} of {len(self.index.table):,} pictures have more than red, green and blue, such as"
                 " transparency, which is not used; data.bands=[0,1,2,3] uses the fourth"
             )
+
+    def _note_outliers(self, levels: Levels) -> None:
+        """Note values far from all others, and values that are clipped; percentiles leave out both on purpose."""
+        if self.range == "percentile":
+            return
+        own = [split for split in SPLITS if split != Split.TEST or not self.test_is_val]
+        self.notes += clipped_notes(levels, {split: self.index.table.take(self.rows(split)) for split in own})
+        if self.range == "auto":
+            typical = self._percentiles(self.rows(Split.TRAIN), FEW_PICTURES)
+            self.notes += stretched_notes(levels, typical, self.channels.bands)
 
     def _look(self, *, fresh: bool = False) -> Problems:
         """Find all pictures and get to know their facts; with `fresh`, by looking at every one."""
