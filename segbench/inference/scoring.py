@@ -85,7 +85,8 @@ def _show(found: Scored, sample: Sample, row: Callable[[], dict[str, np.ndarray]
         found.rows.append(row())
     masks = found.scores[sample.split].masks
     if masks is not None:
-        found.worst.consider(*masks.last_ious(1), sample.index, row)
+        (iou,) = masks.last_ious(1)
+        found.worst.consider(iou, sample.index, row)
 
 
 class _WrongSize(DataError):

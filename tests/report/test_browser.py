@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from segbench.commands.compare import compare
+from segbench.compare.comparison import compare_runs
+from segbench.compare.planning import Plan
 from tests.support.browser_page import (
     PHONE,
     WIDE,
@@ -423,3 +425,36 @@ def test_groups_are_drawn_as_mean_and_band(browser):
     assert len(chosen) == 4 and all("mean and range of 2" in text for text in chosen)
     assert browser.execute_script("return Report.charts.curves.bands.length") == 4
     assert browser.execute_script("return Report.charts.curves.series.length") == 1 + 3 * 4
+
+
+def test_differences_that_more_seeds_would_show_are_drawn(browser, page):
+    found = compare_runs([page.parent / "runs"])
+    plan = Plan.of(found.answers[0].found)
+    words = "return [...document.querySelectorAll('#plan-plots title')].map((t) => t.textContent)"
+    titles = browser.execute_script(words)
+    points = [title for title in titles if "times the units" in title]
+    assert len(points) == 3 * 8 and len(browser.find_elements("css selector", "#plan-plots polyline")) == 3
+    (text,) = [title for title in points if title.startswith("5 seeds, 2 times the units")]
+    assert float(text.rpartition(": ")[2]) == pytest.approx(plan.detectable(5, 2.0), rel=1e-3)
+
+
+def test_rows_are_made_when_they_are_asked_for(chromium, tmp_path):
+    for number in range(130):
+        score = 0.9 - number / 1000
+        write_run(tmp_path / "runs" / f"run{number:03d}", lr=f"{1e-4 * (1 + number):.6g}", score=score)
+    compare([tmp_path / "runs"], form="html", out=tmp_path / "page.html")
+    show(chromium, tmp_path / "page.html")
+    assert len(column(chromium, "runs", 1)) == 100 and one(chromium, "#runs-count").text == "130 rows"
+    head(chromium, "runs", "test/mean_iou").click()
+    head(chromium, "runs", "test/mean_iou").click()
+    assert column(chromium, "runs", 1)[0] == "run129"
+    one(chromium, "details.columns:has(#runs-columns) summary").click()
+    labels = chromium.find_elements("css selector", "#runs-columns label")
+    box = next(label for label in labels if label.text == "params")
+    box.click()
+    one(chromium, "#runs-more").click()
+    assert column(chromium, "runs", 1) == [f"run{number:03d}" for number in reversed(range(130))]
+    hidden = chromium.find_elements("css selector", "#runs-table tbody td[hidden]")
+    assert len(hidden) == 130
+    write(chromium, "#runs-filter", "run128")
+    assert column(chromium, "runs", 1) == ["run128"]

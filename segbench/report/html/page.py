@@ -23,6 +23,7 @@ SCRIPTS = (
     "curves.js",
     "pareto.js",
     "effects.js",
+    "plans.js",
     "classes.js",
     "difference.js",
     "panels.js",

@@ -12,7 +12,7 @@ from segbench.compare.tables import FRONT, answer_sentences, interval_legend, sc
 from segbench.compare.text import LONGEST
 from segbench.compare.verdict import Verdict
 from segbench.core.text import printable
-from segbench.report.html import classes, curves, effects, pareto, pictures, settings, unit_scores, worst
+from segbench.report.html import classes, curves, effects, pareto, pictures, plans, settings, unit_scores, worst
 from segbench.report.html.choice import run_label
 from segbench.report.html.page import render
 from segbench.report.html.tables import groups_table, runs_table
@@ -57,6 +57,7 @@ def to_html(comparison: Comparison) -> str:
         "settings": settings.settings_data(comparison),
         "pareto": pareto.pareto_data(comparison),
         "effects": effects.effects_data(comparison),
+        "plans": plans.plan_data(comparison),
         "tables": {name: [row.packed() for row in table.rows] for name, table in tables.items()},
         "symbols": SYMBOLS,
         "whisker": WIDTH,

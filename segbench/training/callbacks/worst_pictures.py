@@ -10,6 +10,8 @@ import pytorch_lightning as pl
 
 from segbench.data.loading.batches import EvaluationBatch
 from segbench.data.loading.datamodule import SegmentationData
+from segbench.inference.module import ScoredModule
+from segbench.metrics.split_scores import SplitScores
 from segbench.report.thumbnails import WorstPictures
 from segbench.runs.folder import RunFolder
 from segbench.training.callbacks.sample_panels import shown_row
@@ -44,10 +46,12 @@ class WorstThumbnails(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the worst pictures so far, by the scores that the table of images gets."""
-        masks = pl_module.scores["test_split"].masks
-        if masks is None:
+        assert isinstance(pl_module, ScoredModule)
+        scores = pl_module.scores["test_split"]
+        assert isinstance(scores, SplitScores)
+        if scores.masks is None:
             return
-        for place, iou in enumerate(masks.last_ious(len(batch["index"]))):
+        for place, iou in enumerate(scores.masks.last_ious(len(batch["index"]))):
             row = partial(shown_row, outputs, batch, place, data=self.data, inputs=self.inputs)
             self._worst.consider(iou, int(batch["index"][place]), row)
 

@@ -12,6 +12,20 @@ const Report = (() => {
     return element;
   };
 
+  // An element of a drawing; a title is what a pointer over it shows.
+  const draw = (name, attributes, title) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    if (title) element.append(draw("title", {}));
+    if (title) element.firstChild.textContent = title;
+    return element;
+  };
+  const drawText = (x, y, words, anchor = "middle") => {
+    const element = draw("text", { x, y, "text-anchor": anchor });
+    element.textContent = words;
+    return element;
+  };
+
   const SIZES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
   // Three or four digits: 0.8123, 0.00031, 7.01M.
   const short = (value) => {
@@ -60,5 +74,5 @@ const Report = (() => {
     document.documentElement.dataset.ready = "";
   };
 
-  return { start, part, data, find, all, make, short, colour, runName, fillSelect, onColours, repaint, matches, charts: {} };
+  return { start, part, data, find, all, make, draw, drawText, short, colour, runName, fillSelect, onColours, repaint, matches, charts: {} };
 })();

@@ -1,26 +1,13 @@
 "use strict";
 // The score against one setting, with intervals, and all settings at once: plain SVG, a title on every mark.
 Report.part(() => {
-  const { data, find, make, short } = Report;
+  const { data, find, make, short, draw, drawText: text } = Report;
   const box = find("#effects-plot");
   if (!box) return;
   const { settings, points, metric, shares } = data.effects;
   const chosen = find("#effects-setting");
   const letter = find("#effects-data");
   const [WIDE, HIGH, LEFT, BOTTOM] = [900, 320, 64, 42];
-
-  const draw = (name, attributes, title) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    if (title) element.append(draw("title", {}));
-    if (title) element.firstChild.textContent = title;
-    return element;
-  };
-  const text = (x, y, words, anchor = "middle") => {
-    const element = draw("text", { x, y, "text-anchor": anchor });
-    element.textContent = words;
-    return element;
-  };
 
   // Places of the values of a setting in 0..1: numbers by size (by ratio where they range widely), words in order.
   const scaleOf = (values) => {

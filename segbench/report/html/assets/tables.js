@@ -1,7 +1,7 @@
 "use strict";
 // Sorting and filtering of the tables that are already in the page.
 Report.part(() => {
-  const { data, make } = Report;
+  const { data, make, draw } = Report;
   const words = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
   // Numbers by value, then words; empty cells last, whichever way it is sorted.
@@ -27,14 +27,12 @@ Report.part(() => {
   const pill = (word) => make("span", { className: `pill ${word.replaceAll(" ", "-")}` },
     make("span", { ariaHidden: "true", textContent: data.symbols[word] ?? "" }), ` ${word}`);
 
-  const svg = (tag, attributes, ...children) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children);
-    return element;
+  const whisker = ([low, mean, high]) => {
+    const svg = draw("svg", { class: "whisker", viewBox: `0 0 ${data.whisker} 12`, "aria-hidden": "true" });
+    if (low !== high) svg.append(draw("path", { d: `M${low} 6H${high}` }));
+    svg.append(draw("circle", { cx: mean, cy: 6, r: 2.5 }));
+    return svg;
   };
-  const whisker = ([low, mean, high]) => svg("svg", { class: "whisker", viewBox: `0 0 ${data.whisker} 12`, "aria-hidden": "true" },
-    ...(low === high ? [] : [svg("path", { d: `M${low} 6H${high}` })]), svg("circle", { cx: mean, cy: 6, r: 2.5 }));
 
   const cell = ([text, key, kind = "", hint = "", drawn = null]) => {
     const td = make("td", { title: hint });
