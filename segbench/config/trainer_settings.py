@@ -32,7 +32,7 @@ class TrainerSettings:
     accelerator: Accelerator
     """The device: `auto` takes the fastest that there is; `gpu` and `cuda` need a GPU of NVIDIA, `mps` one of a Mac."""
     devices: Workers
-    """Processes, one a device; together they work on one data.batch_size."""
+    """Processes, one a device; together they work on one data.batch_size. Leave it out under torchrun or srun."""
     strategy: Strategy
     """How several devices share the work; `auto` is `ddp` where there are several."""
     precision: Precision

@@ -191,7 +191,7 @@ class RunFolder:
 
         The run folder itself may be reached through a link; what is in it has to be in it.
         """
-        files = [*(self.path / name for name in FILES), *self.path.glob("process-*.log")]
+        files = [self.path / name for name in FILES]
         places = [(self.checkpoints, stat.S_ISDIR), *((file, stat.S_ISREG) for file in files)]
         for room in (self.path / name for name in ROOMS):
             places.append((room, stat.S_ISDIR))

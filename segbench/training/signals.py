@@ -66,7 +66,6 @@ class StopSignals:
             for end in self._ends:
                 end.setblocking(False)
             self._wakeup = signal.set_wakeup_fd(self._ends[1].fileno(), warn_on_full_buffer=False)
-            os.register_at_fork(after_in_child=_let_go)
         return self
 
     def install(self) -> None:
@@ -120,6 +119,10 @@ class StopSignals:
 def _let_go() -> None:
     """In a fork, such as a loader worker: its signals are not those of the process that it comes from."""
     signal.set_wakeup_fd(-1)
+
+
+if hasattr(os, "register_at_fork"):  # Windows has none
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def interrupted(message: str, number: int) -> Interrupted:

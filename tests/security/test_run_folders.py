@@ -249,7 +249,6 @@ def test_pipes_hold_nobody_up(run):
         "test_images.csv",
         "digests.csv",
         ".lock",
-        "process-1.log",
         "samples/epoch_0002.png",
         ".hydra/config.yaml",
         "plots/confusion.png",
