@@ -77,7 +77,11 @@ def test_the_processes_read_the_batches_of_one():
 
     def read(size, world, drop_last):
         return [
-            list(PlanSampler(size, 4 // world, shuffled(size, "order", 1), drop_last, rank, world))
+            list(
+                PlanSampler(
+                    size, 4 // world, order=shuffled(size, "order", 1), drop_last=drop_last, rank=rank, world_size=world
+                )
+            )
             for rank in range(world)
         ]
 
@@ -88,7 +92,12 @@ def test_the_processes_read_the_batches_of_one():
                 shares = [part[number] for part in two if number < len(part)]
                 assert sorted(pair for share in shares for pair in share) == sorted(batch)
             assert all(share for part in two for share in part)
-            lengths = [len(PlanSampler(size, 2, shuffled(size, "order", 1), drop_last, rank, 2)) for rank in range(2)]
+            lengths = [
+                len(
+                    PlanSampler(size, 2, order=shuffled(size, "order", 1), drop_last=drop_last, rank=rank, world_size=2)
+                )
+                for rank in range(2)
+            ]
             assert lengths == [len(part) for part in two]
 
 
