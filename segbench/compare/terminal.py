@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console
@@ -28,6 +28,8 @@ MAX_SENTENCES = 20
 """Verdicts that are written out."""
 ROOM_FOR_SETTINGS = 120
 """Characters in a line from which on runs without numbers show their settings beside their name."""
+LEAST_NAME = 20
+"""Characters of the name of settings in a table over data sets, or a third of the line."""
 MAX_OTHERS = 50
 """Runs without final numbers that are listed one by one."""
 
@@ -78,10 +80,27 @@ def _print_groups(console: Console, comparison: Comparison) -> None:
 
 def _print_across(console: Console, across: Across) -> None:
     heads, rows = across_table(across)
-    table = _table(heads, [place == 0 for place in range(len(heads))], console.width)
-    for cells in rows:
-        table.add_row(*(Text(printable(cell, 60)) for cell in cells))
-    console.print(table)
+    most = max(LEAST_NAME, console.width // 3)
+    columns = [[shorten(printable(cell, 300), most) for cell in column] for column in zip(heads, *rows, strict=True)]
+    for some in _fitting(columns, console.width):
+        first, *others = zip(*some, strict=True)
+        table = _table(first, [place == 0 for place in range(len(first))], console.width)
+        for cells in others:
+            table.add_row(*map(Text, cells))
+        console.print(table)
+
+
+def _fitting(columns: Sequence[Sequence[str]], width: int) -> Iterator[list[Sequence[str]]]:
+    """Yield columns that fit a line beside the first one, which each of these tables has."""
+    name, *rest = columns
+    some = [name]
+    for column in rest:
+        used = sum(max(map(len, one)) + gap(width) for one in (*some, column))
+        if used > width and len(some) > 1:
+            yield some
+            some = [name]
+        some.append(column)
+    yield some
 
 
 def _others(console: Console, comparison: Comparison) -> Table:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from segbench.compare.across import critical_difference, mean_ranks, range_quantile
 from segbench.compare.comparison import compare_runs
 from segbench.compare.tables import to_json, to_markdown
+from segbench.compare.terminal import print_comparison
 from segbench.core.errors import ConfigError
 from tests.support.fake_runs import write_run
 
@@ -70,3 +73,17 @@ def test_one_data_set_is_refused(tmp_path):
         compare_runs([tmp_path], over="data")
     with pytest.raises(ConfigError, match="--over: no run has a setting 'dat'; did you mean 'data'"):
         compare_runs([tmp_path], over="dat")
+
+
+@pytest.mark.parametrize("width", [80, 60, 200])
+def test_every_number_is_shown_whole_at_any_width(tmp_path, width):
+    found = compare_runs([write(tmp_path)], over="data")
+    text = io.StringIO()
+    print_comparison(Console(file=text, width=width, color_system=None), found)
+    shown = text.getvalue()
+    shown = shown[shown.index("settings ") : shown.index("over 4 data sets")]
+    assert max(len(line) for line in shown.splitlines()) <= width and "…" not in shown
+    tables = sum(line.startswith("settings") for line in shown.splitlines())
+    assert tables == {80: 2, 60: 3, 200: 1}[width] and shown.count("\nloss=focal ") == tables
+    for word in ("0.6950", "2.25", "0 / 1 / 3", "within 0.05"):
+        assert word in shown

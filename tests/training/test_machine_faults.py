@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from segbench.training.processes import faults
 
 from segbench.core.errors import OutOfMemoryError
 from segbench.runs.folder import RunFolder
 from segbench.training.module import SegmentationModule
+from segbench.training.processes import faults
 
 ROOT = Path(__file__).parents[2]
 LIMITED = """
