@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from segbench.core.score_names import without_size
 from segbench.runs.metrics_log import read_metrics
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Row = Mapping[str, str | int | float]
+
+MOST_NUMBERED = 32
+"""Classes up to which a confusion matrix has its numbers written into it."""
 
 
 def draw_curves(metrics: Path, folder: Path) -> None:
@@ -51,6 +58,9 @@ def _lines(rows: Sequence[Row], names: Sequence[str], label: str, path: Path, to
 def draw_confusion(counts: np.ndarray, classes: Sequence[str], path: Path) -> None:
     """Write the confusion matrix as PNG: each row is a true class, in per cent of its pixels.
 
+    Of more than `MOST_NUMBERED` classes, cells are coloured alone: with the numbers of 150 classes the picture would
+    have 90 million pixels, and take a minute.
+
     Args:
         counts: int64 `[C, C]`, rows truth, columns prediction.
         classes: Names of the classes.
@@ -60,17 +70,26 @@ def draw_confusion(counts: np.ndarray, classes: Sequence[str], path: Path) -> No
     from matplotlib.figure import Figure
 
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 3.5 + 0.55 * len(classes)  # room for the names
+    numbered = len(classes) <= MOST_NUMBERED
+    side = 3.5 + (0.55 if numbered else 0.14) * len(classes)  # room for the names
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
     ticks = range(len(classes))
-    axes.set_xticks(ticks, classes, rotation=60, ha="right")
-    axes.set_yticks(ticks, classes)
+    size = 10 if numbered else 7
+    axes.set_xticks(
+        ticks, classes, rotation=60 if numbered else 90, ha="right" if numbered else "center", fontsize=size
+    )
+    axes.set_yticks(ticks, classes, fontsize=size)
     axes.set(xlabel="prediction", ylabel="truth")
-    for row in ticks:
-        for column in ticks:
+    if numbered:
+        _write_numbers(axes, share)
+    figure.savefig(path, dpi=110)
+
+
+def _write_numbers(axes: Axes, share: np.ndarray) -> None:
+    for row in range(len(share)):
+        for column in range(len(share)):
             ink = "white" if share[row, column] > 0.5 else "black"
             axes.text(column, row, f"{100 * share[row, column]:.1f}", ha="center", va="center", color=ink, fontsize=8)
-    figure.savefig(path, dpi=110)
