@@ -15,8 +15,9 @@ from segbench.core.errors import DataError
 from segbench.data.pictures import MAX_PIXELS, SUFFIXES, load_picture
 from segbench.data.problems import FileError
 
-RASTER_SUFFIXES = (*SUFFIXES, ".npy")
-"""Files that a picture of any bands is read from."""
+NPY = ".npy"
+RASTER_SUFFIXES = (*SUFFIXES, NPY)
+"""Files that a picture of any bands, or a mask, is read from."""
 
 MAX_BYTES = 2 << 30
 """Pictures that would take more memory are refused by their header, before they are decoded."""
@@ -73,8 +74,8 @@ def read_raster(path: Path) -> Raster:
         DataError: if it is damaged, too large, animated, no picture, or holds values of another type.
     """
     kind = path.suffix.lower()
-    if kind == ".npy":
-        return as_stored(Raster(_load_npy(path)))
+    if kind == NPY:
+        return as_stored(Raster(load_npy(path)))
     if kind in (".tif", ".tiff"):
         return as_stored(_read_tiff(path))
     return as_stored(of_picture(load_picture(path), path))
@@ -120,7 +121,8 @@ def _deep_png(path: Path, stored: str) -> np.ndarray:
     return values[..., [2, 1, 0, *range(3, values.shape[2])]]
 
 
-def _load_npy(path: Path) -> np.ndarray:
+def load_npy(path: Path) -> np.ndarray:
+    """Return the array `[H,W,C]` of a NPY file, of any type; raises a DataError where it is none, or too large."""
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:

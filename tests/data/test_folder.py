@@ -539,3 +539,44 @@ def test_more_formats_are_read(tmp_path):
     assert sorted(name[-4:] for name in chain(*names(data).values())) == sorted(
         [".tif", ".bmp", ".gif", "webp", ".png", ".png"]
     )
+
+
+# arrays
+
+
+def written_as_arrays(root, masks):
+    """Twelve pictures, each with its mask as numpy saves it."""
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    for number, mask in enumerate(masks):
+        Image.fromarray(flat(number, mask.shape[:2])).save(root / "images" / f"p{number:02d}.png")
+        np.save(root / "masks" / f"p{number:02d}.npy", mask)
+    return root
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.bool_])
+def test_masks_that_numpy_saved_are_ids(tmp_path, dtype):
+    draw = np.random.default_rng(0)
+    masks = [draw.integers(0, 2, (6, 8)).astype(dtype) for _ in range(12)]
+    data = folder(written_as_arrays(tmp_path / "d", masks), classes=["a", "b"])
+    for split in SPLITS:
+        for index, name in enumerate(names(data)[split]):
+            assert (data.original(split, index)["mask"] == masks[int(name[1:3])]).all()
+
+
+def test_arrays_obey_the_kind_of_masks(tmp_path):
+    numbers = np.arange(48, dtype=np.int32).reshape(6, 8)
+    np.save(tmp_path / "a.npy", numbers)
+    np.save(tmp_path / "shares.npy", numbers / 48)
+    np.save(tmp_path / "bands.npy", np.zeros((6, 8, 3), np.uint8))
+    binary = MaskReader("binary", ["a", "b"], threshold=20).read(tmp_path / "a.npy")
+    assert binary.tolist() == (numbers >= 20).astype(int).tolist()
+    mapped = MaskReader("auto", ["a", "b"], labels={0: "a", 7: "b", "other": "ignore"}).read(tmp_path / "a.npy")
+    assert mapped.tolist() == np.select([numbers == 0, numbers == 7], [0, 1], 255).tolist()
+    with pytest.raises(DataError, match=r"ids .*47.* are no classes \(0 to 1\)|are no classes \(0 to 1\)"):
+        MaskReader("index", ["a", "b"]).read(tmp_path / "a.npy")
+    for name, detail in (("shares", r"\[6, 8, 1\] of float64"), ("bands", r"\[6, 8, 3\] of uint8")):
+        with pytest.raises(DataError, match=f"{detail}, which is no mask of ids; save whole numbers"):
+            MaskReader("auto", ["a", "b"]).read(tmp_path / f"{name}.npy")
+    with pytest.raises(DataError, match="an array, which has ids and no colours"):
+        MaskReader("palette", ["a", "b"]).read(tmp_path / "a.npy")

@@ -12,7 +12,6 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.data.files.affixes import by_affixes, common_ending
 from segbench.data.files.items import Item, Splits
 from segbench.data.files.patterns import Pattern
-from segbench.data.pictures import SUFFIXES
 from segbench.data.problems import NOT_UTF8, RENAME, Problems, is_utf8
 from segbench.data.rasters import RASTER_SUFFIXES
 
@@ -28,7 +27,7 @@ class Layout:
 
     images: Pattern
     masks: Pattern
-    suffixes: tuple[str, ...] = SUFFIXES
+    suffixes: tuple[str, ...] = RASTER_SUFFIXES
     """What files of masks end in."""
 
     def __post_init__(self) -> None:
@@ -154,7 +153,9 @@ class _Places:
         return self._folders[folder], name
 
 
-def known(mask_suffixes: Sequence[str], has_splits: bool | None, *, files: tuple[str, ...] = SUFFIXES) -> list[Layout]:
+def known(
+    mask_suffixes: Sequence[str], has_splits: bool | None, *, files: tuple[str, ...] = RASTER_SUFFIXES
+) -> list[Layout]:
     """Return the layouts that are looked for, in this order.
 
     Args:
@@ -162,7 +163,7 @@ def known(mask_suffixes: Sequence[str], has_splits: bool | None, *, files: tuple
         files: What the names of mask files end in; other files than pictures lie beside them under the same name.
         has_splits: Only those that have folders of splits, or only those that have none; None for all.
     """
-    ending, beside = _words(mask_suffixes), _words(mask_suffixes or (BESIDE if files == SUFFIXES else ()))
+    ending, beside = _words(mask_suffixes), _words(mask_suffixes or (BESIDE if files == RASTER_SUFFIXES else ()))
     pairs = [
         (f"{{split}}/{IMAGES}/{{path}}.*", f"{{split}}/{MASKS}/{{path}}{ending}.*"),
         (f"{IMAGES}/{{split}}/{{path}}.*", f"{MASKS}/{{split}}/{{path}}{ending}.*"),

@@ -16,9 +16,11 @@ from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.files.items import Item
 from segbench.data.files.labels import UNKNOWN, LabelMap, label_map
+from segbench.data.files.mask_arrays import read_mask_array
 from segbench.data.files.texts import read_text
-from segbench.data.pictures import SUFFIXES, load_picture, upright
+from segbench.data.pictures import load_picture, upright
 from segbench.data.problems import FileError, LabelError, shown_name
+from segbench.data.rasters import NPY, RASTER_SUFFIXES
 
 MODES = ("auto", "index", "palette", "rgb", "binary")
 OUTLINES = ("labelme", "yolo")
@@ -52,7 +54,7 @@ class MaskReader:
         labels: What ids, colours or the names of `class_dict` mean (see `label_map`); None for their own classes.
     """
 
-    suffixes = SUFFIXES
+    suffixes = RASTER_SUFFIXES
 
     def __init__(
         self,
@@ -122,6 +124,8 @@ class MaskReader:
 
     def read(self, path: Path) -> np.ndarray:
         """Return the mask as uint8 `[H, W]`, upright; a DataError says which values or colours mean nothing."""
+        if path.suffix.lower() == NPY:
+            return self._read_array(path)
         stored = load_picture(path)
         if stored.info["lossy"] and (self.mode != "binary" or self.threshold is None):
             advice = "; data.masks=binary with data.threshold=128 can take it" if len(self.classes) == 2 else ""
@@ -136,6 +140,12 @@ class MaskReader:
         if kind == "binary":
             return self._read_binary(picture)
         return self._read_ids(picture, kind)
+
+    def _read_array(self, path: Path) -> np.ndarray:
+        if self.mode not in ("auto", "index", "binary"):
+            raise FileError("an array, which has ids and no colours", cure="data.masks=auto takes each file's kind")
+        values = read_mask_array(path)
+        return self._binary(values) if self.mode == "binary" else self._classes(values)
 
     def _save_as(self, mode: str) -> str:
         binary = (
@@ -165,7 +175,10 @@ class MaskReader:
         if kind == "index" and picture.mode not in SINGLE:
             advice = "palette" if picture.mode == "P" else "rgb"
             raise DataError(f"no grey picture of ids (its mode is {picture.mode}); data.masks={advice} reads it")
-        values = np.asarray(picture).astype(np.int64) * _levels(picture) // 255
+        return self._classes(np.asarray(picture).astype(np.int64) * _levels(picture) // 255)
+
+    def _classes(self, values: np.ndarray) -> np.ndarray:
+        """Return the class ids of the ids in a file, int64 `[H,W]`."""
         known = (values >= 0) & (values <= MOST)
         ids = np.where(known, self._ids[np.clip(values, 0, MOST)], UNKNOWN).astype(np.uint8)
         if (ids == UNKNOWN).any():
@@ -194,6 +207,9 @@ class MaskReader:
         values = np.asarray(picture).astype(np.int64)
         if values.ndim == 3:  # an alpha channel says nothing about the class
             values = values[..., : 3 if values.shape[2] >= 3 else 1].max(axis=2)
+        return self._binary(values)
+
+    def _binary(self, values: np.ndarray) -> np.ndarray:
         mask = (values >= (self.threshold or 1)).astype(np.uint8)
         mask[np.isin(values, self.ignore)] = IGNORE_INDEX
         return mask

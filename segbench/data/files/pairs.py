@@ -12,7 +12,7 @@ from segbench.data.files.masks import MaskReader
 from segbench.data.files.outlines import OutlineReader
 from segbench.data.pictures import load_picture
 from segbench.data.problems import FileError, SizeMismatch
-from segbench.data.rasters import Raster, read_raster
+from segbench.data.rasters import NPY, Raster, read_raster
 
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap height and width, so that the mask's shape tells whether it was turned as well."""
@@ -70,4 +70,4 @@ def read_image(path: Path, size: tuple[int, int], *, mask_file: Path | None = No
 
 
 def _is_turned(path: Path) -> bool:
-    return load_picture(path).info["orientation"] not in (0, 1)
+    return path.suffix.lower() != NPY and load_picture(path).info["orientation"] not in (0, 1)
