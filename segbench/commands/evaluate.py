@@ -13,6 +13,7 @@ from rich.console import Console
 from segbench.commands.output_paths import file_for
 from segbench.core.choices import SCORED, one_of
 from segbench.core.files import write_json
+from segbench.core.states import RunState
 from segbench.core.text import say
 from segbench.report.summary import print_summary
 
@@ -35,18 +36,22 @@ def evaluate_run(
     from segbench.inference.load import load_trained
 
     with nullcontext() if out is None else file_for(out):
-        report = evaluate(load_trained(run, changes, plugins), chosen)
+        trained = load_trained(run, changes, plugins)
+        report = evaluate(trained, chosen)
         results = {name: {split: report[name]} for name in ("images", "images_with_class", "baselines", "scored_at")}
         results["metrics"] = {name: {"best": value} for name, value in report["scores"].items()}
         print_summary(console, results, report["classes"], f"{report['images']:,} images of {split}")
         if out is not None:
             write_json(out, report)
-    say(console, _verdict(report, split, changes))
+    say(
+        console, _verdict(report, split, changes, is_completed=trained.run.read_status()["state"] == RunState.COMPLETED)
+    )
 
 
-def _verdict(report: dict[str, Any], split: str, changes: Sequence[str]) -> str:
+def _verdict(report: dict[str, Any], split: str, changes: Sequence[str], *, is_completed: bool) -> str:
     if not report["recorded"]:
-        return "the run has no results.json to compare with: it has not finished"
+        reason = "it was removed" if is_completed else "the run has not finished"
+        return f"there is no results.json to compare with: {reason}"
     if not report["same_data"]:
         return "this is not the data of the training (another fingerprint), so the recorded scores do not compare"
     otherwise = [word for word in changes if word.lstrip("+").startswith("evaluate.")]

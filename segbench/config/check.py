@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from segbench.config.arguments import check_argument
+from segbench.config.labels import check_plugins
 from segbench.config.schema import RunConfig, hints_of
-from segbench.config.values import check, check_numbers, declared_by, shown
+from segbench.config.values import check_numbers
 from segbench.core.errors import ConfigError, nearest
 
-OPEN_NODES = ("logger", "augment", "data.labels")
+OPEN_NODES = ("logger", "augment", "data.labels", "data.lists", "data.splits", "data.storage")
 """Nodes whose content is a free collection, checked when it is used."""
 
 SWEEPS = ("sweep", "launcher")
@@ -33,32 +36,39 @@ def check_values(values: Values, reference: Values, *, written: Values, defaults
     Raises:
         ConfigError: for the first setting that does not exist, or that is not what it must be.
     """
-    _check_node(values, reference, written=written, defaults=defaults)
+    check_plugins(values["plugins"])
+    _Checking(tuple(values["plugins"])).node(values, reference, written=written, defaults=defaults)
     checked = RunConfig.of({name: node for name, node in values.items() if name not in SWEEPS}, reference)
     check_numbers(values)
     return checked
 
 
-def _check_node(values: Values, reference: Values, *, written: Values, defaults: Values, path: str = "") -> None:
-    for name, value in values.items():
-        key = f"{path}{name}"
-        if name not in reference:
-            if "_target_" in reference or key in OPEN_NODES:
-                continue  # an argument of that class: its signature decides when it is built
-            raise ConfigError(f"there is no setting '{key}'{nearest(name, reference)}")
-        default = reference[name]
-        looked_up = _looks_up(defaults[name])
-        if looked_up and written[name] == defaults[name]:
-            continue
-        if looked_up and defaults[name].startswith(COMPUTED):
-            raise ConfigError(f"{key} follows from task, inputs, data.classes and data.bands, and is not set by itself")
-        if isinstance(default, Mapping) and isinstance(written[name], Mapping) and key not in OPEN_NODES:
-            inner = reference if looked_up else defaults
-            _check_node(value, default, written=written[name], defaults=inner[name], path=f"{key}.")
-        elif isinstance(default, Mapping) and not isinstance(value, Mapping):
-            raise ConfigError(f"{key} is a group of settings and cannot be set to {shown(value)}")
-        elif not in_schema(key) and not ("_target_" in reference and default == "auto"):  # its signature says more
-            check(value, declared_by(default), key, default=default)
+@dataclass(frozen=True)
+class _Checking:
+    plugins: tuple[str, ...]
+    """The user's own packages."""
+
+    def node(self, values: Values, reference: Values, *, written: Values, defaults: Values, path: str = "") -> None:
+        """Check the settings of a node, and of those within it."""
+        for name, value in values.items():
+            key = f"{path}{name}"
+            if name not in reference:
+                if "_target_" in reference or key in OPEN_NODES:
+                    continue  # an argument of that class: its signature decides when it is built
+                raise ConfigError(f"there is no setting '{key}'{nearest(name, reference)}")
+            default = reference[name]
+            looked_up = _looks_up(defaults[name])
+            if looked_up and written[name] == defaults[name]:
+                continue
+            if looked_up and defaults[name].startswith(COMPUTED):
+                raise ConfigError(
+                    f"{key} follows from task, inputs, data.classes and data.bands, and is not set by itself"
+                )
+            if isinstance(default, Mapping) and isinstance(written[name], Mapping) and key not in OPEN_NODES:
+                inner = reference if looked_up else defaults
+                self.node(value, default, written=written[name], defaults=inner[name], path=f"{key}.")
+            elif not in_schema(key):
+                check_argument(value, default, key, target=values.get("_target_"), plugins=self.plugins)
 
 
 def in_schema(key: str) -> bool:

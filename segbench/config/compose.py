@@ -204,7 +204,7 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         kind = DataError if str(error).startswith(FROM_RESOLVER) else ConfigError
         raise kind(first_line(error)) from error
-    named = _named(container)
+    named = with_text_keys(container)
     assert isinstance(named, dict)
     return named
 
@@ -214,11 +214,11 @@ def _resolved(config: DictConfig, key: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def _named(value: Any) -> Any:
+def with_text_keys(value: Any) -> Any:
     """Return a value whose mappings have text for keys, at any depth, as JSON has: data.labels may have numbers."""
     if isinstance(value, Mapping):
-        return {str(key): _named(item) for key, item in value.items()}
-    return [_named(item) for item in value] if isinstance(value, list) else value
+        return {str(key): with_text_keys(item) for key, item in value.items()}
+    return [with_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def first_line(error: BaseException) -> str:

@@ -10,10 +10,11 @@ import importlib
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any
 
 from segbench.config.schema import Part
-from segbench.config.unnamed import Unnamed, known_parameters
+from segbench.config.signatures import argument_hints, known_parameters
+from segbench.config.unnamed import Unnamed
 from segbench.config.values import check
 from segbench.core.errors import ConfigError, SegbenchError, nearest
 
@@ -145,27 +146,10 @@ def _check_arguments(target: type, arguments: Sequence[Any], values: Mapping[str
 
 def _check_types(target: type, values: Mapping[str, Any], where: str) -> None:
     """Raise a ConfigError for the first argument that is not what the class's annotations say."""
-    hints = _hints(target)
+    hints = argument_hints(target)
     for name, value in values.items():
         if name in hints:
             check(value, hints[name], f"{where}.{name}")
-
-
-def _hints(target: type) -> dict[str, Any]:
-    """Return the annotations of a class's arguments, with those of its bases where it passes others on to them."""
-    found: dict[str, Any] = {}
-    for one in target.__mro__:
-        make = vars(one).get("__init__")
-        if make is None:
-            continue
-        try:
-            found = {**get_type_hints(make, include_extras=True), **found}
-            passes_on = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(make).parameters.values())
-        except (NameError, TypeError, ValueError, AttributeError):
-            return found  # annotations that only a type checker can read
-        if not passes_on:
-            break
-    return found
 
 
 def _refusal(target: type, name: str, where: str) -> ConfigError:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segbench.config.arguments import check_argument
 from segbench.config.check import OPEN_NODES, in_schema
-from segbench.config.compose import compose_config, groups, parse, plain_config
+from segbench.config.compose import compose_config, groups, parse, plain_config, with_text_keys
 from segbench.config.labels import check_plugins
 from segbench.config.schema import RunConfig
-from segbench.config.values import check, check_numbers, declared_by, shown
+from segbench.config.values import check_numbers, declared_by, fits, shown
 from segbench.core.choices import one_of
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.plain_yaml import load_plain_yaml
@@ -22,7 +24,6 @@ MAX_BYTES = 300_000
 
 PARTS = ("data", "model", "loss", "optimizer", "scheduler")
 NEEDED = (*PARTS, "trainer", "seed", "task", "inputs", "depth_weight", "resolution", "logger", "tags", "note")
-OPEN = [name.split(".") for name in OPEN_NODES]
 
 
 def read_plain_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
@@ -117,6 +118,7 @@ def with_changes(
         ConfigError: for a word that cannot be read, or a setting that does not exist.
     """
     changed = dict(config)
+    plugins = [str(name) for name in changed["plugins"]]
     about = config.get("about")
     known = (about.get("choices") if isinstance(about, Mapping) else None) if choices is None else choices
     for override in parse(words):
@@ -128,20 +130,27 @@ def with_changes(
                 raise ConfigError(f"there is no setting '{key}'{nearest(name, map(str, node))}")
             node[name] = dict(node[name])
             node = node[name]
-        added = (override.is_add() or override.is_force_add()) and ("_target_" in node or parents[:1] in OPEN)
+        added = (override.is_add() or override.is_force_add()) and ("_target_" in node or _is_open(key))
         if leaf not in node and not added:
             raise ConfigError(f"there is no setting '{key}'{nearest(leaf, map(str, node))}")
-        if isinstance(node.get(leaf), dict) and not added:
+        if isinstance(node.get(leaf), dict) and not added and key not in OPEN_NODES:
             raise ConfigError(
                 f"'{key}' is a group: of a trained run single settings can be changed, such as"
                 f" {key}.{next(iter(node[leaf]), 'name')}=..."
             )
         if override.is_sweep_override():
             raise ConfigError(f"'{key}' takes one value here, got several")
-        node[leaf] = _checked(key, override.value(), node.get(leaf), known if isinstance(known, Mapping) else {})
+        argument = _Argument(key, node.get(leaf), node)
+        node[leaf] = argument.checked(
+            with_text_keys(override.value()), known if isinstance(known, Mapping) else {}, plugins
+        )
     check_plugins(changed["plugins"])
     _check_network(config, changed)
     return changed
+
+
+def _is_open(key: str) -> bool:
+    return any(key.startswith(f"{node}.") for node in OPEN_NODES)
 
 
 def _check_network(before: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
@@ -160,35 +169,44 @@ def _check_network(before: Mapping[str, Any], changed: Mapping[str, Any]) -> Non
         raise ConfigError(f"data.classes must be {len(old)} names, as the network was trained for, got {len(new)}")
 
 
-def _checked(key: str, value: Any, before: Any, choices: Mapping[str, str]) -> Any:
-    """Return a value for a setting if it is of the kind that the run had, or else of the default's kind."""
-    if looks_up(value):
-        raise ConfigError(f"{key} takes a value here; ${{...}} is not looked up for a trained run")
-    check_numbers(value, key)
-    if in_schema(key):
-        return value  # checked with the whole configuration
-    try:
-        check(value, declared_by(_as_numbers(before)), key, default=before)
-    except ConfigError:
-        if not _may_be_anything(key, choices):
-            raise
-    return value
+@dataclass(frozen=True)
+class _Argument:
+    """A setting of a run that gets another value."""
+
+    key: str
+    """Its dotted name."""
+    before: object
+    """The value that the run had; None also where it had none."""
+    node: Mapping[str, object]
+    """What it is a setting of."""
+
+    def checked(self, value: object, choices: Mapping[str, str], plugins: Sequence[str]) -> object:
+        """Return a value if it is of the kind that the run had, or the default has, or what the class takes."""
+        if looks_up(value):
+            raise ConfigError(f"{self.key} takes a value here; ${{...}} is not looked up for a trained run")
+        check_numbers(value, self.key)
+        if in_schema(self.key):
+            return value  # checked with the whole configuration
+        if not fits(value, declared_by(_as_numbers(self.before))):
+            default = _default(self.key, choices, self.before)
+            check_argument(value, default, self.key, target=self.node.get("_target_"), plugins=plugins)
+        return value
 
 
-def _may_be_anything(key: str, choices: Mapping[str, str]) -> bool:
-    """Whether the default of a setting is null in the options that a run was composed of."""
+def _default(key: str, choices: Mapping[str, str], otherwise: object) -> object:
+    """Return the default of a setting in the options that a run was composed of."""
     part = key.split(".")[0]
     words = [
         f"{group}={option}"
         for group, option in choices.items()
         if group.split("/")[0] == part and option in groups().get(group, ())
     ]
-    node: Any = plain_config(compose_config(words))
+    node: object = plain_config(compose_config(words))
     for name in key.split("."):
         if not isinstance(node, Mapping) or name not in node:
-            return False
+            return otherwise
         node = node[name]
-    return node is None
+    return node
 
 
 def _as_numbers(value: Any) -> Any:

@@ -91,7 +91,7 @@ def check(value: object, hint: Any, key: str, *, default: object = None) -> None
     choices = choices_of(hint)
     if choices and isinstance(value, str):
         one_of(choices, value, key)
-    told = "" if default is None or isinstance(default, bool) else f" (the default is {default})"
+    told = "" if default is None or isinstance(default, bool | Mapping) else f" (the default is {default})"
     raise ConfigError(f"{key} must be {wanted(hint)}{told}, got {shown(value)}")
 
 

@@ -160,15 +160,26 @@ def _write_beginning(
     if run.exists():
         run.check_writable_inside()
     if resumption is not None:
+        gone = [(path.name, loss) for path, loss in _noticed(run) if not path.is_file()]
         resumption.mend()
         write_json(run.environment, {**now, "resumes": resumption.records})
         begin(run)
+        for name, loss in gone:
+            log.warning("%s: %s is gone: %s", run.path, name, loss)
         return
     if run.exists():
         log.info("%s holds no checkpoint yet, so the run starts again at step 0", run.path)
         run.forget_beginning()
     begin(run)
     write_json(run.environment, {**now, "resumes": []})
+
+
+def _noticed(run: RunFolder) -> list[tuple[Path, str]]:
+    """Return the files that a resume goes on without where they were removed, and what is lost with each."""
+    return [
+        (run.metrics, "rows and curves begin at this resume"),
+        (run.environment, "whether data and conditions are those that the run began with is not known"),
+    ]
 
 
 @contextmanager

@@ -68,6 +68,15 @@ def test_evaluate_says_when_it_scored_otherwise(segbench, run):
     )
 
 
+def test_evaluate_says_why_there_is_nothing_to_compare_with(segbench, run):
+    (run / "results.json").unlink()
+    outcome = segbench("evaluate", run)
+    assert outcome.code == 0, outcome.err
+    assert "there is no results.json to compare with: it was removed" in outcome.out
+    (run / "status.json").write_text(json.dumps({"state": "interrupted"}))
+    assert "there is no results.json to compare with: the run has not finished" in segbench("evaluate", run).out
+
+
 def test_evaluate_says_when_the_data_is_another(segbench, run):
     outcome = segbench("evaluate", run, "data.seed=5")
     assert outcome.code == 0, outcome.err

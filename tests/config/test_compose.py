@@ -88,6 +88,40 @@ def test_mistakes_name_what_would_work(words, message):
     assert "\n" not in str(caught.value).strip()
 
 
+@pytest.mark.parametrize(
+    ("words", "key", "value"),
+    [
+        (["data=folder", "data.cache=null"], "cache", None),
+        (["data=folder", "data.range=[0,10]"], "range", [0, 10]),
+        (["data=folder", "data.lists=null"], "lists", None),
+        (["data=folder", "data.lists={train: a.txt}"], "lists", {"train": "a.txt"}),
+        (["data=voc", "data.lists=null"], "lists", None),
+        (["data=voc", "+data.lists.val=b.txt"], "lists", {"train": "ImageSets/Segmentation/train.txt"}),
+        (["data=shards", "data.storage={endpoint_url: 'http://x'}"], "storage", {"endpoint_url": "http://x"}),
+        (["data=shards", "+data.storage.anon=true"], "storage", {"anon": True}),
+        (["data.depth=null"], "depth", None),
+    ],
+)
+def test_a_value_of_another_shape_than_the_default_is_taken_where_the_class_takes_it(words, key, value):
+    found = plain_config(compose_config(words))["data"][key]
+    assert {**found, **value} == found if isinstance(value, dict) else found == value
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data=folder", "data.cache=5"], r"^data\.cache must be text or null \(the default is auto\), got 5$"),
+        (["data=folder", "data.size=256"], r"^data\.size must be a list \(a whole number each\) .*, got 256$"),
+        (["data.depth=3"], r"^data\.depth must be a group of settings or null, got 3$"),
+        (["model.width=null"], r"^model\.width must be a whole number \(the default is 16\), got nothing$"),
+        (["+logger.mine=3"], r"^logger\.mine must describe a part, with its class as _target_, got 3$"),
+    ],
+)
+def test_what_neither_default_nor_class_takes_is_refused(words, message):
+    with pytest.raises(ConfigError, match=message):
+        compose_config(words)
+
+
 def test_sweeps_are_checked_value_by_value():
     check_sweep(["model=unet,fcn", "optimizer.lr=1e-3,3e-4", "seed=1,2"])
     with pytest.raises(ConfigError, match="did you mean 'unet'"):

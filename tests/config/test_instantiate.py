@@ -1,6 +1,7 @@
 """The one door from configuration to objects: what may pass, and what may not."""
 
 import cProfile
+import pstats
 import re
 import sys
 
@@ -103,6 +104,26 @@ class Keeping(torch.nn.Module):
         super().__init__()
         self.options = options
 
+class Copying(torch.nn.Module):
+    def __init__(self, **options):
+        super().__init__()
+        settings = {"depth": 1, **options}
+        self.depth = settings.pop("depth")
+        self.bias = settings.pop("bi" + "as", True)
+
+class KeepingACopy(torch.nn.Module):
+    def __init__(self, **options):
+        super().__init__()
+        self.options = dict(options)
+
+class HandingACopy(torch.nn.Module):
+    def __init__(self, **options):
+        super().__init__()
+        self.depth = read(dict(options))
+
+def read(options):
+    return options["de" + "pth"]
+
 class Choosing(torch.nn.Module):
     def __init__(self, kind, **further):
         super().__init__()
@@ -119,6 +140,9 @@ class Choosing(torch.nn.Module):
         ("Passing", {"depht": 3}, "model (Passing) takes no 'depht'; did you mean 'depth'?"),
         ("Passing", {"depth": 3, "freeze": "backbone"}, "takes no 'freeze'; choose from depth, width"),
         ("Keeping", {"anything": 1}, None),
+        ("Copying", {"depth": 2, "bias": False}, None),
+        ("KeepingACopy", {"anything": 1}, None),
+        ("HandingACopy", {"depth": 2}, None),
         ("Choosing", {"kind": "passing", "depth": 3, "bias": False}, None),
         ("Choosing", {"kind": "other", "depth": 3}, "model (Choosing) takes no 'depth'"),
         ("Choosing", {"kind": "other", "bias": False}, "takes no 'bias'"),
@@ -134,6 +158,20 @@ def test_an_unnamed_setting_that_nothing_asks_for_is_refused(tmp_path, monkeypat
         return
     with pytest.raises(ConfigError, match=re.escape(refused)):
         build(node, plugins=["unnamed_lab"], where="model")
+
+
+@pytest.mark.parametrize(("name", "values"), [("Passing", {"width": 2, "depth": 3}), ("Keeping", {"anything": 1})])
+def test_a_profiler_changes_nothing(tmp_path, monkeypatch, name, values):
+    (tmp_path / "unnamed_lab.py").write_text(UNNAMED)
+    monkeypatch.syspath_prepend(tmp_path)
+    profiler = cProfile.Profile()
+    with profiler:
+        build({"_target_": f"unnamed_lab.{name}", **values}, plugins=["unnamed_lab"], where="model")
+        sum(range(3))
+    calls = [call for (_, _, call) in pstats.Stats(profiler).stats]
+    assert "build" in calls
+    assert "<built-in method builtins.sum>" in calls  # it watches on
+    assert sys.getprofile() is None
 
 
 def test_settings_that_smp_swallows_are_refused():

@@ -200,6 +200,8 @@ def test_four_hundred_thousand_plans_start_like_four_hundred(make):
         ({"mask_threshold": 0.0}, "mask_threshold"),
         ({"val_share": 0.6, "test_share": 0.5}, "below 1"),
         ({"train_size": 3}, "fewer than one batch"),
+        ({"train_size": 10**12}, r"train split has 1,000,000,000,000 samples.*must be at most 1,000,000,000"),
+        ({"test_size": 10**10}, "test_size must be at most 1,000,000,000"),
         ({"val_size": 0}, "val split has no samples"),
         ({"classes": ["only"]}, "classes"),
         ({"batch_size": 0}, "batch_size"),

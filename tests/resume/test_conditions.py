@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from segbench.runs.checkpoints import step_checkpoints
+from segbench.runs.metrics_log import read_metrics
 from tests.support.tiny_sources import write_pictures
 
 STOP = "trainer.max_epochs=1"
@@ -58,6 +59,16 @@ def test_force_goes_on_and_is_recorded(command, half):
     assert last_resume(half)["forced"] == ["loss.smooth (1.0 -> 2.0)"]
     assert last_resume(half)["step"] == 2
     assert json.loads((half / "results.json").read_text())["resumes"] == [last_resume(half)]
+
+
+def test_files_that_were_removed_are_named(command, half):
+    for name in ("metrics.csv", "environment.json"):
+        (half / name).unlink()
+    outcome = command("resume=run", "trainer.max_epochs=2", "evaluate.boundary=never")
+    assert outcome.code == 0, outcome.err
+    assert "metrics.csv is gone: rows and curves begin at this resume" in outcome.out
+    assert "environment.json is gone: whether data and conditions" in outcome.out
+    assert {row["epoch"] for row in read_metrics(half / "metrics.csv")} == {1}
 
 
 def test_other_data_is_refused_or_forced(command, half, pictures, tmp_path):

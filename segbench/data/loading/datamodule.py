@@ -25,6 +25,9 @@ from segbench.data.values import Values
 
 MAX_WORKERS = 512
 
+MOST_SAMPLES = 1_000_000_000
+"""In a split: a GPU that trains on a thousand a second takes eleven days for them, and no epoch ends sooner."""
+
 MEASURED_SAMPLES = 5000
 """Most training samples that class weights, mean and standard deviation are computed from."""
 
@@ -224,10 +227,16 @@ class SegmentationData(pl.LightningDataModule):
         return self.training_statistics().class_weights(len(self.classes))
 
     def check_splits(self) -> None:
-        """Raise a DataError for an empty split, or a training split of less than a batch."""
+        """Raise a DataError for an empty split, one that no run would come to the end of, or less than a batch."""
         for split in SPLITS:
-            if self.num_samples(split) < 1:
+            count = self.num_samples(split)
+            if count < 1:
                 raise DataError(f"the {split} split has no samples; data.{split}_size must be at least 1")
+            if count > MOST_SAMPLES:
+                raise DataError(
+                    f"the {split} split has {count:,} samples, which no run comes to the end of;"
+                    f" data.{split}_size must be at most {MOST_SAMPLES:,}"
+                )
         if self.num_samples(Split.TRAIN) < self.batch_size:
             raise DataError(
                 f"the train split has {self.num_samples(Split.TRAIN)} samples, fewer than one batch;"
