@@ -248,6 +248,18 @@ def doctor() -> None:
     run_doctor(Console())
 
 
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="The file to write; default: what is printed.")] = None,
+    options: Annotated[list[Path] | None, typer.Option(help="A folder of options of your own.")] = None,
+    plugins: Plugins = None,
+) -> None:
+    """Write a JSON schema of an experiment's YAML file, by which an editor completes and checks it."""
+    from segbench.commands.schema import write_schema
+
+    write_schema(out, options or [], plugins or [])
+
+
 @data_app.command()
 def preview(
     overrides: Overrides = None,

@@ -20,6 +20,7 @@ SLOW = (
     "cli/test_bad_commands.py",
     "cli/test_bad_input.py",
     "cli/test_every_option.py",
+    "cli/test_newcomer.py",
     "cli/test_outside_faults.py",
     "cli/test_score.py",
     "cli/test_train.py",

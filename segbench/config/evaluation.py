@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
-from segbench.config.values import Range
+from segbench.config.values import Like, Range
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.score_names import AT_INPUT
 
@@ -49,20 +49,20 @@ class EvaluationSettings:
         ConfigError: for a further look that there is none of.
     """
 
-    score_at: ScoreAt = ScoreAt.OWN
-    """At which size masks are scored: the pictures' own, or that at which the network sees them."""
+    score_at: ScoreAt
+    """Size that masks are scored at: `own`, the pictures' own; `input`, as the network sees them (`..._at_input`)."""
 
-    boundary: Boundary = Boundary.END
-    """When boundary scores are computed."""
+    boundary: Boundary
+    """When boundary scores are computed, which take long: `end` is at the end of a training, and in `evaluate`."""
 
-    tile: Annotated[int, Range(least=LEAST_TILE)] | None = None
-    """Height and width in pixels of the pieces that a large picture is seen in; null: what suits the crops."""
+    tile: Annotated[int, Range(least=LEAST_TILE)] | None
+    """Sides of the tiles in which data.view=crop sees a larger picture; null: 1024, or the crop's longer side."""
 
-    overlap: Annotated[float, Range(least=0, most=0.5)] = 0.25
+    overlap: Annotated[float, Range(least=0, most=0.5)]
     """Least share of a tile that it has in common with the next."""
 
-    tta: object = None
-    """Further looks whose probabilities are averaged: hflip, vflip or scales, such as [hflip,0.75,1.5]."""
+    tta: Annotated[tuple[str | float, ...], Like("[hflip,0.75,1.5]")] | str | float | None
+    """Further looks whose probabilities are averaged: hflip, vflip or scales from 0.25 to 4; null: none."""
 
     def __post_init__(self) -> None:
         _ = self.looks
@@ -73,8 +73,8 @@ class EvaluationSettings:
         return _looks(self.tta)
 
 
-def _looks(value: object) -> tuple[str | float, ...]:
-    words: tuple[Any, ...] = ()
+def _looks(value: tuple[str | float, ...] | str | float | None) -> tuple[str | float, ...]:
+    words: tuple[str | float, ...] = ()
     if isinstance(value, tuple):
         words = value
     elif value is not None:

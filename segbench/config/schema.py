@@ -115,11 +115,11 @@ class RunConfig:
     """How pictures are looked at where they are scored, and what is scored when."""
     resume: ResumeSettings
     """How a run is continued."""
-    tags: tuple[Any, ...]
+    tags: tuple[str, ...]
     """Words to find the run by, such as [paper,draft]: `compare --filter tags=paper`. They change nothing."""
     note: str | None
     """A remark, shown beside the run. It changes nothing."""
-    plugins: tuple[Any, ...]
+    plugins: tuple[str, ...]
     """Own packages whose classes a `_target_` may name."""
     name: str
     """Folder of the run below outputs, where hydra.run.dir is not given."""

@@ -57,14 +57,14 @@ class ScoredModule(pl.LightningModule):
         classes: Sequence[str],
         mean: Sequence[float],
         std: Sequence[float],
-        inputs: Inputs = Inputs.IMAGE,
-        channels_last: bool = True,
+        inputs: Inputs,
+        channels_last: bool,
         view: EvaluationView,
-        settings: EvaluationSettings | None = None,
+        settings: EvaluationSettings,
     ) -> None:
         super().__init__()
         self.view = view
-        self.settings = settings or EvaluationSettings()
+        self.settings = settings
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
         self.loss = loss

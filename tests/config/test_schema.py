@@ -106,6 +106,18 @@ def test_every_setting_says_what_it_does_and_help_and_page_show_it():
         assert f"| `{one.key}` | {one.kind} | {one.meaning} |" in markdown_table()
 
 
+def test_a_default_is_a_value_in_yaml_and_nowhere_else():
+    for kind in set(sections()) - {Part, Losses}:
+        assert all(field.default is dataclasses.MISSING for field in dataclasses.fields(kind)), kind
+
+
+@pytest.mark.parametrize("file", ["train", *(f"trainer/{option}" for option in groups()["trainer"])])
+def test_yaml_holds_values_and_the_schema_what_they_mean(file):
+    text = (conf_dir() / f"{file}.yaml").read_text()
+    values = text.partition("\nhydra:")[0]
+    assert [line for line in values.splitlines() if " #" in line] == []
+
+
 def test_help_explains_the_settings(command):
     outcome = command("--help")
     assert "What a NaN or infinite training loss does" in outcome.out

@@ -113,7 +113,7 @@ def test_runs_that_do_not_go_together_are_refused(runs, command, tiny):
         ("evaluate.overlap=0.7", "from 0 to 0.5 (the default is 0.25), got 0.7"),
         ("evaluate.tta=hflop", "did you mean 'hflip'"),
         ("evaluate.tta=[hflip,9]", "scales from 0.25 to 4"),
-        ("evaluate.tta=true", "evaluate.tta must be null"),
+        ("evaluate.tta=true", "evaluate.tta must be a list"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(command, tiny, setting, message):
