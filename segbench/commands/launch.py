@@ -11,6 +11,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from segbench.commands.flags import read_flags
 from segbench.commands.guard import guarded
@@ -74,7 +75,7 @@ def _show(flags: Namespace) -> None:
     sys.argv = [sys.argv[0], *flags.words]
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(_refuse_to_run)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, MarkedYAMLError) as error:
         check_sweep(flags.overrides)  # says it better, where it can
         raise ConfigError(first_line(error)) from error
 

@@ -19,6 +19,7 @@ from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from segbench.config import resolvers
 from segbench.config.check import SWEEPS, check_values
@@ -161,8 +162,17 @@ def _compose(overrides: list[str]) -> DictConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="segbench"):
         try:
             return compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
+        except MarkedYAMLError as error:
+            raise ConfigError(unreadable_yaml(error)) from error
         except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
             raise ConfigError(first_line(error)) from error
+
+
+def unreadable_yaml(error: MarkedYAMLError) -> str:
+    """Return where a file is no YAML, and why."""
+    mark = error.problem_mark
+    place = "a file of options" if mark is None else f"{mark.name}, line {mark.line + 1},"
+    return f"{place} is no YAML: {error.problem}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.loaded import INIT, Record, begin_from, with_local_weights
 from segbench.inference.module import ScoredModule
 from segbench.losses.base import Loss
+from segbench.losses.contract import check_own_losses
 from segbench.losses.external import as_loss, takes_ignore_index
 from segbench.losses.weighted_sum import WeightedSum
 from segbench.models.base import Network
@@ -131,6 +132,7 @@ def build_parts(config: RunConfig, shared: dict[str, SegmentationData] | None = 
         loaded.append(begin_from(network, str(word), sizes))
     loss = build_loss(config.loss, config.task, depth_weight=config.depth_weight, plugins=plugins)
     loss.check(data.classes)
+    check_own_losses(loss, data.classes)
     parts = Parts(config, data, network, loss, shared, loaded)
     if isinstance(network, Network):
         network.check_inputs(data.channels.count, len(config.inputs.names))

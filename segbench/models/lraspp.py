@@ -42,7 +42,7 @@ class LRASPP(Network):
         self.classifier = network.classifier
         spare_pooled(self.classifier)
         if in_channels != 3:
-            widen(self.backbone["0"], in_channels)
+            take_channels(self.backbone["0"], in_channels)
         if weights not in (None, "none"):
             self.load_weights(weights)
 
@@ -75,7 +75,7 @@ class LRASPP(Network):
         self.std = IMAGENET_STD
 
 
-def widen(stem: nn.Module, in_channels: int) -> None:
+def take_channels(stem: nn.Module, in_channels: int) -> None:
     """Replace the first convolution of a stem by a new one of other input channels."""
     first = stem.get_submodule("0")
     assert isinstance(first, nn.Conv2d)

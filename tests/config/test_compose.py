@@ -122,6 +122,17 @@ def test_what_neither_default_nor_class_takes_is_refused(words, message):
         compose_config(words)
 
 
+def test_a_file_that_is_no_yaml_is_named_with_its_line(command, tmp_path):
+    file = tmp_path / "options/model/mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("_target_: segbench.models.unet.UNet\n\twidth: 3\n")
+    words = [f"hydra.searchpath=[file://{tmp_path / 'options'}]", "model=mine"]
+    for further in ([], ["--cfg", "job"]):
+        outcome = command(*words, *further)
+        assert outcome.code == 2
+        assert f"{file}, line 2, is no YAML: found character" in outcome.err
+
+
 def test_sweeps_are_checked_value_by_value():
     check_sweep(["model=unet,fcn", "optimizer.lr=1e-3,3e-4", "seed=1,2"])
     with pytest.raises(ConfigError, match="did you mean 'unet'"):

@@ -34,9 +34,9 @@ BEGUN = {
 
 
 @pytest.fixture
-def peace(made, tiny):
-    """A run that was left in peace."""
-    return made("peace", *tiny)
+def before(made, tiny):
+    """A run that was never killed."""
+    return made("before", *tiny)
 
 
 def leave(names, whole, folder):
@@ -56,53 +56,53 @@ def leave(names, whole, folder):
 
 
 @pytest.mark.parametrize("state", NOTHING)
-def test_what_holds_nothing_is_started_by_its_command(command, tiny, peace, state):
-    leave(NOTHING[state], peace, Path("run"))
+def test_what_holds_nothing_is_started_by_its_command(command, tiny, before, state):
+    leave(NOTHING[state], before, Path("run"))
     refused = command("resume=run")
     assert refused.code == 4
     assert "start it again with the same command and hydra.run.dir=" in refused.err
     assert command(*tiny, "hydra.run.dir=run").code == 0
-    assert list(killing.differences(peace, Path("run"))) == []
+    assert list(killing.differences(before, Path("run"))) == []
 
 
 @pytest.mark.parametrize("by", ["resume", "command"])
 @pytest.mark.parametrize("state", BEGUN)
-def test_what_has_begun_starts_again(command, tiny, peace, state, by):
-    leave(BEGUN[state], peace, Path("run"))
+def test_what_has_begun_starts_again(command, tiny, before, state, by):
+    leave(BEGUN[state], before, Path("run"))
     if "metrics.csv" in BEGUN[state]:
         with Path("run/metrics.csv").open("a") as file:
             file.write("train,7,99,0.5,0.5\n")  # of other settings, which nothing came of
     outcome = command(*(["resume=run"] if by == "resume" else [*tiny, "hydra.run.dir=run"]))
     assert outcome.code == 0, outcome.err
     assert SENTENCE in " ".join(outcome.out.split())
-    assert list(killing.differences(peace, Path("run"))) == []
+    assert list(killing.differences(before, Path("run"))) == []
 
 
 def test_in_a_sweep(command, tiny):
     words = ["-m", *tiny, "trainer.max_epochs=1", "seed=1,2,3"]
-    assert command(*words, "hydra.sweep.dir=peace").code == 0
+    assert command(*words, "hydra.sweep.dir=before").code == 0
     Path("sweep").mkdir()
-    shutil.copy("peace/sweep.json", "sweep/sweep.json")
-    jobs = sorted(path.parent.name for path in Path("peace").glob("*/status.json"))
+    shutil.copy("before/sweep.json", "sweep/sweep.json")
+    jobs = sorted(path.parent.name for path in Path("before").glob("*/status.json"))
     for job, names in zip(jobs, (BEGUN["a configuration"], NOTHING["a lock"], BEGUN["steps"]), strict=True):
-        leave(names, Path("peace", job), Path("sweep", job))
+        leave(names, Path("before", job), Path("sweep", job))
     outcome = command("resume=sweep")
     assert outcome.code == 0, outcome.err
-    assert Path("sweep/summary.csv").read_bytes() == Path("peace/summary.csv").read_bytes()
-    assert list(killing.differences_of_sweeps(Path("peace"), Path("sweep"))) == []
+    assert Path("sweep/summary.csv").read_bytes() == Path("before/summary.csv").read_bytes()
+    assert list(killing.differences_of_sweeps(Path("before"), Path("sweep"))) == []
 
 
-def test_other_settings_are_refused_or_forced(command, peace):
-    leave(BEGUN["steps"], peace, Path("run"))
+def test_other_settings_are_refused_or_forced(command, before):
+    leave(BEGUN["steps"], before, Path("run"))
     outcome = command("resume=run", "model.width=8")
     assert outcome.code == 2
     assert "model.width (4 -> 8)" in outcome.err
     assert command("resume=run", "model.width=8", "optimizer=sgd", "resume.force=true").code == 0
 
 
-def test_checkpoints_that_were_lost_are_not_taken_for_none(command, peace):
-    shutil.rmtree(peace / "checkpoints")
-    outcome = command("resume=peace", "trainer.max_epochs=3")
+def test_checkpoints_that_were_lost_are_not_taken_for_none(command, before):
+    shutil.rmtree(before / "checkpoints")
+    outcome = command("resume=before", "trainer.max_epochs=3")
     assert outcome.code == 4
     assert "holds no checkpoint" in outcome.err
 

@@ -71,7 +71,7 @@ class Remembered:
         except FileNotFoundError:
             return
         except PermissionError:
-            self.note = f"what is known of the files cannot be read or kept: {path} belongs to somebody else"
+            self.note = f"what is known of the files cannot be read or kept: {path} belongs to another user"
         except DAMAGED:
             self.note = f"{path}, what was known of the files, is damaged and is written anew"
 

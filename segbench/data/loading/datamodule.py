@@ -15,6 +15,7 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.channels import Channels
 from segbench.data.loading.augment import Augment
+from segbench.data.loading.contract import check_sample
 from segbench.data.loading.loader import EpochLoader, PlanSampler, Position, shuffled
 from segbench.data.loading.source import Arrays, SplitDataset
 from segbench.data.loading.views import EvaluationView
@@ -96,12 +97,12 @@ class SegmentationData(pl.LightningDataModule):
                 f" {num_workers}"
             )
         _check_normalisation(mean, std, channels=channels.count)
-        if augment is not None and not callable(augment):
+        if augment is not None and not isinstance(augment, Augment):
             raise ConfigError(
                 "augment must describe an augmentation, with _target_: segbench.data.loading.augment.Augment and its"
                 f" transforms, got {type(augment).__name__}"
             )
-        if isinstance(augment, Augment):
+        if augment is not None:
             augment.check_bands(channels.count)
         if len(set(classes)) != len(classes) or not all(classes) or not 2 <= len(classes) < IGNORE_INDEX:
             raise ConfigError(f"data.classes must be 2 to {IGNORE_INDEX - 1} different names, got {list(classes)}")
@@ -123,6 +124,14 @@ class SegmentationData(pl.LightningDataModule):
         """Prepare the data where that has not been done; Lightning calls this, whatever Trainer it is."""
         if not self._is_prepared:
             self.prepare()
+            self.check_splits()
+            check_sample(
+                self.sample(Split.TRAIN, 0, 0),
+                where=f"data ({type(self).__name__}): sample 0 of train",
+                entries=self.entries,
+                channels=self.channels.count,
+                classes=self.classes,
+            )
             self.measure_normalisation()
             self._is_prepared = True
 
@@ -230,6 +239,10 @@ class SegmentationData(pl.LightningDataModule):
         """Raise a DataError for an empty split, one that no run would come to the end of, or less than a batch."""
         for split in SPLITS:
             count = self.num_samples(split)
+            if not isinstance(count, int):
+                raise ConfigError(
+                    f"data ({type(self).__name__}): num_samples of {split} must be a whole number, got {count!r}"
+                )
             if count < 1:
                 raise DataError(f"the {split} split has no samples; data.{split}_size must be at least 1")
             if count > MOST_SAMPLES:
