@@ -73,5 +73,5 @@ def _small(picture: np.ndarray) -> Image.Image:
     height, width = picture.shape[:2]
     scale = SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    enlarged = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
-    return Image.fromarray(picture).resize(size, enlarged)
+    filtering = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
+    return Image.fromarray(picture).resize(size, filtering)

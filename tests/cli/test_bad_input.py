@@ -279,7 +279,7 @@ def test_combinations_that_cannot_work(command, words, message):
 
 
 @pytest.mark.parametrize("option", ["camvid", "camvid_32", "coco", "folder", "mnist_cifar", "mnist_cifar_11", "shards"])
-def test_data_that_the_person_has_to_bring(command, option):
+def test_data_that_the_user_has_to_bring(command, option):
     """One sentence that says which setting names the place."""
     outcome = command(f"data={option}", "loss=cross_entropy")
     assert outcome.code in (2, 3)
@@ -370,7 +370,7 @@ def test_a_folder_with_something_else_is_left_alone(command, tiny):
     check(command(*tiny, "hydra.run.dir=mine"), 2, [Path("mine"), Path("mine/notes.txt")])
 
 
-def test_an_empty_folder_of_the_person_stays(command, tiny):
+def test_an_empty_folder_of_the_user_stays(command, tiny):
     Path("runs/mine").mkdir(parents=True)
     for place in ("runs/mine", "runs/new"):
         check(command(*tiny, "data.train_size=2", f"hydra.run.dir={place}"), 3, [Path("runs"), Path("runs/mine")])

@@ -107,7 +107,7 @@ EVIL = {
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_words_of_strangers_are_only_words(tmp_path, name):
+def test_words_of_untrusted_runs_are_only_words(tmp_path, name):
     written, shown = EVIL[name]
     write_run(tmp_path / "a", loss="dice")
     write_run(tmp_path / "b", loss=f'"{written}"', score=0.4)

@@ -141,7 +141,7 @@ def test_missing_files_of_a_list_are_listed(tmp_path):
         camvid(root)
 
 
-def test_32_colours_of_which_void_is_ignored_and_strangers_are_named(tmp_path):
+def test_32_colours_of_which_void_is_ignored_and_unknown_ones_are_named(tmp_path):
     classes = yaml.safe_load((conf_dir() / "data" / "camvid_32.yaml").read_text())["classes"]
     assert len(classes) == 31
     ids = write_camvid(tmp_path / "ids")

@@ -292,7 +292,7 @@ def test_what_was_read_at_the_start_stays(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "written"])
-def test_a_cache_that_somebody_writes_into(tmp_path, damage):
+def test_a_cache_that_is_written_into(tmp_path, damage):
     root = write_folder(tmp_path / "d", count=12, binary=False)
     data = Folder(
         root=str(root),

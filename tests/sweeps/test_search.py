@@ -103,7 +103,7 @@ def test_a_stop_after_an_epochs_checkpoint_loses_no_report(command, tiny, monkey
     assert Path("parts/summary.csv").read_bytes() == Path("whole/summary.csv").read_bytes()
 
 
-def test_the_study_of_somebody_else(command, tiny):
+def test_the_study_of_another_sweep(command, tiny):
     """It decides no setting that the sweep does not search."""
     import optuna
 
