@@ -58,7 +58,7 @@ class Stripes(SegmentationData):
     def num_samples(self, split):
         return self.sizes[split]
 
-    def sample(self, split, epoch, index):
+    def sample(self, split, *, epoch, index):
         start = int(generator("stripes", self.seed, split, epoch, index).integers(0, 16))
         mask = np.zeros(tuple(self.size), np.uint8)
         mask[:, start : start + 8] = 1

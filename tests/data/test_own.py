@@ -21,7 +21,7 @@ class Stripes(SegmentationData):
     def num_samples(self, split):
         return self.count
 
-    def sample(self, split, epoch, index):
+    def sample(self, split, *, epoch, index):
         start = int(generator("stripes", self.seed, split, epoch, index).integers(0, 8))
         mask = np.zeros((16, 16), np.uint8)
         mask[:, start : start + 4] = 1

@@ -126,7 +126,7 @@ class SegmentationData(pl.LightningDataModule):
             self.prepare()
             self.check_splits()
             check_sample(
-                self.sample(Split.TRAIN, 0, 0),
+                self.sample(Split.TRAIN, epoch=0, index=0),
                 where=f"data ({type(self).__name__}): sample 0 of train",
                 entries=self.entries,
                 channels=self.channels.count,
