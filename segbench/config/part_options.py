@@ -23,8 +23,8 @@ NOT_GROUPS = ("experiment", "sweep", "launcher")
 NOT_SETTINGS = ("params", "parameters", "self")
 """Arguments that a training gives, such as the weights that an optimizer changes."""
 
-GIVEN_BY_LOSS = "depth"
-"""`loss.depth` is a part of its own."""
+FURTHER: Mapping[str, Mapping[str, Any]] = {"loss": {"depth": Any}, "model": {"init_from": str | None}}
+"""Settings of a group that no class takes: `loss.depth` is a part of its own, `model.init_from` is read before."""
 
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.+(?:\n {8,}.+)*)", re.MULTILINE)
 
@@ -80,8 +80,7 @@ class Options:
         hints = {} if kind is None else dict.fromkeys(known_parameters(kind), Any) | argument_hints(kind)
         meanings = {} if kind is None else _meanings(kind)
         declared = {name: declared_by(value) for name, value in node.items()} | hints
-        if group == "loss":
-            declared |= {GIVEN_BY_LOSS: Any}
+        declared |= FURTHER.get(group, {})
         return [
             Argument(name, hint, meanings.get(name, ""))
             for name, hint in declared.items()

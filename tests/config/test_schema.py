@@ -115,7 +115,7 @@ def test_a_default_is_a_value_in_yaml_and_nowhere_else():
 def test_yaml_holds_values_and_the_schema_what_they_mean(file):
     text = (conf_dir() / f"{file}.yaml").read_text()
     values = text.partition("\nhydra:")[0]
-    assert [line for line in values.splitlines() if " #" in line] == []
+    assert [line for line in values.splitlines() if " #" in line.lstrip()] == []
 
 
 def test_help_explains_the_settings(command):

@@ -47,7 +47,16 @@ RUN_OUTCOME = {
     *("seed", "task", "depth_weight", "inputs", "resolution"),
     *("evaluate.score_at", "evaluate.tile", "evaluate.overlap", "evaluate.tta"),
 }
-RUN_NO_OUTCOME = {"weights.dirs", "weights.download", "evaluate.boundary", "resume.force", "tags", "note", "plugins", "name"}
+RUN_NO_OUTCOME = {
+    "weights.dirs",
+    "weights.download",
+    "evaluate.boundary",
+    "resume.force",
+    "tags",
+    "note",
+    "plugins",
+    "name",
+}
 
 DATA_OUTCOME = {
     *("_target_", "classes", "entries", "size", "bands", "range", "mean", "std", "batch_size", "seed", "augment"),
