@@ -102,7 +102,6 @@ def read(batches: Any) -> dict[str, Any]:
             held.update(workers_megabytes())
             break
     seconds, own_seconds = time.perf_counter() - began, time.process_time() - before
-    held["workers_seconds"] = _seconds_of_workers()
     return {"images": images, "seconds": round(seconds, 2), "main_seconds": round(own_seconds, 2), **held}
 
 

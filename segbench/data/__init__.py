@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from segbench.data.files.coco import Coco as Coco
     from segbench.data.files.dataset import FileData as FileData
     from segbench.data.files.folder import Folder as Folder
+    from segbench.data.files.huggingface import HuggingFace as HuggingFace
     from segbench.data.loading.datamodule import SegmentationData as SegmentationData
     from segbench.data.scenes.fgbg import FgBg as FgBg
     from segbench.data.scenes.mnist_cifar import MnistCifar as MnistCifar
@@ -21,6 +22,7 @@ __all__ = [
     "FgBg",
     "FileData",
     "Folder",
+    "HuggingFace",
     "MnistCifar",
     "SegmentationData",
     "ShardedData",
@@ -35,6 +37,7 @@ __getattr__, __dir__ = lazy(
         "FgBg": "scenes.fgbg",
         "FileData": "files.dataset",
         "Folder": "files.folder",
+        "HuggingFace": "files.huggingface",
         "MnistCifar": "scenes.mnist_cifar",
         "SegmentationData": "loading.datamodule",
         "ShardedData": "shards.dataset",

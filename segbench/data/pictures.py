@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from segbench.core.errors import DataError, nearest
+from segbench.core.memory import available_memory
 from segbench.data.problems import FileError, Problems, check_name, first_names, told
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
@@ -26,7 +27,18 @@ VALUES = {1: "whole", 2: "signed", 3: "floating-point"}
 ORIENTATION = 0x0112
 """The EXIF tag that says how a picture is turned; 1 is upright."""
 MAX_PIXELS = 64_000_000
-"""Most pixels that are decoded at once; pictures with more are refused by their header, or read by windows."""
+"""Pictures of so many pixels are decoded as they come; larger ones one at a time where there is memory."""
+
+BYTES_A_PIXEL = 16
+"""Memory that decoding takes for each pixel: Pillow's four bytes, the array, and what is taken or computed from it."""
+
+FREE_SHARE = 2
+"""A picture is decoded if it takes at most this part of the memory that is free: half."""
+
+SAVE_TILES = (
+    "cut it into smaller ones, or save it as a TIFF of tiles, which predict reads by windows: vips tiffsave IN OUT.tif"
+    " --tile --tile-width 512 --tile-height 512 --compression deflate --bigtiff"
+)
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "old-jpeg", "webp", "jpeg2000")
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,7 +52,10 @@ TURNS = {
 """What brings a picture of each EXIF orientation upright."""
 
 Result = TypeVar("Result")
+Source = Path | bytes
+"""A file, or the content of one."""
 _headers = threading.Lock()
+_large = threading.Lock()
 
 
 def list_pictures(folder: Path, key: str) -> list[Path]:
@@ -134,7 +149,19 @@ def upright(picture: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def load_picture(path: Path) -> Image.Image:
+def check_memory(height: int, width: int) -> None:
+    """Raise a FileError for a picture that cannot be decoded whole in the memory that is free."""
+    wanted = height * width * BYTES_A_PIXEL
+    if height * width > MAX_PIXELS and wanted * FREE_SHARE > (free := available_memory()):
+        raise FileError(
+            "a picture of {}",
+            detail=f"{width} x {height} pixels, which takes {wanted / 1e9:,.1f} GB to decode where {free / 1e9:,.1f} GB"
+            " are free, of which it may have half",
+            cure=SAVE_TILES,
+        )
+
+
+def load_picture(path: Source) -> Image.Image:
     """Return the fully decoded picture as it is stored (a TIFF upright).
 
     Its `info` has `orientation`, the EXIF tag; `stored`, Pillow's name of how the file holds its values (such as `L;4`
@@ -144,28 +171,21 @@ def load_picture(path: Path) -> Image.Image:
         DataError: if it is empty, truncated, animated, too large, or not a picture at all.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):
             raise DataError("not a regular file")
         with _open_header(path) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                size = f"{picture.width} x {picture.height} pixels"
-                raise FileError(
-                    f"{{}}, more than {MAX_PIXELS:,} in all",
-                    detail=size,
-                    cure="cut it into smaller ones; predict reads a larger TIFF of tiles by windows",
-                )
+            check_memory(picture.height, picture.width)
             # many cameras append a thumbnail to a JPEG, which then is an "MPO" of two frames; the first is the photo
             if picture.format != "MPO" and _has_several_frames(picture):
                 raise FileError("an animation or several pages", cure="export one frame")
             facts = {"stored": _stored(picture), "lossy": _is_lossy(picture, path)}
             facts["orientation"] = picture.getexif().get(ORIENTATION, 1)  # looks for it behind the pixels as well
-            picture.load()
+            with _large if picture.width * picture.height > MAX_PIXELS else nullcontext():
+                picture.load()
             picture.info.update(facts)
             return picture
     except DataError:
         raise
-    except Image.DecompressionBombError:
-        raise DataError(f"more than {MAX_PIXELS:,} pixels") from None
     except FileNotFoundError:
         raise DataError("the file is not there any more") from None
     except UnidentifiedImageError:
@@ -184,10 +204,15 @@ def _has_several_frames(picture: Image.Image) -> bool:
     return True
 
 
-def _unidentified(path: Path) -> FileError:
+def opened(path: Source) -> BinaryIO:
+    """Return a file to read, or its content as one."""
+    return io.BytesIO(path) if isinstance(path, bytes) else path.open("rb")
+
+
+def _unidentified(path: Source) -> FileError:
     """Return what is wrong with a file that Pillow does not know; of a TIFF, the kind that it does not read."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             head = file.read(8)
             if head[:4] not in TiffImagePlugin.PREFIXES:
                 raise ValueError("another format")
@@ -214,9 +239,9 @@ def _stored(picture: Image.Image) -> str:
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
-def _is_lossy(picture: Image.Image, path: Path) -> bool:
+def _is_lossy(picture: Image.Image, path: Source) -> bool:
     if picture.format == "WEBP":
-        with path.open("rb") as file:
+        with opened(path) as file:
             head = file.read(1 << 16)
         place = 12
         while head[place : place + 4] not in (b"VP8L", b"VP8 ", b""):  # chunks of other kinds come before the pixels
@@ -226,11 +251,14 @@ def _is_lossy(picture: Image.Image, path: Path) -> bool:
     return picture.format in ("JPEG", "MPO") or compression in LOSSY_TIFF
 
 
-def _open_header(path: Path) -> Image.Image:
-    # the warnings filter belongs to the whole process, and pictures are decoded by several threads
-    with _headers, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
-        return Image.open(path, formats=FORMATS)
+def _open_header(path: Source) -> Image.Image:
+    # the limit belongs to the whole process, and pictures are decoded by several threads
+    with _headers:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # `check_memory` knows better
+        try:
+            return Image.open(io.BytesIO(path) if isinstance(path, bytes) else path, formats=FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def read_rgb(path: Path) -> Image.Image:

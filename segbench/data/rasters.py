@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from segbench.core.errors import DataError
-from segbench.data.pictures import MAX_PIXELS, SUFFIXES, load_picture
+from segbench.data.pictures import SUFFIXES, Source, check_memory, load_picture, opened
 from segbench.data.problems import FileError
 
 NPY = ".npy"
@@ -24,6 +24,9 @@ MAX_BYTES = 2 << 30
 
 DEEP_PNG = ("RGB;16B", "RGBA;16B", "LA;16B")
 """What Pillow would hand out with the upper 8 of 16 bits alone."""
+
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""What the content of a TIFF begins with."""
 
 OVERVIEWS = 16
 """Pages of a TIFF that are looked at: smaller copies of the picture may follow it."""
@@ -67,21 +70,27 @@ class Raster:
         return replace(self, values=np.ascontiguousarray(turn(self.values)), is_turned=True)
 
 
-def read_raster(path: Path) -> Raster:
-    """Return the picture in a file: PNG of 8 or 16 bit, TIFF, NPY `[H,W]` or `[H,W,C]`, JPEG, WebP, BMP or GIF.
+def read_raster(path: Source) -> Raster:
+    """Return the picture in a file, or in the content of one.
+
+    PNG of 8 or 16 bit, TIFF, JPEG, WebP, BMP or GIF, and files of NPY `[H,W]` or `[H,W,C]`.
 
     Raises:
         DataError: if it is damaged, too large, animated, no picture, or holds values of another type.
     """
-    kind = path.suffix.lower()
-    if kind == NPY:
+    kind = _kind_of(path) if isinstance(path, bytes) else path.suffix.lower()
+    if kind == NPY and isinstance(path, Path):
         return as_stored(Raster(load_npy(path)))
     if kind in (".tif", ".tiff"):
         return as_stored(_read_tiff(path))
     return as_stored(of_picture(load_picture(path), path))
 
 
-def of_picture(picture: Image.Image, path: Path | None = None) -> Raster:
+def _kind_of(content: bytes) -> str:
+    return ".tif" if content[:4] in TIFF_STARTS else ""
+
+
+def of_picture(picture: Image.Image, path: Source | None = None) -> Raster:
     """Return a decoded picture of Pillow; `path` is where it was read from, for what Pillow cannot hold."""
     orientation = picture.info.get("orientation", 1)
     facts = {"orientation": orientation, "is_turned": picture.format == "TIFF"}
@@ -110,15 +119,19 @@ def _plain(picture: Image.Image) -> Image.Image:
         raise DataError(f"a picture in the colour mode {picture.mode}; save it as RGB") from None
 
 
-def _deep_png(path: Path, stored: str) -> np.ndarray:
+def _deep_png(path: Source, stored: str) -> np.ndarray:
     import cv2
 
-    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    values = cv2.imdecode(_all_bytes(path), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
         raise FileError("damaged: {}", detail="its 16-bit values cannot be decoded")
     if stored == "LA;16B":
         return values[..., [0, -1]] if values.ndim == 3 else values[..., None]
     return values[..., [2, 1, 0, *range(3, values.shape[2])]]
+
+
+def _all_bytes(path: Source) -> np.ndarray:
+    return np.frombuffer(path, np.uint8) if isinstance(path, bytes) else np.fromfile(path, np.uint8)
 
 
 def load_npy(path: Path) -> np.ndarray:
@@ -136,12 +149,12 @@ def load_npy(path: Path) -> np.ndarray:
     return np.array(values if values.ndim == 3 else values[..., None])
 
 
-def _read_tiff(path: Path) -> Raster:
+def _read_tiff(path: Source) -> Raster:
     """Return the picture in a TIFF; of colours that are more than values, or of other codecs, as Pillow has it."""
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as file:
+        with opened(path) as content, tifffile.TiffFile(content) as file:
             page = file.pages.first
             _check_pages(file)
             _check_size(page.imagelength, page.imagewidth, size=page.nbytes)
@@ -176,7 +189,7 @@ def tiff_values(content: bytes) -> np.ndarray:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def _by_pillow(path: Path, reason: str) -> Raster:
+def _by_pillow(path: Source, reason: str) -> Raster:
     try:
         return of_picture(load_picture(path))
     except DataError:
@@ -213,8 +226,7 @@ def _bands_last(values: np.ndarray, axes: str) -> np.ndarray:
 
 
 def _check_size(height: int, width: int, *, size: int) -> None:
-    if height * width > MAX_PIXELS:
-        raise FileError(f"{{}}, more than {MAX_PIXELS:,} in all", detail=f"{width} x {height} pixels")
+    check_memory(height, width)
     if size > MAX_BYTES:
         raise FileError(f"{{}}, more than {MAX_BYTES:,}", detail=f"{size:,} bytes")
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from segbench.core.errors import DataError
 from segbench.data import pictures as room
-from segbench.data.pictures import list_pictures, open_picture, read_cutout, read_rgb
+from segbench.data.pictures import list_pictures, load_picture, open_picture, read_cutout, read_rgb
+from segbench.data.rasters import read_raster
 
 
 def test_exif_orientation_is_applied(tmp_path):
@@ -42,8 +44,36 @@ def test_cutout_is_cropped_to_what_is_visible(tmp_path):
 def test_too_many_pixels_are_refused_by_the_header(tmp_path, monkeypatch):
     Image.new("RGB", (100, 100)).save(tmp_path / "a.png")
     monkeypatch.setattr(room, "MAX_PIXELS", 9999)
-    with pytest.raises(DataError, match="100 x 100 pixels"):
+    assert open_picture(tmp_path / "a.png").size == (100, 100)  # there is memory for it
+    monkeypatch.setattr(room, "available_memory", lambda: 2 * 16 * 10_000 - 1)
+    with pytest.raises(DataError, match="100 x 100 pixels, which takes .* vips tiffsave IN OUT.tif --tile"):
         open_picture(tmp_path / "a.png")
+    monkeypatch.setattr(room, "available_memory", lambda: 2 * 16 * 10_000)
+    assert open_picture(tmp_path / "a.png").size == (100, 100)
+
+
+def test_pillows_own_limit_is_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    Image.new("RGB", (100, 100)).save(tmp_path / "a.png")
+    assert open_picture(tmp_path / "a.png").size == (100, 100)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_the_content_of_a_file_reads_as_the_file(tmp_path):
+    draw = np.random.default_rng(0)
+    colours, deep = draw.integers(0, 256, (9, 7, 3), np.uint8), draw.integers(0, 65536, (9, 7, 4), np.uint16)
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    Image.fromarray(colours).save(tmp_path / "b.jpg")
+    tifffile.imwrite(tmp_path / "c.tif", deep)
+    Image.fromarray(colours).save(tmp_path / "d.webp", lossless=True)
+    for path in tmp_path.iterdir():
+        of_file, of_content = read_raster(path), read_raster(path.read_bytes())
+        assert (of_file.values == of_content.values).all()
+        assert of_file.values.dtype == of_content.values.dtype
+        assert (of_file.rgb, of_file.alpha) == (of_content.rgb, of_content.alpha)
+    assert load_picture((tmp_path / "d.webp").read_bytes()).info["lossy"] is False
+    with pytest.raises(DataError, match="not a PNG"):
+        read_raster(b"nothing of that kind")
 
 
 def test_animation_is_refused(tmp_path):

@@ -143,6 +143,20 @@ def yolo(root: Path) -> list[str]:
     return ["data.classes=[background,cat]"]
 
 
+def cvat(root: Path) -> list[str]:
+    """annotations.xml beside a folder of pictures; subsets are splits."""
+    found = []
+    for number in range(20):
+        image, _ = pair(number)
+        subset = "Train" if number < 12 else "Validation" if number < 16 else "Test"
+        save(image, root / f"images/p{number:02}.png")
+        outline = '<polygon label="cat" points="4,4;20,4;20,18;4,18" z_order="0"/>'
+        size = f'width="{SIZE[1]}" height="{SIZE[0]}"'
+        found.append(f'<image id="{number}" name="p{number:02}.png" subset="{subset}" {size}>{outline}</image>')
+    (root / "annotations.xml").write_text(f"<annotations><version>1.1</version>{''.join(found)}</annotations>")
+    return ["data.classes=[background,cat]"]
+
+
 def coco_roboflow(root: Path) -> list[str]:
     """train, valid and test with pictures and their JSON."""
     for split, count in (("train", 12), ("valid", 4), ("test", 4)):
@@ -170,5 +184,6 @@ LAYOUTS = {
     "potsdam": potsdam,
     "labelme": labelme,
     "yolo": yolo,
+    "cvat": cvat,
     "coco_roboflow": coco_roboflow,
 }

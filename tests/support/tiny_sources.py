@@ -10,7 +10,7 @@ from PIL import Image
 from segbench.config.compose import groups
 from segbench.config.paths import conf_dir
 from tests.support.layouts import LAYOUTS
-from tests.support.tiny_files import write_camvid, write_camvid_32, write_coco, write_folder
+from tests.support.tiny_files import write_camvid, write_camvid_32, write_coco, write_folder, write_parquet
 from tests.support.tiny_generated import write_cifar, write_mnist
 
 SMALL = (
@@ -86,6 +86,10 @@ def source_words(option: str, folder: Path) -> list[str]:
         if new:
             write_shards(place)
         return [f"data.root={place}"]
+    if option == "huggingface":
+        if new:
+            write_parquet(place)
+        return [f"data.name={place}"]
     write = {"folder": write_folder, "camvid": write_camvid, "coco": write_coco}[option]
     if new:
         write(place)

@@ -12,8 +12,10 @@ from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.coco_masks import counts
 from segbench.data.files.items import Item
 from segbench.data.files.texts import read_text
-from segbench.data.pictures import MAX_PIXELS
 from segbench.data.problems import Problems
+
+MOST_PIXELS = 1 << 30
+"""Of a picture by the file; whether there is memory for it is seen where it is read."""
 
 MAX_JSON = 4 << 30
 """Bytes of an annotation file; the largest of COCO has half a gigabyte."""
@@ -207,10 +209,10 @@ def told(content: dict[str, Any], choice: Choice, *, taken: int, where: str) -> 
 def _check(content: dict[str, Any], choice: Choice, *, panoptic: bool) -> None:
     _require(content["images"], {"id": int, "file_name": str, "height": int, "width": int}, where="images")
     for place, entry in enumerate(content["images"]):
-        if min(entry["height"], entry["width"]) < 1 or entry["height"] * entry["width"] > MAX_PIXELS:
+        if min(entry["height"], entry["width"]) < 1 or entry["height"] * entry["width"] > MOST_PIXELS:
             raise DataError(
                 f"the annotation file says that images[{place}] has {entry['height']} x {entry['width']} pixels, and"
-                f" {MAX_PIXELS:,} are the most"
+                f" {MOST_PIXELS:,} are the most"
             )
     area = {"area": (int, float)} if choice.min_area else {}
     if not panoptic:

@@ -143,6 +143,9 @@ class Index:
         except OSError as error:
             noted.add_file("missing", Path(error.filename or item.image), what=error.strerror or str(error))
             return list(noted)
+        except DataError as error:
+            noted.add_error(error, item.image)
+            return list(noted)
         except ValueError as error:  # a name that no file can have, such as one with a zero byte
             noted.add_file("missing", item.image, what=str(error))
             return list(noted)

@@ -18,7 +18,7 @@ from segbench.data.files.items import Item
 from segbench.data.files.labels import UNKNOWN, LabelMap, label_map
 from segbench.data.files.mask_arrays import read_mask_array
 from segbench.data.files.texts import read_text
-from segbench.data.pictures import load_picture, upright
+from segbench.data.pictures import Source, load_picture, upright
 from segbench.data.problems import FileError, LabelError, shown_name
 from segbench.data.rasters import NPY, RASTER_SUFFIXES
 
@@ -122,9 +122,9 @@ class MaskReader:
         """Return the mask of an item."""
         return self.read(Path(item.label))
 
-    def read(self, path: Path) -> np.ndarray:
+    def read(self, path: Source) -> np.ndarray:
         """Return the mask as uint8 `[H, W]`, upright; a DataError says which values or colours mean nothing."""
-        if path.suffix.lower() == NPY:
+        if isinstance(path, Path) and path.suffix.lower() == NPY:
             return self._read_array(path)
         stored = load_picture(path)
         if stored.info["lossy"] and (self.mode != "binary" or self.threshold is None):
@@ -175,12 +175,18 @@ class MaskReader:
         if kind == "index" and picture.mode not in SINGLE:
             advice = "palette" if picture.mode == "P" else "rgb"
             raise DataError(f"no grey picture of ids (its mode is {picture.mode}); data.masks={advice} reads it")
-        return self._classes(np.asarray(picture).astype(np.int64) * _levels(picture) // 255)
+        values = np.asarray(picture)
+        if values.dtype == np.uint8 and _levels(picture) == 255:
+            return self._classes(values)
+        return self._classes(values.astype(np.int64) * _levels(picture) // 255)
 
     def _classes(self, values: np.ndarray) -> np.ndarray:
-        """Return the class ids of the ids in a file, int64 `[H,W]`."""
-        known = (values >= 0) & (values <= MOST)
-        ids = np.where(known, self._ids[np.clip(values, 0, MOST)], UNKNOWN).astype(np.uint8)
+        """Return the class ids of the ids in a file, uint8 or int64 `[H,W]`."""
+        if values.dtype == np.uint8:
+            ids: np.ndarray = self._ids[values]
+        else:
+            known = (values >= 0) & (values <= MOST)
+            ids = np.where(known, self._ids[np.clip(values, 0, MOST)], UNKNOWN).astype(np.uint8)
         if (ids == UNKNOWN).any():
             what = f"are no classes (0 to {len(self.classes) - 1}), not 255 and not in data.ignore"
             raise LabelError(

@@ -106,13 +106,13 @@ class LabelMe(OutlineReader):
             _paste(mask, shape, corner=points[0], value=value)
         elif kind == "rectangle" and len(points) >= 2:
             (left, top), (right, bottom) = points[0], points[2 if len(points) == 4 else 1]
-            mask[_inside([(left, top), (right, top), (right, bottom), (left, bottom)], mask.shape)] = value
+            mask[inside([(left, top), (right, top), (right, bottom), (left, bottom)], mask.shape)] = value
         elif kind == "circle" and len(points) == 2:
             (x, y), radius = points[0], math.dist(*points)
             turns = [2 * math.pi * k / CIRCLE for k in range(CIRCLE)]
-            mask[_inside([(x + radius * math.cos(t), y + radius * math.sin(t)) for t in turns], mask.shape)] = value
+            mask[inside([(x + radius * math.cos(t), y + radius * math.sin(t)) for t in turns], mask.shape)] = value
         elif kind == "polygon" and len(points) >= 3:
-            mask[_inside(points, mask.shape)] = value
+            mask[inside(points, mask.shape)] = value
         else:
             self._without_area(mask, points or [(0, 0)], what=f"a shape of the kind {kind:.30}")
 
@@ -148,7 +148,7 @@ class Yolo(OutlineReader):
             elif len(values) < 6 or len(values) % 2:
                 raise FileError("a line that is no class with at least three points x y")
             else:
-                mask[_inside(points, mask.shape)] = self._id(int(number))
+                mask[inside(points, mask.shape)] = self._id(int(number))
         return mask
 
     def _id(self, number: int) -> int:
@@ -183,12 +183,12 @@ def _numbers(line: str, path: Path) -> list[float]:
     return values
 
 
-def _inside(points: Points, size: tuple[int, ...]) -> np.ndarray:
+def inside(points: Points, size: tuple[int, ...]) -> np.ndarray:
     """Return the pixels within a polygon, bool `[H, W]`, as COCO draws it: a pixel belongs to where its middle lies."""
     height, width = size
     flat = [min(max(v, -side), 2 * side) for point in points for v, side in zip(point, (width, height), strict=True)]
-    inside: np.ndarray = rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects([flat], height, width)))
-    return inside.astype(bool)
+    found: np.ndarray = rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects([flat], height, width)))
+    return found.astype(bool)
 
 
 def _paste(mask: np.ndarray, shape: dict[str, Any], *, corner: tuple[float, float], value: int) -> None:

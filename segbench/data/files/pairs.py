@@ -10,7 +10,7 @@ from segbench.core.errors import DataError
 from segbench.data.files.items import Item
 from segbench.data.files.masks import MaskReader
 from segbench.data.files.outlines import OutlineReader
-from segbench.data.pictures import load_picture
+from segbench.data.pictures import Source, load_picture
 from segbench.data.problems import FileError, SizeMismatch
 from segbench.data.rasters import NPY, Raster, read_raster
 
@@ -35,7 +35,7 @@ def read_pair(item: Item, reader: MaskReader | OutlineReader) -> tuple[Raster, n
     return read_image(item.image, mask.shape, mask_file=item.label), mask
 
 
-def read_image(path: Path, size: tuple[int, int], *, mask_file: Path | None = None) -> Raster:
+def read_image(path: Source, size: tuple[int, int], *, mask_file: Source | None = None) -> Raster:
     """Return the picture in a file, lying as its mask lies.
 
     An image with an EXIF orientation is turned if its mask's size says that the mask was drawn on the upright picture,
@@ -43,7 +43,7 @@ def read_image(path: Path, size: tuple[int, int], *, mask_file: Path | None = No
     picture is refused: a guess could put every label in the wrong place.
 
     Args:
-        path: The image file.
+        path: The image file, or its content.
         size: Height and width of its mask.
         mask_file: The mask's file, if there is one; one with an EXIF orientation of its own was turned by that.
 
@@ -69,5 +69,6 @@ def read_image(path: Path, size: tuple[int, int], *, mask_file: Path | None = No
     return turned
 
 
-def _is_turned(path: Path) -> bool:
-    return path.suffix.lower() != NPY and load_picture(path).info["orientation"] not in (0, 1)
+def _is_turned(path: Source) -> bool:
+    is_array = isinstance(path, Path) and path.suffix.lower() == NPY
+    return not is_array and load_picture(path).info["orientation"] not in (0, 1)

@@ -1,0 +1,133 @@
+"""cvat, labelstudio: pictures, and one file in which an annotation tool says what is in all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segbench.core.choices import Split
+from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.data.files.cvat import read_cvat
+from segbench.data.files.dataset import FileData
+from segbench.data.files.groups import Division
+from segbench.data.files.histograms import rare_classes
+from segbench.data.files.items import Item, Splits
+from segbench.data.files.label_studio import read_label_studio
+from segbench.data.files.pairs import read_image
+from segbench.data.files.patterns import SPLIT_WORDS, split_of
+from segbench.data.files.shapes import Annotated, ShapeReader, as_plain
+from segbench.data.pictures import load_picture, upright
+from segbench.data.problems import Problems
+from segbench.data.rasters import Raster
+
+TOOLS: dict[str, Callable[[Path], Iterator[Annotated]]] = {"cvat": read_cvat, "labelstudio": read_label_studio}
+
+
+class AnnotatedPictures(FileData):
+    """Pictures with the outlines that a tool holds in one file: class 0 where nothing was drawn.
+
+    Args:
+        tool: `cvat` (XML, "CVAT for images") or `labelstudio` (JSON).
+        annotations: The tool's file, absolute or within root.
+        images: Folder of the pictures, likewise.
+        labels: What the tool's labels mean (see `label_map`); None for classes of their names.
+        boxes: What has a box, a line or points and no outline: `refuse`, or `skip`, whose box becomes 255.
+        val_share: Share of the pictures for val, where the file says no splits.
+        test_share: Likewise for test.
+        group: Which pictures belong together: a pattern with `{group}`, or FILE.csv:COLUMN (see `Division`).
+        folds: Number of folds; None for none.
+        fold: Which of them is the test.
+        **common: As for all file sets: `FileData`.
+    """
+
+    def __init__(
+        self,
+        tool: str,
+        annotations: str,
+        images: str = ".",
+        labels: Mapping[object, object] | None = None,
+        boxes: str = "refuse",
+        val_share: float = 0.15,
+        test_share: float = 0.15,
+        group: str | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        if tool not in TOOLS:
+            raise ConfigError(f"data.tool={tool} is none of {', '.join(TOOLS)}{nearest(tool, TOOLS)}")
+        self.division = Division(self.seed, val_share, test_share, group, folds, fold)
+        self.tool, self.annotations, self.images = tool, annotations, images
+        self.reader = ShapeReader(self.classes, labels, boxes=boxes)
+
+    def find(self, problems: Problems) -> Splits:
+        """Return the pictures of the file by split."""
+        path, images = self.shared_files()[0], self.folder() / self.images
+        if not path.is_file():
+            raise DataError(f"{self.place()}: there is no file data.annotations={self.annotations}")
+        given: Splits = {}
+        seen: set[str] = set()
+        for found in TOOLS[self.tool](path):
+            item = Item(found.name.strip("/"), _file(images, found.name), found)
+            if item.name in seen:
+                problems.add("duplicate", "it comes more than once in the file", name=item.name, among="pictures")
+            seen.add(item.name)
+            given.setdefault(found.split, []).append(item)
+        if not given:
+            raise DataError(f"{self.place()}: no picture is annotated in {path.name}")
+        splits, notes = self.division.divide(_by_our_splits(given), images, problems=problems)
+        self.notes += notes
+        return splits
+
+    def read(self, item: Item) -> tuple[Raster, np.ndarray]:
+        """Return the picture and the mask that is drawn from its shapes."""
+        if not item.label.shapes:
+            picture = upright(load_picture(item.image))
+            size = picture.height, picture.width
+            return read_image(item.image, size), np.zeros(size, np.uint8)
+        mask = self.reader.of(item)
+        return read_image(item.image, mask.shape), mask
+
+    def files_of(self, item: Item) -> list[Path]:
+        """Return the picture's file; the annotations are read once."""
+        return [item.image]
+
+    def shared_files(self) -> list[Path]:
+        """Return the file of the tool."""
+        return [self.folder() / self.annotations]
+
+    def label_bytes(self, item: Item) -> bytes:
+        """Return the shapes that the mask is drawn from."""
+        return json.dumps(as_plain(item.label)).encode()
+
+    def check_ids(self, problems: Problems) -> None:
+        """Say which classes occur in hardly any mask."""
+        self.notes += rare_classes(self.index.table, self.index.names.texts(), classes=self.classes)
+
+    def units(self, split: Split, index: int) -> dict[str, str]:
+        """Return the group of a picture, where there are groups."""
+        return dict(self.items[split][index].units)
+
+    def settings(self) -> dict[str, Any]:
+        """Return how masks are drawn."""
+        return self.reader.settings()
+
+
+def _file(images: Path, name: str) -> Path:
+    """Return a picture's file: tools put folders of their own before its path."""
+    parts = name.replace("\\", "/").strip("/").split("/")
+    tails = (images.joinpath(*parts[start:]) for start in range(len(parts)))
+    return next((path for path in tails if path.is_file()), images.joinpath(*parts))
+
+
+def _by_our_splits(given: Splits) -> Splits:
+    """Return the pictures by our names of the tool's splits; all together where one has another name."""
+    words = {word for words in SPLIT_WORDS.values() for word in words}
+    if not all(name.lower() in words for name in given):
+        return {"": [item for items in given.values() for item in items]}
+    return {split_of(name): items for name, items in given.items()}

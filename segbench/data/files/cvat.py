@@ -1,0 +1,65 @@
+"""Reading XML as CVAT writes it for images: polygons, masks, ellipses and boxes (docs.cvat.ai, "CVAT for images")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+from segbench.core.errors import DataError
+from segbench.data.files.outlines import Points
+from segbench.data.files.shapes import Annotated, Shape, ellipse
+
+DRAWN = ("polygon", "mask", "ellipse", "box", "polyline", "points", "cuboid", "skeleton")
+
+
+def read_cvat(path: Path) -> Iterator[Annotated]:
+    """Yield the pictures of an XML file.
+
+    Raises:
+        DataError: if it is no such file, or a number is missing in it.
+    """
+    try:
+        for _, element in ElementTree.iterparse(path):
+            if element.tag == "track":
+                raise DataError(f"{path} is CVAT's format for videos; export it as CVAT for images")
+            if element.tag != "image":
+                continue
+            try:
+                yield _annotated(element)
+            except (KeyError, ValueError) as error:
+                raise DataError(f"{path}: the image {element.get('name')!r:.80} has no good {error}") from None
+            element.clear()  # what was read is not kept
+    except ElementTree.ParseError as error:
+        raise DataError(f"{path} is no XML: {error}") from None
+
+
+def _annotated(element: ElementTree.Element) -> Annotated:
+    drawn = [child for child in element if child.tag in DRAWN]
+    drawn.sort(key=lambda child: int(child.get("z_order", 0)))
+    size = int(element.attrib["height"]), int(element.attrib["width"])
+    shapes = tuple(_shape(child) for child in drawn)
+    return Annotated(element.attrib["name"], size, shapes, element.get("subset", ""))
+
+
+def _shape(element: ElementTree.Element) -> Shape:
+    found, label = element.attrib, element.attrib["label"]
+    if element.tag == "mask":
+        left, top, width, height = (int(found[name]) for name in ("left", "top", "width", "height"))
+        runs = tuple(int(word) for word in found["rle"].split(","))
+        return Shape(label, "runs", [(left, top)], (height, width), runs)
+    if element.tag == "ellipse":
+        middle, radii = _numbers(found, "cx", "cy"), _numbers(found, "rx", "ry")
+        return Shape(label, "polygon", ellipse(middle, radii, float(found.get("rotation", 0))))
+    if element.tag == "box":
+        return Shape(label, "box", [_numbers(found, "xtl", "ytl"), _numbers(found, "xbr", "ybr")])
+    return Shape(label, element.tag, _points(found.get("points", "")))
+
+
+def _numbers(found: Mapping[str, str], first: str, second: str) -> tuple[float, float]:
+    return float(found[first]), float(found[second])
+
+
+def _points(text: str) -> Points:
+    pairs = [pair.split(",") for pair in text.split(";") if pair]
+    return [(float(x), float(y)) for x, y in pairs]
