@@ -18,7 +18,8 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.core.overlap import overlapped
 from segbench.core.terminal import outliving_the_terminal
 from segbench.data.pictures import MAX_PIXELS
-from segbench.data.problems import Fault, FileError, Problem, Problems, shown_name, told
+from segbench.data.problems import Fault, FileError, Problem, Problems, first_names, shown_name, told
+from segbench.data.rasters import Raster, read_raster
 from segbench.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -141,9 +142,18 @@ def _predict_all(
 
     files = PredictionFiles(wanted.out, sets[0].classes, wanted.overlay, wanted.probabilities)
     problems = Problems()
+    clipped: list[str] = []
 
     def read(name: str) -> list[Pictures] | LargePicture:
-        return large_picture(found.files[name]) or _read(found.files[name], name, wanted.backgrounds, sets)
+        file = found.files[name]
+        large = large_picture(file)
+        if large is not None:
+            return large
+        image = read_raster(file).upright()
+        if any(data.channels.clips(image) for data in sets):
+            clipped.append(shown_name(file.name))
+        background = None if wanted.backgrounds is None else _background(wanted.backgrounds / name, image)
+        return _given(image, background, sets)
 
     def work(name: str, pictures: list[Pictures] | LargePicture) -> Predicted | None:
         if isinstance(pictures, LargePicture):
@@ -162,6 +172,11 @@ def _predict_all(
             problems.append(Problem("", fault, shown_name(str(found.files[name])), "pictures"))
     count = len(found.files)
     done = f"{count - len(problems)} of {count} pictures predicted: {wanted.out.absolute()}"
+    if clipped:
+        done += (
+            f"; of {len(clipped):,}, more than 5 % of the values lie beyond those of the training, and were clipped:"
+            f" {first_names(clipped)}"
+        )
     if found.missing or problems:
         reasons = [*found.missing, *([told(problems)] if problems else [])]
         raise DataError(f"{done}; not used: {'; '.join(reasons)}")
@@ -180,26 +195,23 @@ def _predict_large(
     predict_large(predictors, picture, path=wanted.out / name, sets=sets)
 
 
-def _read(file: Path, name: str, backgrounds: Path | None, sets: Sequence[SegmentationData]) -> list[Pictures]:
+def _given(image: Raster, background: Raster | None, sets: Sequence[SegmentationData]) -> list[Pictures]:
     """Return what the network of each run is given of a picture: their values may have been measured apart."""
-    from segbench.data.rasters import read_raster
-
-    image = read_raster(file).upright()
-    if backgrounds is None:
+    if background is None:
         return [(data.image_of(image), None) for data in sets]
-    background = read_raster(_same_name(backgrounds, name)).upright()
-    size, other = image.values.shape[:2], background.values.shape[:2]
-    if other != size:
-        raise DataError(f"its background has another size ({other} instead of {size})")
     return [(data.image_of(image), data.image_of(background)) for data in sets]
 
 
-def _same_name(folder: Path, name: str) -> Path:
-    wanted = folder / name
+def _background(wanted: Path, image: Raster) -> Raster:
+    """Return the picture of that name, without its suffix, which must have the size of the image."""
     found = sorted(item for item in wanted.parent.glob("*") if item.stem == wanted.name)
     if not found:
-        raise DataError(f"{folder} holds no background called {name}")
-    return found[0]
+        raise DataError(f"{wanted.parent} holds no background called {wanted.name}")
+    background = read_raster(found[0]).upright()
+    size, other = image.values.shape[:2], background.values.shape[:2]
+    if other != size:
+        raise DataError(f"its background has another size ({other} instead of {size})")
+    return background
 
 
 def pick_device(name: str) -> str:

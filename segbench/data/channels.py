@@ -13,6 +13,9 @@ from segbench.data.rasters import Raster
 
 MOST_BANDS = 4096
 
+MUCH = 0.05
+"""Share of a picture's values; of those of training, `data.range=percentile` clips 0.01."""
+
 Levels = tuple[np.ndarray, np.ndarray]
 """The values of each band that become 0 and 1, float64 `[C]` twice."""
 
@@ -104,6 +107,14 @@ class Channels:
         shares = (values - low.astype(np.float32)) / (high - low).astype(np.float32)
         clipped: np.ndarray = np.clip(shares, 0, 1, dtype=np.float32)
         return clipped
+
+    def clips(self, raster: Raster) -> bool:
+        """Whether more than `MUCH` of a picture's values lie beyond the levels, and so are clipped."""
+        if self.levels is None:
+            return False
+        values = self._of(raster)
+        low, high = (level.astype(np.float32) for level in self.levels)
+        return bool(((values < low) | (values > high)).mean() > MUCH)
 
     def image(self, raster: Raster) -> np.ndarray:
         """Return the image that a network is given of a picture, `[H,W,C]`."""

@@ -179,7 +179,9 @@ def test_runs_of_two_input_sizes_are_scored_on_the_same_pixels(root, run, tmp_pa
 
 
 def test_two_processes_count_what_one_predicts(root, tmp_path):
-    run = trained(root, tmp_path / "run", **{"trainer.devices": 2, "trainer.strategy": "ddp", "data.fit": "crop"})
+    """Of pictures of six sizes, of which the larger ones are seen in tiles."""
+    crops = {"data.view": "crop", "data.size": "[32,32]", "evaluate.tile": 48}
+    run = trained(root, tmp_path / "run", **{"trainer.devices": 2, "trainer.strategy": "ddp", **crops})
     results = run.read_results()
     assert counted(root, predict(run, root, tmp_path / "predicted")).tolist() == results["confusion"]["test"]
     assert results["scored_at"]["test"] == "own sizes, 24 x 30 to 90 x 52"

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from segbench.api import load
+from segbench.commands.predict import Wanted, predict_images
 from segbench.core.errors import DataError
 from tests.support import killing, tiny_bands
 
@@ -37,8 +39,6 @@ def test_a_loaded_run_takes_files_and_arrays_of_its_bands_and_refuses_others(tra
     root, run = trained
     network = load(run)
     path = sorted((root / "images").iterdir())[0]
-    import tifffile
-
     array = tifffile.imread(path)
     assert (network(path).mask == network(array).mask).all()
     truth = np.asarray(Image.open(root / "masks" / f"{path.stem}.png"))
@@ -47,6 +47,21 @@ def test_a_loaded_run_takes_files_and_arrays_of_its_bands_and_refuses_others(tra
         network((array // 4).astype(np.uint8))
     with pytest.raises(DataError, match=r"3 bands; data.bands=\[0, 1, 2, 3\] needs 4 of them"):
         network(array[..., :3])
+
+
+def test_predict_says_which_pictures_are_brighter_than_all_of_the_training(trained, tmp_path):
+    root, run = trained
+    (tmp_path / "in").mkdir()
+    array = np.array(tifffile.imread(sorted((root / "images").iterdir())[0]))
+    few = array.copy()
+    few[0, :2] = 60_000  # less than a twentieth
+    for name, picture in {"usual": array, "bright": array + 5_000, "few": few}.items():
+        np.save(tmp_path / "in" / f"{name}.npy", picture.astype(np.uint16))
+    said = predict_images(str(run.path), [str(tmp_path / "in")], Wanted(tmp_path / "out", device="cpu"))
+    assert said.startswith("3 of 3 pictures predicted")
+    assert said.endswith(
+        "; of 1, more than 5 % of the values lie beyond those of the training, and were clipped: bright.npy"
+    )
 
 
 @pytest.mark.slow
