@@ -131,6 +131,8 @@ def _parse_word(parser: OverridesParser, text: str) -> Override:
 
 
 def _why_unread(text: str) -> str:
+    if not text.partition("=")[0].isascii():
+        return "names of settings have letters of ASCII alone"
     strange = NEEDS_QUOTES.search(text.partition("=")[2])
     cause = f"the {strange.group()} in its value" if strange else "a value with = , [ or spaces in it"
     return f"settings are given as key=value; {cause} needs quotes inside quotes, as in \"key='a=b'\""
