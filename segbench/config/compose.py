@@ -35,6 +35,7 @@ CONFIG_NAME = "train"
 OPTIONAL = ("experiment",)
 FROM_RESOLVER = "DataError raised while resolving interpolation: "
 """What OmegaConf puts before the words of a resolver, whose error it does not pass on."""
+RAISED = re.compile("(ConfigError|DataError) raised while resolving interpolation: ")
 SEARCH_PATH = "hydra.searchpath"
 MOST_VALUES = 100_000
 SYNTAX = "[]{}()'\",="
@@ -241,8 +242,8 @@ def first_line(error: BaseException) -> str:
     if inner is not None:
         return str(inner)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if lines and lines[0].startswith(FROM_RESOLVER):
-        return lines[0].removeprefix(FROM_RESOLVER)
+    if lines and (raised := RAISED.match(lines[0])):
+        return lines[0].removeprefix(raised[0])
     cause = [line.strip() for line in str(error.__cause__ or "").splitlines() if line.strip()]
     return "; ".join([*lines[:2], *[line for line in cause[:1] if line not in lines[:2]]])
 

@@ -115,6 +115,7 @@ def test_a_value_of_another_shape_than_the_default_is_taken_where_the_class_take
         (["data=folder", "data.size=256"], r"^data\.size must be a list \(a whole number each\) .*, got 256$"),
         (["data.depth=3"], r"^data\.depth must be a group of settings or null, got 3$"),
         (["model.width=null"], r"^model\.width must be a whole number \(the default is 16\), got nothing$"),
+        (["data.classes=[a]"], r"^data\.classes must name at least two classes, got \['a'\]$"),
         (["+logger.mine=3"], r"^logger\.mine must describe a part, with its class as _target_, got 3$"),
     ],
 )

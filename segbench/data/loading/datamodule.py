@@ -88,7 +88,7 @@ class SegmentationData(pl.LightningDataModule):
         self.channels = channels
         self.values: Values | None = None
         if len(size) != 2 or min(size) < 1:
-            raise ConfigError(f"data.size must be [height, width] in pixels, got {list(size)}")
+            raise ConfigError(f"data.size must be [height, width] in pixels, each at least 1, got {list(size)}")
         if size[0] * size[1] > MAX_PIXELS:
             raise ConfigError(f"data.size={list(size)} are more than {MAX_PIXELS:,} pixels; give a smaller one")
         if batch_size < 1 or not 0 <= num_workers <= MAX_WORKERS:
