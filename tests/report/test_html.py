@@ -26,6 +26,8 @@ from segbench.compare.comparison import compare_runs
 from segbench.compare.files import Unusable
 from segbench.compare.intervals import Summary
 from segbench.compare.runs import read_run
+from segbench.report.html import curves as curves_module
+from segbench.report.html import worst as worst_module
 from segbench.report.html.classes import confusion_data, heat_map
 from segbench.report.html.curves import MAX_METRICS, MAX_POINTS, MAX_RUNS, curve_data, join, read_curves, thin
 from segbench.report.html.page import ASSETS, packed
@@ -258,7 +260,7 @@ def test_large_panels_are_sent_as_jpeg_of_nearly_the_same_colours(tmp_path):
         assert np.abs(np.asarray(found).astype(int) - picture).mean() < 8
 
 
-def test_worst_images_have_thumbnails_that_lead_to_the_panels(tmp_path):
+def test_worst_images_have_thumbnails_that_lead_to_the_panels(tmp_path, monkeypatch):
     run = write_run(tmp_path / "a", counts=some_counts(4, 0.7, 1))
     lines = ["index,image,mean_iou", *(f"{k},p{k}.png,{0.9 - k / 10}" for k in range(4))]
     (run / "test_images.csv").write_text("\n".join(lines))
@@ -277,6 +279,17 @@ def test_worst_images_have_thumbnails_that_lead_to_the_panels(tmp_path):
         with Image.open(io.BytesIO(base64.b64decode(one["src"].partition(",")[2]))) as picture:
             assert picture.getpixel((5, 5)) == (shade, 0, 0)
     assert [attributes["href"] for tag, attributes in page.elements if tag == "a"].count("#panel_1") == 3
+    monkeypatch.setattr(worst_module, "MAX_TOTAL", len(worst.images[0].thumbnail) + 10)
+    (worst,) = worst_images(found)
+    assert [bool(image.thumbnail) for image in worst.images] == [True, False, False, False]
+
+
+def test_many_metrics_of_many_runs_have_fewer_points_each(found, monkeypatch):
+    monkeypatch.setattr(curves_module, "MAX_VALUES", 9 * 4 * 20)
+    monkeypatch.setattr(curves_module, "LEAST_POINTS", 10)
+    data = curve_data(found)
+    lengths = [len(x) for run in data["runs"] for x, _ in run["curves"].values()]
+    assert len(lengths) == 9 * 4 and 15 <= max(lengths) <= 20  # long ones have 40
 
 
 def spoil(path, kind):

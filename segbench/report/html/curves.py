@@ -19,6 +19,9 @@ from segbench.runs.metrics_log import KEYS
 MAX_RUNS = 60
 MAX_METRICS = 40
 MAX_POINTS = 120
+LEAST_POINTS = 40
+MAX_VALUES = 120_000
+"""Points of all curves of single runs together: fewer of each where there are many metrics."""
 MAX_GROUPS = 12
 """Groups whose mean is drawn."""
 MAX_SEEDS = 10
@@ -53,10 +56,11 @@ def curve_data(comparison: Comparison) -> dict[str, Any]:
     numbers = {run: number for number, run in enumerate(comparison.runs)}
     wanted = by_rank(comparison)
     found = {run: curves for run in wanted[:MAX_RUNS] if (curves := _curves_or_none(run))}
-    joined = _groups(comparison, found)
     metrics = _choose_metrics(found.values())
+    most = min(MAX_POINTS, max(LEAST_POINTS, MAX_VALUES // max(1, len(found) * len(metrics))))
+    joined = _groups(comparison, found, most)
     runs = [
-        {"run": numbers[run], "curves": {k: _packed(curves[m]) for k, m in enumerate(metrics) if m in curves}}
+        {"run": numbers[run], "curves": {k: _packed(curves[m], most) for k, m in enumerate(metrics) if m in curves}}
         for run, curves in found.items()
     ]
     named = f"val/{comparison.metric.partition('/')[2]}"
@@ -124,7 +128,7 @@ def thin(points: Points, most: int = MAX_POINTS) -> Points:
 
 
 def _groups(
-    comparison: Comparison, known: Mapping[Run, dict[str, Points]]
+    comparison: Comparison, known: Mapping[Run, dict[str, Points]], most: int
 ) -> list[tuple[str, int, dict[str, list[list[float]]]]]:
     """Return label, number of runs, and mean and range of the curves of each of the first groups of several seeds."""
     joined = []
@@ -133,16 +137,16 @@ def _groups(
         curves = [one for one in runs if one]
         if len(curves) > 1:
             names = {name for one in curves for name in one}
-            packed = {name: join([one[name] for one in curves if name in one]) for name in names}
+            packed = {name: join([one[name] for one in curves if name in one], most) for name in names}
             joined.append((printable(group.label, 160), len(curves), packed))
     return joined
 
 
-def join(curves: Sequence[Points]) -> list[list[float]]:
+def join(curves: Sequence[Points], most: int = MAX_POINTS) -> list[list[float]]:
     """Return epochs, means, smallest and largest values of several curves, where all of them have a value."""
     tables = [dict(points) for points in curves]
     epochs = sorted(set.intersection(*(set(table) for table in tables)))
-    step = max(1, -(-len(epochs) // MAX_POINTS))
+    step = max(1, -(-len(epochs) // most))
     kept = [*epochs[::step], *(epochs[-1:] if (len(epochs) - 1) % step else [])]
     rows = [[table[epoch] for table in tables] for epoch in kept]
     columns = ([sum(row) / len(row) for row in rows], [min(row) for row in rows], [max(row) for row in rows])
@@ -163,6 +167,6 @@ def _choose_metrics(found: Any) -> list[str]:
     return [*first, *classes, *sorted(names.difference(first, classes))][:MAX_METRICS]
 
 
-def _packed(points: Points) -> list[list[float]]:
-    kept = thin(points)
+def _packed(points: Points, most: int) -> list[list[float]]:
+    kept = thin(points, most)
     return [[int(x) for x, _ in kept], [float(f"{y:.5g}") for _, y in kept]]

@@ -25,8 +25,8 @@ MAX_IMAGES = 10
 MAX_LABEL = 24
 MAX_SIDE = 600
 """Pixels of a thumbnail."""
-MAX_THUMBNAIL = 40_000
-"""Characters of its data URI."""
+MAX_TOTAL = 800_000
+"""Characters of the data URIs of all thumbnails."""
 LARGE_THUMBNAIL = 8_000
 """Bytes of a thumbnail as PNG beyond which it is sent as JPEG."""
 
@@ -73,6 +73,7 @@ def worst_images(comparison: Comparison) -> list[Worst]:
             found.append(Worst(*words, _with_thumbnails(run, split, read_worst(run, split))))
         except Unusable as unusable:
             found.append(Worst(*words, [], printable(str(unusable), LONGEST)))
+    found = _within_room(found)
     shared = Counter((worst.data, image.index) for worst in found for image in worst.images)
     runs = Counter(worst.data for worst in found if worst.images)
     return [
@@ -95,12 +96,25 @@ def _with_thumbnails(run: Run, split: str, images: list[WorstImage]) -> list[Wor
     return [replace(image, thumbnail=_thumbnail(folder / thumbnail_name(image.index))) for image in images]
 
 
+def _within_room(found: list[Worst]) -> list[Worst]:
+    """Return them with the first thumbnails alone that take MAX_TOTAL characters together."""
+    room = MAX_TOTAL
+    kept = []
+    for worst in found:
+        images = []
+        for image in worst.images:
+            room -= len(image.thumbnail)
+            images.append(image if room >= 0 else replace(image, thumbnail=""))
+        kept.append(replace(worst, images=images))
+    return kept
+
+
 def _thumbnail(path: Path) -> str:
     try:
         uri, width, height = picture_uri(path, LARGE_THUMBNAIL)
     except Unusable:
         return ""
-    return uri if max(width, height) <= MAX_SIDE and len(uri) <= MAX_THUMBNAIL else ""
+    return uri if max(width, height) <= MAX_SIDE else ""
 
 
 def read_worst(run: Run, split: str, most: int = MAX_IMAGES) -> list[WorstImage]:
