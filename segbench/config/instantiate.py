@@ -25,6 +25,7 @@ PACKAGES = (
     "segbench.training.schedules",
     "torch.nn",
     "torch.optim",
+    "timm.optim",
     "torchvision.models",
     "albumentations",
     "pytorch_lightning.loggers",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from segbench.config.values import Range
-from segbench.core.choices import Accelerator, NonFinite, Precision, Strategy
+from segbench.core.choices import Accelerator, Freeze, NonFinite, Precision, Strategy
 from segbench.core.errors import ConfigError
 
 MOST_THREADS = 1024
@@ -59,6 +59,12 @@ class TrainerSettings:
     """Decay of a moving average of the weights, such as 0.999, which is then what is scored; null: no average."""
     ema_warmup: bool
     """Whether the average forgets untrained weights faster: its decay is at most (1 + step) / (10 + step)."""
+    freeze: Freeze | None
+    """What is not trained: `encoder`, whose batch normalisation then keeps its statistics; null: nothing."""
+    unfreeze_at: Count | None
+    """The epoch, counted from 0, from which on what was frozen is trained too; null: never."""
+    sync_batchnorm: bool
+    """Whether batch normalisation takes its statistics over the pictures of all GPUs."""
     patience: Count | None
     """Validations without a better score after which training ends; null: never."""
     non_finite: NonFinite
@@ -71,6 +77,16 @@ class TrainerSettings:
     def __post_init__(self) -> None:
         if self.ema is None and not self.ema_warmup:
             raise ConfigError("trainer.ema_warmup=false does nothing without trainer.ema; give a decay such as 0.999")
+        if self.unfreeze_at is not None and self.freeze is None:
+            raise ConfigError("trainer.unfreeze_at does nothing without trainer.freeze; give trainer.freeze=encoder")
+        if self.unfreeze_at is not None and self.devices > 1:
+            raise ConfigError(
+                "trainer.unfreeze_at works with one process; freeze throughout with trainer.devices above 1"
+            )
+        if self.sync_batchnorm and self.devices == 1:
+            raise ConfigError(
+                "trainer.sync_batchnorm=true does nothing with one device; give trainer.devices=2 or more"
+            )
         if self.non_finite is NonFinite.ROLLBACK and self.devices > 1:
             raise ConfigError(
                 "trainer.non_finite=rollback works with one process; use skip with trainer.devices above 1"

@@ -72,6 +72,13 @@ class Strategy(StrEnum):
     """A process a device; each has a copy of the network and a part of every batch."""
 
 
+class Freeze(StrEnum):
+    """What of a network is not trained."""
+
+    ENCODER = "encoder"
+    """The part that pretrained weights are for."""
+
+
 class NonFinite(StrEnum):
     """What a NaN or infinite training loss does."""
 

@@ -20,7 +20,17 @@ SHOWN = ("data.display", "evaluate.boundary")
 LABELS = ("name", "tags", "note", "predictions")
 """Settings that name a run and do nothing."""
 
-TRAINED = ("precision", "accumulate", "gradient_clip", "val_every", "ema", "ema_warmup")
+TRAINED = (
+    "precision",
+    "accumulate",
+    "gradient_clip",
+    "val_every",
+    "ema",
+    "ema_warmup",
+    "freeze",
+    "unfreeze_at",
+    "sync_batchnorm",
+)
 """Settings of the trainer that decide what a step trains, or which epoch is chosen."""
 
 LENGTH = ("max_epochs", "max_steps", "patience", "non_finite")

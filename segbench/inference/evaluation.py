@@ -22,7 +22,7 @@ def evaluate(trained: TrainedRun, split: Split) -> dict[str, Any]:
     settings = trained.config.trainer
     # a loss of a batch, such as Dice, depends on what is in the batch: the same as the processes of the training had
     trained.parts.data.batch_size = max(1, trained.parts.data.batch_size // settings.devices)
-    settings = replace(settings, devices=1)
+    settings = replace(settings, devices=1, sync_batchnorm=False)
     prepare_torch(settings)
     trained.parts.read_data()
     data = trained.parts.data

@@ -40,6 +40,8 @@ def prepare_torch(settings: TrainerSettings) -> None:
         raise ConfigError(
             f"trainer.accelerator={settings.accelerator}, but torch sees no GPU here; use trainer=default"
         )
+    if settings.sync_batchnorm and device_kind(settings) != "cuda":
+        raise ConfigError("trainer.sync_batchnorm=true works on GPUs alone; leave it false")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(settings.deterministic)
     deterministic = torch.utils.deterministic
@@ -163,6 +165,7 @@ def make_trainer(
         max_epochs=epochs,
         accelerator=settings.accelerator,
         devices=devices,
+        sync_batchnorm=settings.sync_batchnorm,
         strategy=strategy,
         precision=settings.precision,  # type: ignore[arg-type]
         deterministic=settings.deterministic,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +20,14 @@ from segbench.losses.base import Loss
 from segbench.models.base import AUXILIARY
 from segbench.training.average import AveragedNetwork
 from segbench.training.finite import FiniteCheck
+from segbench.training.frozen import Frozen
 from segbench.training.lightning_private import complete_epoch, epoch_is_over
+from segbench.training.parameter_groups import Group, Grouping
 from segbench.training.resolution import Resolution
 from segbench.training.schedules import Schedule
 
 log = logging.getLogger("segbench")
-MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+MakeOptimizer = Callable[[Iterable[nn.Parameter] | Iterable[Group]], torch.optim.Optimizer]
 
 
 class SegmentationModule(ScoredModule):
@@ -50,6 +52,10 @@ class SegmentationModule(ScoredModule):
         non_finite: What a NaN or infinite training loss does, see `FiniteCheck`.
         view: What the network sees of a whole picture that is scored.
         settings: At which size it is scored, and what is scored when.
+        grouping: Which parameters are trained at which rate; None: all at the optimizer's.
+        options: The arguments of the optimizer, which the grouping varies.
+        frozen: What the names of the parameters begin with that are frozen.
+        unfreeze_at: The epoch, counted from 0, from which on they are trained; None: never.
     """
 
     def __init__(
@@ -73,6 +79,10 @@ class SegmentationModule(ScoredModule):
         non_finite: NonFinite,
         view: EvaluationView,
         settings: EvaluationSettings,
+        grouping: Grouping,
+        options: Mapping[str, Any],
+        frozen: tuple[str, ...],
+        unfreeze_at: int | None,
     ) -> None:
         super().__init__(
             network,
@@ -87,6 +97,9 @@ class SegmentationModule(ScoredModule):
             settings=settings,
         )
         self.average = None if ema is None else AveragedNetwork(self.network, ema, ema_warmup)
+        self.frozen = Frozen(self.network, frozen, unfreeze_at)
+        self.grouping = grouping
+        self.options = dict(options)
         self.finite = FiniteCheck(non_finite)
         self.rollbacks = 0
         self.make_optimizer = make_optimizer
@@ -96,9 +109,22 @@ class SegmentationModule(ScoredModule):
         self.auxiliary_weight = float(getattr(network, "auxiliary_weight", 0.0))
         self.resolution = resolution
 
+    def setup(self, stage: str) -> None:
+        """Freeze what is frozen, before several devices agree on whose gradients they share."""
+        if stage == "fit":
+            self.frozen.apply(self.current_epoch)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; the schedule sets its learning rate before every step."""
-        return self.make_optimizer(p for p in self.network.parameters() if p.requires_grad)
+        groups = self.grouping.groups(self.network, self.frozen.optimized(), self.options)
+        return self.make_optimizer(groups[0]["params"] if len(groups) == 1 else groups)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, except for what is frozen: its batch normalisation keeps its statistics."""
+        super().train(mode)
+        if hasattr(self, "frozen"):
+            self.frozen.hold()
+        return self
 
     @property
     def evaluated(self) -> nn.Module:
@@ -113,6 +139,7 @@ class SegmentationModule(ScoredModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step from its position and set its learning rate: both are functions of where training is."""
+        self.frozen.apply(self.current_epoch)
         torch.manual_seed(torch_seed("step", self.seed, self.current_epoch, batch_idx, self.global_rank))
         factor = self.schedule.factor(self.global_step, self.total_steps) / 2**self.rollbacks
         for group in self.trainer.optimizers[0].param_groups:

@@ -16,6 +16,7 @@ from segbench.inference.parts import Parts, build_parts
 from segbench.models.base import Network
 from segbench.models.rehearsal import check_training
 from segbench.training.module import MakeOptimizer, SegmentationModule
+from segbench.training.parameter_groups import Group, Grouping, encoder_parts
 from segbench.training.resolution import Resolution
 from segbench.training.schedules import Schedule
 
@@ -26,6 +27,9 @@ class Experiment(Parts):
 
     make_optimizer: MakeOptimizer
     """Makes the optimizer of the parameters that are trained."""
+
+    grouping: Grouping
+    """Which parameters are trained at which rate."""
 
     schedule: Schedule
     """Factor of the learning rate by step."""
@@ -60,6 +64,10 @@ class Experiment(Parts):
             non_finite=settings.non_finite,
             view=self.data.view,
             settings=self.config.evaluate,
+            grouping=self.grouping,
+            options=self.config.optimizer.arguments,
+            frozen=encoder_parts(self.network) if settings.freeze else (),
+            unfreeze_at=settings.unfreeze_at,
         )
         module.origin |= self.origin
         return module
@@ -80,9 +88,14 @@ def build_experiment(config: RunConfig, shared: dict[str, SegmentationData] | No
     if isinstance(parts.network, Network) and resolution is not None:
         parts.network.check_size(*resolution.smallest())
     plugins = config.plugins
-    make_optimizer = _optimizer(config.optimizer, plugins)
+    grouping, optimizer = Grouping.of(config.optimizer)
+    make_optimizer = _optimizer(optimizer, plugins)
+    if config.trainer.freeze:
+        encoder_parts(parts.network)
     schedule = build(config.scheduler, plugins=plugins, where="scheduler")
-    return Experiment(**vars(parts), make_optimizer=make_optimizer, schedule=schedule, resolution=resolution)
+    return Experiment(
+        **vars(parts), make_optimizer=make_optimizer, grouping=grouping, schedule=schedule, resolution=resolution
+    )
 
 
 def _resolution(config: RunConfig, size: tuple[int, int]) -> Resolution | None:
@@ -99,7 +112,7 @@ def _resolution(config: RunConfig, size: tuple[int, int]) -> Resolution | None:
 
 
 def _optimizer(part: Part, plugins: Sequence[str]) -> MakeOptimizer:
-    def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def make(parameters: Iterable[nn.Parameter] | Iterable[Group]) -> torch.optim.Optimizer:
         optimizer: torch.optim.Optimizer = build(part, list(parameters), plugins=plugins, where="optimizer")
         return optimizer
 

@@ -6,6 +6,7 @@ are all options of the optimizer, whether the weights are averaged, the tensors 
 
 from __future__ import annotations
 
+import inspect
 from copy import deepcopy
 from typing import Any
 
@@ -72,16 +73,25 @@ def _with_options_of_now(optimizer: dict[str, Any], module: SegmentationModule) 
     saved = optimizer["param_groups"]
     sizes = [[len(group["params"]) for group in groups] for groups in (saved, fresh.param_groups)]
     if sizes[0] != sizes[1]:
-        counts = [sum(size) for size in sizes]
-        raise CheckpointError(f"its optimizer trains {counts[0]} tensors in {len(saved)} groups, now {counts[1]}")
-    groups = [
-        {**{name: value for name, value in now.items() if name != "params"}, "params": before["params"]}
-        for now, before in zip(fresh.param_groups, saved, strict=True)
-    ]
+        before, now = (" + ".join(map(str, size)) for size in sizes)
+        raise CheckpointError(f"its optimizer trains {before} tensors, by group, and that of now {now}")
+    groups = [_group(before, now, type(fresh)) for before, now in zip(saved, fresh.param_groups, strict=True)]
     adapted = {**optimizer, "param_groups": groups}
     if any(_options(now) != _options(before) for now, before in zip(groups, saved, strict=True)):
         _try_a_step(adapted, module, fresh.param_groups[0]["params"][0])
     return adapted
+
+
+def _group(before: dict[str, Any], now: dict[str, Any], kind: type) -> dict[str, Any]:
+    """Return a group with the options of now.
+
+    What is no argument of the optimizer's class, such as the steps that a schedule-free one counts, is progress.
+    """
+    arguments = inspect.signature(kind).parameters
+    progress = {
+        name: value for name, value in before.items() if name not in arguments and name not in SET_BY_THE_SCHEDULE
+    }
+    return {**now, **progress, "params": before["params"]}
 
 
 def _options(group: dict[str, Any]) -> dict[str, Any]:
