@@ -125,4 +125,4 @@ def test_contributing_names_the_file_where_a_batch_becomes_a_loss():
     assert "Where a batch becomes a loss: `training/module.py` (`training_step`)" in said
     module = (ROOT / "segbench/training/module.py").read_text()
     step = module.partition("def training_step")[2].partition("\n    def ")[0]
-    assert "self.loss(self(batch)" in step
+    assert "loss(self(batch)" in step
