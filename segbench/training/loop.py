@@ -148,16 +148,20 @@ class Session:
         """Return the val and test scores of the best epoch's weights; the test is run once, here."""
         if self.recorder.best_epoch < 0:
             raise CheckpointError("training ended without a validation, so there is no best checkpoint to test")
-        best = load_best(self.run.checkpoints)
-        if best.get("epoch") != self.recorder.best_epoch:
-            raise CheckpointError(f"{self.run.checkpoints / BEST} is not of the best epoch, so it is not tested")
-        self.module.load_state_dict(scored_weights(best, self.module))
+        if self.ranks.first:  # Lightning sends its weights to the other processes before they evaluate
+            self._load_best()
         scores: dict[str, dict[str, float]] = {}
         for split in SCORED:
             scores[split], metric = score_split(self.trainer, self.module, self.data, split)
             if self.ranks.first:
                 self._write_details(split, metric)
         return scores
+
+    def _load_best(self) -> None:
+        best = load_best(self.run.checkpoints)
+        if best.get("epoch") != self.recorder.best_epoch:
+            raise CheckpointError(f"{self.run.checkpoints / BEST} is not of the best epoch, so it is not tested")
+        self.module.load_state_dict(scored_weights(best, self.module))
 
     def _write_details(self, split: Split, metric: SplitScores) -> None:
         write_per_image(self.run.per_image(split), metric, self.data, split)

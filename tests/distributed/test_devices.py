@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from segbench.core.errors import ConfigError, DataError
 from segbench.runs.metrics_log import read_metrics
+from segbench.training.shares import check_shares
 from tests.distributed.conftest import PAIR
 from tests.support.acts import Act
 from tests.support.killing import differences
@@ -48,9 +50,9 @@ def truth(rows):
     ]
 
 
-def test_counts_and_samples_are_those_of_one_process(command, few):
+def test_counts_and_samples_are_those_of_one_process(command, few, made):
     """7 and 9 images over 2 processes in batches of 4 come out uneven: none is counted twice or left out."""
-    assert command(*few, *PAIR, "hydra.run.dir=two").code == 0
+    made("two", *few, *PAIR)
     assert command(*few, "hydra.run.dir=one").code == 0
     for split, images in (("val", 7), ("test", 9)):
         rows = table("two", split)
@@ -103,9 +105,8 @@ def test_the_processes_read_the_batches_of_one():
 
 def test_a_killed_launcher_takes_all_with_it(start, few, command, made):
     """SIGKILL of the process that was started: the others end by themselves, and a resume ends with the same bits."""
-    words = [*few, *PAIR, "trainer.checkpoint_every=3", "trainer.ema=0.9"]
-    whole = made("whole", *words).absolute()
-    running = start(*words, "hydra.run.dir=run", acts=[Act(0, "step", 8, "SIGSTOP")])
+    whole = made("whole", *few, *PAIR).absolute()
+    running = start(*few, *PAIR, "trainer.checkpoint_every=3", "hydra.run.dir=run", acts=[Act(0, "step", 8, "SIGSTOP")])
     run = start.folder / "run"
     until(lambda: (run / "checkpoints/step-00000006.ckpt").is_file() and beats(running))
     others = beats(running)
@@ -175,9 +176,7 @@ def test_a_killed_process_is_told(start, few, rank):
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize(
-    "point", ["segbench.training.parts:Experiment.read_data", "segbench.training.loop:Session.fit", "test"]
-)
+@pytest.mark.parametrize("point", ["segbench.training.parts:Experiment.read_data", "step"])
 def test_the_mistake_of_another_process_is_told(start, few, point):
     """What it said, and its exit status, are those of the run, also where the first one already waits for it."""
     outcome = start(*few, *PAIR, "hydra.run.dir=run", acts=[Act(1, point, 1, "error")]).ends()
@@ -186,24 +185,39 @@ def test_the_mistake_of_another_process_is_told(start, few, point):
     assert json.loads((start.folder / "run/status.json").read_text())["state"] == "failed"
 
 
-def test_one_process_scores_a_run_of_two_alike(command, few):
+def test_one_process_scores_a_run_of_two_alike(command, few, made):
     """The Dice loss of a batch depends on what is in it: val/loss is compared as well, to 1e-6."""
     from segbench import cli
 
-    assert command(*few, *PAIR, "trainer.max_epochs=1", "hydra.run.dir=run").code == 0
+    made("run", *few, *PAIR)
     for split in ("val", "test"):
         outcome = command("evaluate", "run", "--split", split, entry=cli.main)
         assert f"the same as the run's own {split} scores in results.json" in " ".join(outcome.out.split())
 
 
-def test_what_cannot_work_is_refused(command, few):
-    outcome = command(*few, *PAIR, "data.batch_size=5")
+class Data:
+    """What `check_shares` asks a data set."""
+
+    def __init__(self, batch_size, samples):
+        self.batch_size, self.samples = batch_size, samples
+
+    def num_samples(self, split):
+        return self.samples
+
+
+def test_what_cannot_be_shared_is_refused(command, few):
+    check_shares(2, Data(4, 3))
+    with pytest.raises(ConfigError, match="cannot be shared by 2 devices"):
+        check_shares(2, Data(5, 40))
+    with pytest.raises(DataError, match="fewer than the 2 processes"):
+        check_shares(2, Data(4, 1))
+    with pytest.raises(DataError, match="too few for 2 processes that take 4 each"):
+        check_shares(2, Data(8, 4))
+    assert command(*few, *PAIR, "trainer.non_finite=rollback").code == 2
+    outcome = command(*few, *PAIR, "data.batch_size=5", "hydra.run.dir=run")
     assert outcome.code == 2
     assert "cannot be shared by 2 devices" in outcome.err
-    assert command(*few, *PAIR, "trainer.non_finite=rollback").code == 2
-    lacking = command(*few, *PAIR, "data.test_size=1")
-    assert lacking.code == 3
-    assert "fewer than the 2 processes" in lacking.err
+    assert not Path("run").exists()
 
 
 def test_a_sweep_of_data_parallel_jobs(command, few):

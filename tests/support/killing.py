@@ -141,7 +141,9 @@ class Child:
         hooks.mkdir(parents=True, exist_ok=True)
         (hooks / "sitecustomize.py").write_text("from tests.support import killing\n\nkilling.obey()\n")
         paths = [str(hooks), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment}
+        self.temporary = log.with_suffix(".tmp")
+        self.temporary.mkdir(exist_ok=True)
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TMPDIR": str(self.temporary), **environment}
         variables.pop("HYDRA_FULL_ERROR", None)  # a process is to end as a person sees it
         if point is not None:
             variables[PAUSE] = json.dumps([point, count, str(self.marker)])
@@ -180,6 +182,12 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.marker.unlink(missing_ok=True)
+
+    def kill_rank(self, rank: int) -> None:
+        """Kill one of the processes that `trainer.devices=N` has started, and wait until the others have ended."""
+        for file in self.temporary.glob(f"segbench-*/process-{rank}"):
+            os.kill(int(file.read_text()), signal.SIGKILL)
+        self.process.wait()
 
     def ends(self) -> int:
         """Wait for the process and return its exit status, negative for a signal."""
@@ -223,10 +231,15 @@ class Run:
         log = self.folder.with_name(f"{self.folder.name}-{self.started}.log")
         return Child(words, log, point=point, count=count, environment=self.environment, warm=self.warm)
 
-    def killed_at(self, point: str, count: int = 1, *more: str) -> bool:
-        """Start or resume, and kill before the `count`-th call of a point; False if the process ended before."""
+    def killed_at(self, point: str, count: int = 1, *more: str, rank: int | None = None) -> bool:
+        """Start or resume, and kill before the `count`-th call of a point; False if the process ended before.
+
+        With `rank`, one of the processes of several devices is killed, instead of the one that started them.
+        """
         with self.start(*more, point=point, count=count) as child:
             arrived = child.arrives()
+            if arrived and rank is not None:
+                child.kill_rank(rank)
             return arrived or self._ended_well(child)
 
     def killed_after(self, seconds: float, *more: str) -> bool:

@@ -3,6 +3,7 @@
     python -m tests.support.torture --kills 100              about 15 minutes on two idle cores
     python -m tests.support.torture --kills 20 --seed 3 scheduler=plateau data.num_workers=2
     python -m tests.support.torture --kills 40 --early     in the first seconds of runs and of sweeps
+    python -m tests.support.torture --kills 20 --ranks 2   runs of two processes; now all are killed, now one of them
 
 Each configuration is drawn at random and trained twice by real processes of train.py: once in peace, once killed with
 SIGKILL again and again, workers and all, and resumed each time. Then the two run folders are compared bit by bit:
@@ -11,6 +12,7 @@ weights, optimizer, schedule, best epoch, scores, metrics table, per-image table
 
 from __future__ import annotations
 
+import functools
 import random
 import shutil
 import tempfile
@@ -71,17 +73,19 @@ def draw_words(draw: random.Random) -> list[str]:
     ]
 
 
-def attack(run: Run, draw: random.Random) -> Iterator[str]:
-    """Kill a run several times, and yield when each kill came."""
+def attack(run: Run, draw: random.Random, ranks: int) -> Iterator[str]:
+    """Kill a run several times, or one of its processes, and yield when each kill came."""
     points = [draw.choice(TRAINING) if draw.random() < 0.6 else None for _ in range(draw.randint(2, 7))]
     for point in [*points, *draw.sample(ENDING, draw.randint(0, 2))]:
         workers = f"data.num_workers={draw.choice([0, 1, 2])}"
         count, seconds = draw.randint(1, 2), draw.uniform(0, 0.4)
         if point in ("step", "step is done"):
             count *= draw.randint(1, 9)
-        if not (run.killed_at(point, count, workers) if point else run.killed_after(seconds, workers)):
+        rank = draw.choice([None, *range(ranks)]) if ranks > 1 and point in TRAINING else None
+        if not (run.killed_at(point, count, workers, rank=rank) if point else run.killed_after(seconds, workers)):
             return
-        yield f"{count} x {point}" if point else f"{seconds:.2f} s"
+        whom = "" if rank is None else f" (process {rank})"
+        yield f"{count} x {point}{whom}" if point else f"{seconds:.2f} s"
 
 
 def attack_early(run: Run, draw: random.Random, further: int) -> Iterator[str]:
@@ -99,10 +103,11 @@ def attack_early(run: Run, draw: random.Random, further: int) -> Iterator[str]:
         yield f"{seconds:.2f} s"
 
 
-def torture(number: int, seed: int, given: Words, folder: Path, early: bool) -> Outcome:
+def torture(number: int, seed: int, given: Words, folder: Path, *, early: bool, ranks: int) -> Outcome:
     """Train the configuration of a number in peace and under attack, and compare; every third early one is a sweep."""
     draw = random.Random(f"{seed}/{number}")
-    words = [*draw_words(draw), *given]
+    several = [f"trainer.devices={ranks}", "trainer.accelerator=cpu"] if ranks > 1 else []
+    words = [*draw_words(draw), *several, *given]
     is_sweep = early and number % 3 == 2
     words += ["-m", "seed=1,2"] if is_sweep else []
     kind, compare = (Sweep, differences_of_sweeps) if is_sweep else (Run, differences)
@@ -110,7 +115,7 @@ def torture(number: int, seed: int, given: Words, folder: Path, early: bool) -> 
     kills: list[str] = []
     try:
         reference.finish()
-        kills.extend(attack_early(victim, draw, 3 if is_sweep else 1) if early else attack(victim, draw))
+        kills.extend(attack_early(victim, draw, 3 if is_sweep else 1) if early else attack(victim, draw, ranks))
         victim.finish()
         return Outcome(words, kills, next(compare(reference.folder, victim.folder), None))
     except RuntimeError as error:
@@ -134,6 +139,7 @@ def main(
     keep: Annotated[Path | None, typer.Option(help="Folder for the run folders; else only what differs stays.")] = None,
     jobs: Annotated[int, typer.Option(help="Configurations at the same time.")] = 2,
     early: Annotated[bool, typer.Option(help="Kill in the first second or two of a run, and whole sweeps.")] = False,
+    ranks: Annotated[int, typer.Option(help="Processes of each run.")] = 1,
 ) -> None:
     """Kill runs at random moments, resume them, and compare them bit by bit with runs left in peace.
 
@@ -142,10 +148,12 @@ def main(
     console, began = Console(highlight=False, soft_wrap=True), time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="torture-")) if keep is None else keep.absolute()
     done, differing, number = 0, 0, 0
+    given = settings or []
     with ThreadPoolExecutor(jobs) as pool:
         while done < kills:
             numbers = range(number, number := number + jobs)
-            outcomes = pool.map(lambda one: torture(one, seed, settings or [], folder, early), numbers)
+            attacked = functools.partial(torture, seed=seed, given=given, folder=folder, early=early, ranks=ranks)
+            outcomes = pool.map(attacked, numbers)
             for one, outcome in zip(numbers, outcomes, strict=True):
                 show(console, one, outcome)
                 done += len(outcome.kills)

@@ -20,6 +20,7 @@ from torch.distributed import (  # type: ignore[attr-defined]  # documented, but
 )
 
 from segbench.core.errors import ConfigError, Interrupted, RankError, SegbenchError
+from segbench.core.text import printable
 from segbench.core.world import World
 from segbench.training.distributed.launch import killed
 from segbench.training.distributed.meeting import connect, meet, waiting
@@ -294,7 +295,7 @@ class Ranks:
         """Print an error in the first process, or in the next one if that is gone."""
         gone = isinstance(error, RankError) and str(error).startswith("process 0 of")
         if self.first or (gone and self.world.rank == 1):
-            os.write(2, f"segbench: {error}\n".encode())
+            os.write(2, f"segbench: {printable(' '.join(str(error).split()))}\n".encode())
 
 
 ALONE = Ranks(World())
