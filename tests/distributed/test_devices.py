@@ -111,6 +111,7 @@ def test_a_killed_launcher_takes_all_with_it(start, few, command, made):
     until(lambda: (run / "checkpoints/step-00000006.ckpt").is_file() and beats(running))
     others = beats(running)
     assert len(others) == 2
+    until(lambda: "State:\tT" in Path(f"/proc/{others[0]}/status").read_text())
     running.process.kill()
     os.kill(others[0], signal.SIGCONT)
     until(lambda: not any(alive(number) for number in others))
