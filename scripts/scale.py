@@ -181,7 +181,8 @@ class MadeUpStore:
         splits = {"train": self.samples, "val": self.chunk, "test": self.chunk}
         return json.dumps(
             {
-                "segbench_export": 2,
+                "segbench_export": 3,
+                "values": None,
                 "classes": ["background", "foreground"],
                 "entries": ["image", "mask"],
                 "samples": splits,
@@ -233,6 +234,8 @@ def measure_shards(samples: int, workers: int) -> dict[str, Any]:
         data = make(
             "shards",
             root="made-up",
+            entries=["image", "mask"],
+            bands=None,
             classes=["background", "foreground"],
             size=[SIDE, SIDE],
             mean=[0.5] * 3,
