@@ -10,8 +10,8 @@ import torch
 
 from segbench.core.errors import OutOfMemoryError
 from segbench.runs.folder import RunFolder
+from segbench.training import faults
 from segbench.training.module import SegmentationModule
-from segbench.training.processes import faults
 
 ROOT = Path(__file__).parents[2]
 LIMITED = """
