@@ -76,7 +76,9 @@ def main() -> None:
         trained = load_trained(run.path)
 
         def predict(pictures: Path, out: str) -> tuple[float, float]:
-            return seconds(lambda: predict_images(str(run.path), [str(pictures)], Wanted(folder / out, device="cpu")))
+            return seconds(
+                lambda: predict_images(str(run.path), [str(pictures)], wanted=Wanted(folder / out, device="cpu"))
+            )
 
         predict(photos[0], "warm")
         for turn in range(2):

@@ -32,9 +32,9 @@ def main() -> None:
     splits = []
     for _ in range(2):
         table, design = counts(world, draw, luck)
-        splits.append(influence(table, SCORE, design))
+        splits.append(influence(table, SCORE, design=design))
     test, val = splits
-    found = chosen_setting(test, val, layout)
+    found = chosen_setting(test, val, layout=layout)
     scores = test.scores.reshape(SETTINGS, SEEDS)
     plt.rcParams["svg.hashsalt"] = "verdicts"
     plt.rcParams["font.size"] = 9

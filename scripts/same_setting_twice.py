@@ -63,7 +63,7 @@ def verdict(runs: Sequence[Run], half: Sequence[int]) -> Verdict:
         for number, run in enumerate(runs)
     ]
     measure = choose_measure(named, None)
-    said, _ = judge(group_runs(named, measure, [HALF]), measure)
+    said, _ = judge(group_runs(named, measure, shown=[HALF]), measure)
     return said[0]
 
 

@@ -115,10 +115,10 @@ def sweep(
     splits = []
     for _ in range(2):
         table, design = counts(world, draw, luck)
-        splits.append(influence(table, SCORE, design))
+        splits.append(influence(table, SCORE, design=design))
     test, val = splits
-    found = chosen_setting(test, val, Layout(groups))
-    held_out = held_out_score(test.scores, val.scores, groups)
+    found = chosen_setting(test, val, layout=Layout(groups))
+    held_out = held_out_score(test.scores, val.scores, groups=groups)
     assert held_out is not None
     level = float(test.scores.mean())
     return found, float(test.scores[groups[found.control]].mean()) - level, held_out - level

@@ -72,6 +72,7 @@ Plugins = Annotated[list[str] | None, typer.Option(help="A package of your own t
 def evaluate(
     run: Annotated[str, typer.Argument(help="The run folder.")],
     changes: Overrides = None,
+    *,
     split: Annotated[str, typer.Option(help="val or test.")] = "test",
     out: Annotated[Path | None, typer.Option(help="Also write the scores as JSON.")] = None,
     plugins: Plugins = None,
@@ -81,13 +82,14 @@ def evaluate(
 
     from segbench.commands.evaluate import evaluate_run
 
-    evaluate_run(run, split, changes or [], plugins or [], out, Console())
+    evaluate_run(run, split, changes=changes or [], plugins=plugins or [], out=out, console=Console())
 
 
 @app.command()
 def verify(
     run: Annotated[str, typer.Argument(help="The run folder.")],
     changes: Overrides = None,
+    *,
     plugins: Plugins = None,
 ) -> None:
     """Train a run again in a temporary folder and say whether every bit is the same, or from which step on not."""
@@ -95,13 +97,14 @@ def verify(
 
     from segbench.commands.verify import verify_run
 
-    verify_run(run, changes or [], plugins or [], Console())
+    verify_run(run, changes or [], plugins=plugins or [], console=Console())
 
 
 @app.command()
 def predict(
     run: Annotated[str, typer.Argument(help="The run folder.")],
     images: Annotated[list[str], typer.Argument(help="Pictures, folders with all below them, or patterns in quotes.")],
+    *,
     out: Annotated[Path, typer.Option(help="Folder for masks and depth maps; keeps the folders' trees.")],
     backgrounds: Annotated[Path | None, typer.Option(help="For inputs=image+background: pictures by name.")] = None,
     side: Annotated[int | None, typer.Option(help="Shorter side that the network sees; default: training's.")] = None,
@@ -114,7 +117,7 @@ def predict(
     from segbench.commands.predict import Wanted, predict_images
 
     wanted = Wanted(out, backgrounds, side, device, overlay, probabilities)
-    print(predict_images(run, images, wanted, plugins or []))
+    print(predict_images(run, images, wanted=wanted, plugins=plugins or []))
 
 
 def _settings(words: list[str] | None) -> RunConfig:
@@ -133,6 +136,7 @@ def _with_out(words: list[str] | None) -> tuple[list[str], Path | None]:
 def compare(
     folders: Annotated[list[str] | None, typer.Argument(help="Run folders, or folders with runs below.")] = None,
     by: Annotated[str | None, typer.Option(help="Group by these settings alone, such as loss,optimizer.lr.")] = None,
+    *,
     over: Annotated[str | None, typer.Option(help="Rank settings over the values of this one, such as data.")] = None,
     metric: Annotated[str | None, typer.Option(help="Such as val/mean_iou; default: test/mean_iou.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Judge every group against this run's: path or name.")] = None,
@@ -151,13 +155,29 @@ def compare(
     from segbench.commands.watch import watch
 
     def show() -> None:
-        compare_folders(folders or [], by, metric, baseline, filters or [], form, out, hidden, over)
+        compare_folders(
+            folders or [],
+            by,
+            metric=metric,
+            baseline=baseline,
+            filters=filters or [],
+            form=form,
+            out=out,
+            hidden=hidden,
+            over=over,
+        )
 
     if serving:
         from segbench.commands.compare import compared
         from segbench.commands.serve import serve
 
-        serve(lambda: compared(folders or [], by, metric, baseline, filters or [], hidden, over), port, Console())
+        serve(
+            lambda: compared(
+                folders or [], by, metric=metric, baseline=baseline, filters=filters or [], hidden=hidden, over=over
+            ),
+            port,
+            console=Console(),
+        )
     elif watching:
         watch(show, Console())
     else:
@@ -168,6 +188,7 @@ def compare(
 def score(
     overrides: Overrides = None,
     predictions: Annotated[Path | None, typer.Option(help="Folder of masks, or of arrays of probabilities.")] = None,
+    *,
     split: Annotated[list[str] | None, typer.Option(help="val or test (default); may be given twice.")] = None,
     name: Annotated[str | None, typer.Option(help="What compare calls them; also as name=...")] = None,
     seed: Annotated[int | None, typer.Option(help="Which of several trainings they are from; also as seed=...")] = None,
@@ -188,13 +209,16 @@ def score(
     words += [f"name={name}"] * (name is not None) + [f"seed={seed}"] * (seed is not None)
     splits = tuple(dict.fromkeys(split or ["test"]))
     place, console = out or folder, Console()
-    score_predictions(words, predictions, splits, place, masks=masks, suffix=suffix, like=like, console=console)
+    score_predictions(
+        words, predictions, splits=splits, out=place, masks=masks, suffix=suffix, like=like, console=console
+    )
 
 
 @app.command()
 def plan(
     folders: Annotated[list[str], typer.Argument(help="Run folders, or folders with runs below.")],
     difference: Annotated[float, typer.Option(help="What is to be seen, such as 0.01.")],
+    *,
     power: Annotated[float, typer.Option(help="How often it is to be seen.")] = 0.8,
     metric: Annotated[str | None, typer.Option(help="Such as test/iou/road; default: test/mean_iou.")] = None,
     filters: Annotated[list[str] | None, typer.Option("--filter", help="Such as data=fgbg or loss!=dice.")] = None,
@@ -264,6 +288,7 @@ def schema(
 def preview(
     overrides: Overrides = None,
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("preview.png"),
+    *,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     count: Annotated[int, typer.Option(min=1, max=64, help="Number of samples.")] = 8,
 ) -> None:
@@ -271,7 +296,7 @@ def preview(
     config = _settings(overrides)
     from segbench.commands.preview import preview_data
 
-    print(preview_data(config, out, split, count))
+    print(preview_data(config, out, split=split, count=count))
 
 
 @data_app.command()
@@ -286,13 +311,14 @@ def check(
     config = _settings(words)
     from segbench.commands.data_check import check_data
 
-    check_data(config, out or folder, Console())
+    check_data(config, out or folder, console=Console())
 
 
 @data_app.command()
 def export(
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="The folder to write; also as out=DIR.")] = None,
+    *,
     format: Annotated[str, typer.Option(help="folder or webdataset.")] = "folder",
     split: Annotated[list[str] | None, typer.Option(help="Only this split; may be given several times.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples of each split.")] = None,
@@ -315,4 +341,17 @@ def export(
 
     console = Console()
     splits = tuple(split) if split else ("train", "val", "test")
-    print(export_data(config.plain(), folder, format, splits, count, workers, chunk, image_format, quality, console))
+    print(
+        export_data(
+            config.plain(),
+            folder,
+            format=format,
+            splits=splits,
+            count=count,
+            workers=workers,
+            chunk=chunk,
+            image_format=image_format,
+            quality=quality,
+            console=console,
+        )
+    )

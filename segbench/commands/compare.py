@@ -25,6 +25,7 @@ _WRITERS = {"csv": to_csv, "json": to_json, "md": to_markdown}
 def compare(
     folders: Sequence[str],
     by: str | None = None,
+    *,
     metric: str | None = None,
     baseline: str | None = None,
     filters: Sequence[str] = (),
@@ -57,7 +58,7 @@ def compare(
         if out.is_dir():
             raise ConfigError(f"--out: {out} is a folder; give the file to write")
         make_folder(out.absolute().parent)
-    result = compared(folders, by, metric, baseline, filters, hidden, over)
+    result = compared(folders, by, metric=metric, baseline=baseline, filters=filters, hidden=hidden, over=over)
     if out is None and form == "table":
         console = Console()
         print_comparison(console if console.is_terminal else Console(width=WIDE), result)
@@ -73,6 +74,7 @@ def compare(
 def compared(
     folders: Sequence[str],
     by: str | None = None,
+    *,
     metric: str | None = None,
     baseline: str | None = None,
     filters: Sequence[str] = (),
@@ -82,7 +84,15 @@ def compared(
     """Return the comparison that the words of a command line ask for; see `compare`."""
     names = [name.strip() for name in (by or "").split(",") if name.strip()]
     try:
-        return compare_runs(list(folders) or ["outputs"], names, metric, baseline, filters, hidden, over)
+        return compare_runs(
+            list(folders) or ["outputs"],
+            names,
+            metric=metric,
+            baseline=baseline,
+            filters=filters,
+            hidden=hidden,
+            over=over,
+        )
     except ConfigError as error:  # it may name settings of an untrusted run
         raise ConfigError(printable(str(error), 2000)) from None
 

@@ -27,7 +27,7 @@ MAX_GENERATED = 500
 """Samples of each split of a generated set that are looked at: it may be endless."""
 
 
-def check_data(config: RunConfig, out: Path | None, console: Console) -> int:
+def check_data(config: RunConfig, out: Path | None, *, console: Console) -> int:
     """Print what the data consists of, write it as JSON where that is asked for, and return 0.
 
     All that can be read is counted even if there are problems, and the JSON is written before they are raised.
@@ -45,8 +45,8 @@ def check_data(config: RunConfig, out: Path | None, console: Console) -> int:
         problems, usable = _prepare(data)
         limit = None if isinstance(data, FileData) else MAX_GENERATED
         splits = {split: measure(data, split, limit=limit) for split in SPLITS} if usable else {}
-        _add_found_in_samples(data, splits, problems)
-        report = _report(data, splits, problems)
+        _add_found_in_samples(data, splits, problems=problems)
+        report = _report(data, splits, problems=problems)
         if splits:
             print_data_table(console, report)
         for note in data.notes:
@@ -77,7 +77,7 @@ def _prepare(data: SegmentationData) -> tuple[Problems, bool]:
     return problems, not problems
 
 
-def _add_found_in_samples(data: SegmentationData, splits: dict[Split, Statistics], problems: Problems) -> None:
+def _add_found_in_samples(data: SegmentationData, splits: dict[Split, Statistics], *, problems: Problems) -> None:
     explained = any(problem.kind == "missing" and not problem.name for problem in problems)
     for split, statistics in splits.items():
         if not statistics.samples and not explained:
@@ -94,12 +94,12 @@ def _add_found_in_samples(data: SegmentationData, splits: dict[Split, Statistics
         problems.add("duplicate", what, name=name, among=f"pictures of {second}", detail=detail)
 
 
-def _report(data: SegmentationData, splits: dict[Split, Statistics], problems: Problems) -> dict[str, Any]:
+def _report(data: SegmentationData, splits: dict[Split, Statistics], *, problems: Problems) -> dict[str, Any]:
     report: dict[str, Any] = {
         "data": type(data).__name__,
         "classes": data.classes,
         "size": list(data.size),
-        "splits": {split: _split(data, split, statistics) for split, statistics in splits.items()},
+        "splits": {split: _split(data, split, statistics=statistics) for split, statistics in splits.items()},
         "problems": [str(problem) for problem in problems],
         "notes": list(data.notes),
     }
@@ -119,7 +119,7 @@ def _report(data: SegmentationData, splits: dict[Split, Statistics], problems: P
     return report
 
 
-def _split(data: SegmentationData, split: Split, statistics: Statistics) -> dict[str, Any]:
+def _split(data: SegmentationData, split: Split, *, statistics: Statistics) -> dict[str, Any]:
     shares = statistics.shares(len(data.classes))
     classes = {
         name: {"pixels": int(statistics.pixels[k]), "share": shares[k], "pictures": int(statistics.pictures[k])}

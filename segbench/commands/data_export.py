@@ -36,6 +36,7 @@ LINE_EVERY = 10.0
 def export_data(
     config: Mapping[str, Any],
     out: Path,
+    *,
     format: str = "folder",
     splits: Sequence[str] = SPLITS,
     count: int | None = None,
@@ -67,7 +68,7 @@ def export_data(
         Interrupted: on Ctrl-C, after the chunks in work; the same command continues.
     """
     require_parquet()
-    chosen = tuple(one_of(Split, split, "split", why="to export") for split in splits)
+    chosen = tuple(one_of(Split, split, what="split", why="to export") for split in splits)
     options = Options(format, chosen, count, chunk, image_format, quality)
     if workers < 0:
         raise ConfigError(f"workers must be at least 0, got {workers}")
@@ -88,7 +89,9 @@ def export_data(
     encoder = Encoder(image_format, quality, palette(len(data.classes)).tobytes(), in_colour)
     job = Job(out, target.staging, format, encoder)
     try:
-        return _run(job, target, data, make, work, workers, console or Console(stderr=True))
+        return _run(
+            job, target, data=data, make=make, work=work, workers=workers, console=console or Console(stderr=True)
+        )
     finally:
         target.release()
 
@@ -104,6 +107,7 @@ def _make_data(settings: Mapping[str, Any], plugins: Sequence[str]) -> Segmentat
 def _run(
     job: Job,
     target: Target,
+    *,
     data: SegmentationData,
     make: partial[SegmentationData],
     work: Sequence[Chunk],
@@ -116,7 +120,7 @@ def _run(
     began = time.perf_counter()
     try:
         with closing(write_chunks(job, data, make=make, work=missing, workers=workers)) as finished:
-            for _ in _with_progress(finished, before, total, console):
+            for _ in _with_progress(finished, before, total=total, console=console):
                 pass
     except KeyboardInterrupt:
         done = _samples(chunk for chunk in work if target.part(chunk).exists())
@@ -141,10 +145,10 @@ def _contents(samples: Mapping[Split, int], out: Path) -> str:
     return f"{sum(samples.values()):,} samples ({parts}), {megabytes:,.1f} MB, in {out.absolute()}"
 
 
-def _with_progress(finished: Iterable[Chunk], before: int, total: int, console: Console) -> Iterator[Chunk]:
+def _with_progress(finished: Iterable[Chunk], before: int, *, total: int, console: Console) -> Iterator[Chunk]:
     """Pass finished chunks on and show how far they are: a bar on a terminal, else a line now and then."""
     if not console.is_terminal:
-        yield from _with_lines(finished, before, total, console)
+        yield from _with_lines(finished, before, total=total, console=console)
         return
     columns = (TextColumn("export"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -154,7 +158,7 @@ def _with_progress(finished: Iterable[Chunk], before: int, total: int, console: 
             yield chunk
 
 
-def _with_lines(finished: Iterable[Chunk], before: int, total: int, console: Console) -> Iterator[Chunk]:
+def _with_lines(finished: Iterable[Chunk], before: int, *, total: int, console: Console) -> Iterator[Chunk]:
     if before:
         console.print(f"continuing: {before:,} of {total:,} samples are there", highlight=False)
     done = before

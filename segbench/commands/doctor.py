@@ -56,19 +56,21 @@ def run_doctor(console: Console) -> None:
     Raises:
         ConfigError: if something is missing or of a version that must not be used, naming what to install.
     """
-    _line(console, "segbench", segbench.__version__, f"settings in {conf_dir()}")
-    _line(console, "python", platform.python_version(), sys.executable)
-    _line(console, "system", platform.platform(terse=True), "")
-    _line(console, "cache", *_cache())
+    _line(console, "segbench", value=segbench.__version__, note=f"settings in {conf_dir()}")
+    _line(console, "python", value=platform.python_version(), note=sys.executable)
+    _line(console, "system", value=platform.platform(terse=True), note="")
+    size, place = _cache()
+    _line(console, "cache", value=size, note=place)
     found = list(packages())
     if not found:
         console.print("segbench is not installed, so its bounds are not known; use: pip install -e .")
     for package in found:
         note = package.problem or (f"for the extra {package.extra}" if package.extra else "")
-        _line(console, package.name, package.version or "-", note, bad=package.problem is not None)
+        _line(console, package.name, value=package.version or "-", note=note, bad=package.problem is not None)
     problems = [f"{package.name} {package.version or ''}".strip() for package in found if package.problem]
     if not problems:
-        _line(console, "device", *_device())
+        device, note = _device()
+        _line(console, "device", value=device, note=note)
         console.print("all is well")
         return
     wanted = " ".join(f"'{package.name}{package.wanted}'" for package in found if package.problem)
@@ -123,6 +125,6 @@ def _cache() -> tuple[str, str]:
     return f"{size_of(home) / 1e6:,.1f} MB", f"{home}; {VARIABLE} names another folder, or off"
 
 
-def _line(console: Console, name: str, value: str, note: str, bad: bool = False) -> None:
+def _line(console: Console, name: str, *, value: str, note: str, bad: bool = False) -> None:
     style = "red" if bad else "dim"
     console.print(f"{name:<30}{value:<18}[{style}]{escape(note)}[/]", soft_wrap=True, highlight=False)

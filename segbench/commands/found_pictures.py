@@ -46,7 +46,7 @@ def find_pictures(words: Sequence[str], out: Path) -> FoundPictures:
             found.missing.append(f"{word}: there is no such picture, folder with pictures or pattern that fits any")
         for file, name in pictures.items():
             if file not in seen:
-                found.files[_free(name, file, found.files)] = file
+                found.files[_free(name, file, taken=found.files)] = file
                 seen.add(file)
     return found
 
@@ -78,7 +78,7 @@ def _fixed_part(pattern: Path) -> Path:
     return fixed
 
 
-def _free(name: PurePath, file: Path, taken: dict[str, Path]) -> str:
+def _free(name: PurePath, file: Path, *, taken: dict[str, Path]) -> str:
     choices = [name, name.with_name(f"{file.parent.name}_{name.name}")]
     choices += [name.with_name(f"{name.name}_{number}") for number in range(2, len(taken) + 3)]
     return next(choice.as_posix() for choice in choices if choice.as_posix() not in taken)

@@ -14,7 +14,7 @@ SIDE = 512
 
 
 def write_large_mask(
-    path: Path, size: tuple[int, int], blocks: Iterable[tuple[int, int, np.ndarray]], classes: int
+    path: Path, size: tuple[int, int], *, blocks: Iterable[tuple[int, int, np.ndarray]], classes: int
 ) -> None:
     """Write class ids as a palette TIFF of tiles, compressed with deflate.
 

@@ -49,20 +49,20 @@ def plan_runs(
     for answer in found.answers:
         if several:
             _say(console, f"data {found.data_labels[answer.control.data]}: {answer.control.label}")
-        sentences = plan_sentences(answer, difference, power)
+        sentences = plan_sentences(answer, difference, power=power)
         for text in sentences:
             _say(console, text)
         if len(sentences) > 1:
             heads, rows = plan_table(answer, power)
             _say(console, f"smallest difference of {found.metric} that is seen in {power:.0%} of comparisons:")
-            _print(console, heads, rows)
+            _print(console, heads, rows=rows)
 
 
 def _say(console: Console, text: str) -> None:
     say(console, printable(text, 1000))
 
 
-def _print(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print(console: Console, heads: Sequence[str], *, rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in heads:
         table.add_column(head, justify="right")

@@ -95,7 +95,7 @@ def _write(path: Path, size: tuple[int, int], *, blocks: Blocks, classes: int) -
 
     first = next(pieces := masks(), None)
     if first is not None:
-        write_large_mask(_ending(path, "_mask.tif"), size, _with(first, pieces), classes)
+        write_large_mask(_ending(path, "_mask.tif"), size, blocks=_with(first, pieces), classes=classes)
 
 
 def _with(first: MaskPiece, rest: Iterator[MaskPiece]) -> Iterator[MaskPiece]:

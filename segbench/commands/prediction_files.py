@@ -37,7 +37,7 @@ class PredictionFiles:
     probabilities: bool = False
     """Also write `<name>.npz` with `probabilities`, float32 `[C,H,W]`."""
 
-    def write(self, name: str, image: np.ndarray, found: dict[str, np.ndarray]) -> None:
+    def write(self, name: str, image: np.ndarray, *, found: dict[str, np.ndarray]) -> None:
         """Write the prediction of one picture.
 
         Args:
@@ -52,7 +52,7 @@ class PredictionFiles:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if "mask" in found:
-                self._write_mask(path, image, found["mask"])
+                self._write_mask(path, image, ids=found["mask"])
             if "probabilities" in found and self.probabilities:
                 np.savez(_ending(path, ".npz"), probabilities=found["probabilities"])
             if "depth" in found:
@@ -62,16 +62,16 @@ class PredictionFiles:
         except OSError as error:
             raise DataError(f"the prediction {path} cannot be written: {error.strerror or error}") from None
 
-    def _write_mask(self, path: Path, image: np.ndarray, ids: np.ndarray) -> None:
+    def _write_mask(self, path: Path, image: np.ndarray, *, ids: np.ndarray) -> None:
         mask = Image.fromarray(ids)
         mask.putpalette(palette(len(self.classes)).tobytes())
         mask.save(_ending(path, "_mask.png"), compress_level=COMPRESSION)
         if self.overlay:
-            laid_over = Image.fromarray(overlay(image, ids, len(self.classes)))
+            laid_over = Image.fromarray(overlay(image, ids, classes=len(self.classes)))
             laid_over.save(_ending(path, "_overlay.png"), compress_level=COMPRESSION)
 
 
-def overlay(image: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
+def overlay(image: np.ndarray, mask: np.ndarray, *, classes: int) -> np.ndarray:
     """Return the picture uint8 `[H,W,3]` with each class but the first laid over it in its colour, half transparent."""
     mixed = ((image.astype(np.uint16) + colour(mask, classes)) // 2).astype(np.uint8)
     return np.where((mask == 0)[..., None], image, mixed)

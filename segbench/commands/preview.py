@@ -17,7 +17,7 @@ from segbench.data.loading.source import SplitDataset
 from segbench.report.panels import draw_panel, sample_row
 
 
-def preview_data(config: RunConfig, out: Path, split: str, count: int) -> str:
+def preview_data(config: RunConfig, out: Path, *, split: str, count: int) -> str:
     """Write the first `count` samples of a split, as training would see them, and return a line about them.
 
     Args:
@@ -30,14 +30,14 @@ def preview_data(config: RunConfig, out: Path, split: str, count: int) -> str:
         ConfigError: for a split or a place that cannot be written.
         DataError: if the data cannot be read, or the folder of the PNG cannot be written.
     """
-    chosen = one_of(Split, split, "split")
+    chosen = one_of(Split, split, what="split")
     with file_for(out, ".png"):
         data = build(config.data, plugins=config.plugins, where="data")
         data.setup()
         dataset = SplitDataset(data, chosen, augment=data.augment if chosen is Split.TRAIN else None, seed=config.seed)
         rows = [_row(dataset[0, index], data) for index in range(min(count, len(dataset)))]
         names = [data.image_name(chosen, index) for index in range(len(rows))]
-        draw_panel(rows, data.classes, out, names=names)
+        draw_panel(rows, data.classes, path=out, names=names)
     return f"{len(rows)} of {data.describe(chosen)} ({split}): {out.absolute()}"
 
 

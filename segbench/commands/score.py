@@ -39,9 +39,9 @@ SETTINGS = ("data", "seed", "name", "tags", "note", "plugins", "experiment", "hy
 def score_predictions(
     words: Sequence[str],
     predictions: Path,
+    *,
     splits: Sequence[str] = ("test",),
     out: Path | None = None,
-    *,
     masks: str = "auto",
     suffix: str | None = None,
     like: Path | None = None,
@@ -65,7 +65,7 @@ def score_predictions(
         DataError: listing everything about the predictions that does not fit the data.
     """
     console = console or Console()
-    chosen = [one_of(SCORED, split, "split", why="to score") for split in splits]
+    chosen = [one_of(SCORED, split, what="split", why="to score") for split in splits]
     _check_words(words)
     if not any(word.startswith("name=") for word in words):
         words = [*words, f"name={rendered(predictions.resolve().name)}"]
@@ -80,16 +80,16 @@ def score_predictions(
     if run.path.is_dir() and any(run.path.iterdir()):
         raise ConfigError(f"{run.path} is not empty; give a new folder as out=DIR")
     data = _data(config)
-    paired = pair_predictions(predictions, data, chosen, suffix)
-    scored = score_masks(data, paired, PredictionReader(data, masks), chosen)
+    paired = pair_predictions(predictions, data, splits=chosen, suffix=suffix)
+    scored = score_masks(data, paired, reader=PredictionReader(data, masks), splits=chosen)
     results = _results(data, scored)
     with folder_for(run.path):
-        _write(run, _recorded(config, choices.get("data", ""), predictions), data, scored)
+        _write(run, _recorded(config, choices.get("data", ""), predictions=predictions), data=data, scored=scored)
         run.write_results(results)
         run.write_status(RunState.COMPLETED, finished=time.time())
     count = sum(results["images"].values())
-    print_summary(console, results, data.classes, f"{count:,} predictions of {' and '.join(splits)}")
-    for line in _remarks(data, scored, paired.others):
+    print_summary(console, results, classes=data.classes, title=f"{count:,} predictions of {' and '.join(splits)}")
+    for line in _remarks(data, scored, others=paired.others):
         say(console, line)
     say(console, f"run folder {run.path}")
     return run
@@ -120,7 +120,7 @@ def _saved(like: Path, words: Sequence[str]) -> dict[str, Any]:
     return with_changes(read_saved_config(open_run(like).config), words)
 
 
-def _recorded(config: Mapping[str, Any], data_choice: str, predictions: Path) -> dict[str, Any]:
+def _recorded(config: Mapping[str, Any], data_choice: str, *, predictions: Path) -> dict[str, Any]:
     """Return what config.yaml holds: the settings that these scores have, and no others."""
     data = {name: value for name, value in config["data"].items() if name not in LOADING}
     about = {
@@ -153,16 +153,16 @@ def _results(data: SegmentationData, scored: Scored) -> dict[str, Any]:
     }
 
 
-def _write(run: RunFolder, config: Mapping[str, Any], data: SegmentationData, scored: Scored) -> None:
+def _write(run: RunFolder, config: Mapping[str, Any], *, data: SegmentationData, scored: Scored) -> None:
     run.write_text(run.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
     run.add_command(sys.orig_argv)
     for split, scores in scored.scores.items():
-        write_per_image(run.per_image(split), scores, data, split)
-    draw_panel(scored.rows, data.classes, run.samples / "test.png")
+        write_per_image(run.per_image(split), scores, data=data, split=split)
+    draw_panel(scored.rows, data.classes, path=run.samples / "test.png")
     scored.worst.write(run.worst)
 
 
-def _remarks(data: SegmentationData, scored: Scored, others: int) -> list[str]:
+def _remarks(data: SegmentationData, scored: Scored, *, others: int) -> list[str]:
     height, width = data.size
     remarks = []
     if scored.upsampled:

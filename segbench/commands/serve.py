@@ -59,7 +59,7 @@ class LivePage:
         self._at_work = any(run.state in AT_WORK for run in comparison.others)
 
 
-def make_server(read: Callable[[], Comparison], port: int = PORT, seconds: float = SECONDS) -> ThreadingHTTPServer:
+def make_server(read: Callable[[], Comparison], port: int = PORT, *, seconds: float = SECONDS) -> ThreadingHTTPServer:
     """Return a server of the page that only this machine reaches; raises ConfigError where the port is taken.
 
     Args:
@@ -99,7 +99,7 @@ def make_server(read: Callable[[], Comparison], port: int = PORT, seconds: float
         raise ConfigError(f"--port {port} cannot be served: {reason}; give another, or 0 for any free one") from None
 
 
-def serve(read: Callable[[], Comparison], port: int, console: Console) -> None:
+def serve(read: Callable[[], Comparison], port: int, *, console: Console) -> None:
     """Serve the page until Ctrl-C.
 
     Args:

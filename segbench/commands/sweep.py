@@ -68,7 +68,7 @@ def run_sweep(words: Sequence[str]) -> None:
         raise ConfigError(f"{', '.join(TYPED)} are the same for all jobs of a sweep; give one value")
     sweep = SweepFolder(Path(config.hydra.sweep.dir).absolute())
     if search is None:
-        jobs = compose_examples(sweep, plan_jobs(words), typed)
+        jobs = compose_examples(sweep, plan_jobs(words), typed=typed)
     else:
         check_sweep([*typed, *_checkable(words)])
         jobs = []
@@ -76,7 +76,7 @@ def run_sweep(words: Sequence[str]) -> None:
         recorded, jobs = _read_plan(sweep)
         if recorded != _recorded(own, words):  # but a job that was put back into the queue runs its script again
             raise ConfigError(f"{sweep.path} holds another sweep already: give a new folder as hydra.sweep.dir")
-    _Work(sweep, own, words, jobs, plain, typed).run()
+    _Work(sweep, own, words=words, jobs=jobs, plain=plain, typed=typed).run()
 
 
 @outliving_the_terminal()
@@ -102,7 +102,7 @@ def resume_sweep(path: Path, words: Sequence[str]) -> None:
         )
     own = [*(word for word in recorded if _root(word) in OWN[:2]), *changed]
     shared = [word for word in recorded if _root(word) not in OWN]
-    _Work(sweep, own, shared, jobs, plain_config(compose_config(own)), typed).run()
+    _Work(sweep, own, words=shared, jobs=jobs, plain=plain_config(compose_config(own)), typed=typed).run()
 
 
 def sweep_status(path: Path, console: Console) -> None:
@@ -130,6 +130,7 @@ class _Work:
         self,
         sweep: SweepFolder,
         own: Sequence[str],
+        *,
         words: Sequence[str],
         jobs: list[Job],
         plain: dict[str, Any],
@@ -164,13 +165,13 @@ class _Work:
                 code = getattr(error, "exit_code", 130)
                 requeue = getattr(error, "requeue", False)
                 said = f"the sweep was stopped; continue it with resume={self.sweep.path}"
-                raise Interrupted(said, code, requeue) from None
+                raise Interrupted(said, code, requeue=requeue) from None
             self._report(write_summary(self.sweep, self.jobs))
 
     def _make_search(self) -> Search:
         from segbench.sweeps.search import Search  # half a second
 
-        return Search(self.sweep, self.words, self.search, self.typed)
+        return Search(self.sweep, self.words, settings=self.search, typed=self.typed)
 
     def _note(self, jobs: list[Job]) -> None:
         self.sweep.write(_recorded(self.own, self.words), jobs)
@@ -187,14 +188,14 @@ class _Work:
 
     def _work(self, overview: Overview) -> None:
         if self.search is not None:
-            self._make_search().run(self.jobs, self._note, overview.finished)
+            self._make_search().run(self.jobs, self._note, finished=overview.finished)
             return
         left = [job for job in self.jobs if not self.sweep.state(job).state.is_settled]
-        for job, state in launch_jobs(self.sweep, left, self.launcher, self.typed):
+        for job, state in launch_jobs(self.sweep, left, settings=self.launcher, typed=self.typed):
             if state is RunState.INTERRUPTED:
                 raise Interrupted("a job was stopped", 143)
             if state is RunState.FAILED and self.sweep.state(job).state is not RunState.FAILED:
-                self.sweep.write_failure(job, "its process ended before it could say why", 1)
+                self.sweep.write_failure(job, "its process ended before it could say why", exit_code=1)
             overview.finished(job, state)
 
     def _compare(self, states: list[JobState]) -> bool:

@@ -12,7 +12,7 @@ from segbench.core.errors import CheckpointError, ConfigError
 SECONDS = 5.0
 
 
-def watch(show: Callable[[], None], console: Console, seconds: float = SECONDS) -> None:
+def watch(show: Callable[[], None], console: Console, *, seconds: float = SECONDS) -> None:
     """Call `show` every few seconds on a cleared terminal, until Ctrl-C.
 
     Args:

@@ -57,7 +57,7 @@ class Across:
     """What it comes to."""
 
 
-def compare_across(groups: Sequence[Group], measure: Measure, over: str) -> Across:
+def compare_across(groups: Sequence[Group], measure: Measure, *, over: str) -> Across:
     """Return the comparison of groups over the values of a setting such as `data`; raises ConfigError."""
     found: dict[str, dict[str, Group]] = {}
     for group in groups:
@@ -71,10 +71,12 @@ def compare_across(groups: Sequence[Group], measure: Measure, over: str) -> Acro
             f"--over {over}: it takes two settings that were run on each of two or more values of {over}; there are"
             f" {len(complete)} on all of {len(data)} ({', '.join(data)})"
         )
-    contenders = _contenders(complete, data, measure)
+    contenders = _contenders(complete, data, measure=measure)
     critical = critical_difference(len(complete), len(data))
     left_out = tuple(label for label in found if label not in complete)
-    return Across(data, contenders, left_out, critical, _sentences(contenders, data, critical, left_out))
+    return Across(
+        data, contenders, left_out, critical, _sentences(contenders, data, critical=critical, left_out=left_out)
+    )
 
 
 def _label(group: Group, over: str) -> str:
@@ -86,7 +88,9 @@ def _label(group: Group, over: str) -> str:
     return " ".join(words) or "all others equal"
 
 
-def _contenders(complete: Mapping[str, Mapping[str, Group]], data: Sequence[str], measure: Measure) -> list[Contender]:
+def _contenders(
+    complete: Mapping[str, Mapping[str, Group]], data: Sequence[str], *, measure: Measure
+) -> list[Contender]:
     labels = list(complete)
     groups = [[complete[label][name] for name in data] for label in labels]
     reported = np.array([[group.summary.mean for group in row] for row in groups], float)
@@ -149,7 +153,7 @@ def _normal(value: float) -> float:
 
 
 def _sentences(
-    contenders: Sequence[Contender], data: Sequence[str], critical: float, left_out: Sequence[str]
+    contenders: Sequence[Contender], data: Sequence[str], *, critical: float, left_out: Sequence[str]
 ) -> list[str]:
     first = contenders[0]
     equal = [one.label for one in contenders if one.rank - first.rank < critical]

@@ -46,7 +46,7 @@ class Answer:
     """The figures behind it."""
 
 
-def give_answer(judged: Judged, said: Sequence[Verdict], unjudged: int) -> Answer:
+def give_answer(judged: Judged, said: Sequence[Verdict], *, unjudged: int) -> Answer:
     """Return the answer of a family.
 
     Args:
@@ -61,7 +61,7 @@ def give_answer(judged: Judged, said: Sequence[Verdict], unjudged: int) -> Answe
     may_be_best = [judged.control, *open_ones] if judged.chosen and said and not few else []
     expected = _expected(judged)
     detectable = None if few or not said else _detectable(found)
-    sentences = [*_choice(judged, expected), *_best_of(judged, may_be_best, unjudged)]
+    sentences = [*_choice(judged, expected), *_best_of(judged, may_be_best, unjudged=unjudged)]
     if judged.chosen:
         sentences += _disagreement(judged)
     if detectable is not None:
@@ -87,7 +87,9 @@ def _expected(judged: Judged) -> float | None:
     if not judged.chosen or family.blocks or len(family.groups) < 2 or family.chosen is family.reported:
         return None
     layout, runs = family.layout.subset(family.eligible)
-    return held_out_score(family.reported.scores[runs], family.chosen.scores, layout.groups, judged.measure.sign)
+    return held_out_score(
+        family.reported.scores[runs], family.chosen.scores, groups=layout.groups, sign=judged.measure.sign
+    )
 
 
 def _detectable(found: Simultaneous) -> float:
@@ -119,7 +121,7 @@ def _choice(judged: Judged, expected: float | None) -> list[str]:
     return [text]
 
 
-def _best_of(judged: Judged, may_be_best: Sequence[Group], unjudged: int) -> list[str]:
+def _best_of(judged: Judged, may_be_best: Sequence[Group], *, unjudged: int) -> list[str]:
     total = len(judged.family.groups)
     texts = []
     if may_be_best:
@@ -138,7 +140,7 @@ def _missing(judged: Judged) -> str:
     spread = judged.found.spread
     numbers = [number for number in range(len(judged.family.groups)) if number != judged.found.control]
     return next(
-        (text for text in (spread.missing(n, judged.found.control, judged.repeat) for n in numbers) if text), ""
+        (text for text in (spread.missing(n, judged.found.control, repeat=judged.repeat) for n in numbers) if text), ""
     )
 
 

@@ -69,6 +69,7 @@ class Comparison:
 def compare_runs(
     folders: Sequence[str | Path],
     by: Sequence[str] = (),
+    *,
     metric: str | None = None,
     baseline: str | None = None,
     filters: Sequence[str] = (),
@@ -97,16 +98,16 @@ def compare_runs(
     if chosen is not None and chosen not in runs:
         runs.append(chosen)
     check_by(runs, by)
-    check_by(runs, [over] if over else [], "--over")
+    check_by(runs, [over] if over else [], option="--over")
     measure = choose_measure(runs, metric)
     columns = list(by) or differing([run.settings for run in runs if run.settings])
-    groups = group_runs(runs, measure, columns, by)
+    groups = group_runs(runs, measure, shown=columns, by=by)
     reference = next((g for g in groups if chosen in g.runs or chosen in g.repeats), None)
     if reference is not None:
         reference.baseline = True
-    verdicts, answers = judge(groups, measure, by, reference)
+    verdicts, answers = judge(groups, measure, by=by, baseline=reference)
     others = [run for run in runs if not run.counts]
-    across = compare_across(groups, measure, over) if over else None
+    across = compare_across(groups, measure, over=over) if over else None
     notes = [*_notes(groups, measure, by=by, asked=metric is not None), *_left_out(found, runs)]
     return Comparison(measure, columns, groups, others, verdicts, answers, notes, runs, across)
 

@@ -13,13 +13,13 @@ from segbench.compare.runs import Run
 from segbench.compare.settings import draw_of
 
 
-def draw_scores(members: Sequence[Sequence[Run]], blocks: Blocks, metric: str) -> np.ndarray:
+def draw_scores(members: Sequence[Sequence[Run]], blocks: Blocks, *, metric: str) -> np.ndarray:
     """Return the score of each group on each draw, `[G * D]`, the mean of its runs there."""
     scores = np.array([[run.metrics[metric] for run in runs] for runs in members])
     return _by_draw(scores, blocks)
 
 
-def pooled_scores(members: Sequence[Sequence[Run]], blocks: Blocks, metric: str) -> tuple[np.ndarray, int] | None:
+def pooled_scores(members: Sequence[Sequence[Run]], blocks: Blocks, *, metric: str) -> tuple[np.ndarray, int] | None:
     """Return what each fold adds to the score of all pictures out of all folds `[G * D]`, and how many pictures.
 
     Every picture is the test of one fold, so the counts of all folds together are one experiment on all pictures, whose

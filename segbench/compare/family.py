@@ -51,7 +51,7 @@ class Family:
     """How many pictures of all folds together are scored as one experiment; 0 where they are not."""
 
 
-def read_family(groups: Sequence[Group], measure: Measure, by: Sequence[str] = ()) -> Family:
+def read_family(groups: Sequence[Group], measure: Measure, *, by: Sequence[str] = ()) -> Family:
     """Return what is known of groups of the same data; those that do not fit the first that can be read are refused.
 
     Args:
@@ -62,19 +62,19 @@ def read_family(groups: Sequence[Group], measure: Measure, by: Sequence[str] = (
     refused: dict[Group, str] = {}
     usable = []
     for group in groups:
-        reason = _unfit(group, groups[0], measure)
+        reason = _unfit(group, groups[0], measure=measure)
         if reason:
             refused[group] = reason
         else:
             usable.append(group)
     try:
-        members, blocks = pair_runs(usable, measure, by)
+        members, blocks = pair_runs(usable, measure, by=by)
     except Unusable as reason:
-        return _unread([], [], measure, None, {**refused, **dict.fromkeys(groups, str(reason))})
+        return _unread([], [], measure=measure, blocks=None, refused={**refused, **dict.fromkeys(groups, str(reason))})
     if blocks and blocks.draws:
-        return _of_draws(usable, members, measure, blocks, refused)
+        return _of_draws(usable, members, measure=measure, blocks=blocks, refused=refused)
     if not usable or scorer(measure.metric, usable[0].runs[0].classes) is None:
-        return _unread(usable, members, measure, blocks, refused)
+        return _unread(usable, members, measure=measure, blocks=blocks, refused=refused)
     reader = _Reader(measure.metric)
     kept = []
     for group, runs in zip(usable, members, strict=True):
@@ -84,7 +84,7 @@ def read_family(groups: Sequence[Group], measure: Measure, by: Sequence[str] = (
         except Unusable as reason:
             refused[group] = str(reason)
     if not kept:
-        return _unread(usable, members, measure, blocks, refused)
+        return _unread(usable, members, measure=measure, blocks=blocks, refused=refused)
     groups_kept = [group for group, _ in kept]
     runs_kept = [runs for _, runs in kept]
     layout = _layout(runs_kept, paired=blocks is not None)
@@ -108,7 +108,7 @@ def _same(groups: Sequence[Group], measure: Measure) -> bool:
     return groups[0].same_data
 
 
-def _unfit(group: Group, first: Group, measure: Measure) -> str:
+def _unfit(group: Group, first: Group, *, measure: Measure) -> str:
     """Return why a group cannot be compared with the first, "" where it may be."""
     if group.summary.mean is None:
         return f"{group.label} has no {measure.metric}"
@@ -128,17 +128,18 @@ def _layout(runs: Sequence[Sequence[object]], *, paired: bool, overlap: float = 
 def _of_draws(
     groups: list[Group],
     members: list[list[Run]],
+    *,
     measure: Measure,
     blocks: Blocks,
     refused: dict[Group, str],
 ) -> Family:
     """Return the family of groups on several draws of the data, each draw taken as one score of every group."""
     draws = max(blocks.draws) + 1
-    overlap = _overlap(members[0], measure.split, draws) if draws > 1 else 0.0
+    overlap = _overlap(members[0], measure.split, draws=draws) if draws > 1 else 0.0
     layout = _layout([range(draws)] * len(groups), paired=True, overlap=overlap)
-    pooled = pooled_scores(members, blocks, measure.metric)
+    pooled = pooled_scores(members, blocks, metric=measure.metric)
     images = 0
-    scores = draw_scores(members, blocks, measure.metric)
+    scores = draw_scores(members, blocks, metric=measure.metric)
     if pooled is not None:
         scores, images = pooled
         each = f"{len(blocks.draws) / draws:.3g}"
@@ -149,11 +150,11 @@ def _of_draws(
     chosen = reported
     if not _same(groups, measure):
         kept = [members[number] for number in eligible]
-        chosen = Influence(draw_scores(kept, blocks, measure.chosen_by), ())
+        chosen = Influence(draw_scores(kept, blocks, metric=measure.chosen_by), ())
     return Family(groups, layout, reported, chosen, eligible, None, blocks, refused, images)
 
 
-def _overlap(runs: Sequence[Run], split: str, draws: int) -> float:
+def _overlap(runs: Sequence[Run], split: str, *, draws: int) -> float:
     """Return test over training images; as in cross-validation where a run does not say how many it had."""
     known = [run.images[split] / run.images["train"] for run in runs if run.images.get("train") and split in run.images]
     return sum(known) / len(known) if known else 1 / (draws - 1)
@@ -162,6 +163,7 @@ def _overlap(runs: Sequence[Run], split: str, draws: int) -> float:
 def _unread(
     groups: list[Group],
     members: list[list[Run]],
+    *,
     measure: Measure,
     blocks: Blocks | None,
     refused: dict[Group, str],

@@ -17,20 +17,20 @@ class Unusable(Exception):
 
 def read_bytes(path: Path, limit: int) -> bytes:
     """Return the content of a regular file, and of no link, of at most `limit` bytes; raises Unusable."""
-    return _read(reading.read_bytes, path, limit)
+    return _read(reading.read_bytes, path, limit=limit)
 
 
 def read_text(path: Path, limit: int) -> str:
     """Return the same as text in UTF-8; raises Unusable."""
-    return _read(reading.read_text, path, limit)
+    return _read(reading.read_text, path, limit=limit)
 
 
 def read_object(path: Path, limit: int) -> dict[str, Any]:
     """Return the JSON object in a file of at most `limit` bytes; raises Unusable."""
-    return _read(reading.read_json, path, limit)
+    return _read(reading.read_json, path, limit=limit)
 
 
-def _read(read: Callable[..., Content], path: Path, limit: int) -> Content:
+def _read(read: Callable[..., Content], path: Path, *, limit: int) -> Content:
     try:
         return read(path, limit, follow_links=False)
     except reading.UnreadableError as error:

@@ -34,4 +34,4 @@ def compare(
         ConfigError: for anything asked for that is not there.
     """
     paths = [folder.path if isinstance(folder, RunFolder) else Path(folder) for folder in folders]
-    return compare_runs(paths or ["outputs"], by, metric, baseline, filters, over=over)
+    return compare_runs(paths or ["outputs"], by, metric=metric, baseline=baseline, filters=filters, over=over)

@@ -116,7 +116,7 @@ def choose_measure(runs: Sequence[Run], wanted: str | None) -> Measure:
     return Measure(wanted, val if val in names else wanted)
 
 
-def group_runs(runs: Sequence[Run], measure: Measure, shown: Sequence[str], by: Sequence[str] = ()) -> list[Group]:
+def group_runs(runs: Sequence[Run], measure: Measure, *, shown: Sequence[str], by: Sequence[str] = ()) -> list[Group]:
     """Return the groups of completed runs, best first, groups of the same data together.
 
     Args:
@@ -134,7 +134,7 @@ def group_runs(runs: Sequence[Run], measure: Measure, shown: Sequence[str], by: 
         elif run.state in (RunState.FAILED, RunState.PRUNED):
             counted = lost.setdefault(identity, {})
             counted[run.state] = counted.get(run.state, 0) + 1
-    groups = [_group(found, measure, shown) for found in members.values()]
+    groups = [_group(found, measure, shown=shown) for found in members.values()]
     for group, identity in zip(groups, members, strict=True):
         group.lost = lost.get(identity, {})
     _join_draws(groups)
@@ -152,7 +152,7 @@ def group_runs(runs: Sequence[Run], measure: Measure, shown: Sequence[str], by: 
     )
 
 
-def check_by(runs: Sequence[Run], by: Sequence[str], option: str = "--by") -> None:
+def check_by(runs: Sequence[Run], by: Sequence[str], *, option: str = "--by") -> None:
     """Raise ConfigError for a name in `--by` that no run has."""
     names = known_names(runs) if by else []
     for name in by:
@@ -182,7 +182,7 @@ def _experimental_names(names: tuple[str, ...], without: tuple[str, ...]) -> lis
     return sorted(name for name in names if name not in without and is_experimental(name))
 
 
-def _group(found: Sequence[Run], measure: Measure, shown: Sequence[str]) -> Group:
+def _group(found: Sequence[Run], measure: Measure, *, shown: Sequence[str]) -> Group:
     newest: dict[Identity, Run] = {}
     for run in sorted(found, key=lambda run: (run.finished or 0.0, run.path)):
         newest[_experimental(run)] = run

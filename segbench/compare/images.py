@@ -61,7 +61,7 @@ def scorer(metric: str, classes: tuple[str, ...]) -> Score | None:
     if kind.startswith("mean_") != (not wanted):
         return None
     part = kind.removeprefix("mean_")
-    return lambda sums: _of_classes(part, sums, classes.index(wanted) if wanted else None)
+    return lambda sums: _of_classes(part, sums, number=classes.index(wanted) if wanted else None)
 
 
 def is_share(metric: str) -> bool:
@@ -75,7 +75,7 @@ def _score_name(metric: str, classes: tuple[str, ...]) -> str:
     return name if name.partition("/")[2] in classes else without_size(name)
 
 
-def _of_classes(kind: str, sums: np.ndarray, number: int | None) -> np.ndarray:
+def _of_classes(kind: str, sums: np.ndarray, *, number: int | None) -> np.ndarray:
     hits, wrong, missed = _three(sums)
     whole = {"iou": hits + wrong + missed, "dice": hits + (wrong + missed) / 2, "accuracy": hits + missed}[kind]
     each = _ratio(hits, whole)
@@ -109,7 +109,7 @@ def read_tables(runs: Sequence[Run], metric: str, *, units: bool = False) -> lis
             tables.append(_read_table(run, metric, units=units and not number))
         except Unusable as unusable:
             raise Unusable(f"{run.name}: {unusable}") from None
-    _check_sums(tables, runs, metric)
+    _check_sums(tables, runs, metric=metric)
     return tables
 
 
@@ -133,7 +133,7 @@ def _read_table(run: Run, metric: str, *, units: bool) -> ImageTable:
     table = table[order]
     if (np.diff(table[:, 0]) == 0).any():
         raise Unusable(f"{path.name} has an image twice")
-    return ImageTable(table[:, 0], table[:, 1:], _units(text, heads, order) if units else {})
+    return ImageTable(table[:, 0], table[:, 1:], _units(text, heads, order=order) if units else {})
 
 
 @lru_cache(maxsize=64)  # runs on the same data have the same
@@ -146,7 +146,7 @@ def _places(head: str, classes: tuple[str, ...], *, is_depth: bool) -> tuple[lis
     return heads, [heads.index(column) for column in ("index", *wanted)]
 
 
-def _units(text: str, heads: list[str], order: np.ndarray) -> dict[str, list[str]]:
+def _units(text: str, heads: list[str], *, order: np.ndarray) -> dict[str, list[str]]:
     """Return the columns `unit/<factor>` by factor; none where a row lacks one, so that no unit is made up."""
     places = {head.removeprefix(UNIT): place for place, head in enumerate(heads) if head.startswith(UNIT)}
     rows = list(csv.reader(io.StringIO(text)))[1:] if places else []
@@ -154,7 +154,7 @@ def _units(text: str, heads: list[str], order: np.ndarray) -> dict[str, list[str
     return {name: [column[k] for k in order] for name, column in columns.items() if all(column)}
 
 
-def _check_sums(tables: Sequence[ImageTable], runs: Sequence[Run], metric: str) -> None:
+def _check_sums(tables: Sequence[ImageTable], runs: Sequence[Run], *, metric: str) -> None:
     score = scorer(metric, runs[0].classes)
     sums = np.stack([table.counts.sum(axis=0) for table in tables])
     values = np.full(len(runs), np.nan) if score is None else score(sums)

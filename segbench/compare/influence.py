@@ -75,9 +75,9 @@ class Jackknife:
         """
         total = counts.sum(axis=0)
         if not self._cells:
-            return [self.score(total), _deleted(counts, total, self.score)]
+            return [self.score(total), _deleted(counts, total, score=self.score)]
         sums = [_sum_by(counts, cells) for _, cells in self._cells]
-        return [self.score(total), *(_deleted(one, total, self.score) for one in sums)]
+        return [self.score(total), *(_deleted(one, total, score=self.score) for one in sums)]
 
     def join(self, found: Sequence[list[np.ndarray]]) -> Influence:
         """Return the influence on all runs, of what `deviations` found for some at a time."""
@@ -95,7 +95,7 @@ class Jackknife:
         return Influence(scores, tuple(terms))
 
 
-def influence(counts: np.ndarray, score: Score, design: Design) -> Influence:
+def influence(counts: np.ndarray, score: Score, *, design: Design) -> Influence:
     """Return the influence on M runs whose counts `[N, M, K]` are at hand at once."""
     found = Jackknife(score, design)
     return found.join([found.deviations(counts)])
@@ -122,7 +122,7 @@ def _sum_by(counts: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return np.add.reduceat(counts[order], starts, axis=0)
 
 
-def _deleted(sums: np.ndarray, total: np.ndarray, score: Score) -> np.ndarray:
+def _deleted(sums: np.ndarray, total: np.ndarray, *, score: Score) -> np.ndarray:
     """Return the scaled deviations of the scores without each unit, `[L, M]`."""
     without = score(total - sums)
     unknown = np.isnan(without)

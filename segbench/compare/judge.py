@@ -18,7 +18,7 @@ from segbench.compare.verdict import Judged, Verdict, elsewhere, refuse, verdict
 
 
 def judge(
-    groups: Sequence[Group], measure: Measure, by: Sequence[str] = (), baseline: Group | None = None
+    groups: Sequence[Group], measure: Measure, *, by: Sequence[str] = (), baseline: Group | None = None
 ) -> tuple[list[Verdict], list[Answer]]:
     """Return every group's verdict against the chosen one of its data, or against the baseline; gives groups intervals.
 
@@ -33,28 +33,28 @@ def judge(
     for same in families(groups):
         if baseline is not None and baseline in same:
             same = [baseline, *(group for group in same if group is not baseline)]
-        said, answer = _judge_family(same, measure, by, baseline=baseline if baseline in same else None)
+        said, answer = _judge_family(same, measure, by=by, baseline=baseline if baseline in same else None)
         if baseline is None or baseline in same:
             verdicts += said
             answers += [answer] if answer else []
     if baseline is not None:
         judged = {verdict.first for verdict in verdicts}
         others = [group for group in groups if group is not baseline and group not in judged]
-        verdicts += [refuse(group, baseline, elsewhere(group, baseline, measure)) for group in others]
+        verdicts += [refuse(group, baseline, reason=elsewhere(group, baseline, measure=measure)) for group in others]
     return verdicts, answers
 
 
 def _judge_family(
-    same: Sequence[Group], measure: Measure, by: Sequence[str], *, baseline: Group | None
+    same: Sequence[Group], measure: Measure, *, by: Sequence[str], baseline: Group | None
 ) -> tuple[list[Verdict], Answer | None]:
-    family = read_family(same[:MAX_JUDGED], measure, by)
+    family = read_family(same[:MAX_JUDGED], measure, by=by)
     if not family.groups:
-        return [refuse(group, same[0], family.refused[group]) for group in same[1:]], None
+        return [refuse(group, same[0], reason=family.refused[group]) for group in same[1:]], None
     control = family.groups.index(baseline) if baseline in family.groups else None
     found = chosen_setting(
         family.reported,
         family.chosen,
-        family.layout,
+        layout=family.layout,
         eligible=family.eligible,
         control=control,
         best=0,  # groups come in the order of their choice
@@ -63,16 +63,18 @@ def _judge_family(
     judged = Judged(family, found, measure, chosen=baseline is None)
     _give_intervals(judged)
     against = baseline or judged.control
-    refused = [refuse(group, against, reason) for group, reason in family.refused.items() if group is not against]
+    refused = [
+        refuse(group, against, reason=reason) for group, reason in family.refused.items() if group is not against
+    ]
     if against in family.refused:
         reason = family.refused[against]
-        return [refuse(group, against, reason) for group in same if group is not against], None
+        return [refuse(group, against, reason=reason) for group in same if group is not against], None
     if family.design is None and "+" not in (against.data or ""):
         reason = f"{measure.metric} is not made of sums over images, which the tables of images would give"
-        return [*(refuse(g, against, reason) for g in family.groups if g is not against), *refused], None
+        return [*(refuse(g, against, reason=reason) for g in family.groups if g is not against), *refused], None
     numbers = range(len(family.groups))
     said = [verdict_on_pair(judged, number) for number in numbers if number != found.control]
-    return [*said, *refused], give_answer(judged, said, len(same) - len(family.groups) - len(refused))
+    return [*said, *refused], give_answer(judged, said, unjudged=len(same) - len(family.groups) - len(refused))
 
 
 def _give_intervals(judged: Judged) -> None:

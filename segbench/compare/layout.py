@@ -84,14 +84,16 @@ def blocks(comparison: Comparison, width: int) -> list[Block]:
     found = []
     for groups in families:
         data = [f"data {comparison.data_labels[groups[0].data]}"] * several
-        columns = _columns(heads, [rows[group] for group in groups], len(comparison.columns), without_data=several)
+        columns = _columns(
+            heads, [rows[group] for group in groups], settings=len(comparison.columns), without_data=several
+        )
         bold = [group.best for group in groups]
         chosen_by = "".join(chosen_heads(comparison))
-        found.append(_fitted(columns, data, bold, width=width, chosen_by=chosen_by))
+        found.append(_fitted(columns, data, bold=bold, width=width, chosen_by=chosen_by))
     return found
 
 
-def _columns(heads: Sequence[str], rows: Sequence[Sequence[str]], settings: int, *, without_data: bool) -> list[Column]:
+def _columns(heads: Sequence[str], rows: Sequence[Sequence[str]], *, settings: int, without_data: bool) -> list[Column]:
     names = [head.rpartition(".")[2] for head in heads]
     columns = []
     for place, head in enumerate(heads):
@@ -104,22 +106,26 @@ def _columns(heads: Sequence[str], rows: Sequence[Sequence[str]], settings: int,
     return columns
 
 
-def _fitted(columns: list[Column], title: list[str], bold: list[bool], *, width: int, chosen_by: str) -> Block:
+def _fitted(columns: list[Column], title: list[str], *, bold: list[bool], width: int, chosen_by: str) -> Block:
     columns, shared = _without_shared(columns)
     dropped: list[str] = []
     for head in FIRST_DROPPED:
-        if _width(columns, USUAL, width) > width and any(column.head == head for column in columns):
+        if _width(columns, USUAL, width=width) > width and any(column.head == head for column in columns):
             columns = [column for column in columns if column.head != head]
             dropped.append(head)
-    if _width(columns, SHORTEST, width) > width:
+    if _width(columns, SHORTEST, width=width) > width:
         columns, common = _joined(columns)
         shared += common
-        if width - _width(columns, 0, width) < ROOM_FOR_JOINED and any(column.head == chosen_by for column in columns):
+        if width - _width(columns, 0, width=width) < ROOM_FOR_JOINED and any(
+            column.head == chosen_by for column in columns
+        ):
             columns = [column for column in columns if column.head != chosen_by]
             dropped.append(chosen_by)
-    most = next((most for most in range(LONGEST, SHORTEST, -1) if _width(columns, most, width) <= width), SHORTEST)
+    most = next(
+        (most for most in range(LONGEST, SHORTEST, -1) if _width(columns, most, width=width) <= width), SHORTEST
+    )
     if sum(column.setting for column in columns) == 1:
-        most = max(SHORTEST, width - _width([column for column in columns if not column.setting], 0, width) - 2)
+        most = max(SHORTEST, width - _width([column for column in columns if not column.setting], 0, width=width) - 2)
     return Block(", ".join([*title, *shared]), [column.shortened(most) for column in columns], bold, dropped)
 
 
@@ -160,7 +166,7 @@ def _words(head: str, value: str) -> str:
     return f"{head}={value}"
 
 
-def _width(columns: Sequence[Column], most: int, width: int) -> int:
+def _width(columns: Sequence[Column], most: int, *, width: int) -> int:
     widths = [min(column.width, most) if column.setting else column.width for column in columns]
     return sum(widths) + gap(width) * len(columns) + 1
 

@@ -23,7 +23,7 @@ class Blocks:
     """Which draw of the data each pair is of, from 0; empty where all have the same data."""
 
 
-def pair_runs(groups: Sequence[Group], measure: Measure, by: Sequence[str]) -> tuple[list[list[Run]], Blocks | None]:
+def pair_runs(groups: Sequence[Group], measure: Measure, *, by: Sequence[str]) -> tuple[list[list[Run]], Blocks | None]:
     """Return the runs of each group, the same blocks at the same places where they are paired.
 
     Runs are paired where they differ in settings that `--by` does not name, or were made on several draws of the data.

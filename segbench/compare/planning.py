@@ -54,7 +54,7 @@ class Plan:
             quantile=found.quantile,
         )
 
-    def detectable(self, seeds: float, units: float = 1.0, power: float = 0.8) -> float:
+    def detectable(self, seeds: float, units: float = 1.0, *, power: float = 0.8) -> float:
         """Return the smallest difference that is seen with a probability of `power`.
 
         Args:
@@ -73,29 +73,31 @@ class Plan:
         tail = 0.5 * math.erfc(self.quantile / math.sqrt(2))
         return (t_quantile(1 - tail, degrees) + t_quantile(power, degrees)) * math.sqrt(total)
 
-    def seeds_for(self, difference: float, power: float = 0.8, units: float = 1.0) -> int | None:
+    def seeds_for(self, difference: float, power: float = 0.8, *, units: float = 1.0) -> int | None:
         """Return the fewest runs of each setting, at least two, that see the difference; None where none do."""
-        wanted = (seeds for seeds in range(2, MAX_SEEDS + 1) if self.detectable(seeds, units, power) <= difference)
+        wanted = (
+            seeds for seeds in range(2, MAX_SEEDS + 1) if self.detectable(seeds, units, power=power) <= difference
+        )
         return next(wanted, None)
 
-    def units_for(self, difference: float, seeds: float, power: float = 0.8) -> float | None:
+    def units_for(self, difference: float, seeds: float, *, power: float = 0.8) -> float | None:
         """Return how many times the units it takes, None beyond MAX_UNITS or where units alone never do."""
-        if self.detectable(seeds, MAX_UNITS, power) > difference:
+        if self.detectable(seeds, MAX_UNITS, power=power) > difference:
             return None
         low = 0.0
         high = math.log(MAX_UNITS)
-        if self.detectable(seeds, 1.0, power) <= difference:
+        if self.detectable(seeds, 1.0, power=power) <= difference:
             return 1.0
         for _ in range(50):
             middle = (low + high) / 2
-            if self.detectable(seeds, math.exp(middle), power) > difference:
+            if self.detectable(seeds, math.exp(middle), power=power) > difference:
                 low = middle
             else:
                 high = middle
         return math.exp(high)
 
 
-def plan_sentences(answer: Answer, difference: float, power: float) -> list[str]:
+def plan_sentences(answer: Answer, difference: float, *, power: float) -> list[str]:
     """Return what it takes to see a difference, in words; one sentence where the runs do not tell."""
     found = answer.found
     family = answer.family
@@ -121,7 +123,7 @@ def plan_sentences(answer: Answer, difference: float, power: float) -> list[str]
         )
     else:
         texts.append(f"for {difference:g}: more than {MAX_SEEDS} seeds each on the same images")
-    choices = [(count, plan.units_for(difference, count, power)) for count in (3, 5, 10, 20, 50, MAX_SEEDS)]
+    choices = [(count, plan.units_for(difference, count, power=power)) for count in (3, 5, 10, 20, 50, MAX_SEEDS)]
     enough = [(count, times) for count, times in choices if times is not None]
     texts += [
         f"with {count} seeds each: {times:.3g} times the units, {_more(answer, times)}" for count, times in enough[:3]
@@ -145,6 +147,6 @@ def plan_table(answer: Answer, power: float) -> tuple[list[str], list[list[str]]
     heads = ["seeds each", *("these units" if one == 1 else f"{one:.0f} times as many" for one in times)]
     rows = []
     for seeds in (2, 3, 5, 10, 20, math.inf):
-        cells = [f"{plan.detectable(seeds, one, power):.4f}" for one in times]
+        cells = [f"{plan.detectable(seeds, one, power=power):.4f}" for one in times]
         rows.append([f"{seeds:.0f}" if math.isfinite(seeds) else "endless", *cells])
     return heads, rows

@@ -129,7 +129,7 @@ def read_run(path: Path, name: str) -> Run:
         state = recorded_state(status.get("state"))
         if state is None:
             raise Unusable("status.json names no state that a run can have")
-        status |= state_now(path, state, status)
+        status |= state_now(path, state, status=status)
         state = RunState(status["state"])
         known: dict[str, Any] = {"settings": read_settings(folder.config), "finished": number(status.get("finished"))}
         if state is RunState.COMPLETED:

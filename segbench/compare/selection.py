@@ -17,8 +17,8 @@ from segbench.core.rng import generator
 def chosen_setting(
     test: Influence,
     val: Influence,
-    layout: Layout,
     *,
+    layout: Layout,
     eligible: np.ndarray | None = None,
     control: int | None = None,
     best: int | None = None,
@@ -45,14 +45,14 @@ def chosen_setting(
     inside, runs = layout.subset(known)
     chosen = Spread.of(val, inside)
     scores = test.scores[runs]
-    correlation = seed_correlation(val.scores, scores, inside.groups, (chosen, reported))
+    correlation = seed_correlation(val.scores, scores, groups=inside.groups, spreads=(chosen, reported))
     best = int(known[(sign * chosen.means).argmax()]) if best is None else best
     picked_by = Choice(chosen, known, correlation)
     return against_control(reported, best, picked_by=picked_by, sign=sign)
 
 
 def seed_correlation(
-    first: np.ndarray, second: np.ndarray, groups: Sequence[np.ndarray], spreads: tuple[Spread, Spread]
+    first: np.ndarray, second: np.ndarray, *, groups: Sequence[np.ndarray], spreads: tuple[Spread, Spread]
 ) -> float:
     """Return how far a lucky seed is lucky on both splits, 0 to 1; 1 where too few seeds tell.
 
@@ -73,7 +73,7 @@ def seed_correlation(
     return min(max(product / freedom / math.sqrt(one.own * other.own), 0.0), 1.0) if freedom else 1.0
 
 
-def held_out_score(test: np.ndarray, val: np.ndarray, groups: Sequence[np.ndarray], sign: int = 1) -> float | None:
+def held_out_score(test: np.ndarray, val: np.ndarray, *, groups: Sequence[np.ndarray], sign: int = 1) -> float | None:
     """Return what the chosen setting may be expected to score with new seeds; None with one seed a setting.
 
     The mean of the chosen setting's runs is that of runs which won, partly by lucky seeds. So each run in turn is held

@@ -72,7 +72,9 @@ class Spread:
 
     def unit_variance(self, first: int, second: np.ndarray) -> np.ndarray:
         """Return the part of the units, never below the variance of independent cells: A + B - AB may be, by chance."""
-        largest: np.ndarray = np.maximum(_between(self.covariance, first, second), _between(self.cells, first, second))
+        largest: np.ndarray = np.maximum(
+            _between(self.covariance, first, second=second), _between(self.cells, first, second=second)
+        )
         return largest
 
     def of_mean(self, number: int) -> tuple[float | None, float]:
@@ -89,7 +91,7 @@ class Spread:
             return None, 1.0
         return math.sqrt(total), min(max(total**2 / squares, 1.0), 1e6)
 
-    def missing(self, first: int, second: int, repeat: str = "seed") -> str:
+    def missing(self, first: int, second: int, *, repeat: str = "seed") -> str:
         """Return how many more repeats (seeds, or draws of the data) a word on two settings needs, "" for none."""
         odd = [number for number in (first, second) if number in self.seeds.odd]
         found = min([self.seeds.freedom, *(int(self.freedom[number]) for number in odd)])
@@ -102,14 +104,14 @@ class Spread:
 
     def degrees(self, first: int, second: np.ndarray) -> np.ndarray:
         """Return Satterthwaite's degrees of freedom of `variance`; those of crossed units are of the scarcest kind."""
-        squares = self.unit_variance(first, second) ** 2 / self.unit_freedom + _seed_squares(self, first, second)
+        squares = self.unit_variance(first, second) ** 2 / self.unit_freedom + _seed_squares(self, first, second=second)
         total = self.variance(first, second)
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.where(squares > 0, total**2 / squares, 1e6)
         return np.clip(found, 1.0, 1e6)
 
 
-def _seed_squares(spread: Spread, first: int, second: np.ndarray) -> np.ndarray:
+def _seed_squares(spread: Spread, first: int, *, second: np.ndarray) -> np.ndarray:
     if not spread.seeds.freedom:
         return np.zeros(len(second))
     pooled = np.isin(np.arange(len(spread.means)), spread.seeds.odd, invert=True)
@@ -121,7 +123,7 @@ def _seed_squares(spread: Spread, first: int, second: np.ndarray) -> np.ndarray:
     return squares
 
 
-def _between(covariance: np.ndarray, first: int, second: np.ndarray) -> np.ndarray:
+def _between(covariance: np.ndarray, first: int, *, second: np.ndarray) -> np.ndarray:
     between: np.ndarray = covariance[first, first] + covariance[second, second] - 2 * covariance[first, second]
     return between
 
@@ -193,11 +195,11 @@ def _largest(test: Spread, control: int, *, picked_by: Choice | None, sign: int)
     draws = max(500, min(DRAWS, _CELLS // settings))
     draw = generator("compare: joint draws", settings, draws)
     seeds = draw.standard_normal((draws, settings))
-    chance, root = _draw_units(test, draw, draws)
+    chance, root = _draw_units(test, draw, draws=draws)
     chance += seeds * np.sqrt(test.own_seeds)
     picked = np.full(draws, control)
     if picked_by is not None:
-        picked = _pick(chance, seeds, test, picked_by=picked_by, draw=draw, sign=sign)
+        picked = _pick(chance, seeds, test=test, picked_by=picked_by, draw=draw, sign=sign)
     size = np.diag(root) + test.own_seeds
     largest = np.empty(draws)
     for one in np.unique(picked):
@@ -214,8 +216,8 @@ def _largest(test: Spread, control: int, *, picked_by: Choice | None, sign: int)
 def _pick(
     chance: np.ndarray,
     seeds: np.ndarray,
-    test: Spread,
     *,
+    test: Spread,
     picked_by: Choice,
     draw: np.random.Generator,
     sign: int,
@@ -228,12 +230,12 @@ def _pick(
     settings = np.arange(len(test.means)) if picked_by.settings is None else picked_by.settings
     other = draw.standard_normal((len(seeds), len(settings)))
     mixed = picked_by.correlation * seeds[:, settings] + math.sqrt(1 - picked_by.correlation**2) * other
-    found = _draw_units(spread, draw, len(seeds))[0] + mixed * np.sqrt(spread.own_seeds)
+    found = _draw_units(spread, draw, draws=len(seeds))[0] + mixed * np.sqrt(spread.own_seeds)
     picked: np.ndarray = settings[(sign * found).argmax(axis=1)]
     return picked
 
 
-def _draw_units(spread: Spread, draw: np.random.Generator, draws: int) -> tuple[np.ndarray, np.ndarray]:
+def _draw_units(spread: Spread, draw: np.random.Generator, *, draws: int) -> tuple[np.ndarray, np.ndarray]:
     """Return draws of the units' chance `[draws, G]` and its covariance, made one where A + B - AB is none."""
     values, vectors = np.linalg.eigh(spread.covariance)
     root = vectors * np.sqrt(np.maximum(values, 0))

@@ -29,7 +29,7 @@ def t_quantiles(tail: np.ndarray, freedom: np.ndarray) -> np.ndarray:
     beta = np.array([math.lgamma(v / 2) + math.lgamma(0.5) - math.lgamma(v / 2 + 0.5) for v in freedom.tolist()])
     logarithm = np.zeros(len(wanted))
     for _ in range(_STEPS):
-        found = _log_tail(np.exp(logarithm), freedom, beta)
+        found = _log_tail(np.exp(logarithm), freedom, beta=beta)
         density = logarithm - (freedom + 1) / 2 * np.log1p(np.exp(2 * logarithm) / freedom) - np.log(freedom) / 2 - beta
         step = (found - wanted) * np.exp(found - density)
         logarithm = np.clip(logarithm + step, -40, 25)
@@ -39,7 +39,7 @@ def t_quantiles(tail: np.ndarray, freedom: np.ndarray) -> np.ndarray:
     return quantiles
 
 
-def _log_tail(t: np.ndarray, freedom: np.ndarray, beta: np.ndarray) -> np.ndarray:
+def _log_tail(t: np.ndarray, freedom: np.ndarray, *, beta: np.ndarray) -> np.ndarray:
     """Return the logarithm of the probability of more than t; `beta` is the logarithm of B(freedom / 2, 1 / 2)."""
     square = t**2 / freedom
     near = square * (1 + freedom / 2) > 1.5  # where the fraction converges quickly, else that of the complement
@@ -47,13 +47,13 @@ def _log_tail(t: np.ndarray, freedom: np.ndarray, beta: np.ndarray) -> np.ndarra
     second = np.where(near, 0.5, freedom / 2)
     x = np.where(near, 1, square) / (1 + square)
     powers = -freedom / 2 * np.log1p(square) + 0.5 * (np.log(square) - np.log1p(square))
-    part = powers - beta - np.log(first) + np.log(_fraction(first, second, x))
+    part = powers - beta - np.log(first) + np.log(_fraction(first, second, x=x))
     both = np.where(near, part, np.log1p(-np.minimum(np.exp(part), 1 - 1e-16)))
     tails: np.ndarray = both - math.log(2)
     return tails
 
 
-def _fraction(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _fraction(a: np.ndarray, b: np.ndarray, *, x: np.ndarray) -> np.ndarray:
     """Return the continued fraction of the incomplete beta function by Lentz's method."""
     above = np.ones_like(x)
     below = 1 / _not_zero(1 - (a + b) * x / (a + 1))

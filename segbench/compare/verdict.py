@@ -79,14 +79,14 @@ class Judged:
         return self.family.design.scope if self.family.design else Scope.NETWORKS
 
 
-def refuse(first: Group, second: Group, reason: str) -> Verdict:
+def refuse(first: Group, second: Group, *, reason: str) -> Verdict:
     """Return the verdict on groups that cannot be compared, and why."""
     sentence = f"{' and '.join(labels_apart(first, second))} are not comparable: {reason}"
     seeds = first.summary.n, second.summary.n
     return Verdict(first, second, Word.REFUSED, "", seeds, None, reason, sentence)
 
 
-def elsewhere(group: Group, baseline: Group, measure: Measure) -> str:
+def elsewhere(group: Group, baseline: Group, *, measure: Measure) -> str:
     """Return why a group is not in the baseline's family."""
     for one in (group, baseline):
         if one.summary.mean is None:
@@ -106,7 +106,7 @@ def verdict_on_pair(judged: Judged, number: int) -> Verdict:
     seeds = len(family.layout.groups[number]), len(family.layout.groups[found.control])
     value = float(found.value[number])
     half = float(found.half[number])
-    missing = found.spread.missing(number, found.control, judged.repeat)
+    missing = found.spread.missing(number, found.control, repeat=judged.repeat)
     images = family.design.words if family.design else ""
     if missing:
         difference = Difference(value, None, None)

@@ -67,7 +67,7 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     written = _unresolved(config)
     for name in ("task", "inputs"):  # before others are computed from them
         if "${" not in str(written[name]):
-            check(written[name], hints_of(RunConfig)[name], name)
+            check(written[name], hints_of(RunConfig)[name], key=name)
     values = _plain(config)
     check_values(values, reference.values, written=written, defaults=reference.written)
     check_contradictions([override.key_or_group for override in parsed], values)

@@ -23,7 +23,7 @@ from segbench.core.errors import ConfigError
 Config = dict[str, Any]
 
 
-def continued_config(saved: Mapping[str, Any], words: Sequence[str], where: str) -> tuple[RunConfig, dict[str, str]]:
+def continued_config(saved: Mapping[str, Any], words: Sequence[str], *, where: str) -> tuple[RunConfig, dict[str, str]]:
     """Return the configuration of a run with the words of a resume applied, and the option chosen of each group.
 
     A word chooses an option of a group, which is then composed anew, or changes a single setting. The run may be of an
@@ -47,16 +47,16 @@ def continued_config(saved: Mapping[str, Any], words: Sequence[str], where: str)
         _check_word(override, where)
     if options:
         choices |= {override.key_or_group: str(override.value()) for override in options}
-        config = _with_options(config, [word.input_line or "" for word in (*searched, *options)], options)
+        config = _with_options(config, [word.input_line or "" for word in (*searched, *options)], options=options)
     single = [override.input_line or "" for override in overrides if override not in (*options, *searched)]
-    changed = with_changes(config, single, choices)
+    changed = with_changes(config, single, choices=choices)
     changed["data"] = {**changed["data"], **_follows(config, changed)}
     checked = RunConfig.of(changed)
     check_contradictions([override.key_or_group for override in overrides], changed)
     return checked, choices
 
 
-def check_start(config: RunConfig, words: Sequence[str], where: str) -> None:
+def check_start(config: RunConfig, words: Sequence[str], *, where: str) -> None:
     """Raise a ConfigError if a run that begins anew begins with weights that have not been given again.
 
     They may be fetched from a server, or be any file: the folder of an untrusted user does not decide that.
@@ -118,7 +118,7 @@ def _check_word(override: Override, where: str) -> None:
         raise ConfigError(f"'{word}' is about a sweep, and a resume continues one run")
 
 
-def _with_options(config: Config, words: list[str], options: list[Override]) -> Config:
+def _with_options(config: Config, words: list[str], *, options: list[Override]) -> Config:
     """Return the configuration with the options of groups that are composed anew, looked up in the rest of it."""
     composed = OmegaConf.to_container(compose_config(words), resolve=False)
     assert isinstance(composed, dict)

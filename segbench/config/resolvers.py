@@ -51,12 +51,12 @@ def _settings() -> str:
     return help_text()
 
 
-def _loss_name(task: str, mask: str, depth: str) -> str:
+def _loss_name(task: str, mask: str, depth: str, /) -> str:
     names = {tasks.Head.MASK: mask, tasks.Head.DEPTH: depth}
-    return "_".join(names[head] for head in one_of(tasks.Task, task, "task").heads)
+    return "_".join(names[head] for head in one_of(tasks.Task, task, what="task").heads)
 
 
-def _of_export(root: str | None, storage: DictConfig | None, name: str) -> Any:
+def _of_export(root: str | None, storage: DictConfig | None, name: str, /) -> Any:
     """Return what the export at `root` says of itself under `name`; without a root, something that a check accepts."""
     if root is None:
         return OmegaConf.create({"value": NO_EXPORT[name]}).value

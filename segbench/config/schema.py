@@ -141,7 +141,7 @@ class RunConfig:
         Raises:
             ConfigError: for the first setting that is missing, unknown, or not what it must be.
         """
-        read = read_section(cls, values, "", defaults=defaults or {})
+        read = read_section(cls, values, key="", defaults=defaults or {})
         check_numbers(values)  # after the types, which say more of a wrong one
         return read
 
@@ -150,7 +150,7 @@ class RunConfig:
         return {field.name: as_plain(getattr(self, field.name)) for field in fields(self)}
 
 
-def read_section(kind: type[Section], values: object, key: str, *, defaults: object = None) -> Section:
+def read_section(kind: type[Section], values: object, *, key: str, defaults: object = None) -> Section:
     """Return a section of the schema, with a value for each of its fields.
 
     Args:
@@ -173,19 +173,22 @@ def read_section(kind: type[Section], values: object, key: str, *, defaults: obj
     for name in hints:
         if name not in values:
             raise ConfigError(f"{_join(key, name)} is missing: give {_join(key, name)}=...")
-    read = {name: _read(values[name], hint, _join(key, name), shown_defaults.get(name)) for name, hint in hints.items()}
+    read = {
+        name: _read(values[name], hint, key=_join(key, name), default=shown_defaults.get(name))
+        for name, hint in hints.items()
+    }
     return kind(**read)
 
 
-def _read(value: Any, hint: Any, key: str, default: object) -> Any:
+def _read(value: Any, hint: Any, *, key: str, default: object) -> Any:
     if hint in (Part, Losses):
         return hint.of(value, key)
     if inspect.isclass(hint) and is_dataclass(hint):
-        return read_section(hint, value, key, defaults=default)
+        return read_section(hint, value, key=key, defaults=default)
     if Part in [inner for one in get_args(hint) for inner in get_args(one)]:
         check(value, Mapping[str, Any] | None, key, default=default)
         return {name: Part.of(node, f"{key}.{name}") for name, node in (value or {}).items()}
-    check(value, hint, key, default=default)
+    check(value, hint, key=key, default=default)
     for word in choices_of(hint):
         if word == value:
             return word

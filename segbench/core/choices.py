@@ -93,7 +93,7 @@ class NonFinite(StrEnum):
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-def one_of(choices: Iterable[Choice], value: object, what: str, *, why: str = "") -> Choice:
+def one_of(choices: Iterable[Choice], value: object, *, what: str, why: str = "") -> Choice:
     """Return the member of an enumeration that a word names.
 
     Args:

@@ -76,7 +76,7 @@ class Interrupted(SegbenchError):
     requeue: whether a scheduler gave notice (SIGUSR1 or SIGUSR2) that the time is up, rather than the user.
     """
 
-    def __init__(self, message: str, exit_code: int = 130, requeue: bool = False) -> None:
+    def __init__(self, message: str, exit_code: int = 130, *, requeue: bool = False) -> None:
         super().__init__(message)
         self.exit_code = exit_code
         self.requeue = requeue

@@ -18,9 +18,9 @@ Result = TypeVar("Result")
 def overlapped(
     items: Iterable[Item],
     read: Callable[[Item], Read],
+    *,
     work: Callable[[Item, Read], Result],
     write: Callable[[Item, Result], None],
-    *,
     waiting: int = 2,
 ) -> Iterator[tuple[Item, DataError | None]]:
     """Yield each item once it is written, in order, or with the DataError of reading it or of the work.

@@ -38,7 +38,7 @@ def read_bytes(path: Path, limit: int, *, follow_links: bool = True) -> bytes:
             raise UnreadableError(path, "is not a regular file, so it is not read")
         descriptor = os.open(path, _FLAGS if follow_links else _FLAGS | _NO_LINK)
         try:
-            content = _content(path, descriptor, limit)
+            content = _content(path, descriptor, limit=limit)
         finally:
             os.close(descriptor)
     except FileNotFoundError:
@@ -50,7 +50,7 @@ def read_bytes(path: Path, limit: int, *, follow_links: bool = True) -> bytes:
     return content
 
 
-def _content(path: Path, descriptor: int, limit: int) -> bytes:
+def _content(path: Path, descriptor: int, *, limit: int) -> bytes:
     """Return at most `limit` + 1 bytes of a file."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):  # it was replaced in between

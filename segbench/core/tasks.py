@@ -62,10 +62,10 @@ def mask_channels(classes: Sequence[str]) -> int:
 
 def heads(task: str, classes: Sequence[str]) -> dict[str, int]:
     """Return the heads of a task and the channels of each, for example `{"mask": 1, "depth": 1}`."""
-    found = one_of(Task, task, "task").heads
+    found = one_of(Task, task, what="task").heads
     return {head.value: mask_channels(classes) if head is Head.MASK else 1 for head in found}
 
 
 def in_channels(inputs: str, channels: int = 3) -> int:
     """Return the number of input channels: those of each picture, red, green and blue or any bands, one by one."""
-    return channels * len(one_of(Inputs, inputs, "inputs").names)
+    return channels * len(one_of(Inputs, inputs, what="inputs").names)

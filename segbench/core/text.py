@@ -64,7 +64,7 @@ def for_stream(text: str, stream: IO[str]) -> str:
         return wrapped(text, USUAL)
 
 
-def say(console: Console, text: str, style: str = "") -> None:
+def say(console: Console, text: str, *, style: str = "") -> None:
     """Print a message: on a terminal with lines that break at words, elsewhere as it is."""
     text = wrapped(text, console.width) if console.is_terminal else text
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

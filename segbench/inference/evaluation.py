@@ -27,7 +27,7 @@ def evaluate(trained: TrainedRun, split: Split) -> dict[str, Any]:
     trained.parts.read_data()
     data = trained.parts.data
     trainer = make_trainer(settings, trained.run.path)
-    scores, metric = score_split(trainer, trained.module, data, split)
+    scores, metric = score_split(trainer, trained.module, data=data, split=split)
     finished = trained.run.read_status()["state"] == RunState.COMPLETED and trained.run.results.is_file()
     results = trained.run.read_results() if finished else {}
     recorded = {name: value.get("best") for name, value in results.get("metrics", {}).items()}

@@ -28,7 +28,7 @@ class TrainedRun:
     module: ScoredModule
 
 
-def load_trained(path: str | Path, changes: Sequence[str] = (), plugins: Sequence[str] = ()) -> TrainedRun:
+def load_trained(path: str | Path, changes: Sequence[str] = (), *, plugins: Sequence[str] = ()) -> TrainedRun:
     """Return the run at `path` with the weights of best.ckpt.
 
     Args:

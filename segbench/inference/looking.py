@@ -10,7 +10,7 @@ from segbench.inference.tiles import Tiling, tiled
 from segbench.inference.tta import averaged, looks_of
 
 
-def looking(network: Network, view: EvaluationView, settings: EvaluationSettings, *, foreign: bool) -> Network:
+def looking(network: Network, view: EvaluationView, *, settings: EvaluationSettings, foreign: bool) -> Network:
     """Return a network that is shown what a view shows, as the settings say.
 
     Args:

@@ -36,13 +36,13 @@ class TrainedModel:
         device: Where it runs.
     """
 
-    def __init__(self, trained: TrainedRun, side: int | None = None, device: str = "cpu") -> None:
+    def __init__(self, trained: TrainedRun, side: int | None = None, *, device: str = "cpu") -> None:
         data = trained.parts.data
         self.run: RunFolder = trained.run
         self.classes: list[str] = data.classes
         self._data = data
         self._needs_background = "background" in trained.module.inputs
-        self._predictor = Predictor(trained, side, device)
+        self._predictor = Predictor(trained, side, device=device)
 
     def __call__(self, image: Picture, background: Picture | None = None) -> Prediction:
         """Return the prediction for a picture of any size.

@@ -112,7 +112,7 @@ class ScoredModule(pl.LightningModule):
             view: That view; None for the one of the scores.
         """
         foreign = isinstance(self.network, External)
-        return looking(self, view or self.view, self.settings, foreign=foreign)(batch)
+        return looking(self, view or self.view, settings=self.settings, foreign=foreign)(batch)
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> dict[str, list[Tensor]]:
         """Score a batch of the validation split and return what the network says of each picture, by head."""
@@ -136,21 +136,21 @@ class ScoredModule(pl.LightningModule):
         said: list[Heads] = [{} for _ in batch["index"]]
         for places, group in groups_of(batch):
             heads = said_of(self.look, group, singly=singly)
-            self._note_loss(heads, group, split)
+            self._note_loss(heads, group, split=split)
             for number, place in enumerate(places):
                 said[place] = {head: values[number : number + 1] for head, values in heads.items()}
         for place, heads in enumerate(said):
-            self._score(heads, batch, place, split)
+            self._score(heads, batch, place=place, split=split)
         return {head: [heads[head] for heads in said] for head in said[0]}
 
-    def _note_loss(self, heads: Heads, group: Batch, split: Split) -> None:
+    def _note_loss(self, heads: Heads, group: Batch, *, split: Split) -> None:
         loss, _ = self.loss(heads, with_long_mask(group))
         images = len(group["index"])
         self.eval_loss.setdefault(split, []).append(
             torch.stack([loss.detach().float() * images, loss.new_tensor(images, dtype=torch.float32)])
         )
 
-    def _score(self, heads: Heads, batch: EvaluationBatch, place: int, split: Split) -> None:
+    def _score(self, heads: Heads, batch: EvaluationBatch, *, place: int, split: Split) -> None:
         """Count a picture at its own size, or at that of what was seen where `evaluate.score_at` says so."""
         own = "truth" in batch and self.settings.score_at is ScoreAt.OWN
         mask = batch["truth" if own else "mask"][place]
@@ -225,7 +225,7 @@ class ScoredModule(pl.LightningModule):
 
 
 def score_split(
-    trainer: pl.Trainer, module: ScoredModule, data: SegmentationData, split: Split
+    trainer: pl.Trainer, module: ScoredModule, *, data: SegmentationData, split: Split
 ) -> tuple[dict[str, float], SplitScores]:
     """Return the scores of `val` or `test` with the module's weights, and the metrics that hold the counts."""
     evaluate = trainer.validate if split == Split.VAL else trainer.test

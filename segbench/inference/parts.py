@@ -153,7 +153,7 @@ def build_loss(losses: Losses, task: Task, *, depth_weight: float = 1.0, plugins
         part, where = described[head]
         if part is None:
             raise ConfigError(f"task={task} needs a loss of the {head}: give {where}=...")
-        node = _ignoring(part.plain(), plugins, where)
+        node = _ignoring(part.plain(), plugins, where=where)
         parts[head] = as_loss(build(node, plugins=plugins, where=where), where)
         if parts[head].heads != (head,):
             raise ConfigError(
@@ -165,13 +165,13 @@ def build_loss(losses: Losses, task: Task, *, depth_weight: float = 1.0, plugins
     return WeightedSum(parts, {"mask": 1.0, "depth": depth_weight})
 
 
-def _ignoring(node: Any, plugins: Sequence[str], where: str) -> Any:
+def _ignoring(node: Any, plugins: Sequence[str], *, where: str) -> Any:
     """Return a loss's node in which those of other libraries are told that 255 is ignored, where they can be."""
     if not isinstance(node, Mapping):
         return node
-    told = {name: _ignoring(value, plugins, f"{where}.{name}") for name, value in node.items()}
+    told = {name: _ignoring(value, plugins, where=f"{where}.{name}") for name, value in node.items()}
     maps = node.get("mode") == "multilabel"  # of maps smp's losses know no ignored class, and one breaks if it is told
-    if "_target_" in node and not maps and takes_ignore_index(find_class(node["_target_"], plugins, where)):
+    if "_target_" in node and not maps and takes_ignore_index(find_class(node["_target_"], plugins, where=where)):
         told.setdefault("ignore_index", IGNORE_INDEX)
     return told
 

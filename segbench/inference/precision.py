@@ -16,7 +16,7 @@ MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Formats of what torch computes in them, beside weights in 32 bits."""
 
 
-def in_precision(module: Module, precision: str, device: str) -> Module:
+def in_precision(module: Module, precision: str, *, device: str) -> Module:
     """Return the module on a device, its weights in the format of `trainer.precision`."""
     return module.eval().to(device=device, dtype=WHOLE.get(precision))
 

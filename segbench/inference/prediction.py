@@ -23,7 +23,7 @@ class Predictor:
         device: Where it runs.
     """
 
-    def __init__(self, trained: TrainedRun, side: int | None = None, device: str = "cpu") -> None:
+    def __init__(self, trained: TrainedRun, side: int | None = None, *, device: str = "cpu") -> None:
         if side is not None and side < 1:
             raise ConfigError(f"--side must be at least 1 pixel, got {side}")
         view = trained.parts.data.view
@@ -33,7 +33,7 @@ class Predictor:
         self.view = view if side is None else view.at_side(side)
         self.precision = trained.config.trainer.precision
         self.device = device
-        self.module = in_precision(trained.module, self.precision, device)
+        self.module = in_precision(trained.module, self.precision, device=device)
 
     @property
     def needs_background(self) -> bool:

@@ -54,7 +54,7 @@ class Paired:
 
 
 def pair_predictions(
-    folder: Path, data: SegmentationData, splits: Sequence[Split], suffix: str | None = None
+    folder: Path, data: SegmentationData, *, splits: Sequence[Split], suffix: str | None = None
 ) -> Paired:
     """Return the predictions in a folder and its sub-folders by picture.
 
@@ -78,7 +78,10 @@ def pair_predictions(
         raise DataError(f"--predictions: {folder} holds no masks ({', '.join(SUFFIXES)}) or arrays (.npz, .npy)")
     wanted = _by_tail(data, splits)
     rest = _others(data, [split for split in SPLITS if split not in splits])
-    tried = [_pair(folder, files, wanted, rest, end) for end in (NAMES_END_IN if suffix is None else (suffix,))]
+    tried = [
+        _pair(folder, files, wanted=wanted, rest=rest, suffix=end)
+        for end in (NAMES_END_IN if suffix is None else (suffix,))
+    ]
     return max(tried, key=lambda paired: len(paired.files))
 
 
@@ -92,7 +95,7 @@ def _by_tail(data: SegmentationData, splits: Sequence[Split]) -> dict[str, set[S
     found: dict[str, set[Sample]] = {}
     for split in splits:
         for index in range(data.num_samples(split)):
-            for path in _paths(data, split, index):
+            for path in _paths(data, split, index=index):
                 for tail in _tails(path):
                     found.setdefault(tail, set()).add(Sample(split, index))
     return found
@@ -107,7 +110,7 @@ def _others(data: SegmentationData, splits: Sequence[Split]) -> set[str]:
     return found
 
 
-def _paths(data: SegmentationData, split: Split, index: int) -> list[PurePosixPath]:
+def _paths(data: SegmentationData, split: Split, *, index: int) -> list[PurePosixPath]:
     if not isinstance(data, FileData):
         return [PurePosixPath(split, kind, sample_name(index)) for kind in ("images", "masks")]
     item = data.items[split][index]
@@ -122,7 +125,9 @@ def _tails(path: PurePosixPath) -> Iterator[str]:
         yield "/".join(parts[start:])
 
 
-def _pair(folder: Path, files: Sequence[Path], wanted: dict[str, set[Sample]], rest: set[str], suffix: str) -> Paired:
+def _pair(
+    folder: Path, files: Sequence[Path], *, wanted: dict[str, set[Sample]], rest: set[str], suffix: str
+) -> Paired:
     found = Paired(suffix)
     for file in files:
         name = file.relative_to(folder)
@@ -138,11 +143,11 @@ def _pair(folder: Path, files: Sequence[Path], wanted: dict[str, set[Sample]], r
         elif len(wanted[tail]) > 1:
             found.unclear.append(name.as_posix())
         else:
-            _take(found, next(iter(wanted[tail])), file, name.as_posix())
+            _take(found, next(iter(wanted[tail])), file=file, name=name.as_posix())
     return found
 
 
-def _take(found: Paired, sample: Sample, file: Path, name: str) -> None:
+def _take(found: Paired, sample: Sample, *, file: Path, name: str) -> None:
     before = found.files.setdefault(sample, file)
     if before is file:
         return

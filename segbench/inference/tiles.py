@@ -63,7 +63,7 @@ class Block:
     """`[...,h,w]`."""
 
 
-def blend(size: Size, tiling: Tiling, values: Callable[[Window], Tensor]) -> Iterator[Block]:
+def blend(size: Size, tiling: Tiling, *, values: Callable[[Window], Tensor]) -> Iterator[Block]:
     """Yield a picture's values block by block, joined from those of its tiles.
 
     Kept in memory is the lower strip of a row of tiles alone.
@@ -92,7 +92,7 @@ def blend(size: Size, tiling: Tiling, values: Callable[[Window], Tensor]) -> Ite
             yield Block(rows.starts[i], columns.starts[j], done[..., :height, :])
 
 
-def blend_heads(size: Size, tiling: Tiling, say: Callable[[Window], Heads]) -> Iterator[tuple[int, int, Heads]]:
+def blend_heads(size: Size, tiling: Tiling, *, say: Callable[[Window], Heads]) -> Iterator[tuple[int, int, Heads]]:
     """Yield (top, left, heads) of a picture block by block, where `say` returns the heads of a window."""
     channels: dict[str, int] = {}
 
@@ -101,7 +101,7 @@ def blend_heads(size: Size, tiling: Tiling, say: Callable[[Window], Heads]) -> I
         channels.update({head: found.shape[1] for head, found in heads.items()})
         return torch.cat([found.float() for found in heads.values()], dim=1)
 
-    for block in blend(size, tiling, values):
+    for block in blend(size, tiling, values=values):
         parts = torch.split(block.values, list(channels.values()), dim=1)
         yield block.top, block.left, dict(zip(channels, parts, strict=True))
 
@@ -114,7 +114,7 @@ def tiled(network: Network, tiling: Tiling) -> Network:
         if max(size) <= tiling.tile:
             return network(batch)
         heads: Heads = {}
-        for top, left, parts in blend_heads(size, tiling, lambda window: network(window_of(batch, window))):
+        for top, left, parts in blend_heads(size, tiling, say=lambda window: network(window_of(batch, window))):
             for head, part in parts.items():
                 whole = heads.setdefault(head, part.new_empty(*part.shape[:2], *size))
                 height, width = part.shape[-2:]

@@ -32,7 +32,7 @@ class Look:
         """Return the pictures of a batch as they are seen; what else is in it is left out."""
         return {name: self._seen(batch[name]) for name in PICTURES if name in batch}
 
-    def back(self, values: Tensor, height: int, width: int) -> Tensor:
+    def back(self, values: Tensor, *, height: int, width: int) -> Tensor:
         """Return what a network says of what was seen, `[B,K,h,w]`, in the picture's own geometry."""
         if values.shape[-2:] != (height, width):
             values = F.interpolate(values, (height, width), mode="bilinear", align_corners=False)
@@ -62,7 +62,10 @@ def averaged(network: Network, looks: Sequence[Look]) -> Network:
     def said(batch: Batch) -> Heads:
         height, width = batch["image"].shape[-2:]
         return mean_of(
-            {head: look.back(values.float(), height, width) for head, values in network(look.see(batch)).items()}
+            {
+                head: look.back(values.float(), height=height, width=width)
+                for head, values in network(look.see(batch)).items()
+            }
             for look in looks
         )
 

@@ -32,8 +32,8 @@ def scored_weights(checkpoint: Checkpoint, module: ScoredModule) -> State:
         if name.startswith(AVERAGE) and name.removeprefix(AVERAGE) in state:
             state[name] = state[name.removeprefix(AVERAGE)]
     origin = origin_of(checkpoint)
-    take_loss(state, module, origin)
-    take_normalisation(state, module, origin)
+    take_loss(state, module, origin=origin)
+    take_normalisation(state, module, origin=origin)
     check_weights(state, module)
     return state
 
@@ -46,7 +46,7 @@ def origin_of(checkpoint: Checkpoint) -> dict[str, Any]:
     return origin
 
 
-def take_loss(state: State, module: ScoredModule, origin: dict[str, Any]) -> None:
+def take_loss(state: State, module: ScoredModule, *, origin: dict[str, Any]) -> None:
     """Use the tensors of the loss of now, such as class weights, where it began otherwise than the checkpoint's did."""
     if origin.get("loss") != module.origin["loss"]:
         for name in [name for name in state if name.startswith("loss.")]:
@@ -54,7 +54,7 @@ def take_loss(state: State, module: ScoredModule, origin: dict[str, Any]) -> Non
         state.update({f"loss.{name}": tensor.clone() for name, tensor in module.loss.state_dict().items()})
 
 
-def take_normalisation(state: State, module: ScoredModule, origin: dict[str, Any]) -> None:
+def take_normalisation(state: State, module: ScoredModule, *, origin: dict[str, Any]) -> None:
     """Use mean and std of now where the data's have changed; those of pretrained weights stay with the network."""
     for name in ("mean", "std"):
         fresh = getattr(module, name)

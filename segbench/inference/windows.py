@@ -37,7 +37,7 @@ def predict_by_windows(
     """
     tilings = [Tiling.of(predictor.module.settings, predictor.view.size) for predictor in predictors]
     each = [
-        blend_heads(size, tiling, partial(_said, predictor, partial(windows, number)))
+        blend_heads(size, tiling, say=partial(_said, predictor, partial(windows, number)))
         for number, (predictor, tiling) in enumerate(zip(predictors, tilings, strict=True))
     ]
     blocks = zip(*each, strict=True) if len(set(tilings)) == 1 else in_common_rows(each, size[1])

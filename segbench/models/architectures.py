@@ -66,7 +66,7 @@ def check_architecture(arch: str, encoder: Encoder) -> None:
         )
 
 
-def make_parts(arch: str, encoder: Encoder, in_channels: int, drop_path: float, **settings: Any) -> Parts:
+def make_parts(arch: str, encoder: Encoder, *, in_channels: int, drop_path: float, **settings: Any) -> Parts:
     """Return new parts; raises ConfigError for settings that do not exist, or an encoder that cannot be built.
 
     Args:
@@ -79,10 +79,10 @@ def make_parts(arch: str, encoder: Encoder, in_channels: int, drop_path: float, 
     told = encoder.settings(drop_path)
     try:
         if encoder.plain:
-            return make_plain(arch, encoder, in_channels, told, **settings)
+            return make_plain(arch, encoder, in_channels=in_channels, told=told, **settings)
         if arch == LINEAR:
-            return make_linear(encoder, in_channels, told, **settings)
-        return make_shipped(arch, encoder, in_channels, told, **settings)
+            return make_linear(encoder, in_channels, told=told, **settings)
+        return make_shipped(arch, encoder, in_channels=in_channels, told=told, **settings)
     except ConfigError:
         raise
     except Exception as error:  # each of hundreds of encoders has its own way to refuse
@@ -93,7 +93,9 @@ def make_parts(arch: str, encoder: Encoder, in_channels: int, drop_path: float, 
         ) from error
 
 
-def make_shipped(arch: str, encoder: Encoder, in_channels: int, told: Mapping[str, object], **settings: Any) -> Parts:
+def make_shipped(
+    arch: str, encoder: Encoder, *, in_channels: int, told: Mapping[str, object], **settings: Any
+) -> Parts:
     """Return the parts of the library's own network; raises whatever the library raises."""
     smp, _ = libraries()
     if arch in HALVING and "decoder_channels" in settings:
@@ -105,7 +107,7 @@ def make_shipped(arch: str, encoder: Encoder, in_channels: int, told: Mapping[st
     return Parts(network.encoder, network.decoder, neck, last)
 
 
-def make_linear(encoder: Encoder, in_channels: int, told: Mapping[str, object], **settings: Any) -> Parts:
+def make_linear(encoder: Encoder, in_channels: int, *, told: Mapping[str, object], **settings: Any) -> Parts:
     """Return the parts of a linear classifier of an encoder's last features."""
     _refuse(LINEAR, settings)
     smp, _ = libraries()
@@ -113,7 +115,7 @@ def make_linear(encoder: Encoder, in_channels: int, told: Mapping[str, object], 
     return _linear(module)
 
 
-def make_plain(arch: str, encoder: Encoder, in_channels: int, told: Mapping[str, object], **settings: Any) -> Parts:
+def make_plain(arch: str, encoder: Encoder, *, in_channels: int, told: Mapping[str, object], **settings: Any) -> Parts:
     """Return the parts of an architecture on a plain vision transformer."""
     smp, _ = libraries()
     module = smp.encoders.TimmViTEncoder(
@@ -146,6 +148,7 @@ def make_upernet(module: Any, decoder_channels: int = 256, **settings: Any) -> P
 def make_dpt(
     module: Any,
     decoder_readout: str = "cat",
+    *,
     decoder_intermediate_channels: Sequence[int] = (256, 512, 1024, 1024),
     decoder_fusion_channels: int = 256,
     **settings: Any,

@@ -115,7 +115,7 @@ class Encoder:
         red, green, blue = declared.mean
         return (red, green, blue), (declared.std[0], declared.std[1], declared.std[2])
 
-    def load(self, module: nn.Module, state: State, where: str) -> str | None:
+    def load(self, module: nn.Module, state: State, *, where: str) -> str | None:
         """Load a state dict into the encoder that was built.
 
         Args:
@@ -135,14 +135,14 @@ class Encoder:
             state = {f"model.{name}": value for name, value in state.items()}
         ordered = in_order(state, own)
         if ordered is not None:
-            load_fitting(module, ordered, where, f"model.encoder={self.name}")
+            load_fitting(module, ordered, where=where, what=f"model.encoder={self.name}")
             return f"{where} has other names than model.encoder={self.name}: its tensors were taken in their order"
         fitting = {
             name: value
             for name, value in state.items()
             if name in own or not name.removeprefix("model.").startswith(BEHIND_FEATURES)
         }
-        load_fitting(module, fitting, where, f"model.encoder={self.name}")
+        load_fitting(module, fitting, where=where, what=f"model.encoder={self.name}")
         return None
 
 

@@ -148,7 +148,9 @@ class FCNResNet(Network):
             state = {f"backbone.{name}": value for name, value in state.items()}
             new = (*new, "classifier.")
         state = {name.replace("classifier.4.", "heads.mask."): value for name, value in state.items()}
-        load_fitting(self, state, f"model.weights={weights}", f"model.encoder={encoder} model.head={head}", new)
+        load_fitting(
+            self, state, where=f"model.weights={weights}", what=f"model.encoder={encoder} model.head={head}", new=new
+        )
         self.mean = IMAGENET_MEAN
         self.std = IMAGENET_STD
 

@@ -52,6 +52,7 @@ class HuggingFace(Network):
         self,
         in_channels: int = 3,
         heads: Mapping[str, int] = ONE_LOGIT,
+        *,
         network: str = "SegformerForSemanticSegmentation",
         config: Mapping[str, Any] | None = None,
         weights: str | None = None,
@@ -66,7 +67,7 @@ class HuggingFace(Network):
         self.side = side
         self.min_size = 1 if side is not None else multiple + 1
         kind = find_network(network)
-        described = describe(kind, dict(config or {}), in_channels, self._labels(network))
+        described = describe(kind, dict(config or {}), in_channels=in_channels, labels=self._labels(network))
         self.network = build(kind, described)
         self.encoder_parts = (f"network.{encoder_of(self.network)}",)
         least = side or 2 * multiple
@@ -107,7 +108,7 @@ class HuggingFace(Network):
             return pad_to_multiple(image, self.multiple)
         return F.interpolate(image, size=(self.side, self.side), mode="bilinear", align_corners=False)
 
-    def load_weights(self, state: State, where: str, new: tuple[str, ...]) -> None:
+    def load_weights(self, state: State, where: str, *, new: tuple[str, ...]) -> None:
         """Load a state dict of the network or of its encoder; raises ConfigError where it does not fit.
 
         Args:
@@ -120,7 +121,7 @@ class HuggingFace(Network):
         whole = [name for name in own if not name.startswith(f"{encoder}.")]
         if not any(name in state for name in whole):  # of the encoder alone, all else stays new
             new = (*new, *whole)
-        load_fitting(self.network, state, where, f"model.network={type(self.network).__name__}", new)
+        load_fitting(self.network, state, where=where, what=f"model.network={type(self.network).__name__}", new=new)
         self.mean = IMAGENET_MEAN
         self.std = IMAGENET_STD
 
@@ -139,7 +140,7 @@ def find_network(name: str) -> Any:
     return getattr(transformers, name)
 
 
-def describe(kind: Any, config: dict[str, Any], in_channels: int, labels: int) -> dict[str, Any]:
+def describe(kind: Any, config: dict[str, Any], *, in_channels: int, labels: int) -> dict[str, Any]:
     """Return the arguments of a network's configuration; raises ConfigError for one that it does not have.
 
     A configuration of transformers takes any name and ignores most of them, and some have weights fetched.

@@ -34,7 +34,9 @@ class LRASPP(Network):
     encoder_parts = ("backbone",)
     min_size = 17  # features at 1/16 of the size: batch normalisation needs two values even for a single picture
 
-    def __init__(self, in_channels: int = 3, heads: Mapping[str, int] = ONE_LOGIT, weights: str | None = None) -> None:
+    def __init__(
+        self, in_channels: int = 3, heads: Mapping[str, int] = ONE_LOGIT, *, weights: str | None = None
+    ) -> None:
         super().__init__()
         self.outputs = dict(heads)
         network = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=sum(heads.values()))
@@ -70,7 +72,7 @@ class LRASPP(Network):
             features = without(state, behind)
             state = {name.replace("features.", "backbone.", 1): value for name, value in features.items()}
             new = ("classifier.",)
-        load_fitting(self, state, f"model.weights={weights}", "model=torchvision_lraspp", new)
+        load_fitting(self, state, where=f"model.weights={weights}", what="model=torchvision_lraspp", new=new)
         self.mean = IMAGENET_MEAN
         self.std = IMAGENET_STD
 

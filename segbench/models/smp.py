@@ -60,7 +60,7 @@ class SMP(Network):
             raise ConfigError(f"model.drop_path must be a share in [0, 1), got {drop_path}")
         known = Encoder.of(encoder)
         check_architecture(arch, known)
-        parts = make_parts(arch, known, in_channels, drop_path, **settings)
+        parts = make_parts(arch, known, in_channels=in_channels, drop_path=drop_path, **settings)
         self.encoder = parts.encoder
         self.decoder = parts.decoder
         self.neck = parts.neck
@@ -92,7 +92,7 @@ class SMP(Network):
 
     def load_weights(self, weights: str, encoder: Encoder) -> None:
         """Load the encoder from a local file; raises ConfigError where it does not fit."""
-        said = encoder.load(self.encoder, read_state(weights), f"model.weights={weights}")
+        said = encoder.load(self.encoder, read_state(weights), where=f"model.weights={weights}")
         if said:
             log.info("  %s", said)
         self.mean, self.std = encoder.statistics()

@@ -50,7 +50,7 @@ def read_state(path: str | Path, setting: str = "model.weights") -> State:
 
 
 def load_fitting(
-    module: nn.Module, state: Mapping[str, Tensor], where: str, what: str, new: tuple[str, ...] = ()
+    module: nn.Module, state: Mapping[str, Tensor], *, where: str, what: str, new: tuple[str, ...] = ()
 ) -> None:
     """Load a state dict into a module; a stem of 3 channels is inflated to those of the module.
 

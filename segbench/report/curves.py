@@ -28,14 +28,14 @@ def draw_curves(metrics: Path, folder: Path) -> None:
         return
     names = sorted({str(name) for row in rows for name in row})
     classes = [name for name in names if name.startswith("val/iou/")]
-    _lines(rows, ["train/loss", "val/loss"], "loss", folder / "loss.png")
+    _lines(rows, ["train/loss", "val/loss"], label="loss", path=folder / "loss.png")
     if "val/mean_iou" in names:
-        _lines(rows, ["val/mean_iou", *classes], "IoU", folder / "iou.png", top=1.0)
+        _lines(rows, ["val/mean_iou", *classes], label="IoU", path=folder / "iou.png", top=1.0)
     if "val/depth/rmse" in names:
-        _lines(rows, ["val/depth/rmse", "val/depth/mae"], "depth", folder / "depth.png")
+        _lines(rows, ["val/depth/rmse", "val/depth/mae"], label="depth", path=folder / "depth.png")
 
 
-def _lines(rows: Sequence[Row], names: Sequence[str], label: str, path: Path, top: float | None = None) -> None:
+def _lines(rows: Sequence[Row], names: Sequence[str], *, label: str, path: Path, top: float | None = None) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -55,7 +55,7 @@ def _lines(rows: Sequence[Row], names: Sequence[str], label: str, path: Path, to
     figure.savefig(path, dpi=110)
 
 
-def draw_confusion(counts: np.ndarray, classes: Sequence[str], path: Path) -> None:
+def draw_confusion(counts: np.ndarray, classes: Sequence[str], *, path: Path) -> None:
     """Write the confusion matrix as PNG: each row is a true class, in per cent of its pixels.
 
     Of more than `MOST_NUMBERED` classes, cells are coloured alone: with the numbers of 150 classes the picture would

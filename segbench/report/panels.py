@@ -60,8 +60,8 @@ def grey(depth: np.ndarray, far: float) -> np.ndarray:
 def draw_panel(
     rows: Sequence[Mapping[str, np.ndarray]],
     classes: Sequence[str],
-    path: Path,
     *,
+    path: Path,
     names: Sequence[str] = (),
     least: int = 96,
 ) -> None:
@@ -94,7 +94,7 @@ def draw_panel(
     for line, name in enumerate(names):
         text = shortened(name, lambda text: draw.textlength(text, font) <= sheet.width - 2 * GAP)
         draw.text((GAP, TITLE + line * line_height + height + 1), text, INK, font)
-    _legend(draw, classes, sheet.height - TITLE, font)
+    _legend(draw, classes, top=sheet.height - TITLE, font=font)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
 
@@ -120,7 +120,7 @@ def shortened(name: str, fits: Callable[[str], bool]) -> str:
     return f"...{text[start:]}" if start else text
 
 
-def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], top: int, font: Font) -> None:
+def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], *, top: int, font: Font) -> None:
     colours = palette(len(classes))
     left = GAP
     for number, name in enumerate(classes):

@@ -27,7 +27,7 @@ WIDE = 76
 
 
 def print_summary(
-    console: Console, results: Mapping[str, Any], classes: Sequence[str], title: str = "scores of the best epoch"
+    console: Console, results: Mapping[str, Any], *, classes: Sequence[str], title: str = "scores of the best epoch"
 ) -> None:
     """Print IoU, Dice and accuracy by class, and depth scores, as far as there are any, for val and test.
 
@@ -44,20 +44,22 @@ def print_summary(
         title = f"{title}, at {' and '.join(sizes)}"
     if splits := [split for split in ("val", "test") if f"{split}/mean_iou" in metrics]:
         for shown in [splits] if console.width >= WIDE else [[split] for split in splits]:
-            console.print(_mask_table(results, classes, shown, title))
+            console.print(_mask_table(results, classes, splits=shown, title=title))
     if splits := [split for split in ("val", "test") if f"{split}/depth/rmse" in metrics]:
-        console.print(_depth_table(results, splits, title))
+        console.print(_depth_table(results, splits, title=title))
 
 
-def _mask_table(results: Mapping[str, Any], classes: Sequence[str], splits: Sequence[str], title: str) -> Table:
+def _mask_table(results: Mapping[str, Any], classes: Sequence[str], *, splits: Sequence[str], title: str) -> Table:
     """Return the scores by class, beside the number of images that show it, and below those of trivial predictions."""
     heads = [head for split in splits for head in (f"{split}\nn", *(f"{split}\n{SHORT[column]}" for column in COLUMNS))]
-    table = _table(title, "class", heads)
+    table = _table(title, "class", columns=heads)
     shown = {split: results.get("images_with_class", {}).get(split, {}) for split in splits}
     for name in classes:
-        table.add_row(name, *_mask_cells(results, splits, {s: shown[s].get(name) for s in splits}, f"/{name}"))
+        table.add_row(
+            name, *_mask_cells(results, splits, images={s: shown[s].get(name) for s in splits}, of_class=f"/{name}")
+        )
     table.add_section()
-    table.add_row("mean", *_mask_cells(results, splits, results.get("images", {})), style="bold")
+    table.add_row("mean", *_mask_cells(results, splits, images=results.get("images", {})), style="bold")
     for label, baselines in _painted(results, splits).items():
         table.add_row(label, *(cell for baseline in baselines for cell in _baseline_cells(baseline)), style="dim")
     return table
@@ -78,7 +80,7 @@ def _painted(results: Mapping[str, Any], splits: Sequence[str]) -> dict[str, lis
 
 
 def _mask_cells(
-    results: Mapping[str, Any], splits: Sequence[str], images: Mapping[str, int | None], of_class: str = ""
+    results: Mapping[str, Any], splits: Sequence[str], *, images: Mapping[str, int | None], of_class: str = ""
 ) -> list[str]:
     cells = []
     for split in splits:
@@ -92,8 +94,8 @@ def _baseline_cells(baseline: Mapping[str, Any]) -> list[str]:
     return ["", *(_cell(baseline.get(MEANS[column])) for column in COLUMNS)]
 
 
-def _depth_table(results: Mapping[str, Any], splits: Sequence[str], title: str) -> Table:
-    table = _table(title, "depth", splits)
+def _depth_table(results: Mapping[str, Any], splits: Sequence[str], *, title: str) -> Table:
+    table = _table(title, "depth", columns=splits)
     images = results.get("images", {})
     table.add_row("images", *(f"{images[split]:,}" if split in images else MISSING for split in splits))
     for name, label in DEPTH.items():
@@ -105,7 +107,7 @@ def _depth_table(results: Mapping[str, Any], splits: Sequence[str], title: str) 
     return table
 
 
-def _table(title: str, first: str, columns: Sequence[str]) -> Table:
+def _table(title: str, first: str, *, columns: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(first, min_width=12)
     for column in columns:

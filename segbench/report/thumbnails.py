@@ -28,7 +28,7 @@ class WorstPictures:
         self._count = count
         self._kept: list[tuple[float, int, Image.Image]] = []
 
-    def consider(self, iou: float, index: int, row: Callable[[], Row]) -> None:
+    def consider(self, iou: float, index: int, *, row: Callable[[], Row]) -> None:
         """Keep a picture if it is one of the worst so far.
 
         Args:

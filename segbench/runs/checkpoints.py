@@ -75,7 +75,7 @@ def has_best(folder: Path) -> bool:
 
 def note_written(folder: Path, record: Record) -> None:
     """List a checkpoint as this run's own; what is the newest stays."""
-    _write(folder, _content(folder), [record])
+    _write(folder, _content(folder), added=[record])
 
 
 def point_to(path: Path, step: int) -> None:
@@ -84,13 +84,13 @@ def point_to(path: Path, step: int) -> None:
     if written is None or written["bytes"] != path.stat().st_size:
         written = record_of(path, path.name)
     newest = {**written, "step": step}
-    _write(path.parent, {**_content(path.parent), **newest}, [newest])
+    _write(path.parent, {**_content(path.parent), **newest}, added=[newest])
 
 
 def note_best(path: Path) -> None:
     """Note the digest of the step checkpoint that best.ckpt is going to be."""
     record = kept(path.parent).get(path.name) or record_of(path, path.name)
-    _write(path.parent, {**_content(path.parent), "best": record}, [])
+    _write(path.parent, {**_content(path.parent), "best": record}, added=[])
 
 
 def prune(folder: Path, keep: int) -> None:
@@ -105,7 +105,7 @@ def prune(folder: Path, keep: int) -> None:
     for path in gone:
         path.unlink(missing_ok=True)
     if gone:
-        _write(folder, _content(folder), [])
+        _write(folder, _content(folder), added=[])
 
 
 def is_regular(path: Path) -> bool:
@@ -131,7 +131,7 @@ def _sound(entry: Any) -> Record | None:
     return {name: entry[name] for name in KINDS} if STEP.fullmatch(entry["file"]) else None
 
 
-def _write(folder: Path, content: dict[str, Any], added: list[Record]) -> None:
+def _write(folder: Path, content: dict[str, Any], *, added: list[Record]) -> None:
     known = {name: entry for name, entry in kept(folder).items() if is_regular(folder / name)}
     known.update({entry["file"]: entry for entry in added if STEP.fullmatch(entry["file"])})
     listed = sorted(known.values(), key=lambda entry: entry["step"])

@@ -172,7 +172,7 @@ class RunFolder:
         state = recorded_state(status.get("state"))
         if state is None:
             raise CheckpointError(f"{self.status} is not the status of a run: it names no state that a run can have")
-        return status | state_now(self.path, state, status)
+        return status | state_now(self.path, state, status=status)
 
     def read_results(self) -> dict[str, Any]:
         """Return the results of a run that ended; a CheckpointError says that the file holds something else."""
@@ -216,7 +216,7 @@ class RunFolder:
         write_atomic(path, text)
 
 
-def state_now(folder: Path, state: RunState, status: Mapping[str, Any]) -> dict[str, Any]:
+def state_now(folder: Path, state: RunState, *, status: Mapping[str, Any]) -> dict[str, Any]:
     """Return `state`, and the `error` where a run that status.json calls running was killed on this machine."""
     here = status.get("machine") == platform.node()
     if state is RunState.RUNNING and here and is_given_up(folder):

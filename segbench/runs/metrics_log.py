@@ -44,7 +44,7 @@ class MetricsLog:
         else:
             self._append(self.columns)
 
-    def add(self, split: str, epoch: int, step: int, values: Mapping[str, float]) -> None:
+    def add(self, split: str, epoch: int, *, step: int, values: Mapping[str, float]) -> None:
         """Append one row; values without a column are left out. A table that has vanished is an OSError."""
         if not self.path.is_file():
             raise FileNotFoundError(errno.ENOENT, "it has vanished", str(self.path))

@@ -105,7 +105,7 @@ class SweepFolder:
     def _failure(self, job: Job) -> Path:
         return self.path / "failures" / f"{job.name}.json"
 
-    def write_failure(self, job: Job, error: str, exit_code: int) -> None:
+    def write_failure(self, job: Job, error: str, *, exit_code: int) -> None:
         """Keep why a job failed, in its log too; one that was refused has no run folder to say it."""
         self._failure(job).parent.mkdir(parents=True, exist_ok=True)
         write_json(self._failure(job), {"error": error, "exit_code": exit_code})

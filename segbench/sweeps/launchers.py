@@ -25,7 +25,7 @@ POLL = 0.5
 
 
 def launch_jobs(
-    sweep: SweepFolder, jobs: Sequence[Job], settings: Mapping[str, Any], typed: Sequence[str] = ()
+    sweep: SweepFolder, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str] = ()
 ) -> Outcomes:
     """Run jobs as the settings of `conf/launcher` say, and yield each with its state.
 
@@ -65,14 +65,14 @@ def _needed(name: str) -> Any:
         raise ConfigError(f"launcher={name} needs a package that is not here: pip install 'segbench[{name}]'") from None
 
 
-def _local(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
+def _local(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
     from segbench.sweeps.work import run_job
 
     for job in jobs:
-        yield job, run_job(folder, job, typed)
+        yield job, run_job(folder, job, typed=typed)
 
 
-def _in_turn(folder: str, job: Job, typed: Sequence[str], gpus: int | None) -> tuple[Job, RunState]:
+def _in_turn(folder: str, job: Job, *, typed: Sequence[str], gpus: int | None) -> tuple[Job, RunState]:
     """Run a job in a process that runs several, on the GPU that is its share."""
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(_place() % gpus)
@@ -80,7 +80,7 @@ def _in_turn(folder: str, job: Job, typed: Sequence[str], gpus: int | None) -> t
         with stopped_by_signals():
             from segbench.sweeps.work import run_job  # torch
 
-            return job, run_job(folder, job, typed)
+            return job, run_job(folder, job, typed=typed)
     except (Interrupted, KeyboardInterrupt):
         return job, RunState.INTERRUPTED
 
@@ -93,14 +93,14 @@ def _place() -> int:
     return max(0, int(numbered[1]) - 1) if numbered else 0
 
 
-def _joblib(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
+def _joblib(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
     joblib = _needed("joblib")
     pool = joblib.Parallel(n_jobs=settings["jobs"], backend="loky", return_as="generator_unordered")
     # one job at a time: a worker that takes two would keep the second from an idle one
     yield from pool(joblib.delayed(_in_turn)(folder, job, typed, settings["gpus"]) for job in jobs)
 
 
-def _submitit(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
+def _submitit(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
     submitit = _needed("submitit")
     executor = submitit.AutoExecutor(folder=f"{folder}/.submitit/{uuid4().hex}/%j", cluster=settings["cluster"])
     slurm = {"slurm_partition": settings["partition"], "slurm_signal_delay_s": settings["signal_delay_s"]}
@@ -127,7 +127,7 @@ def _submitit(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typ
         raise
 
 
-def _ray(folder: str, jobs: Sequence[Job], settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
+def _ray(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to a server
     ray = _needed("ray")
     ours = not ray.is_initialized()

@@ -57,7 +57,7 @@ class Overview:
 
     def render(self) -> Table:
         """Return the table of now, cut to what fits on the terminal."""
-        return table(self.jobs, [self._state(job) for job in self.jobs], self.console.height - 4)
+        return table(self.jobs, [self._state(job) for job in self.jobs], rows=self.console.height - 4)
 
     def _state(self, job: Job) -> JobState:
         if job.name not in self._settled:
@@ -79,7 +79,7 @@ class Overview:
         say(self.console, printable("  ".join(parts)))
 
 
-def table(jobs: Sequence[Job], states: Sequence[JobState], rows: int | None = None) -> Table:
+def table(jobs: Sequence[Job], states: Sequence[JobState], *, rows: int | None = None) -> Table:
     """Return a table of jobs with state, epoch, best score and error; those that run and failed come first."""
     counts = Counter(state.state for state in states)
     scores = [state.score for state in states if state.score == state.score]

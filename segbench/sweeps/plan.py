@@ -47,7 +47,7 @@ def plan_jobs(words: Sequence[str]) -> list[Job]:
     jobs = []
     for number, combination in enumerate(itertools.product(*values.values())):
         chosen = dict(zip(values, combination, strict=True))
-        jobs.append(make_job(number, chosen, swept))
+        jobs.append(make_job(number, chosen, swept=swept))
     return jobs
 
 
@@ -83,7 +83,7 @@ def _values(words: Sequence[str]) -> dict[str, list[str]]:
     return values
 
 
-def make_job(number: int, chosen: Mapping[str, str], swept: Sequence[str]) -> Job:
+def make_job(number: int, chosen: Mapping[str, str], *, swept: Sequence[str]) -> Job:
     """Return the job of some values, as the sweep's `number`-th from 0."""
     varied = {key.lstrip("+"): chosen[key] for key in swept}
     label = "-".join(_short(key, value) for key, value in varied.items())

@@ -37,7 +37,7 @@ class Search:
     """
 
     def __init__(
-        self, sweep: SweepFolder, words: Sequence[str], settings: Mapping[str, Any], typed: Sequence[str] = ()
+        self, sweep: SweepFolder, words: Sequence[str], *, settings: Mapping[str, Any], typed: Sequence[str] = ()
     ) -> None:
         self.typed = typed
         try:
@@ -86,7 +86,7 @@ class Search:
         return self.optuna.pruners.MedianPruner(n_startup_trials=self.settings["startup"])
 
     def run(
-        self, jobs: list[Job], note: Callable[[list[Job]], None], finished: Callable[[Job, RunState], None]
+        self, jobs: list[Job], note: Callable[[list[Job]], None], *, finished: Callable[[Job, RunState], None]
     ) -> None:
         """Run the trials that are left.
 
@@ -103,12 +103,12 @@ class Search:
             trial = self._trial(study, number)
             if number == len(jobs):
                 chosen = {**self.fixed, **{key: str(trial.params[key]) for key in self.space}}
-                jobs.append(make_job(number, chosen, list(self.space)))
+                jobs.append(make_job(number, chosen, swept=list(self.space)))
                 note(jobs)
             if _record(study, trial).state.is_finished():
                 continue
-            state = run_job(str(self.sweep.path), jobs[number], self.typed, self._watch(study, trial))
-            self._tell(study, trial, jobs[number], state)
+            state = run_job(str(self.sweep.path), jobs[number], typed=self.typed, watch=self._watch(study, trial))
+            self._tell(study, trial, job=jobs[number], state=state)
             finished(jobs[number], state)
 
     def _trial(self, study: Any, number: int) -> Any:
@@ -120,7 +120,7 @@ class Search:
         for key, distribution in self.space.items():
             seed = key64("search", self.settings["seed"], number, key) % 2**32
             study.sampler = self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.settings["startup"])
-            _suggest(trial, key, distribution)  # what was chosen before stays
+            _suggest(trial, key, distribution=distribution)  # what was chosen before stays
         return trial
 
     def _begun(self, study: Any, number: int) -> Any:
@@ -139,7 +139,7 @@ class Search:
 
         return watch
 
-    def _tell(self, study: Any, trial: Any, job: Job, state: RunState) -> None:
+    def _tell(self, study: Any, trial: Any, *, job: Job, state: RunState) -> None:
         states = self.optuna.trial.TrialState
         if state is RunState.COMPLETED:
             study.tell(trial.number, self.sweep.state(job).score)
@@ -152,7 +152,7 @@ def _record(study: Any, trial: Any) -> Any:
     return study.get_trials(deepcopy=False)[trial.number]
 
 
-def _suggest(trial: Any, key: str, distribution: Any) -> None:
+def _suggest(trial: Any, key: str, *, distribution: Any) -> None:
     """Choose a value of a distribution, or keep the one that was chosen."""
     kind = type(distribution).__name__
     if kind == "CategoricalDistribution":

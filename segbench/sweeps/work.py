@@ -24,7 +24,7 @@ _shared: dict[str, Any] = {}
 
 
 def run_job(
-    folder: str, job: Job, typed: Sequence[str] = (), watch: Callable[[int, float], None] | None = None
+    folder: str, job: Job, *, typed: Sequence[str] = (), watch: Callable[[int, float], None] | None = None
 ) -> RunState:
     """Run a job of the sweep in `folder` to its end and return its state; a failure is written down there.
 
@@ -45,7 +45,7 @@ def run_job(
         return state
     sweep.forget_failure(job)
     try:
-        _train(sweep, job, typed, watch)
+        _train(sweep, job, typed=typed, watch=watch)
     except Interrupted:
         raise
     except InUseError:
@@ -53,16 +53,16 @@ def run_job(
     except Pruned:
         return RunState.PRUNED
     except SegbenchError as error:
-        sweep.write_failure(job, str(error), error.exit_code)
+        sweep.write_failure(job, str(error), exit_code=error.exit_code)
         return RunState.FAILED
     except Exception as error:
-        sweep.write_failure(job, f"{type(error).__name__}: {' '.join(str(error).split())}", 1)
+        sweep.write_failure(job, f"{type(error).__name__}: {' '.join(str(error).split())}", exit_code=1)
         (sweep.path / "failures" / f"{job.name}.txt").write_text(traceback.format_exc())
         return RunState.FAILED
     return RunState.COMPLETED
 
 
-def compose_examples(sweep: SweepFolder, jobs: Sequence[Job], typed: Sequence[str]) -> list[Job]:
+def compose_examples(sweep: SweepFolder, jobs: Sequence[Job], *, typed: Sequence[str]) -> list[Job]:
     """Return the jobs of a sweep, of which so many are composed that every value has been checked.
 
     What is composed here goes with the job to the process that runs it; the others are composed there.
@@ -71,19 +71,19 @@ def compose_examples(sweep: SweepFolder, jobs: Sequence[Job], typed: Sequence[st
         ConfigError: for a setting that no job could be started with.
     """
     checked = {job.name for job in examples(jobs)}
-    return [replace(job, begin=_composed(sweep, job, typed)) if job.name in checked else job for job in jobs]
+    return [replace(job, begin=_composed(sweep, job, typed=typed)) if job.name in checked else job for job in jobs]
 
 
-def _composed(sweep: SweepFolder, job: Job, typed: Sequence[str]) -> Begin:
+def _composed(sweep: SweepFolder, job: Job, *, typed: Sequence[str]) -> Begin:
     folder = rendered(str(sweep.run(job).path))
     return Begin.composed(compose_config([*job.words, *typed, f"hydra.run.dir={folder}"]))
 
 
-def _train(sweep: SweepFolder, job: Job, typed: Sequence[str], watch: Callable[[int, float], None] | None) -> None:
+def _train(sweep: SweepFolder, job: Job, *, typed: Sequence[str], watch: Callable[[int, float], None] | None) -> None:
     folder = sweep.run(job).path
-    begin = job.begin or _composed(sweep, job, typed)
+    begin = job.begin or _composed(sweep, job, typed=typed)
     try:
-        train_in(folder, begin, Console(file=io.StringIO()), watch=watch, shared=_shared)
+        train_in(folder, begin, console=Console(file=io.StringIO()), watch=watch, shared=_shared)
     finally:
         if not sweep.run(job).exists() and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

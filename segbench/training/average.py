@@ -25,7 +25,7 @@ class AveragedNetwork(nn.Module):
         warmup: Whether the first steps use at most (1 + step) / (10 + step), to forget untrained weights sooner.
     """
 
-    def __init__(self, network: nn.Module, decay: float, warmup: bool = True) -> None:
+    def __init__(self, network: nn.Module, decay: float, *, warmup: bool = True) -> None:
         super().__init__()
         self.network = deepcopy(network).requires_grad_(False)
         self.decay = decay
@@ -46,7 +46,7 @@ class AveragedNetwork(nn.Module):
             own.copy_(other)
 
 
-def remark(decay: float, warmup: bool, steps: int) -> str | None:
+def remark(decay: float, warmup: bool, *, steps: int) -> str | None:
     """Return a sentence where a training of so many steps is too short for the decay, else None."""
     if warmup and _rising(steps - 1) <= decay:
         needed = round((10 * decay - 1) / (1 - decay))

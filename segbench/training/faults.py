@@ -19,7 +19,7 @@ MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "CUDNN_
 
 
 @contextmanager
-def in_one_sentence(run: RunFolder, settings: TrainerSettings, data: SegmentationData) -> Iterator[None]:
+def in_one_sentence(run: RunFolder, settings: TrainerSettings, *, data: SegmentationData) -> Iterator[None]:
     """Turn the machine's refusals into errors with an exit status.
 
     Raises:

@@ -79,12 +79,14 @@ class FiniteCheck:
         self._pending.clear()
         if self.policy != NonFinite.SKIP:
             if bad:
-                raise NonFiniteError(_message(*bad[0], where, describe))
+                raise NonFiniteError(_message(*bad[0], where=where, describe=describe))
             return None
         if not agree(bool(bad)):
             return None
         self.skipped.append(step)
-        what = _message(*bad[0], where, describe) if bad else f"the training loss of another process broke {where}"
+        what = f"the training loss of another process broke {where}"
+        if bad:
+            what = _message(*bad[0], where=where, describe=describe)
         if len(self.skipped) > MOST_SKIPPED:
             raise NonFiniteError(f"{what}; {MOST_SKIPPED} steps were left out before")
         self._undo(network)
@@ -107,7 +109,7 @@ def _arrived(answer: Tensor, event: torch.cuda.Event | None) -> bool:
     return bool(answer)
 
 
-def _message(loss: Tensor, index: Tensor, where: str, describe: Callable[[int], str]) -> str:
+def _message(loss: Tensor, index: Tensor, *, where: str, describe: Callable[[int], str]) -> str:
     numbers = index.tolist()
     names = ", ".join(describe(number) for number in numbers[:NAMED])
     more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""

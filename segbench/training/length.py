@@ -44,7 +44,7 @@ class Length:
     """Epochs of the whole training, the last one perhaps in part."""
 
     @classmethod
-    def of(cls, settings: TrainerSettings, batches: int, position: Position = Position()) -> Length:
+    def of(cls, settings: TrainerSettings, batches: int, *, position: Position = Position()) -> Length:
         """Return where a training of `batches` an epoch ends that stands at a position.
 
         Raises:

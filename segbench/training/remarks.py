@@ -8,7 +8,7 @@ from segbench.training.length import Length
 from segbench.training.schedules import Plateau, Schedule
 
 
-def remarks(settings: TrainerSettings, schedule: Schedule, batches: int) -> list[str]:
+def remarks(settings: TrainerSettings, schedule: Schedule, *, batches: int) -> list[str]:
     """Return a sentence for each setting that a training of this length does not come to, or that changes nothing.
 
     Args:
@@ -22,7 +22,7 @@ def remarks(settings: TrainerSettings, schedule: Schedule, batches: int) -> list
     validations = -(-epochs // settings.val_every)
     found: list[str | None] = []
     if settings.ema is not None:
-        found.append(remark(settings.ema, settings.ema_warmup, steps))
+        found.append(remark(settings.ema, settings.ema_warmup, steps=steps))
     if settings.val_every > epochs:
         found.append(
             f"trainer.val_every={settings.val_every} is more than the {epochs} epochs: only the last is validated"

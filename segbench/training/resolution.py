@@ -45,7 +45,7 @@ class Resolution:
         """Return height and width of training images in each phase."""
         return [self.of_epoch(phase, len(self.sides)) for phase in range(len(self.sides))]
 
-    def shrink(self, batch: dict[str, Tensor], epoch: int, epochs: int) -> dict[str, Tensor]:
+    def shrink(self, batch: dict[str, Tensor], epoch: int, *, epochs: int) -> dict[str, Tensor]:
         """Return the batch at the size of its epoch, its pictures as float in 0..1.
 
         Pictures are averaged over areas; masks and depth take the nearest pixel.

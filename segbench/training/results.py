@@ -25,6 +25,7 @@ from segbench.training.module import SegmentationModule
 def collect_results(
     recorder: Recorder,
     scores: Mapping[str, Mapping[str, float]],
+    *,
     module: SegmentationModule,
     trainer: pl.Trainer,
     data: SegmentationData,
@@ -107,7 +108,7 @@ def peak_memory(device: torch.device) -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def write_per_image(path: Path, metric: SplitScores, data: SegmentationData, split: Split) -> None:
+def write_per_image(path: Path, metric: SplitScores, *, data: SegmentationData, split: Split) -> None:
     """Write one row an image: its number, name and units, and its scores as far as the task has them.
 
     For masks the mean IoU and the true positive, false positive and false negative pixels of each class; for depth the
@@ -115,7 +116,7 @@ def write_per_image(path: Path, metric: SplitScores, data: SegmentationData, spl
     set's score of any choice of images.
     """
     table = metric.per_image_table()
-    columns: dict[str, Any] = _image_columns(table["index"].tolist(), data, split)
+    columns: dict[str, Any] = _image_columns(table["index"].tolist(), data, split=split)
     if "iou" in table:
         columns["mean_iou"] = [f"{iou:.6f}" if iou == iou else "" for iou in table["iou"].tolist()]
         for number, name in enumerate(data.classes):
@@ -130,7 +131,7 @@ def write_per_image(path: Path, metric: SplitScores, data: SegmentationData, spl
     write_atomic(path, text.getvalue())
 
 
-def _image_columns(indices: Sequence[int], data: SegmentationData, split: Split) -> dict[str, list[Any]]:
+def _image_columns(indices: Sequence[int], data: SegmentationData, *, split: Split) -> dict[str, list[Any]]:
     """Return the columns `index`, `image`, and `unit/<factor>` for each factor that any image has a unit of."""
     units = [data.units(split, index) for index in indices]
     factors = dict.fromkeys(factor for one in units for factor, unit in one.items() if unit)

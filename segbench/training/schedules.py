@@ -78,7 +78,7 @@ class Poly(Schedule):
 class Step(Schedule):
     """Multiplies the rate by `gamma` at each milestone, a share of the training."""
 
-    def __init__(self, warmup: float = 0.0, milestones: list[float] | None = None, gamma: float = 0.1) -> None:
+    def __init__(self, warmup: float = 0.0, milestones: list[float] | None = None, *, gamma: float = 0.1) -> None:
         super().__init__(warmup)
         self.milestones = [0.6, 0.85] if milestones is None else sorted(milestones)
         if not all(0 < milestone < 1 for milestone in self.milestones):
@@ -101,7 +101,7 @@ class OneCycle(Schedule):
         end: The base learning rate divided by the last one.
     """
 
-    def __init__(self, rise: float = 0.2, start: float = 25.0, end: float = 1e4) -> None:
+    def __init__(self, rise: float = 0.2, start: float = 25.0, *, end: float = 1e4) -> None:
         super().__init__()
         if not 0 < rise < 1 or start < 1 or end < 1:
             raise ConfigError(f"scheduler needs 0 < rise < 1, start >= 1 and end >= 1, got {rise}, {start} and {end}")
@@ -112,8 +112,8 @@ class OneCycle(Schedule):
     def shape(self, progress: float) -> float:
         """Return the factor for progress from 0 to 1."""
         if progress < self.rise:
-            return _between(self.low, 1.0, progress / self.rise)
-        return _between(1.0, self.final, (progress - self.rise) / (1 - self.rise))
+            return _between(self.low, 1.0, progress=progress / self.rise)
+        return _between(1.0, self.final, progress=(progress - self.rise) / (1 - self.rise))
 
 
 class Plateau(Schedule):
@@ -131,6 +131,7 @@ class Plateau(Schedule):
         self,
         warmup: float = 0.0,
         patience: int = 3,
+        *,
         gamma: float = 0.3,
         threshold: float = 1e-4,
         least: float = 1e-3,
@@ -176,5 +177,5 @@ class Plateau(Schedule):
             self.waited = state["waited"]
 
 
-def _between(first: float, last: float, progress: float) -> float:
+def _between(first: float, last: float, *, progress: float) -> float:
     return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2

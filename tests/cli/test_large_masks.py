@@ -18,7 +18,7 @@ def test_a_large_mask_is_what_the_blocks_say(tmp_path, monkeypatch, size):
         for top in range(0, size[0], 24)
         for left in range(0, size[1], 20)
     ]
-    write_large_mask(tmp_path / "mask.tif", size, blocks, 5)
+    write_large_mask(tmp_path / "mask.tif", size, blocks=blocks, classes=5)
     with tifffile.TiffFile(tmp_path / "mask.tif") as file:
         page = file.pages.first
         assert page.is_tiled
@@ -34,5 +34,5 @@ def test_a_mask_that_ends_in_an_error_leaves_nothing(tmp_path):
         raise OSError("no space")
 
     with pytest.raises(OSError, match="no space"):
-        write_large_mask(tmp_path / "mask.tif", (20, 20), blocks(), 2)
+        write_large_mask(tmp_path / "mask.tif", (20, 20), blocks=blocks(), classes=2)
     assert not list(tmp_path.iterdir())

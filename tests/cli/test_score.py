@@ -147,8 +147,9 @@ def test_predictions_of_predict_give_the_runs_own_numbers_to_the_digit(command, 
     small = ["trainer=debug", "trainer.threads=1", "trainer.max_epochs=8", "model.width=4", "model.depth=2"]
     small += ["data.batch_size=4", "optimizer.lr=2e-2", "data.test_size=6"]
     assert command(*words, *small, f"hydra.run.dir={tmp_path}/run").code == 0
-    predict_images(str(tmp_path / "run"), [str(root / "images")], Wanted(tmp_path / "masks", device="cpu"))
-    run = score_predictions([], tmp_path / "masks", ("val", "test"), tmp_path / "scored", like=tmp_path / "run")
+    predict_images(str(tmp_path / "run"), [str(root / "images")], wanted=Wanted(tmp_path / "masks", device="cpu"))
+    splits = ("val", "test")
+    run = score_predictions([], tmp_path / "masks", splits=splits, out=tmp_path / "scored", like=tmp_path / "run")
     own, scored = results(RunFolder(tmp_path / "run")), results(run)
     tested = {name: value["best"] for name, value in own["metrics"].items() if name.startswith("test/")}
     del tested["test/loss"]  # masks have none
@@ -191,7 +192,8 @@ def test_names_may_come_with_folders_and_other_splits_are_left_alone(pictures, t
         save_grey(tmp_path / "theirs/val", name, np.where(mask == 255, 0, mask))
     run = score(pictures, tmp_path / "theirs", tmp_path / "run")
     assert results(run)["metrics"]["test/mean_iou"]["best"] == pytest.approx(by_hand(pictures, guesses)[1])
-    both = score_predictions([*SETTINGS, f"data.root={pictures}"], tmp_path / "theirs", ("val", "test"), tmp_path / "2")
+    words = [*SETTINGS, f"data.root={pictures}"]
+    both = score_predictions(words, tmp_path / "theirs", splits=("val", "test"), out=tmp_path / "2")
     assert results(both)["metrics"]["val/mean_iou"]["best"] == 1.0
 
 

@@ -28,7 +28,7 @@ def variance(found):
 
 def test_independent_images_have_the_variance_of_a_mean():
     values = np.random.default_rng(1).normal(size=(50, 3))
-    found = influence(plain(values), mean, Design.of(50, {}))
+    found = influence(plain(values), mean, design=Design.of(50, {}))
     np.testing.assert_allclose(found.scores, values.mean(axis=0))
     np.testing.assert_allclose(variance(found), values.var(axis=0, ddof=1) / 50)
     assert found.freedom == 49
@@ -38,7 +38,7 @@ def test_units_are_left_out_one_by_one():
     draw = np.random.default_rng(2)
     counts = draw.integers(1, 90, (40, 2, 6)).astype(float)
     patients = draw.integers(0, 7, 40)
-    found = influence(counts, IOU, Design.of(40, {"patient": [str(one) for one in patients]}))
+    found = influence(counts, IOU, design=Design.of(40, {"patient": [str(one) for one in patients]}))
     without = np.array([IOU(counts[patients != one].sum(axis=0)) for one in range(7)])
     expected = 6 / 7 * ((without - without.mean(axis=0)) ** 2).sum(axis=0)
     np.testing.assert_allclose(variance(found), expected)
@@ -49,7 +49,7 @@ def test_crossed_units_have_a_plus_b_minus_ab():
     rows, columns = np.repeat(np.arange(12), 8), np.tile(np.arange(8), 12)
     values = draw.normal(size=12)[rows] + 2 * draw.normal(size=8)[columns] + draw.normal(size=96)
     design = Design.of(96, {"foreground": rows.astype(str), "background": columns.astype(str)})
-    found = influence(plain(values[:, None]), mean, design)
+    found = influence(plain(values[:, None]), mean, design=design)
     table = values.reshape(12, 8)
     expected = table.mean(axis=1).var(ddof=1) / 12 + table.mean(axis=0).var(ddof=1) / 8 - values.var(ddof=1) / 96
     assert variance(found)[0] == pytest.approx(expected)
@@ -60,7 +60,8 @@ def test_unequal_units_have_fewer_degrees_of_freedom():
     equal = [str(k) for k in range(10) for _ in range(4)]
     unequal = ["0"] * 31 + [str(k) for k in range(1, 10)]
     freedom = [
-        influence(plain(np.zeros((40, 1))), mean, Design.of(40, {"site": one})).freedom for one in (equal, unequal)
+        influence(plain(np.zeros((40, 1))), mean, design=Design.of(40, {"site": sites})).freedom
+        for sites in (equal, unequal)
     ]
     assert freedom[0] == pytest.approx(9) and freedom[1] == 1
 
@@ -73,7 +74,7 @@ def test_few_units_get_blocks_in_time_as_long_as_images_depend_on_each_other():
     design = Design.of(300, {"recording": ["one"] * 300})
     assert design.scope is Scope.WITHIN and design.words == "300 images within one recording"
     assert design.silence == "one recording: nothing can be said about other recordings"
-    found = influence(plain(series), mean, design)
+    found = influence(plain(series), mean, design=design)
     assert 15 <= found.block <= 45
     # overlapping blocks weigh covariances by Bartlett's triangle (Kuensch 1989)
     centred = (series - series.mean(axis=0)) * np.sqrt(299 / 300) / 299
@@ -81,9 +82,9 @@ def test_few_units_get_blocks_in_time_as_long_as_images_depend_on_each_other():
     weights = np.maximum(1 - lags / found.block, 0)
     expected = np.einsum("im,ij,jm->m", centred, weights, centred)
     np.testing.assert_allclose(variance(found), expected, rtol=1e-6)
-    alone = influence(plain(series), mean, Design.of(300, {}))
+    alone = influence(plain(series), mean, design=Design.of(300, {}))
     assert (variance(found) > 4 * variance(alone)).all()
-    noise = influence(plain(draw.normal(size=(300, 2))), mean, design)
+    noise = influence(plain(draw.normal(size=(300, 2))), mean, design=design)
     assert noise.block <= 4
 
 

@@ -16,7 +16,7 @@ from tests.support.fake_runs import write_run
 
 @contextmanager
 def served(read, seconds):
-    with make_server(read, 0, seconds) as server:
+    with make_server(read, 0, seconds=seconds) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

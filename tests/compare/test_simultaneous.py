@@ -114,10 +114,10 @@ def test_a_choice_by_other_luck_costs_nothing_and_by_the_same_luck_all():
 def test_the_choice_is_made_on_val():
     test, layout = runs([[0.5, 0.5, 0.5], [0.7, 0.7, 0.6]])
     val, _ = runs([[0.9, 0.8, 0.9], [0.5, 0.5, 0.5]])
-    found = chosen_setting(test, val, layout)
+    found = chosen_setting(test, val, layout=layout)
     assert found.control == 0 and found.value[1] == pytest.approx(1 / 6)
-    assert chosen_setting(test, val, layout, sign=-1).control == 1
-    assert chosen_setting(test, val, layout, control=1).control == 1
+    assert chosen_setting(test, val, layout=layout, sign=-1).control == 1
+    assert chosen_setting(test, val, layout=layout, control=1).control == 1
 
 
 def test_the_score_of_a_choice_is_that_of_runs_that_did_not_choose():
@@ -125,8 +125,8 @@ def test_the_score_of_a_choice_is_that_of_runs_that_did_not_choose():
     val = np.array([5.0, 5.0, 0.0, 4.0, 4.0, 4.0])
     groups = [np.arange(3), np.arange(3, 6)]
     # without the first run: 2.5 against 4; without the second the same; without the third: 5 against 4
-    assert held_out_score(test, val, groups) == pytest.approx((10 + 20 + 3) / 3)
-    assert held_out_score(test[:2], val[:2], [np.array([0]), np.array([1])]) is None
+    assert held_out_score(test, val, groups=groups) == pytest.approx((10 + 20 + 3) / 3)
+    assert held_out_score(test[:2], val[:2], groups=[np.array([0]), np.array([1])]) is None
 
 
 def test_the_luck_of_the_best_of_equals():

@@ -39,11 +39,11 @@ def test_names_of_inputs():
 
 
 def test_a_word_becomes_its_member_or_a_sentence():
-    assert one_of(Fit, "pad", "data.fit") is Fit.PAD
+    assert one_of(Fit, "pad", what="data.fit") is Fit.PAD
     with pytest.raises(ConfigError, match=r"^there is no data.fit 'padd'; did you mean 'pad'\?$"):
-        one_of(Fit, "padd", "data.fit")
+        one_of(Fit, "padd", what="data.fit")
     with pytest.raises(ConfigError, match=r"^there is no split 'train' to score; choose from test, val$"):
-        one_of(SCORED, "train", "split", why="to score")
+        one_of(SCORED, "train", what="split", why="to score")
     for other in (None, 1, [], {}):
         with pytest.raises(ConfigError, match="there is no data.fit"):
-            one_of(Fit, other, "data.fit")
+            one_of(Fit, other, what="data.fit")

@@ -26,7 +26,7 @@ def test_everything_is_written_in_order_and_what_cannot_be_is_told():
     def write(item, result):
         written[item] = result
 
-    outcomes = [(item, error and str(error)) for item, error in overlapped(range(8), read, double, write)]
+    outcomes = [(item, error and str(error)) for item, error in overlapped(range(8), read, work=double, write=write)]
     assert outcomes == [(n, {1: "read", 3: "work"}.get(n)) for n in range(8)]
     assert written == {n: n * 20 for n in (0, 2, 4, 5, 6, 7)}
 
@@ -49,7 +49,7 @@ def test_the_next_is_read_and_the_last_written_while_one_is_at_work():
         if item == 0:
             writing_0.set()
 
-    assert [item for item, _ in overlapped(range(4), read, work, write)] == [0, 1, 2, 3]
+    assert [item for item, _ in overlapped(range(4), read, work=work, write=write)] == [0, 1, 2, 3]
 
 
 def test_little_is_read_ahead_and_left_unwritten():
@@ -63,7 +63,7 @@ def test_little_is_read_ahead_and_left_unwritten():
         most.append(len(begun) - len(written))
         return value
 
-    for _ in overlapped(range(50), read, work, lambda item, result: written.append(item), waiting=2):
+    for _ in overlapped(range(50), read, work=work, write=lambda item, result: written.append(item), waiting=2):
         pass
     assert max(most) <= 6
 
@@ -73,7 +73,7 @@ def test_what_cannot_be_written_ends_it(error):
     done = []
     with pytest.raises(type(error), match="disk"):
         for _ in overlapped(
-            range(100), lambda item: item, lambda item, value: value, lambda i, r: _full(done, i, error)
+            range(100), lambda item: item, work=lambda item, value: value, write=lambda i, r: _full(done, i, error)
         ):
             pass
     assert len(done) < 20

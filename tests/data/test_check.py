@@ -28,7 +28,8 @@ def check(tmp_path, option, **settings):
     node.update({"augment": None, "batch_size": 1, **settings})
     stream, out, error = io.StringIO(), tmp_path / "data-check.json", None
     try:
-        code = data_check.check_data(SimpleNamespace(data=node, plugins=[]), out, Console(file=stream, width=120))
+        console = Console(file=stream, width=120)
+        code = data_check.check_data(SimpleNamespace(data=node, plugins=[]), out, console=console)
         assert code == 0
     except DataError as caught:
         error = caught

@@ -53,7 +53,7 @@ def folder(root, **settings):
 def check(option, out=None, **settings):
     node = yaml.safe_load((conf_dir() / "data" / f"{option}.yaml").read_text())
     node.update({"augment": None, "batch_size": 1, **settings})
-    check_data(SimpleNamespace(data=node, plugins=[]), out, Console(file=io.StringIO(), width=120))
+    check_data(SimpleNamespace(data=node, plugins=[]), out, console=Console(file=io.StringIO(), width=120))
 
 
 # equal problems are told once
@@ -129,7 +129,8 @@ def test_pictures_that_predict_cannot_use_are_told_once(tmp_path):
     for path in files.values():
         path.write_bytes(b"")
     data = SimpleNamespace(classes=["a", "b"])
-    text = refusal(lambda: predict._predict_all([], FoundPictures(files), predict.Wanted(tmp_path / "out"), [data]))
+    wanted = predict.Wanted(tmp_path / "out")
+    text = refusal(lambda: predict._predict_all([], FoundPictures(files), wanted=wanted, sets=[data]))
     names = ", ".join(str(files[f"p0{number}"]) for number in range(3))
     assert text.startswith("0 of 20 pictures predicted")
     assert f"not a PNG, JPEG, WEBP, TIFF, BMP or GIF picture (20 pictures: {names} and 17 more)" in text

@@ -46,7 +46,7 @@ def runs(tmp_path_factory):
 
 def predicted(run, data, out, further=(), probabilities=False):
     words = [*map(str, further), str(data / "images")]
-    predict_images(str(run), words, Wanted(out, device="cpu", probabilities=probabilities))
+    predict_images(str(run), words, wanted=Wanted(out, device="cpu", probabilities=probabilities))
     return {path.stem.removesuffix("_mask"): np.array(Image.open(path)) for path in sorted(out.glob("*_mask.png"))}
 
 
@@ -73,7 +73,7 @@ def test_masks_of_predict_give_the_integers_of_the_run(runs, tmp_path, number):
 
 def test_further_looks_change_the_scores_and_not_the_data(runs):
     run = runs[0][0]
-    plain, looked = (evaluate(run, "test", changes) for changes in ([], ["evaluate.tta=[hflip,0.75]"]))
+    plain, looked = (evaluate(run, "test", changes=changes) for changes in ([], ["evaluate.tta=[hflip,0.75]"]))
     assert plain["scores"]["test/mean_iou"] != looked["scores"]["test/mean_iou"]
     assert plain["data_fingerprint"] == looked["data_fingerprint"]
 
@@ -131,12 +131,12 @@ def test_a_large_tiff_is_predicted_by_windows_as_a_whole(runs, tmp_path, monkeyp
     tifffile.imwrite(tmp_path / "in/b.tif", opaque, tile=(64, 64), photometric="rgb", extrasamples=["unassalpha"])
     for further in ([], [both[1]]):
         words = [*map(str, further), str(tmp_path / "in")]
-        predict_images(str(both[0]), words, Wanted(tmp_path / "whole", device="cpu"))
+        predict_images(str(both[0]), words, wanted=Wanted(tmp_path / "whole", device="cpu"))
         with monkeypatch.context() as patched:
             patched.setattr("segbench.commands.predict_large.MAX_PIXELS", 30_000)
-            predict_images(str(both[0]), words, Wanted(tmp_path / "windows", device="cpu"))
+            predict_images(str(both[0]), words, wanted=Wanted(tmp_path / "windows", device="cpu"))
             with pytest.raises(DataError, match="leave out --overlay and --probabilities"):
-                predict_images(str(both[0]), words, Wanted(tmp_path / "none", device="cpu", overlay=True))
+                predict_images(str(both[0]), words, wanted=Wanted(tmp_path / "none", device="cpu", overlay=True))
         whole = np.array(Image.open(tmp_path / "whole/a_mask.png"))
         windows = tifffile.imread(tmp_path / "windows/a_mask.tif")
         assert windows.shape == (150, 210)

@@ -69,7 +69,7 @@ def counted(root, predicted, split="test"):
 
 
 def predict(run, root, out, split="test"):
-    predict_images(str(run.path), [str(root / "images" / split)], Wanted(out, device="cpu"))
+    predict_images(str(run.path), [str(root / "images" / split)], wanted=Wanted(out, device="cpu"))
     return out
 
 

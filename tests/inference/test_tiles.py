@@ -13,7 +13,7 @@ from segbench.inference.tiles import Tiling, blend, tiled
 def joined(size, tiling, values):
     """The blocks put together; each pixel must be written once."""
     found, times = None, torch.zeros(size)
-    for block in blend(size, tiling, lambda one: values(one.top, one.left, one.height, one.width)):
+    for block in blend(size, tiling, values=lambda one: values(one.top, one.left, one.height, one.width)):
         height, width = block.values.shape[1:]
         place = (slice(block.top, block.top + height), slice(block.left, block.left + width))
         found = torch.full((block.values.shape[0], *size), torch.nan) if found is None else found

@@ -70,7 +70,7 @@ def test_logits_at_a_quarter_come_to_full_size():
 def test_queries_give_the_librarys_semantic_map(heads):
     """The class of every pixel is what transformers' own post-processing says, which computes it from scores."""
     torch.manual_seed(0)
-    network = HuggingFace(4, heads, "Mask2FormerForUniversalSegmentation", MASK2FORMER).eval()
+    network = HuggingFace(4, heads, network="Mask2FormerForUniversalSegmentation", config=MASK2FORMER).eval()
     image = torch.randn(2, 4, 64, 96)
     with torch.no_grad():
         found = network(image)["mask"]
@@ -95,7 +95,7 @@ def _scores(output):
 
 
 def test_a_network_of_one_size_is_shown_that_size():
-    network = HuggingFace(3, {"mask": 3}, "EomtForUniversalSegmentation", EOMT, side=64)
+    network = HuggingFace(3, {"mask": 3}, network="EomtForUniversalSegmentation", config=EOMT, side=64)
     found = network(torch.randn(2, 3, 40, 90))["mask"]
     assert found.shape == (2, 3, 40, 90)
     found.mean().backward()

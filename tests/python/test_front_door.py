@@ -190,7 +190,7 @@ class TestLoad:
         from segbench.commands.predict import Wanted, predict_images
 
         Image.fromarray(array).save(tmp_path / "x.png")
-        predict_images(str(run.path), [str(tmp_path / "x.png")], Wanted(tmp_path / "out", device="cpu"))
+        predict_images(str(run.path), [str(tmp_path / "x.png")], wanted=Wanted(tmp_path / "out", device="cpu"))
         found = model(tmp_path / "x.png")
         with Image.open(tmp_path / "out" / "x_mask.png") as written:
             np.testing.assert_array_equal(found.mask, np.array(written))

@@ -29,8 +29,8 @@ def test_a_name_is_shortened_from_its_beginning(name, room, shown):
 def test_names_stand_below_the_rows_and_leave_the_pictures_alone(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (96, 96, 3)).astype(np.uint8)
     rows = [sample_row({"image": image, "mask": np.zeros((96, 96), np.uint8)}, ["a", "b"]) for _ in range(2)]
-    draw_panel(rows, ["a", "b"], tmp_path / "with.png", names=["first.png", "second.png"])
-    draw_panel(rows, ["a", "b"], tmp_path / "without.png")
+    draw_panel(rows, ["a", "b"], path=tmp_path / "with.png", names=["first.png", "second.png"])
+    draw_panel(rows, ["a", "b"], path=tmp_path / "without.png")
     sheet, bare = (np.array(Image.open(tmp_path / f"{kind}.png")) for kind in ("with", "without"))
     assert sheet.shape[0] - bare.shape[0] == 2 * (18 - 4)
     for top in (18, 18 + 96 + 18):
@@ -59,7 +59,7 @@ def test_a_run_names_its_samples(command, tiny, monkeypatch):
 def test_pictures_of_several_sizes_keep_their_shapes_and_large_ones_are_drawn_smaller(tmp_path):
     shapes = [(96, 200), (2000, 1000), (30, 40)]
     rows = [{"input": np.full((*shape, 3), 7, np.uint8)} for shape in shapes]
-    draw_panel(rows, ["a", "b"], tmp_path / "panel.png")
+    draw_panel(rows, ["a", "b"], path=tmp_path / "panel.png")
     sheet = np.array(Image.open(tmp_path / "panel.png"))
     cell = 640 + 4
     assert sheet.shape[:2] == (3 * cell + 2 * 18 + 4, 320 + 2 * 4)

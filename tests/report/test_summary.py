@@ -32,7 +32,7 @@ def results():
 
 def printed(width, content):
     console = Console(file=io.StringIO(), width=width)
-    print_summary(console, content, CLASSES)
+    print_summary(console, content, classes=CLASSES)
     return console.file.getvalue()
 
 

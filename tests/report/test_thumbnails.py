@@ -21,7 +21,7 @@ def test_the_lowest_scores_are_kept_and_only_they_are_drawn(tmp_path):
     drawn = []
     worst = WorstPictures(count=2)
     for index, iou in enumerate([0.5, 0.9, 0.2, float("nan"), 0.2, 0.8, 0.2]):
-        worst.consider(iou, index, lambda index=index: drawn.append(index) or row(10 * index))
+        worst.consider(iou, index, row=lambda index=index: drawn.append(index) or row(10 * index))
     worst.write(tmp_path / "worst")
     (tmp_path / "worst" / "000077.png").write_bytes(b"of an earlier evaluation")
     worst.write(tmp_path / "worst")

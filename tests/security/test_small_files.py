@@ -29,7 +29,7 @@ def test_a_table_that_is_none(tmp_path, text, message):
 def test_a_table_with_rubbish_among_its_rows(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("")
-    MetricsLog(path, ["loss"]).add("epoch", 0, 1, {"loss": 0.5})
+    MetricsLog(path, ["loss"]).add("epoch", 0, step=1, values={"loss": 0.5})
     with path.open("a") as file:
         file.write("\n=cmd(),1\nepoch,1,x,1\nepoch,1," + "9" * 5000 + ",1\nepoch,2,3,0.25,more\nepoch,")
     rows = [

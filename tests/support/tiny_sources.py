@@ -51,7 +51,7 @@ def write_shards(place: Path) -> None:
     words = [*source_words("fgbg", place.parent), "data.size=[32,32]", "data.batch_size=1"]
     sizes = [f"data.{split}_size={size}" for split, size in (("train", 10), ("val", 4), ("test", 4))]
     config = plain_config(compose_config(["data=fgbg", *words, *sizes]))
-    export_data(config, place, "webdataset", chunk=4)
+    export_data(config, place, format="webdataset", chunk=4)
 
 
 def data_options() -> list[str]:

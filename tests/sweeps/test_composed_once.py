@@ -56,7 +56,7 @@ def test_no_job_is_composed_twice(composed, trained, tmp_path, monkeypatch):
 def test_what_is_checked_goes_with_the_job(composed, tmp_path):
     """The first job and one for each further value are composed before anything runs; they can be sent elsewhere."""
     sweep = SweepFolder(tmp_path / "sweep")
-    jobs = work.compose_examples(sweep, plan_jobs(WORDS), [])
+    jobs = work.compose_examples(sweep, plan_jobs(WORDS), typed=[])
     ready = [job for job in jobs if job.begin is not None]
     assert [job.varied for job in ready] == [
         {"model": "unet", "optimizer.lr": "0.001", "seed": "1"},

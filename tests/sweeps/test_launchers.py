@@ -45,7 +45,7 @@ def test_parallel_jobs_are_spread_over_the_gpus():
 
 def test_what_is_not_there(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="did you mean 'joblib'"):
-        launchers.launch_jobs(SweepFolder(tmp_path), [], {"kind": "jobllib"})
+        launchers.launch_jobs(SweepFolder(tmp_path), [], settings={"kind": "jobllib"})
     monkeypatch.setitem(__import__("sys").modules, "joblib", None)
     with pytest.raises(ConfigError, match=r"pip install 'segbench\[joblib\]'"):
-        list(launchers.launch_jobs(SweepFolder(tmp_path), [], {"kind": "joblib", "jobs": 2, "gpus": None}))
+        list(launchers.launch_jobs(SweepFolder(tmp_path), [], settings={"kind": "joblib", "jobs": 2, "gpus": None}))

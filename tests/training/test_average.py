@@ -38,7 +38,7 @@ def test_without_a_warmup_the_decay_counts_from_the_first_step():
 def _average_after(decay, warmup, steps):
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.fill_(1.0)
-    average = AveragedNetwork(network, decay, warmup)
+    average = AveragedNetwork(network, decay, warmup=warmup)
     for step in range(steps):
         network.weight.data.fill_(float(step))
         average.update(network, step)
@@ -48,15 +48,15 @@ def _average_after(decay, warmup, steps):
 @pytest.mark.parametrize("steps", [10, 80, 81, 82, 200])
 def test_a_decay_that_never_comes_into_force_is_told(steps):
     """It does where another decay, no matter how near to 1, gives another average."""
-    said = remark(0.9, True, steps)
+    said = remark(0.9, True, steps=steps)
     assert (said is not None) == (_average_after(0.9, True, steps) == _average_after(0.9999, True, steps))
     if said:
         assert "trainer.ema=0.9 never comes into force: its warm-up takes 80 steps" in said
 
 
 def test_an_average_that_is_still_untrained_is_told():
-    assert "still make up 37% of the average" in remark(0.999, False, 1000)
-    assert remark(0.999, False, 5000) is None
+    assert "still make up 37% of the average" in remark(0.999, False, steps=1000)
+    assert remark(0.999, False, steps=5000) is None
 
 
 def test_the_warmup_changes_what_is_trained_and_is_told(command, tiny):

@@ -59,7 +59,7 @@ def test_memory_that_the_system_does_not_measure(monkeypatch):
     sentence = "data.batch_size=1 at 32 x 48 pixels were too many; a smaller data.size"
     with (
         pytest.raises(OutOfMemoryError, match=sentence),
-        faults.in_one_sentence(RunFolder(Path("run")), settings, data),
+        faults.in_one_sentence(RunFolder(Path("run")), settings, data=data),
     ):
         raise MemoryError
 

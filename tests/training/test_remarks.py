@@ -31,7 +31,7 @@ DEFAULT = yaml.safe_load((conf_dir() / "trainer" / "default.yaml").read_text()) 
     ],
 )
 def test_what_cannot_take_effect_is_told(settings, schedule, said):
-    found = remarks(read_section(TrainerSettings, {**DEFAULT, **settings}, "trainer"), schedule, 4)
+    found = remarks(read_section(TrainerSettings, {**DEFAULT, **settings}, key="trainer"), schedule, batches=4)
     assert len(found) == (0 if said is None else 1)
     assert not found or found[0].startswith(said)
 

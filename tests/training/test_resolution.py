@@ -30,9 +30,9 @@ def test_shrinking_makes_no_new_ids_and_keeps_unknown_depth():
     depth = torch.ones(1, 1, 4, 4)
     depth[..., :2, :2] = torch.nan
     batch = {"image": image, "mask": mask, "depth": depth, "index": torch.tensor([5])}
-    small = Resolution([2, 4], (4, 4)).shrink(batch, 0, 2)
+    small = Resolution([2, 4], (4, 4)).shrink(batch, 0, epochs=2)
     assert small["mask"].tolist() == [[[0, 3], [255, 7]]]
     assert small["mask"].dtype == torch.uint8
     assert torch.allclose(small["image"][0, 0] * 255, torch.tensor([[2.5, 4.5], [10.5, 12.5]]))
     assert small["depth"].isnan().tolist() == [[[[True, False], [False, False]]]]
-    assert Resolution([2, 4], (4, 4)).shrink(batch, 1, 2) is batch
+    assert Resolution([2, 4], (4, 4)).shrink(batch, 1, epochs=2) is batch

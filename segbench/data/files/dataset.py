@@ -167,7 +167,9 @@ class FileData(ViewedData):
         )
 
     def _all_pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return looked_at(self._read_row, range(len(self.index.items)), 1, "decoding pictures for the cache")
+        return looked_at(
+            self._read_row, range(len(self.index.items)), processes=1, what="decoding pictures for the cache"
+        )
 
     def problems(self) -> Problems:
         """Return all that is wrong, for `data check`; the samples that can be used are then served from their files."""
@@ -198,7 +200,7 @@ class FileData(ViewedData):
         table, training = self.index.table, self.rows(Split.TRAIN)
         if not len(training):
             return
-        kind = kind_of(table.kinds, lambda row: self.index.items[row].image.name, self.range)
+        kind = kind_of(table.kinds, lambda row: self.index.items[row].image.name, wanted=self.range)
         if self.values is not None and isinstance(self.range, str):  # as the run was trained that is evaluated
             self.values.check(kind)
         elif self.range == "percentile":

@@ -97,13 +97,15 @@ class Index:
         unknown = np.flatnonzero(rows < 0)
         looks: list[Look] = []
         try:
-            for found in looked_at(self._look, [(items[n], stamps[n]) for n in unknown.tolist()], processes, WHAT):
+            for found in looked_at(
+                self._look, [(items[n], stamps[n]) for n in unknown.tolist()], processes=processes, what=WHAT
+            ):
                 looks.append(found)
         finally:  # what was found until then is not looked for again
             good = np.array([n for n, look in zip(unknown, looks, strict=False) if isinstance(look, tuple)], np.int64)
             fresh = [look for look in looks if isinstance(look, tuple)]
             table = FactTable.of([digest for digest, _ in fresh], [facts for _, facts in fresh])
-            remembered.add([keys[n] for n in good], stamps.take(good), table, asked_at)
+            remembered.add([keys[n] for n in good], stamps.take(good), table=table, asked_at=asked_at)
         for look in looks:
             problems.extend(look if isinstance(look, list) else [])
         known = np.flatnonzero(rows >= 0)

@@ -46,7 +46,7 @@ def given_levels(wanted: Range, channels: int) -> Levels | None:
     return pairs[:, 0].copy(), pairs[:, 1].copy()
 
 
-def kind_of(kinds: np.ndarray, name: Callable[[int], str], wanted: Range) -> str:
+def kind_of(kinds: np.ndarray, name: Callable[[int], str], *, wanted: Range) -> str:
     """Return the type of values in all files.
 
     Args:

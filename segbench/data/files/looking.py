@@ -33,7 +33,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def looked_at(look: Callable[[Thing], Found], things: Sequence[Thing], processes: int, what: str) -> Iterator[Found]:
+def looked_at(look: Callable[[Thing], Found], things: Sequence[Thing], *, processes: int, what: str) -> Iterator[Found]:
     """Yield what a function finds of each thing, in their order, and tell how far it is.
 
     Args:
@@ -48,11 +48,13 @@ def looked_at(look: Callable[[Thing], Found], things: Sequence[Thing], processes
     """
     forks = multiprocessing.get_start_method() == "fork"
     chunks = _in_processes if forks and processes > 1 and len(things) >= MANY else _in_threads
-    for found in told(((len(part), part) for part in chunks(look, things, processes)), what, len(things)):
+    for found in told(
+        ((len(part), part) for part in chunks(look, things, processes=processes)), what, total=len(things)
+    ):
         yield from found
 
 
-def _in_threads(look: Callable[[Thing], Found], things: Sequence[Thing], _: int) -> Iterator[list[Found]]:
+def _in_threads(look: Callable[[Thing], Found], things: Sequence[Thing], *, processes: int) -> Iterator[list[Found]]:
     waiting: deque[Future[Found]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
         for thing in things:
@@ -77,10 +79,10 @@ class _Chunks(Dataset[list[Found]], Generic[Thing, Found]):
         return [self.look(thing) for thing in self.things[number * CHUNK : (number + 1) * CHUNK]]
 
 
-def _in_processes(look: Callable[[Thing], Found], things: Sequence[Thing], count: int) -> Iterator[list[Found]]:
+def _in_processes(look: Callable[[Thing], Found], things: Sequence[Thing], *, processes: int) -> Iterator[list[Found]]:
     chunks = _Chunks(look, things)
     try:
-        yield from DataLoader(chunks, batch_size=None, num_workers=count, collate_fn=_as_it_is)
+        yield from DataLoader(chunks, batch_size=None, num_workers=processes, collate_fn=_as_it_is)
     except RuntimeError as error:  # torch's word for a process that has ended
         raise DataError(
             f"a process that looked at pictures has ended ({described(error)}); the memory may have run out: give a"

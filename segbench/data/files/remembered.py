@@ -93,7 +93,7 @@ class Remembered:
         rows[asked[ours.owners[ours.values != theirs.values]]] = -1
         return rows
 
-    def add(self, keys: Sequence[str], stamps: Ragged, table: FactTable, asked_at: int) -> None:
+    def add(self, keys: Sequence[str], stamps: Ragged, *, table: FactTable, asked_at: int) -> None:
         """Keep the facts of more items, in place of what was known of them.
 
         Args:
@@ -112,9 +112,11 @@ class Remembered:
         others = np.array([row for row, key in enumerate(self._keys) if key not in replaced], np.int64)[-MOST:]
         all_keys = [*(self._keys[row] for row in others), *new]
         all_stamps = Ragged.joined([self._stamps.take(others), stamps.take(old)])
-        self._save(self.path, all_keys, all_stamps, FactTable.joined([self.table.take(others), table.take(old)]))
+        self._save(
+            self.path, all_keys, stamps=all_stamps, table=FactTable.joined([self.table.take(others), table.take(old)])
+        )
 
-    def _save(self, path: Path, keys: Sequence[str], stamps: Ragged, table: FactTable) -> None:
+    def _save(self, path: Path, keys: Sequence[str], *, stamps: Ragged, table: FactTable) -> None:
         names = Ragged.of_texts(keys)
         columns: dict[str, Any] = {"keys": names.values, "keys_starts": names.starts}
         columns |= {"stamps": stamps.values, "stamps_starts": stamps.starts, **table.arrays()}

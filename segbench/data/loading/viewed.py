@@ -40,7 +40,7 @@ class ViewedData(SegmentationData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.fit = one_of(Fit, fit, "data.fit")
+        self.fit = one_of(Fit, fit, what="data.fit")
         self.training_view = TrainingView(self.size, self.fit)
         self.crop = TrainingCrops(view, scale, crop_class_share, crop_balanced).crop(self.size, fit)
 

@@ -64,7 +64,7 @@ class EvaluationView:
     own_scale: bool = False
 
     def __post_init__(self) -> None:
-        one_of(Fit, self.fit, "data.fit")
+        one_of(Fit, self.fit, what="data.fit")
 
     def at_side(self, side: int) -> EvaluationView:
         """Return the view at another scale: the shorter side of its size has so many pixels."""
@@ -138,7 +138,7 @@ class TrainingView:
     fit: Fit = Fit.STRETCH
 
     def __post_init__(self) -> None:
-        one_of(Fit, self.fit, "data.fit")
+        one_of(Fit, self.fit, what="data.fit")
 
     def image(self, image: np.ndarray) -> np.ndarray:
         """Return an image `[h,w,C]` of uint8 or float32 as `[H,W,C]`."""

@@ -94,14 +94,14 @@ def read_curves(run: Run) -> dict[str, Points]:
         rate = [(names.index("lr"), "lr")] if "lr" in names else []
         columns = {"epoch": list(enumerate(names))[len(KEYS) :], "train": rate}
         for cells in table:
-            _keep(rows, cells, columns)
+            _keep(rows, cells, columns=columns)
     except csv.Error:
         raise Unusable(f"{path.name} is no table") from None
     return {name: [(epoch + 1.0, values[epoch]) for epoch in sorted(values)] for name, values in rows.items()}
 
 
 def _keep(
-    rows: dict[str, dict[int, float]], cells: Sequence[str], columns: Mapping[str, list[tuple[int, str]]]
+    rows: dict[str, dict[int, float]], cells: Sequence[str], *, columns: Mapping[str, list[tuple[int, str]]]
 ) -> None:
     if len(cells) < len(KEYS) or not cells[1].isdecimal() or len(cells[1]) > 9:
         return  # half a row, left by a kill

@@ -29,7 +29,7 @@ def pareto_data(comparison: Comparison) -> dict[str, Any]:
     groups = [group for group in comparison.groups if group.summary.mean is not None]
     points = []
     for letter in dict.fromkeys(labels[group.data] for group in groups):
-        points += _points([g for g in groups if labels[g.data] == letter], letter, comparison.metric)
+        points += _points([g for g in groups if labels[g.data] == letter], letter, metric=comparison.metric)
     used = [name for name in AXES if any(name in group.costs for group in groups)]
     return {
         "metric": printable(comparison.metric, 80),
@@ -39,7 +39,7 @@ def pareto_data(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _points(groups: Sequence[Group], letter: str, metric: str) -> list[dict[str, Any]]:
+def _points(groups: Sequence[Group], letter: str, *, metric: str) -> list[dict[str, Any]]:
     sign = -1 if lower_is_better(metric) else 1
     quality = [sign * group.summary.mean if group.summary.mean is not None else None for group in groups]
     fronts: dict[str, list[bool]] = {}

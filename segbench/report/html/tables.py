@@ -129,12 +129,15 @@ def runs_table(comparison: Comparison) -> Table:
     ]
     repeats = [run for group in comparison.groups for run in group.repeats]
     counting = [run for group in comparison.groups for run in group.runs]
-    rows = [_run(comparison, run, names, "") for run in [*counting, *comparison.others]]
-    rows += [_run(comparison, run, names, "left out: repeats settings and seed of a newer run") for run in repeats]
+    rows = [_run(comparison, run, names=names, reason="") for run in [*counting, *comparison.others]]
+    rows += [
+        _run(comparison, run, names=names, reason="left out: repeats settings and seed of a newer run")
+        for run in repeats
+    ]
     return Table(columns, rows)
 
 
-def _run(comparison: Comparison, run: Run, names: Sequence[str], reason: str) -> Row:
+def _run(comparison: Comparison, run: Run, *, names: Sequence[str], reason: str) -> Row:
     value = run.metrics.get(comparison.metric)
     return Row(
         [

@@ -56,18 +56,18 @@ def unit_scores(comparison: Comparison) -> list[UnitScores]:
     counts = [tables[k].counts for k in same]
     labels = [run_label(comparison, run) for run in kept]
     return [
-        UnitScores(printable(name, 40), len(set(units)), labels, _rows(comparison, kept, counts, units))
+        UnitScores(printable(name, 40), len(set(units)), labels, _rows(comparison, kept, counts=counts, units=units))
         for name, units in tables[0].units.items()
     ]
 
 
 def _rows(
-    comparison: Comparison, runs: Sequence[Run], counts: Sequence[np.ndarray], units: Sequence[str]
+    comparison: Comparison, runs: Sequence[Run], *, counts: Sequence[np.ndarray], units: Sequence[str]
 ) -> list[tuple[str, int, list[float | None]]]:
     names, levels = np.unique(units, return_inverse=True)
     belongs = (levels == np.arange(len(names))[:, None]).astype(float)
     scores = np.stack(
-        [_score(comparison.metric, run, belongs @ table) for run, table in zip(runs, counts, strict=True)]
+        [_score(comparison.metric, run, sums=belongs @ table) for run, table in zip(runs, counts, strict=True)]
     )
     known = ~np.isnan(scores)
     means = np.where(known, scores, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
@@ -82,7 +82,7 @@ def _rows(
     ]
 
 
-def _score(metric: str, run: Run, sums: np.ndarray) -> np.ndarray:
+def _score(metric: str, run: Run, *, sums: np.ndarray) -> np.ndarray:
     score = scorer(metric, run.classes)
     assert score is not None, "runs without one are left out"
     return score(sums)

@@ -70,7 +70,7 @@ def worst_images(comparison: Comparison) -> list[Worst]:
     for run, group in zip(best_of_groups(comparison, MAX_RUNS), comparison.groups, strict=False):
         words = run_label(comparison, run), printable(run.name, LONGEST), comparison.data_labels[group.data]
         try:
-            found.append(Worst(*words, _with_thumbnails(run, split, read_worst(run, split))))
+            found.append(Worst(*words, _with_thumbnails(run, split, images=read_worst(run, split))))
         except Unusable as unusable:
             found.append(Worst(*words, [], printable(str(unusable), LONGEST)))
     found = _within_room(found)
@@ -88,7 +88,7 @@ def worst_images(comparison: Comparison) -> list[Worst]:
     ]
 
 
-def _with_thumbnails(run: Run, split: str, images: list[WorstImage]) -> list[WorstImage]:
+def _with_thumbnails(run: Run, split: str, *, images: list[WorstImage]) -> list[WorstImage]:
     """Return the images with their thumbnails, as far as the run has them: of the test alone."""
     if split != Split.TEST:
         return images
@@ -117,7 +117,7 @@ def _thumbnail(path: Path) -> str:
     return uri if max(width, height) <= MAX_SIDE else ""
 
 
-def read_worst(run: Run, split: str, most: int = MAX_IMAGES) -> list[WorstImage]:
+def read_worst(run: Run, split: str, *, most: int = MAX_IMAGES) -> list[WorstImage]:
     """Return the worst images of `val` or `test`, worst first.
 
     Raises:

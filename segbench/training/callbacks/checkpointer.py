@@ -45,6 +45,7 @@ class Checkpointer(pl.Callback):
         self,
         folder: Path,
         recorder: Recorder,
+        *,
         signals: StopSignals,
         digests: DigestLog,
         ranks: Ranks,

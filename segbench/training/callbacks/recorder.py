@@ -33,7 +33,7 @@ class Recorder(pl.Callback):
         log_every: Steps between rows of the training loss.
     """
 
-    def __init__(self, table: MetricsLog | None, monitor: Monitor, log_every: int) -> None:
+    def __init__(self, table: MetricsLog | None, monitor: Monitor, *, log_every: int) -> None:
         self.table = table
         self.monitor = monitor
         self.log_every = log_every
@@ -83,7 +83,7 @@ class Recorder(pl.Callback):
             terms = list(outputs.get("terms", {}).values())
             row = {"train/loss": loss, "lr": trainer.optimizers[0].param_groups[0]["lr"]}
             row |= dict(zip((f"train/{name}" for name in names), _mean(trainer, terms), strict=True))
-            self._write(trainer, Split.TRAIN, row)
+            self._write(trainer, Split.TRAIN, row=row)
         if ends_epoch(trainer):
             self._stop_clock()
 
@@ -101,9 +101,9 @@ class Recorder(pl.Callback):
                 self.loss_count += 1
         return values[-1]
 
-    def _write(self, trainer: pl.Trainer, split: str, row: dict[str, float]) -> None:
+    def _write(self, trainer: pl.Trainer, split: str, *, row: dict[str, float]) -> None:
         if self.table is not None:
-            self.table.add(split, trainer.current_epoch, trainer.global_step, row)
+            self.table.add(split, trainer.current_epoch, step=trainer.global_step, values=row)
         for logger in trainer.loggers:
             logger.log_metrics(row, step=trainer.global_step)
 
@@ -136,7 +136,7 @@ class Recorder(pl.Callback):
         self.validated = trainer.current_epoch if self._val else self.validated
         self._val = {}
         skipped = len(pl_module.finite.skipped) if isinstance(pl_module, SegmentationModule) else 0
-        self._write(trainer, "epoch", {**values, SKIPPED: skipped})
+        self._write(trainer, "epoch", row={**values, SKIPPED: skipped})
 
     @property
     def images_per_second(self) -> float:

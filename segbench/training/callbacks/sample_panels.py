@@ -81,13 +81,13 @@ class SamplePanels(pl.Callback):
     def _collect(self, prediction: dict[str, list[torch.Tensor]], batch: EvaluationBatch) -> None:
         missing = self.count - len(self._rows)
         for place in range(min(missing, len(batch["index"]))):
-            self._rows.append(shown_row(prediction, batch, place, data=self.data, inputs=self.inputs))
+            self._rows.append(shown_row(prediction, batch, place=place, data=self.data, inputs=self.inputs))
             self._indices.append(int(batch["index"][place]))
 
     def _write(self, split: Split, file: str) -> None:
         if self._rows:
             names = [self.data.image_name(split, index) for index in self._indices]
-            draw_panel(self._rows, self.data.classes, self.run.samples / file, names=names)
+            draw_panel(self._rows, self.data.classes, path=self.run.samples / file, names=names)
         self._rows = []
         self._indices = []
 
@@ -95,8 +95,8 @@ class SamplePanels(pl.Callback):
 def shown_row(
     prediction: dict[str, list[torch.Tensor]],
     batch: EvaluationBatch,
-    place: int,
     *,
+    place: int,
     data: SegmentationData,
     inputs: Sequence[str],
 ) -> dict[str, np.ndarray]:

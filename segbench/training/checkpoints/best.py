@@ -56,11 +56,11 @@ def source_of_best(newest: Found) -> Path | None:
     if _is_end_of(newest.content, epoch):
         return newest.path  # a kill may have come before best.ckpt was made of it
     record = best_record(folder)
-    reason = _fault(folder / BEST, record, epoch)
+    reason = _fault(folder / BEST, record, epoch=epoch)
     if reason is None:
         return None
     for path in step_checkpoints(folder):
-        if path not in newest.damaged and _fault(path, kept(folder).get(path.name), epoch) is None:
+        if path not in newest.damaged and _fault(path, kept(folder).get(path.name), epoch=epoch) is None:
             return path
     if record is not None and record["step"] > newest.content["global_step"]:
         raise BestAheadError(f"{folder / BEST} cannot be used ({reason}), and its epoch is trained again")
@@ -80,7 +80,7 @@ def best_epoch(checkpoint: Checkpoint) -> int:
         raise CheckpointError("the checkpoint is not one of a training: it does not say where it stood") from None
 
 
-def _fault(path: Path, record: dict[str, Any] | None, epoch: int) -> str | None:
+def _fault(path: Path, record: dict[str, Any] | None, *, epoch: int) -> str | None:
     """Return why a file is not the whole checkpoint at the end of an epoch, else None."""
     if not is_regular(path):
         return "it is gone"

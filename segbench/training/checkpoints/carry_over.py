@@ -44,8 +44,8 @@ def carry_over(checkpoint: Checkpoint, module: SegmentationModule, *, without_be
         state = dict(checkpoint["state_dict"])
         origin = origin_of(checkpoint)
         _take_average(state, module)
-        take_loss(state, module, origin)
-        take_normalisation(state, module, origin)
+        take_loss(state, module, origin=origin)
+        take_normalisation(state, module, origin=origin)
         check_weights(state, module)
         checkpoint["state_dict"] = state
         checkpoint["optimizer_states"] = [_with_options_of_now(checkpoint["optimizer_states"][0], module)]
@@ -78,7 +78,7 @@ def _with_options_of_now(optimizer: dict[str, Any], module: SegmentationModule) 
     groups = [_group(before, now, type(fresh)) for before, now in zip(saved, fresh.param_groups, strict=True)]
     adapted = {**optimizer, "param_groups": groups}
     if any(_options(now) != _options(before) for now, before in zip(groups, saved, strict=True)):
-        _try_a_step(adapted, module, fresh.param_groups[0]["params"][0])
+        _try_a_step(adapted, module, first=fresh.param_groups[0]["params"][0])
     return adapted
 
 
@@ -98,7 +98,7 @@ def _options(group: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name not in SET_BY_THE_SCHEDULE}
 
 
-def _try_a_step(optimizer: dict[str, Any], module: SegmentationModule, first: Tensor) -> None:
+def _try_a_step(optimizer: dict[str, Any], module: SegmentationModule, *, first: Tensor) -> None:
     """Raise a CheckpointError if an optimizer with other options cannot work with the state that there is."""
     parameter = nn.Parameter(torch.zeros_like(first, device="cpu"))
     parameter.grad = torch.zeros_like(parameter)

@@ -32,7 +32,7 @@ SILENT = ("hydra-core", "omegaconf", "python")
 """Versions that do no arithmetic of the training."""
 
 
-def conditions(settings: TrainerSettings, seed: int, data: SegmentationData) -> dict[str, Any]:
+def conditions(settings: TrainerSettings, seed: int, *, data: SegmentationData) -> dict[str, Any]:
     """Return the content of environment.json: machine, versions, device, threads, seed and fingerprints of the data."""
     gpu = device_kind(settings) == "cuda"
     return {

@@ -46,7 +46,7 @@ class Differences:
     """The records of earlier resumes."""
 
     @classmethod
-    def of(cls, run: RunFolder, config: RunConfig, now: Mapping[str, Any]) -> Differences:
+    def of(cls, run: RunFolder, config: RunConfig, *, now: Mapping[str, Any]) -> Differences:
         """Compare a run with the settings and the conditions of now.
 
         Raises:
@@ -85,7 +85,7 @@ class Resumption:
     """Whether it goes on without the best epoch so far: its checkpoint is lost, or it was the best on other data."""
 
     @classmethod
-    def of(cls, run: RunFolder, differences: Differences, experiment: Experiment, *, force: bool) -> Resumption:
+    def of(cls, run: RunFolder, differences: Differences, *, experiment: Experiment, force: bool) -> Resumption:
         """Find what can be continued, and try in memory what the session is going to do with it; nothing is written.
 
         Raises:
@@ -96,7 +96,7 @@ class Resumption:
         position = Position.of(found.content)
         on_other_data = "data" in differences.forced  # the best epoch so far was the best on the old
         best, lost = (None, True) if on_other_data else _best(found, force)
-        _check_fits(run, found, experiment, differences.forced, lost)
+        _check_fits(run, found, experiment=experiment, forced=differences.forced, lost=lost)
         if lost and force and not on_other_data:
             differences = replace(differences, forced=[*differences.forced, f"without the {BEST} so far"])
         return cls(run, differences, found, position, best, lost)
@@ -156,20 +156,20 @@ def _best(found: Found, force: bool) -> tuple[Path | None, bool]:
         return None, True
 
 
-def _check_fits(run: RunFolder, found: Found, experiment: Experiment, forced: list[str], lost: bool) -> None:
+def _check_fits(run: RunFolder, found: Found, *, experiment: Experiment, forced: list[str], lost: bool) -> None:
     """Try on the checkpoint, in memory, what the session is going to do with it."""
     changed = [word for word in forced if word.startswith(NOT_CARRIED)]
     if other := [word for word in changed if word.startswith("optimizer._target_")]:
-        raise ConfigError(_not_carried(run, other, "the state of one optimizer is of no use to another"))
+        raise ConfigError(_not_carried(run, other, reason="the state of one optimizer is of no use to another"))
     try:
         carry_over(found.content, experiment.module(), without_best=lost)
     except CheckpointError as error:
         if changed:
-            raise ConfigError(_not_carried(run, changed, str(error))) from None
+            raise ConfigError(_not_carried(run, changed, reason=str(error))) from None
         raise CheckpointError(f"{found.path} cannot be continued: {error}") from None
 
 
-def _not_carried(run: RunFolder, settings: list[str], reason: str) -> str:
+def _not_carried(run: RunFolder, settings: list[str], *, reason: str) -> str:
     return (
         f"{', '.join(settings[:5])} cannot be changed in a run that has begun: {reason}; leave it as it was, or start a"
         f" new run, in a folder other than {run.path}"

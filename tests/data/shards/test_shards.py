@@ -23,7 +23,7 @@ SIZES = {"train": 11, "val": 4, "test": 3}
 @pytest.fixture
 def shards(config, tmp_path):  # noqa: F811
     out = tmp_path / "bucket" / "set"
-    export_data(config, out, "webdataset", chunk=4)
+    export_data(config, out, format="webdataset", chunk=4)
     return out
 
 
@@ -193,7 +193,7 @@ def test_pictures_of_files_are_exported_and_read_at_their_own_size(tmp_path):
     loaded = OmegaConf.load(conf_dir() / "data" / "folder.yaml")
     changes = {"augment": None, "root": str(tmp_path / "raw"), "size": [16, 16], "batch_size": 1, "fit": "pad"}
     folder = OmegaConf.to_container(OmegaConf.merge(loaded, changes))
-    export_data({"data": folder, "plugins": []}, tmp_path / "out", "webdataset", chunk=2)
+    export_data({"data": folder, "plugins": []}, tmp_path / "out", format="webdataset", chunk=2)
     files = build(folder, where="data")
     files.prepare()
     found = opened(tmp_path / "out", size=[16, 16], fit="pad", batch_size=1)

@@ -35,8 +35,8 @@ def test_shards_of_bands_serve_what_was_exported(tmp_path):
     root = tiny_bands.write_bands(tmp_path / "d")
     config = plain_config(compose_config([*tiny_bands.words(root)[:4], "data.display=[3]", "data.size=[24,28]"]))
     with pytest.raises(ConfigError, match="jpeg holds red, green and blue of 8 bit"):
-        export_data(config, tmp_path / "jpeg", "webdataset", image_format="jpeg")
-    export_data(config, tmp_path / "out", "webdataset", chunk=8)
+        export_data(config, tmp_path / "jpeg", format="webdataset", image_format="jpeg")
+    export_data(config, tmp_path / "out", format="webdataset", chunk=8)
     node = plain_config(compose_config(["data=shards", f"data.root={tmp_path / 'out'}", "augment=none"]))["data"]
     found = ShardedData(**{**{name: node[name] for name in node if name != "_target_"}, "augment": None})
     found.setup()
