@@ -39,7 +39,7 @@ def train(*settings: str, quiet: bool = False) -> RunFolder:
     def run() -> Path:
         folder = decided_folder(Path(config.hydra.run.dir).absolute())
         with folder_for(folder):
-            train_in(folder, Begin.composed(config), Console(quiet=quiet))
+            train_in(folder, Begin.composed(config), console=Console(quiet=quiet))
         return folder
 
     return RunFolder(together(run))
@@ -61,12 +61,12 @@ def resume(run: Run, *settings: str, quiet: bool = False) -> RunFolder:
     from segbench.training.distributed.together import together, with_devices
 
     words = with_devices(spelled_out(list(settings)))
-    together(lambda: continue_run(str(_path(run)), words, Console(quiet=quiet)).path)
+    together(lambda: continue_run(str(_path(run)), words, console=Console(quiet=quiet)).path)
     return RunFolder(_path(run))
 
 
 def evaluate(
-    run: Run, split: str = "test", changes: Sequence[str] = (), *, plugins: Sequence[str] = ()
+    run: Run, split: str = "test", *, changes: Sequence[str] = (), plugins: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Score a run's best weights again and return the numbers.
 
@@ -83,12 +83,12 @@ def evaluate(
     Raises:
         SegbenchError: for a run that cannot be loaded, or its data.
     """
-    chosen = one_of(SCORED, split, "split", why="to evaluate")
+    chosen = one_of(SCORED, split, what="split", why="to evaluate")
     check_versions()
     from segbench.inference.evaluation import evaluate as score
     from segbench.inference.load import load_trained
 
-    return score(load_trained(_path(run), changes, plugins), chosen)
+    return score(load_trained(_path(run), changes, plugins=plugins), chosen)
 
 
 def load(
@@ -116,7 +116,7 @@ def load(
     from segbench.inference.load import load_trained
     from segbench.inference.model import TrainedModel
 
-    return TrainedModel(load_trained(_path(run), changes, plugins), side, pick_device(device))
+    return TrainedModel(load_trained(_path(run), changes, plugins=plugins), side, device=pick_device(device))
 
 
 def _path(run: Run) -> Path:

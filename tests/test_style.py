@@ -1,6 +1,8 @@
 """Plain words and one thought a line: what review agreed on and a linter does not know."""
 
 import ast
+import importlib
+import operator
 import re
 from pathlib import Path
 
@@ -90,17 +92,75 @@ def test_no_ternary_stands_in_a_ternary(path):
     assert nested == []
 
 
-@pytest.mark.parametrize("room", ["core", "runs"])
-def test_each_field_of_a_dataclass_has_its_own_docstring(room):
+def is_data(node):
+    """Whether a class is a dataclass or a tuple with names, whose fields are all that there is of it."""
+    return any("dataclass" in ast.unparse(one) for one in node.decorator_list) or "NamedTuple" in map(
+        ast.unparse, node.bases
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_each_field_of_a_dataclass_has_its_own_docstring(path):
     silent = []
-    for path in (PACKAGE / room).glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(one) for one in node.decorator_list):
-                following = [*node.body[1:], None]
-                silent += [
-                    f"{name(path)}: {node.name}.{ast.unparse(field.target)}"
-                    for field, after in zip(node.body, following, strict=True)
-                    if isinstance(field, ast.AnnAssign)
-                    and not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant))
-                ]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef) and is_data(node):
+            following = [*node.body[1:], None]
+            silent += [
+                f"{node.name}.{ast.unparse(field.target)}"
+                for field, after in zip(node.body, following, strict=True)
+                if isinstance(field, ast.AnnAssign)
+                and not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant))
+            ]
     assert silent == []
+
+
+def functions_of(node, owner=None):
+    """Yield every function below a node with the path of the class it is a method of; None for no method."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef):
+            yield from functions_of(child, f"{owner}.{child.name}" if owner else child.name)
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child, owner
+            yield from functions_of(child)
+        else:
+            yield from functions_of(child, owner)
+
+
+def by_position(function):
+    """Return the arguments that a call may pass either way, without `self`; those before a slash have no names."""
+    names = [argument.arg for argument in function.args.args]
+    return names[1:] if names[:1] in (["self"], ["cls"]) else names
+
+
+def is_called_by_others(path, function, owner):
+    """Whether Python or another library calls a function: by a name of theirs, with arguments as they please."""
+    if function.name.startswith("__") and function.name not in ("__init__", "__call__"):
+        return True
+    if owner is None or function.name == "__init__":
+        return False
+    module = importlib.import_module(f"segbench.{name(path).removesuffix('.py').replace('/', '.')}")
+    bases = operator.attrgetter(owner)(module).__mro__[1:]
+    return any(function.name in vars(base) for base in bases if not base.__module__.startswith("segbench."))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_arguments_from_the_third_on_are_passed_by_name(path):
+    found = [
+        f"{function.name}({', '.join(by_position(function))})"
+        for function, owner in functions_of(ast.parse(path.read_text(encoding="utf-8")))
+        if len(by_position(function)) > 2 and not is_called_by_others(path, function, owner)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("def f(a, b, c): ...", ["a", "b", "c"]),
+        ("def f(self, a, b, *, c): ...", ["a", "b"]),
+        ("def f(a, b, c, /): ...", []),
+    ],
+)
+def test_what_a_call_may_pass_by_position(text, names):
+    ((function, _),) = functions_of(ast.parse(text))
+    assert by_position(function) == names

@@ -41,11 +41,11 @@ def resume_run(path: str, words: Sequence[str]) -> Path:
         return run.path
     from rich.console import Console
 
-    return continue_run(path, flags.overrides, Console()).path
+    return continue_run(path, flags.overrides, console=Console()).path
 
 
 @outliving_the_terminal()
-def continue_run(path: str, words: Sequence[str], console: Console) -> RunFolder:
+def continue_run(path: str, words: Sequence[str], *, console: Console) -> RunFolder:
     """Continue the run at `path` to its end, and return it.
 
     Raises:
@@ -57,7 +57,7 @@ def continue_run(path: str, words: Sequence[str], console: Console) -> RunFolder
     config, choices = settings_of(run, words)
     from segbench.training.start import Begin, train_in
 
-    train_in(run.path, Begin(config, choices), console, prepare=lambda: _warn(run, words))
+    train_in(run.path, Begin(config, choices), console=console, prepare=lambda: _warn(run, words))
     return run
 
 
@@ -69,9 +69,9 @@ def settings_of(run: RunFolder, words: Sequence[str]) -> tuple[RunConfig, dict[s
             f"{run.path} has no config.yaml, so its settings are not known: start it again with the same command and"
             f" hydra.run.dir={run.path}"
         )
-    config, choices = continued_config(read_saved_config(run.config), words, str(run.path))
+    config, choices = continued_config(read_saved_config(run.config), words, where=str(run.path))
     if not run.has_begun():
-        check_start(config, words, f"{run.path} holds no checkpoint yet, and")
+        check_start(config, words, where=f"{run.path} holds no checkpoint yet, and")
     return config, choices
 
 

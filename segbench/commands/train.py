@@ -28,7 +28,7 @@ def run_training(config: DictConfig) -> Path:
     except OSError as error:
         raise ConfigError(f"the folder of the run cannot be made: {error.strerror}: {shown(error.filename)}") from None
     try:
-        train_in(folder, Begin.composed(config), Console())
+        train_in(folder, Begin.composed(config), console=Console())
         return folder
     finally:
         _remove_empty(folder, before)

@@ -28,14 +28,19 @@ class NotReproducedError(SegbenchError):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of it. steps: checkpoints whose weights were compared. other: where the first difference is."""
+    """What came of it."""
 
     steps: int
+    """Checkpoints whose weights were compared."""
+
     rows: int
+    """Rows of the log that were compared."""
+
     other: str | None
+    """Where the first difference is; None where all is the same."""
 
 
-def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], console: Console) -> None:
+def verify_run(path: str, changes: Sequence[str], *, plugins: Sequence[str], console: Console) -> None:
     """Train a run again in a temporary folder, and say whether weights, metrics and results are the same bits.
 
     Args:
@@ -52,7 +57,7 @@ def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], consol
     changed = with_changes(read_saved_config(run.config), changes)
     anew = {"plugins": [*changed["plugins"], *plugins], "logger": {}, "resume": {"force": False}}
     config = saved_config(changed | anew)
-    check_start(config, changes, f"verify trains {run.path} anew, which")
+    check_start(config, changes, where=f"verify trains {run.path} anew, which")
     if not run.digests.is_file():
         raise ConfigError(f"{run.path} has no digests.csv: it has not finished an epoch, so there is nothing to verify")
     before = read_json(run.environment) if run.environment.is_file() else {}
@@ -60,10 +65,10 @@ def verify_run(path: str, changes: Sequence[str], plugins: Sequence[str], consol
         config = replace(config, trainer=replace(config.trainer, threads=before.get("threads")))
     with tempfile.TemporaryDirectory(prefix="segbench-verify-") as folder:
         again = RunFolder(Path(folder) / "run")
-        start(config, again, RunFolder.create, Console(quiet=True))
+        start(config, again, begin=RunFolder.create, console=Console(quiet=True))
         verdict = compare_runs(run, again)
         inexact = _conditions(before, read_json(again.environment))
-    _report(run, verdict, inexact, console)
+    _report(run, verdict, inexact=inexact, console=console)
 
 
 def _conditions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -115,7 +120,7 @@ def _other_results(run: RunFolder, again: RunFolder) -> str | None:
     return None
 
 
-def _report(run: RunFolder, verdict: Verdict, inexact: list[str], console: Console) -> None:
+def _report(run: RunFolder, verdict: Verdict, *, inexact: list[str], console: Console) -> None:
     reasons = f"; what is not as it was then: {', '.join(inexact)}" if inexact else ""
     if not verdict.steps:
         raise NotReproducedError(f"{run.path} and its repeat have no checkpoint of the same step to compare{reasons}")

@@ -21,8 +21,13 @@ class Condition:
     """A setting (or any of the tags) is one of the values, or (not `equal`) none of them."""
 
     name: str
+    """The setting, or `tags`."""
+
     equal: bool
+    """Whether it has to be one of the values, or none of them."""
+
     values: tuple[str, ...]
+    """The values."""
 
     def holds(self, run: Run) -> bool:
         """Whether the run fulfils it; a run without the setting has none of the values."""

@@ -32,7 +32,11 @@ class Column:
     """A column of a table."""
 
     head: str
+    """Its heading."""
+
     cells: list[str]
+    """Its texts, one a row."""
+
     setting: bool = False
     """Whether it tells groups apart, and may be shortened."""
     left: bool = False

@@ -26,10 +26,13 @@ class Difference:
     """A setting less the one that it is compared with."""
 
     value: float
+    """The setting's score less the other's."""
+
     low: float | None
     """Of the interval that holds together with those of all other settings in 95 of 100 comparisons; None where there
     are too few seeds for one."""
     high: float | None
+    """The upper end of its interval; None where there is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,8 @@ class Verdict:
     second: Group
     """The chosen one, or the baseline."""
     word: Word
+    """Better, worse, or why neither can be said."""
+
     images: str
     """What was resampled: `24 foregrounds x 13 backgrounds`; "" where not comparable."""
     seeds: tuple[int, int]
@@ -58,8 +63,14 @@ class Judged:
     """A family and the figures of its comparison."""
 
     family: Family
+    """The settings that are compared together."""
+
     found: Simultaneous
+    """Their differences and intervals."""
+
     measure: Measure
+    """The score that is reported, and the one that settings are chosen by."""
+
     chosen: bool
     """Whether the control was chosen by its score, and is no baseline."""
 

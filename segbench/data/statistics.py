@@ -19,21 +19,31 @@ Repeat = tuple[Split, int, Split, int]
 
 @dataclass
 class Statistics:
-    """Counts over the samples of a split, as they are without augmentation.
-
-    `pixels` counts each id 0..255, `pictures` the samples in which it occurs, `area` all pixels of those
-    samples; `sums` and `squares` add up the channels' values, up to `full`: 255, or 1 for floats; `digests` maps each
-    image's content to the numbers of the samples that show it.
-    """
+    """Counts over the samples of a split, as they are without augmentation."""
 
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    """Pixels of each id 0..255."""
+
     pictures: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    """Samples in which each id occurs."""
+
     area: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    """All pixels of those samples."""
+
     sums: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    """Sum of the values of each channel, up to `full`."""
+
     squares: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    """Sum of their squares."""
+
     full: float = 255.0
+    """The largest value: 255, or 1 for floats."""
+
     digests: dict[bytes, list[int]] = field(default_factory=dict)
+    """The numbers of the samples that show an image, by its content."""
+
     samples: int = 0
+    """How many were counted."""
 
     def add(self, image: np.ndarray, mask: np.ndarray, *, index: int) -> None:
         """Count a sample: image `[H,W,C]`, uint8 or float32 in 0..1, mask uint8 `[H,W]`."""

@@ -23,9 +23,16 @@ class TrainedRun:
     """A run, its parts, and the module with the weights of its best epoch."""
 
     run: RunFolder
+    """The run folder."""
+
     config: RunConfig
+    """Its configuration."""
+
     parts: Parts
+    """Data, network and loss."""
+
     module: ScoredModule
+    """The network with its preprocessing and the best weights."""
 
 
 def load_trained(path: str | Path, changes: Sequence[str] = (), *, plugins: Sequence[str] = ()) -> TrainedRun:

@@ -38,7 +38,7 @@ def with_local_weights(config: RunConfig) -> tuple[Part, list[Record]]:
     """
     arguments = {name: value for name, value in config.model.arguments.items() if name != INIT}
     word = arguments.get("weights")
-    kind = find_class(config.model.target, config.plugins, "model")
+    kind = find_class(config.model.target, config.plugins, where="model")
     source = None
     if word not in (None, "none") and issubclass(kind, Network):
         source = kind.weights_source(str(word), arguments)
@@ -46,16 +46,16 @@ def with_local_weights(config: RunConfig) -> tuple[Part, list[Record]]:
         return Part(target=config.model.target, arguments=arguments), []
     file = find_weights(str(word), source, dirs=config.weights.dirs, download=config.weights.download)
     arguments["weights"] = str(file)
-    return Part(target=config.model.target, arguments=arguments), [_record("model.weights", str(word), file)]
+    return Part(target=config.model.target, arguments=arguments), [_record("model.weights", str(word), file=file)]
 
 
-def _record(setting: str, word: str, file: Path) -> Record:
+def _record(setting: str, word: str, *, file: Path) -> Record:
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     return {"setting": setting, "name": word, "file": str(file.absolute()), "sha256": digest}
 
 
-def begin_from(network: nn.Module, word: str, heads: Mapping[str, int]) -> Record:
+def begin_from(network: nn.Module, word: str, *, heads: Mapping[str, int]) -> Record:
     """Put the weights of another run into a network; its heads stay new where the classes are others.
 
     The network also takes over what that run normalised its pictures with.
@@ -75,12 +75,12 @@ def begin_from(network: nn.Module, word: str, heads: Mapping[str, int]) -> Recor
     where = f"model.{INIT}={word}"
     file, state = _read(word, where)
     statistics = {name: state.pop(name).flatten().tolist() for name in ("mean", "std") if name in state}
-    new = fill(network, _of_network(state), where, heads)
+    new = fill(network, _of_network(state), where=where, heads=heads)
     for name, values in statistics.items():
         setattr(network, name, tuple(values))
     if new:
         log.info("  %s: new, since the classes or tasks are others: %s", where, ", ".join(new))
-    return _record(f"model.{INIT}", word, file)
+    return _record(f"model.{INIT}", word, file=file)
 
 
 def _read(word: str, where: str) -> tuple[Path, dict[str, Tensor]]:
@@ -107,7 +107,7 @@ def _of_network(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return dict(state)
 
 
-def fill(network: nn.Module, state: Mapping[str, Tensor], where: str, heads: Mapping[str, int]) -> list[str]:
+def fill(network: nn.Module, state: Mapping[str, Tensor], *, where: str, heads: Mapping[str, int]) -> list[str]:
     """Put weights into a network, and return the names of the heads' tensors that stay new.
 
     Args:
@@ -124,7 +124,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], where: str, heads: Map
     fitting = {name: value for name, value in fitting.items() if value.shape == own[name].shape}
     differ = [name for name in [*own, *(name for name in state if name not in own)] if name not in fitting]
     outputs = {*heads.values(), sum(heads.values()), max(2, *heads.values()) + 1}  # the last: of queries, with none
-    wrong = [name for name in differ if not _is_of_a_head(name, state.get(name), own.get(name), outputs)]
+    wrong = [name for name in differ if not _is_of_a_head(name, state.get(name), now=own.get(name), outputs=outputs)]
     if wrong:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise ConfigError(
@@ -137,7 +137,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], where: str, heads: Map
     return [name for name in own if name not in fitting]
 
 
-def _is_of_a_head(name: str, before: Tensor | None, now: Tensor | None, outputs: set[int]) -> bool:
+def _is_of_a_head(name: str, before: Tensor | None, *, now: Tensor | None, outputs: set[int]) -> bool:
     """Whether a tensor may differ: one of a head, or of as many outputs as there are classes."""
     if "heads" in name.split("."):
         return True

@@ -129,7 +129,7 @@ def build_parts(config: RunConfig, shared: dict[str, SegmentationData] | None = 
     model, loaded = with_local_weights(config)
     network = as_network(build(model, plugins=plugins, where="model"), sizes)
     if word := config.model.arguments.get(INIT):
-        loaded.append(begin_from(network, str(word), sizes))
+        loaded.append(begin_from(network, str(word), heads=sizes))
     loss = build_loss(config.loss, config.task, depth_weight=config.depth_weight, plugins=plugins)
     loss.check(data.classes)
     check_own_losses(loss, data.classes)

@@ -38,19 +38,25 @@ class Sample:
 
 @dataclass
 class Paired:
-    """What was found in a folder of predictions.
-
-    files: of each picture that has one. suffix: what their names end in. others: how many are of
-    pictures that are not scored.
-    surplus, unclear: names of files that belong to no picture, or maybe to several. twice: a second file of a picture.
-    """
+    """What was found in a folder of predictions."""
 
     suffix: str
+    """What the names of its files end in after the picture's name."""
+
     files: dict[Sample, Path] = field(default_factory=dict)
+    """The file of each picture that has one."""
+
     others: int = 0
+    """How many are of pictures that are not scored."""
+
     surplus: list[str] = field(default_factory=list)
+    """Names of files that belong to no picture."""
+
     unclear: list[str] = field(default_factory=list)
+    """Names of files that could belong to several pictures."""
+
     twice: list[str] = field(default_factory=list)
+    """Names of files that are a second one of a picture."""
 
 
 def pair_predictions(

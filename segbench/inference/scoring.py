@@ -46,7 +46,7 @@ class Scored:
     """Predictions that had the size of what a network sees, and were brought to the picture's own."""
 
 
-def score_masks(data: SegmentationData, paired: Paired, reader: PredictionReader, splits: Sequence[Split]) -> Scored:
+def score_masks(data: SegmentationData, paired: Paired, *, reader: PredictionReader, splits: Sequence[Split]) -> Scored:
     """Score predictions against the truth that a run is scored against: the masks at their own size.
 
     A prediction has the picture's own size, or that of what a network sees of it (`data.size`, `data.fit`), from which
@@ -61,13 +61,13 @@ def score_masks(data: SegmentationData, paired: Paired, reader: PredictionReader
     Raises:
         DataError: listing everything that is missing, surplus or cannot be used, by kind.
     """
-    problems = _names(data, paired, splits)
+    problems = _names(data, paired, splits=splits)
     found = Scored({split: SplitScores(Task.MASK, data.classes) for split in splits})
     for sample, file in sorted(paired.files.items()):
         arrays = data.original(sample.split, sample.index)
         try:
-            ids, upsampled = _at_own_size(data.view, arrays["mask"].shape, reader.read(file))
-            predicted = _with_class(ids, arrays["mask"], len(data.classes))
+            ids, upsampled = _at_own_size(data.view, arrays["mask"].shape, ids=reader.read(file))
+            predicted = _with_class(ids, arrays["mask"], classes=len(data.classes))
         except DataError as error:
             problems.setdefault(getattr(error, "kind", "unusable"), []).append(f"{file.name} ({error})")
             continue
@@ -75,18 +75,18 @@ def score_masks(data: SegmentationData, paired: Paired, reader: PredictionReader
         truth = {"mask": torch.from_numpy(arrays["mask"])[None], "index": torch.tensor([sample.index])}
         found.scores[sample.split].update({"mask": torch.from_numpy(predicted)[None]}, truth)
         if sample.split == splits[-1]:
-            _show(found, sample, partial(_row, arrays, predicted, data))
+            _show(found, sample, row=partial(_row, arrays, predicted, data=data))
     _raise_any(problems)
     return found
 
 
-def _show(found: Scored, sample: Sample, row: Callable[[], dict[str, np.ndarray]]) -> None:
+def _show(found: Scored, sample: Sample, *, row: Callable[[], dict[str, np.ndarray]]) -> None:
     if len(found.rows) < SHOWN:
         found.rows.append(row())
     masks = found.scores[sample.split].masks
     if masks is not None:
         (iou,) = masks.last_ious(1)
-        found.worst.consider(iou, sample.index, row)
+        found.worst.consider(iou, sample.index, row=row)
 
 
 class _WrongSize(DataError):
@@ -97,7 +97,7 @@ class _NoClass(DataError):
     kind = "no class"
 
 
-def _names(data: SegmentationData, paired: Paired, splits: Sequence[Split]) -> Problems:
+def _names(data: SegmentationData, paired: Paired, *, splits: Sequence[Split]) -> Problems:
     wanted = [Sample(split, index) for split in splits for index in range(data.num_samples(split))]
     missing = [data.describe_sample(sample.split, sample.index) for sample in wanted if sample not in paired.files]
     kinds = {
@@ -120,7 +120,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def _at_own_size(view: EvaluationView, own: Size, ids: np.ndarray) -> tuple[np.ndarray, bool]:
+def _at_own_size(view: EvaluationView, own: Size, *, ids: np.ndarray) -> tuple[np.ndarray, bool]:
     """Return ids of a picture's own size, and whether they had to be brought to it from that of its view."""
     if ids.shape == own:
         return ids, False
@@ -131,7 +131,7 @@ def _at_own_size(view: EvaluationView, own: Size, ids: np.ndarray) -> tuple[np.n
     raise _WrongSize(f"{ids.shape[0]} x {ids.shape[1]} instead of {sizes}")
 
 
-def _with_class(ids: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
+def _with_class(ids: np.ndarray, truth: np.ndarray, *, classes: int) -> np.ndarray:
     """Return ids of classes alone; 255 is allowed where the truth is not scored."""
     blank = int(((ids == IGNORE_INDEX) & (truth != IGNORE_INDEX)).sum())
     if blank:
@@ -140,6 +140,6 @@ def _with_class(ids: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
     return np.where(ids == IGNORE_INDEX, 0, ids).astype(np.uint8)
 
 
-def _row(arrays: Arrays, predicted: np.ndarray, data: SegmentationData) -> dict[str, np.ndarray]:
+def _row(arrays: Arrays, predicted: np.ndarray, *, data: SegmentationData) -> dict[str, np.ndarray]:
     pictures = {"image": data.channels.shown(arrays["image"]), "mask": arrays["mask"], "prediction": predicted}
     return sample_row(pictures, data.classes)

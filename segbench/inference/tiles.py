@@ -58,7 +58,11 @@ class Block:
     """A finished rectangle of a picture; the blocks of a picture cover each pixel once."""
 
     top: int
+    """Its first row."""
+
     left: int
+    """Its first column."""
+
     values: Tensor
     """`[...,h,w]`."""
 

@@ -11,11 +11,16 @@ from segbench.core.tasks import Head, Task
 
 @dataclass(frozen=True)
 class Monitor:
-    """A score by its name without the split, a few letters to show it by, and whether more of it is better."""
+    """A score that says which epoch is best."""
 
     name: str
+    """Without the split, such as `mean_iou`."""
+
     label: str
+    """A few letters to show it by."""
+
     higher: bool
+    """Whether more of it is better."""
 
     @classmethod
     def of(cls, task: Task, suffix: str = "") -> Monitor:

@@ -53,21 +53,21 @@ def find_weights(word: str, source: Source, *, dirs: Sequence[str] = (), downloa
     Raises:
         ConfigError: where they are not here; it says which file to put where.
     """
-    for place in _places(word, source, dirs):
+    for place in _places(word, source, dirs=dirs):
         if place.is_file():
             return place
     if _is_path(word) and not source.names:
         raise ConfigError(f"model.weights={word} is not a file; give the path of a state dict, or null for none")
     if download and source.names:
         return _fetched(word, source)
-    raise ConfigError(_missing(word, source, dirs))
+    raise ConfigError(_missing(word, source, dirs=dirs))
 
 
 def _is_path(word: str) -> bool:
     return "/" in word or "\\" in word or word.endswith(SUFFIXES)
 
 
-def _places(word: str, source: Source, dirs: Sequence[str]) -> Iterator[Path]:
+def _places(word: str, source: Source, *, dirs: Sequence[str]) -> Iterator[Path]:
     given = Path(word).expanduser()
     yield given
     yield given / HUB_FILE
@@ -120,7 +120,7 @@ def _fetched(word: str, source: Source) -> Path:
         raise ConfigError(f"model.weights={word} could not be downloaded ({reason}); {_remedy(source)}") from None
 
 
-def _missing(word: str, source: Source, dirs: Sequence[str]) -> str:
+def _missing(word: str, source: Source, *, dirs: Sequence[str]) -> str:
     looked = ", ".join([*map(str, dirs), "torch's and Hugging Face's caches"])
     if not source.names:
         return (

@@ -60,6 +60,7 @@ class Session:
         self,
         settings: TrainerSettings,
         experiment: Experiment,
+        *,
         run: RunFolder,
         signals: StopSignals,
         length: Length,
@@ -78,13 +79,13 @@ class Session:
             experiment.network.compile()
         self.module = experiment.module(self.total_steps)
         self.module.rollbacks = rollbacks
-        self.recorder = Recorder(self._table(), self.module.monitor, settings.log_every)
+        self.recorder = Recorder(self._table(), self.module.monitor, log_every=settings.log_every)
         self.patience = Patience(self.recorder, settings.patience)
         self.trainer = make_trainer(
             settings,
             run.path,
             epochs=length.epochs,
-            callbacks=self._callbacks(signals, console, watch),
+            callbacks=self._callbacks(signals, console, watch=watch),
             loggers=loggers,
             checkpoint_io=AtomicCheckpointIO(self._carry_over),
         )
@@ -102,16 +103,16 @@ class Session:
             columns.append(SKIPPED)
         return MetricsLog(self.run.metrics, columns) if self.ranks.first else None
 
-    def _callbacks(self, signals: StopSignals, console: Console | None, watch: Watch | None) -> list[pl.Callback]:
+    def _callbacks(self, signals: StopSignals, console: Console | None, *, watch: Watch | None) -> list[pl.Callback]:
         settings = self.settings
         checkpointer = Checkpointer(
             self.run.checkpoints,
             self.recorder,
-            signals,
-            DigestLog(self.run.digests),
-            self.ranks,
-            settings.checkpoint_every,
-            settings.checkpoint_minutes,
+            signals=signals,
+            digests=DigestLog(self.run.digests),
+            ranks=self.ranks,
+            every=settings.checkpoint_every,
+            minutes=settings.checkpoint_minutes,
         )
         shown: list[pl.Callback] = []
         if self.ranks.first:
@@ -152,7 +153,7 @@ class Session:
             self._load_best()
         scores: dict[str, dict[str, float]] = {}
         for split in SCORED:
-            scores[split], metric = score_split(self.trainer, self.module, self.data, split)
+            scores[split], metric = score_split(self.trainer, self.module, data=self.data, split=split)
             if self.ranks.first:
                 self._write_details(split, metric)
         return scores
@@ -164,10 +165,10 @@ class Session:
         self.module.load_state_dict(scored_weights(best, self.module))
 
     def _write_details(self, split: Split, metric: SplitScores) -> None:
-        write_per_image(self.run.per_image(split), metric, self.data, split)
+        write_per_image(self.run.per_image(split), metric, data=self.data, split=split)
         if split == Split.TEST and metric.masks is not None:
             counts = metric.masks.counts.cpu().numpy()
-            draw_confusion(counts, self.data.classes, self.run.plots / "confusion.png")
+            draw_confusion(counts, self.data.classes, path=self.run.plots / "confusion.png")
 
 
 class _Watched(pl.Callback):

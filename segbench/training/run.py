@@ -56,6 +56,7 @@ MOST_ROLLBACKS = 3
 def train(
     config: RunConfig,
     run: RunFolder,
+    *,
     begin: Callable[[RunFolder], None],
     console: Console,
     watch: Watch | None = None,
@@ -86,28 +87,28 @@ def train(
     experiment.check_training(settings.devices)
     loggers = make_loggers(config.logger, run, plugins=config.plugins)
     run.path.mkdir(parents=True, exist_ok=True)
-    with locked(run.path), in_one_sentence(run, settings, experiment.data):
+    with locked(run.path), in_one_sentence(run, settings, data=experiment.data):
         experiment.read_data()
         check_law(experiment.data, experiment.data.augment, seed=config.seed)
         check_shares(settings.devices, experiment.data)
         if run.exists():
             pin_threads(run, settings)
-        now = conditions(settings, config.seed, experiment.data)
-        differences = Differences.of(run, config, now) if run.exists() else None
+        now = conditions(settings, config.seed, data=experiment.data)
+        differences = Differences.of(run, config, now=now) if run.exists() else None
         if differences is not None and (finished := finished_results(run, settings)):
             _refuse_without_effect(run, differences.forced)
             say_finished(run)
             return finished
         resumption = None
         if differences is not None and run.has_begun():
-            resumption = Resumption.of(run, differences, experiment, force=config.resume.force)
-        length = _length(settings, experiment.data, resumption)
+            resumption = Resumption.of(run, differences, experiment=experiment, force=config.resume.force)
+        length = _length(settings, experiment.data, resumption=resumption)
         found = {**now, **provenance_of_run(run, config.plugins), "weights": _weights(run, experiment)}
         # a signal that comes now waits for the first step, and no half is left
         with ranks.signals() as signals, ranks.heeding(signals):
             # one that refuses leaves a run that is continued as it was; a new run has no folder for them yet
             early = [] if resumption is None else open_loggers(loggers)
-            _write_beginning(run, begin, found, resumption)
+            _write_beginning(run, begin, now=found, resumption=resumption)
             with _true_status(run, ranks) as started:
                 try:
                     opened = early or open_loggers(loggers)
@@ -145,16 +146,16 @@ def _refuse_without_effect(run: RunFolder, settings: list[str]) -> None:
         )
 
 
-def _length(settings: TrainerSettings, data: SegmentationData, resumption: Resumption | None) -> Length:
+def _length(settings: TrainerSettings, data: SegmentationData, *, resumption: Resumption | None) -> Length:
     position = Position() if resumption is None else resumption.position
-    length = Length.of(settings, data.train_batches, position)
+    length = Length.of(settings, data.train_batches, position=position)
     if resumption is not None:
         resumption.check_not_beyond(length)
     return length
 
 
 def _write_beginning(
-    run: RunFolder, begin: Callable[[RunFolder], None], now: Mapping[str, Any], resumption: Resumption | None
+    run: RunFolder, begin: Callable[[RunFolder], None], *, now: Mapping[str, Any], resumption: Resumption | None
 ) -> None:
     """Write what a session begins with into the folder; that it continues another experiment comes first."""
     if run.exists():
@@ -223,17 +224,40 @@ class _Run:
     """The sessions of one call: one, and a further one after each rollback."""
 
     config: RunConfig
+    """The checked configuration."""
+
     settings: TrainerSettings
+    """Its section `trainer`."""
+
     experiment: Experiment
+    """Data, network, loss and optimizer."""
+
     run: RunFolder
+    """The run folder."""
+
     loggers: list[Any]
+    """Lightning's loggers beside metrics.csv."""
+
     signals: StopSignals
+    """What asks the run to stop."""
+
     console: Console
+    """Where progress goes."""
+
     length: Length
+    """How many steps and epochs it has."""
+
     resumption: Resumption | None
+    """What is continued; None for a new run."""
+
     watch: Watch | None
+    """Is told every validated score; None for nobody."""
+
     ranks: Ranks
+    """The processes of the run."""
+
     started: float
+    """When the session began, in seconds since 1970."""
 
     def results(self) -> dict[str, Any]:
         """Train, from the newest checkpoint on if there is one, test, and write results, plots and tables."""
@@ -245,7 +269,9 @@ class _Run:
         with self.ranks.connected(device_kind(self.settings)):
             session = self._fitted(checkpoint)
             scores = session.evaluate_best()
-        results = collect_results(session.recorder, scores, session.module, session.trainer, session.data)
+        results = collect_results(
+            session.recorder, scores, module=session.module, trainer=session.trainer, data=session.data
+        )
         results |= {
             "seconds": session.recorder.seconds,
             "resumes": resumes,
@@ -280,11 +306,11 @@ class _Run:
             session = Session(
                 self.settings,
                 self.experiment,
-                self.run,
-                self.signals,
-                self.length,
-                self.console,
-                self.loggers,
+                run=self.run,
+                signals=self.signals,
+                length=self.length,
+                console=self.console,
+                loggers=self.loggers,
                 rollbacks=rollbacks,
                 watch=self.watch,
                 ranks=self.ranks,
@@ -323,11 +349,11 @@ class _Run:
         log.info(
             "  %s steps of %d images, run folder %s", f"{session.total_steps:,}", session.data.batch_size, self.run.path
         )
-        for sentence in remarks(self.settings, self.experiment.schedule, session.data.train_batches):
+        for sentence in remarks(self.settings, self.experiment.schedule, batches=session.data.train_batches):
             log.warning("%s", sentence)
 
     def _say_results(self, results: Mapping[str, Any]) -> None:
-        print_summary(self.console, results, self.experiment.data.classes)
+        print_summary(self.console, results, classes=self.experiment.data.classes)
         if count := results["skipped_steps"]["count"]:
             numbers = ", ".join(map(str, results["skipped_steps"]["steps"]))
             log.warning(

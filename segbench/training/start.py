@@ -72,7 +72,7 @@ class Begin:
 
 
 def train_in(
-    folder: Path, begin: Begin, console: Console, *, prepare: Callable[[], None] | None = None, **further: Any
+    folder: Path, begin: Begin, *, console: Console, prepare: Callable[[], None] | None = None, **further: Any
 ) -> dict[str, Any]:
     """Train a configuration in a folder, with its log there and on the console; return the results.
 
@@ -91,12 +91,13 @@ def train_in(
         logger.info("preparing %s", begin.config.name)
         if prepare is not None:
             prepare()
-        return start(begin.config, run, begin, console, **further)
+        return start(begin.config, run, begin=begin, console=console, **further)
 
 
 def start(
     config: RunConfig,
     run: RunFolder,
+    *,
     begin: Callable[[RunFolder], None],
     console: Console,
     watch: Callable[[int, float], None] | None = None,
@@ -110,7 +111,7 @@ def start(
         return launch(Request(config, run.path.absolute(), begin, quiet, watch))
     from segbench.training.run import train  # torch is imported here, once everything light has been checked
 
-    return train(config, run, begin, console, watch=watch, **further)
+    return train(config, run, begin=begin, console=console, watch=watch, **further)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def small(outputs, **settings):
 def test_heads_of_other_classes_stay_new_and_are_named():
     first, second = small({"mask": 5}), small({"mask": 3, "depth": 1})
     before = {name: value.clone() for name, value in second.state_dict().items()}
-    new = fill(second, first.state_dict(), "model.init_from=x", HEADS)
+    new = fill(second, first.state_dict(), where="model.init_from=x", heads=HEADS)
     assert new == [f"heads.{head}.{part}" for head in ("mask", "depth") for part in ("weight", "bias")]
     for name, value in second.state_dict().items():
         wanted = before[name] if name in new else first.state_dict()[name]
@@ -32,16 +32,17 @@ def test_heads_of_other_classes_stay_new_and_are_named():
 
 def test_a_picture_and_its_background_begin_with_the_stem_of_one_picture():
     first, second = small({"mask": 1}), UNet(6, {"mask": 1}, width=4, depth=2)
-    assert fill(second, first.state_dict(), "model.init_from=x", HEADS) == []
+    assert fill(second, first.state_dict(), where="model.init_from=x", heads=HEADS) == []
     stem = second.encoder[0][0].weight
     assert torch.allclose(stem[:, :3], first.encoder[0][0].weight / 2)
 
 
 def test_another_network_is_refused():
+    state = UNet(3, {"mask": 1}, width=8, depth=2).state_dict()
     with pytest.raises(ConfigError, match=r"model\.init_from=x is of another network: .* are encoder\.0\.0\.weight, "):
-        fill(small({"mask": 1}), UNet(3, {"mask": 1}, width=8, depth=2).state_dict(), "model.init_from=x", HEADS)
+        fill(small({"mask": 1}), state, where="model.init_from=x", heads=HEADS)
     with pytest.raises(ConfigError, match=r"unknown are encoder\.0\.0\.weight"):
-        fill(small({"mask": 1}), {"heads.mask.weight": torch.zeros(1, 4, 1, 1)}, "model.init_from=x", HEADS)
+        fill(small({"mask": 1}), {"heads.mask.weight": torch.zeros(1, 4, 1, 1)}, where="model.init_from=x", heads=HEADS)
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
@@ -49,9 +50,9 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
 
     torch.save({"heads.mask.weight": re.compile("x")}, tmp_path / "code.pth")
     with pytest.raises(ConfigError, match=r"model\.init_from=.*cannot be read as weights \(UnpicklingError\)"):
-        begin_from(small({"mask": 1}), str(tmp_path / "code.pth"), HEADS)
+        begin_from(small({"mask": 1}), str(tmp_path / "code.pth"), heads=HEADS)
     with pytest.raises(ConfigError, match=r"holds no checkpoints/best\.ckpt"):
-        begin_from(small({"mask": 1}), str(tmp_path), HEADS)
+        begin_from(small({"mask": 1}), str(tmp_path), heads=HEADS)
 
 
 @pytest.mark.slow

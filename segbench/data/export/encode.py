@@ -14,17 +14,19 @@ from segbench.data.loading.source import Arrays
 
 @dataclass(frozen=True)
 class Encoder:
-    """Encodes the arrays of a sample.
-
-    image_format: `png` or `jpeg`, for image and background. quality: of the JPEG, 1..100. palette: 768 bytes, the red,
-    green and blue of every class id, by which any viewer shows a mask in colours; the pixels stay class ids. in_colour:
-    whether images are red, green and blue of 8 bit; others become TIFF, exact.
-    """
+    """Encodes the arrays of a sample."""
 
     image_format: str
+    """`png` or `jpeg`, for image and background."""
+
     quality: int
+    """Of the JPEG, 1..100."""
+
     palette: bytes
+    """768 bytes, the colours by which any viewer shows a mask: red, green and blue of every class id."""
+
     in_colour: bool = True
+    """Whether images are red, green and blue of 8 bit; others become TIFF, exact."""
 
     def suffixes(self) -> dict[str, str]:
         """Return the file suffix of every kind of array."""

@@ -16,20 +16,27 @@ IMAGE_SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
 class Options:
     """How an export is written.
 
-    format: `folder` or `webdataset`. splits: which ones, in this order. count: the first samples of each split; None
-    takes all. chunk: samples in a chunk, and in a shard. image_format: of images and backgrounds, `png` (exact) or
-    `jpeg` with `quality` in 1..100.
-
     Raises:
         ConfigError: for an option that does not exist or is out of range.
     """
 
     format: str = "folder"
+    """`folder` or `webdataset`."""
+
     splits: Sequence[Split] = SPLITS
+    """Which ones, in this order."""
+
     count: int | None = None
+    """The first samples of each split; None takes all."""
+
     chunk: int = 1000
+    """Samples in a chunk, and in a shard."""
+
     image_format: str = "png"
+    """Of images and backgrounds: `png` (exact) or `jpeg`."""
+
     quality: int = 95
+    """Of the JPEG, 1..100."""
 
     def __post_init__(self) -> None:
         for name, value, valid in (
@@ -63,9 +70,16 @@ class Chunk:
     """Samples `start` to `stop` (exclusive) of a split, written and marked as finished together."""
 
     split: Split
+    """The split."""
+
     number: int
+    """Its place among the chunks of the split, from 0."""
+
     start: int
+    """The first sample."""
+
     stop: int
+    """The sample after the last one."""
 
     @property
     def name(self) -> str:

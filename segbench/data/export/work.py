@@ -33,15 +33,19 @@ Make = Callable[[], SegmentationData]
 
 @dataclass(frozen=True)
 class Job:
-    """What a process needs to write any chunk; it can be pickled.
-
-    out: the folder of the export. staging: the folder in it for what is not finished. format: a key of `WRITERS`.
-    """
+    """What a process needs to write any chunk; it can be pickled."""
 
     out: Path
+    """The folder of the export."""
+
     staging: Path
+    """The folder in it for what is not finished."""
+
     format: str
+    """A key of `WRITERS`."""
+
     encoder: Encoder
+    """Makes the files of a sample."""
 
     def write(self, data: SegmentationData, chunk: Chunk) -> Chunk:
         """Write a chunk, then mark it as finished by its part of the manifest, and return it.

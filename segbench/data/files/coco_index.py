@@ -28,17 +28,16 @@ Kinds = dict[str, type | tuple[type, ...]]
 
 @dataclass(frozen=True)
 class Labels:
-    """What the mask of a picture is drawn from.
-
-    Args:
-        size: Height and width of the picture by the file.
-        annotations: Its annotations of chosen categories, or all segments of a panoptic picture; sorted by id.
-        panoptic: The panoptic PNG, if the file is a panoptic one.
-    """
+    """What the mask of a picture is drawn from."""
 
     size: tuple[int, int]
+    """Height and width of the picture by the file."""
+
     annotations: list[dict[str, Any]]
+    """Its annotations of chosen categories, or all segments of a panoptic picture; sorted by id."""
+
     panoptic: Path | None = None
+    """The panoptic PNG, if the file is a panoptic one."""
 
 
 @dataclass(frozen=True)

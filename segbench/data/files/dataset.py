@@ -242,7 +242,7 @@ class FileData(ViewedData):
         self.notes += clipped_notes(levels, {split: self.index.table.take(self.rows(split)) for split in own})
         if self.range == "auto":
             typical = self._percentiles(self.rows(Split.TRAIN), FEW_PICTURES)
-            self.notes += stretched_notes(levels, typical, self.channels.bands)
+            self.notes += stretched_notes(levels, typical, bands=self.channels.bands)
 
     def _look(self, *, fresh: bool = False) -> Problems:
         """Find all pictures and get to know their facts; with `fresh`, by looking at every one."""

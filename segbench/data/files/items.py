@@ -19,19 +19,19 @@ SHARE_STEPS = 1 << 64
 
 @dataclass(frozen=True)
 class Item:
-    """One picture and where its mask comes from.
-
-    Args:
-        name: Unique within the data set; it decides the split and the subset, so it must not depend on other files.
-        image: The picture.
-        label: The mask's file, or whatever else the data set draws its mask from.
-        units: What the picture was taken from, by factor; `group` is what splits keep whole.
-    """
+    """One picture and where its mask comes from."""
 
     name: str
+    """Unique within the data set; it decides the split and the subset, so it must not depend on other files."""
+
     image: Path
+    """The picture."""
+
     label: Any
+    """The mask's file, or whatever else the data set draws its mask from."""
+
     units: Mapping[str, str] = field(default_factory=dict)
+    """What the picture was taken from, by factor; `group` is what splits keep whole."""
 
     @property
     def group(self) -> str:

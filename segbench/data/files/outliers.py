@@ -37,7 +37,7 @@ def _beyond(pictures: FactTable, levels: Levels) -> int:
     return int(outside.any(axis=1).sum())
 
 
-def stretched_notes(levels: Levels, typical: Levels, bands: Sequence[int] | None) -> list[str]:
+def stretched_notes(levels: Levels, typical: Levels, *, bands: Sequence[int] | None) -> list[str]:
     """Return a sentence for each band of which nearly all values lie in a small part of the range.
 
     Args:

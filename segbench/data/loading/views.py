@@ -50,18 +50,21 @@ class EvaluationView:
 
     The one view of validation, test, `evaluate`, `predict` and `segbench.load`. A picture that has the view's size is
     left as it is, bit for bit. Images are filtered bilinearly over the area that a pixel covers; masks are nearest.
-
-    Args:
-        size: Height and width that the network was trained at, in pixels.
-        fit: `stretch` resizes to exactly that size; `pad` keeps the shape, with the picture in the middle of black
-            (image) and ignored (mask) bars; `crop` keeps the shape as well, and covers the size: it leaves nothing out,
-            so that the view is larger than what the network was trained at.
-        own_scale: Whether pictures are seen as they are, whatever their size: the network was trained on crops of them.
     """
 
     size: Size
+    """Height and width that the network was trained at, in pixels."""
+
     fit: Fit = Fit.STRETCH
+    """How the picture comes to that size.
+
+    `stretch` resizes to exactly that size; `pad` keeps the shape, with the picture in the middle of black (image) and
+    ignored (mask) bars; `crop` keeps the shape as well, and covers the size: it leaves nothing out, so that the view is
+    larger than what the network was trained at.
+    """
+
     own_scale: bool = False
+    """Whether pictures are seen as they are, whatever their size: the network was trained on crops of them."""
 
     def __post_init__(self) -> None:
         one_of(Fit, self.fit, what="data.fit")
@@ -126,16 +129,13 @@ class EvaluationView:
 
 @dataclass(frozen=True)
 class TrainingView:
-    """What a network is trained on of a whole picture: always of one size, so that pictures make batches.
-
-    Args:
-        size: Height and width in pixels.
-        fit: `stretch` and `pad` as in an evaluation; `crop` keeps the shape and cuts off what is too much, evenly on
-            both sides.
-    """
+    """What a network is trained on of a whole picture: always of one size, so that pictures make batches."""
 
     size: Size
+    """Height and width in pixels."""
+
     fit: Fit = Fit.STRETCH
+    """`stretch` and `pad` as in an evaluation; `crop` keeps the shape and cuts off what is too much, on both sides."""
 
     def __post_init__(self) -> None:
         one_of(Fit, self.fit, what="data.fit")

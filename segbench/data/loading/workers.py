@@ -39,9 +39,16 @@ class Failure:
     """
 
     kind: type[SegbenchError]
+    """The class of the error."""
+
     message: str
+    """Its sentence."""
+
     exit_code: int
+    """The exit status that it asks for."""
+
     trace: str
+    """The traceback in the worker."""
 
     @classmethod
     def of(cls, error: SegbenchError) -> Failure:

@@ -31,11 +31,16 @@ MOST = 1e6
 
 @dataclass(frozen=True)
 class DepthModel:
-    """The three numbers of the model: horizon in [0, 1), far in (1, 1e6], object_height in (0, 1e6]."""
+    """The three numbers of the model."""
 
     horizon: float = 0.4
+    """Where the horizon is, as a share of the canvas from its top, in [0, 1)."""
+
     far: float = 10.0
+    """The most depth that occurs, in (1, 1e6]."""
+
     object_height: float = 1.0
+    """Height of an object at depth 1, as a share of the canvas, in (0, 1e6]."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.horizon < 1 < self.far <= MOST and 0 < self.object_height <= MOST):

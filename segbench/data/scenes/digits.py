@@ -49,15 +49,16 @@ DOWNLOAD = "data.root=DIR data.download=true has torchvision fetch it into DIR"
 
 @dataclass(frozen=True)
 class Pool:
-    """Pictures by number: the official training pictures first, then the official test pictures.
-
-    images: uint8 `[N, 28, 28]` or `[N, 32, 32, 3]`. labels: uint8 `[N]`, 0..9; None for photos. training: how many of
-    the pictures are official training pictures.
-    """
+    """Pictures by number: the official training pictures first, then the official test pictures."""
 
     images: np.ndarray
+    """uint8 `[N, 28, 28]` or `[N, 32, 32, 3]`."""
+
     labels: np.ndarray | None
+    """uint8 `[N]`, 0..9; None for photos."""
+
     training: int
+    """How many of the pictures are official training pictures."""
 
     def digest(self) -> str:
         """Return a digest of all pictures and labels, the same for every form they are read from."""

@@ -20,32 +20,51 @@ OFFSETS = ("original", "all")
 
 @dataclass(frozen=True)
 class DigitScene:
-    """One scene, in whole pixels: numbers of digit and photo, left and top of the digit's box, the digit's colour."""
+    """One scene, in whole pixels."""
 
     digit: int
+    """Number of the digit."""
+
     photo: int
+    """Number of the photo."""
+
     x: int
+    """Left of the digit's box."""
+
     y: int
+    """Top of the digit's box."""
+
     red: int
+    """Of the digit's colour, 0..255."""
+
     green: int
+    """Likewise."""
+
     blue: int
+    """Likewise."""
 
 
 @dataclass(frozen=True)
 class DigitLayout:
-    """The settings that plans and pixels depend on.
-
-    canvas: height and width. blend: `add` or `alpha`. gain: what a full digit value adds, for `add`. threshold: share
-    of the full value above which a pixel is digit. colour: `white` or `random`, for `alpha`. offsets: `original` leaves
-    out the last place in each direction (0..17 of 0..18 at 32 pixels), `all` does not.
-    """
+    """The settings that plans and pixels depend on."""
 
     canvas: tuple[int, int]
+    """Height and width in pixels."""
+
     blend: str
+    """`add` or `alpha`."""
+
     gain: int
+    """What a full digit value adds, for `add`."""
+
     threshold: float
+    """Share of the full value above which a pixel is digit."""
+
     colour: str
+    """`white` or `random`, for `alpha`."""
+
     offsets: str
+    """`original` leaves out the last place in each direction (0..17 of 0..18 at 32 pixels), `all` does not."""
 
     def __post_init__(self) -> None:
         for name, valid in (("blend", BLENDS), ("colour", COLOURS), ("offsets", OFFSETS)):

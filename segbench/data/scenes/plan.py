@@ -23,23 +23,37 @@ POSITIONS = ("random", "grid")
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene, in whole pixels. The foreground's box may reach beyond the canvas and is clipped there.
-
-    foreground, background: number of the source picture. flip: mirror the foreground left to right.
-    x, y: left and top of the box. width, height: size of the box.
-    background_x, background_y: where the canvas lies on the larger background. background_flip: mirror it.
-    """
+    """One scene, in whole pixels. The foreground's box may reach beyond the canvas and is clipped there."""
 
     foreground: int
+    """Number of the foreground's picture."""
+
     background: int
+    """Number of the background's picture."""
+
     flip: int
+    """1 mirrors the foreground left to right."""
+
     x: int
+    """Left of the box."""
+
     y: int
+    """Top of the box."""
+
     width: int
+    """Of the box."""
+
     height: int
+    """Of the box."""
+
     background_x: int
+    """Left of the canvas on the larger background."""
+
     background_y: int
+    """Top of the canvas on the larger background."""
+
     background_flip: int
+    """1 mirrors the background."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +61,46 @@ class Layer:
     """One of several cut-outs of a scene, with the meanings of `Scene`."""
 
     foreground: int
+    """Number of the cut-out's picture."""
+
     flip: int
+    """1 mirrors it left to right."""
+
     x: int
+    """Left of its box."""
+
     y: int
+    """Top of its box."""
+
     width: int
+    """Of its box."""
+
     height: int
+    """Of its box."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The settings that a plan depends on.
-
-    canvas: height and width of a scene in pixels. scale: smallest and largest longer side of a foreground, as a share
-    of the canvas's shorter side. position: `random` (the centre lies anywhere on the canvas that keeps at least half of
-    each side inside) or `grid` (the older projects' 5 x 4 places, one scale, every combination once).
-    flip: also use mirrored foregrounds. margin: height and width of the background beyond the canvas, in pixels.
-    """
+    """The settings that a plan depends on."""
 
     canvas: tuple[int, int]
+    """Height and width of a scene in pixels."""
+
     scale: tuple[float, float]
+    """Smallest and largest longer side of a foreground, as a share of the canvas's shorter side."""
+
     position: str
+    """Where foregrounds lie.
+
+    `random`: the centre lies anywhere on the canvas that keeps at least half of each side inside. `grid`: the older
+    projects' 5 x 4 places, one scale, every combination once.
+    """
+
     flip: bool
+    """Also use mirrored foregrounds."""
+
     margin: tuple[int, int]
+    """Height and width of the background beyond the canvas, in pixels."""
 
     def __post_init__(self) -> None:
         if self.position not in POSITIONS:

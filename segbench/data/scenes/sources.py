@@ -28,8 +28,13 @@ class Pictures:
     """Decoded pictures with their files' names within their folder, in that order, and a digest of the files."""
 
     names: list[str]
+    """The files' names within their folder."""
+
     images: list[Image.Image]
+    """The pictures, in the order of the names."""
+
     digest: str
+    """Of the files' contents."""
 
     def __len__(self) -> int:
         return len(self.images)

@@ -32,21 +32,34 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What is behind the cut-outs, in whole numbers; the kind says which of them count.
-
-    colour, other: red, green and blue of a flat colour, and of the other end of a gradient. dx, dy: direction of the
-    gradient. key: of the noise. background, background_x, background_y, background_flip: as in `Scene`.
-    """
+    """What is behind the cut-outs, in whole numbers; the kind says which of them count."""
 
     colour: Colour
+    """Red, green and blue of a flat colour, and of one end of a gradient."""
+
     other: Colour
+    """Red, green and blue of the other end of a gradient."""
+
     dx: int
+    """Direction of the gradient, to the right."""
+
     dy: int
+    """Direction of the gradient, downwards."""
+
     key: int
+    """Of the noise."""
+
     background: int
+    """As in `Scene`, for a photograph."""
+
     background_x: int
+    """Likewise."""
+
     background_y: int
+    """Likewise."""
+
     background_flip: int
+    """Likewise."""
 
 
 @dataclass(frozen=True)
@@ -54,28 +67,43 @@ class Painting:
     """A scene: a backdrop and the cut-outs on it in painter's order, the farthest first."""
 
     backdrop: Backdrop
+    """What is behind."""
+
     layers: tuple[Layer, ...]
+    """The cut-outs, the farthest first."""
 
 
 @dataclass(frozen=True)
 class PaintingLayout:
-    """The settings that a plan depends on.
-
-    canvas: height and width of a scene in pixels. placement: `random` (any place that keeps at least half of each side
-    inside; painted from far to near by the depth model) or `original` (the rule above). objects: fewest and most
-    cut-outs. scale: smallest and largest longer side as a share of the canvas's shorter side, and flip: also use
-    mirrored cut-outs; both for `random` only. background: kind of backdrop. colours: to draw from; None for any.
-    margin: height and width of photographs beyond the canvas, in pixels.
-    """
+    """The settings that a plan depends on."""
 
     canvas: tuple[int, int]
+    """Height and width of a scene in pixels."""
+
     placement: str
+    """Where cut-outs lie.
+
+    `random`: any place that keeps at least half of each side inside; painted from far to near by the depth model.
+    `original`: the rule above.
+    """
+
     objects: tuple[int, int]
+    """Fewest and most cut-outs."""
+
     scale: tuple[float, float]
+    """Smallest and largest longer side as a share of the canvas's shorter side, for `random` only."""
+
     flip: bool
+    """Also use mirrored cut-outs, for `random` only."""
+
     background: str
+    """Kind of backdrop."""
+
     colours: tuple[Colour, ...] | None
+    """To draw from; None for any."""
+
     margin: tuple[int, int]
+    """Height and width of photographs beyond the canvas, in pixels."""
 
     def __post_init__(self) -> None:
         if self.placement not in PLACEMENTS:

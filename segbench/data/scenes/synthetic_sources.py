@@ -22,7 +22,10 @@ class Species:
     """The cut-outs and the class id of each, 1 and up."""
 
     pictures: Pictures
+    """The cut-outs."""
+
     labels: list[int]
+    """The class id of each, 1 and up."""
 
     def of(self, label: int) -> list[int]:
         """Return the numbers of the pictures of a class."""

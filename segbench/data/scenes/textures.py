@@ -12,12 +12,10 @@ SMALLEST_LEVEL = 8
 
 @dataclass(frozen=True)
 class Texture:
-    """A cut-out at full, half, quarter ... size, so that a small copy of it averages over all of its pixels.
-
-    levels: uint8 arrays `[h, w, 4]`, red, green and blue already multiplied by alpha / 255.
-    """
+    """A cut-out at full, half, quarter ... size, so that a small copy of it averages over all of its pixels."""
 
     levels: tuple[np.ndarray, ...]
+    """uint8 arrays `[h, w, 4]`, red, green and blue already multiplied by alpha / 255."""
 
     @property
     def height(self) -> int:

@@ -20,12 +20,19 @@ MAX_MATRICES = 12
 
 @dataclass(frozen=True)
 class HeatMap:
-    """IoU by class: `rows` of (label of the group, a value or None for each of `classes`); `left` groups not shown."""
+    """IoU by class."""
 
     metric: str
+    """Such as `test/iou`."""
+
     classes: list[str]
+    """Names of the columns."""
+
     rows: list[tuple[str, list[float | None]]]
+    """Label of each group, and its value of each class; None where it has none."""
+
     left: int
+    """How many groups are not shown."""
 
 
 def heat_map(comparison: Comparison) -> HeatMap | None:

@@ -21,12 +21,19 @@ MAX_GROUPS = 400
 
 @dataclass(frozen=True)
 class Share:
-    """How much of the variance between groups one setting explains by itself, with what resampled groups give."""
+    """How much of the variance between groups one setting explains by itself."""
 
     name: str
+    """The setting."""
+
     share: float
+    """Share of the variance, 0..1."""
+
     low: float
+    """Lower end of what resampled groups give."""
+
     high: float
+    """Upper end likewise."""
 
 
 def effects_data(comparison: Comparison) -> dict[str, object]:

@@ -26,15 +26,28 @@ MAX_TOTAL = 1_500_000
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture: caption, name of the run, letter of its data, data URI and size in pixels, or why there is none."""
+    """A picture, or why there is none."""
 
     label: str
+    """Its caption."""
+
     name: str
+    """Of the run."""
+
     data: str
+    """Letter of the run's data."""
+
     uri: str = ""
+    """The picture as a data URI; empty where there is none."""
+
     width: int = 0
+    """In pixels."""
+
     height: int = 0
+    """In pixels."""
+
     reason: str = ""
+    """Why there is none."""
 
 
 LARGE = 150_000

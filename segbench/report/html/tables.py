@@ -25,31 +25,50 @@ from segbench.report.html.whiskers import Scale, Whisker
 
 @dataclass(frozen=True)
 class Column:
-    """A heading. number: sorted as numbers, shown to the right. falling: the first click puts the largest on top."""
+    """A column of a table."""
 
     title: str
+    """Its heading."""
+
     number: bool = False
+    """Whether it is sorted as numbers and shown to the right."""
+
     falling: bool = False
+    """Whether the first click puts the largest on top."""
+
     hint: str = ""
+    """What a pointer over it shows."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Printable text; `key`: the number it is sorted by, "" where there is none; `kind`: a class of its looks."""
+    """A field of a table."""
 
     text: str
+    """Printable text."""
+
     key: str = ""
+    """The number that it is sorted by; empty where there is none."""
+
     kind: str = ""
+    """A class of its looks."""
+
     hint: str = ""
+    """What a pointer over it shows."""
+
     whisker: Whisker | None = None
+    """An interval to draw in it."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One group or run. mark: `best`, `baseline`, or the state of a run."""
+    """One group or run."""
 
     cells: list[Cell]
+    """One for each column."""
+
     mark: str = ""
+    """`best`, `baseline`, or the state of a run."""
 
     def packed(self) -> list[Any]:
         """Return the mark and the cells, each its text alone, or a list of all it has."""
@@ -61,7 +80,10 @@ class Table:
     """Columns and rows in the order in which they are first shown."""
 
     columns: list[Column]
+    """From left to right."""
+
     rows: list[Row]
+    """From top to bottom."""
 
 
 def _packed(cell: Cell) -> str | list[Any]:

@@ -15,11 +15,16 @@ EDGE = 4.0
 
 @dataclass(frozen=True)
 class Whisker:
-    """Where the mean and the ends of the interval lie, in 0 to WIDTH; equal ends where there is no interval."""
+    """An interval to draw, in 0 to WIDTH; equal ends where there is none."""
 
     mean: float
+    """Where the mean lies."""
+
     low: float
+    """Where the lower end lies."""
+
     high: float
+    """Where the upper end lies."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,10 @@ class Scale:
     """What the ends of the drawing mean; intervals beyond are cut there."""
 
     low: float
+    """What the left end of the drawing means."""
+
     high: float
+    """What the right end means."""
 
     @classmethod
     def of(cls, summaries: Sequence[Summary]) -> Scale:

@@ -57,10 +57,19 @@ class Worst:
     """A run's worst images, or the reason why there are none."""
 
     label: str
+    """Of the group."""
+
     name: str
+    """Of the run."""
+
     data: str
+    """Letter of the run's data."""
+
     images: list[WorstImage]
+    """Worst first."""
+
     reason: str = ""
+    """Why there are none."""
 
 
 def worst_images(comparison: Comparison) -> list[Worst]:

@@ -112,7 +112,7 @@ class Checkpointer(pl.Callback):
         """Return whether a checkpoint is late and the signal that stops the run, the same in all processes."""
         late = bool(self.seconds) and time.monotonic() - self._written > self.seconds
         number = int(self.signals.wanted or 0)
-        return self.ranks.agree(trainer.global_step, late, number, always=always)
+        return self.ranks.agree(trainer.global_step, late, number=number, always=always)
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule) -> Path:
         self.recorder.flush(trainer)

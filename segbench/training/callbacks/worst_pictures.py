@@ -52,8 +52,8 @@ class WorstThumbnails(pl.Callback):
         if scores.masks is None:
             return
         for place, iou in enumerate(scores.masks.last_ious(len(batch["index"]))):
-            row = partial(shown_row, outputs, batch, place, data=self.data, inputs=self.inputs)
-            self._worst.consider(iou, int(batch["index"][place]), row)
+            row = partial(shown_row, outputs, batch, place=place, data=self.data, inputs=self.inputs)
+            self._worst.consider(iou, int(batch["index"][place]), row=row)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write them."""

@@ -62,17 +62,19 @@ def follow(ranks: Ranks) -> None:
     prepare_torch(settings)
     torch.set_num_threads(plan.threads)
     run = RunFolder(Path(plan.run))
-    _check_shared(run, plan, ranks)
+    _check_shared(run, plan, ranks=ranks)
     experiment = build_experiment(without_pretrained(config) if plan.checkpoint else config)
     experiment.read_data()
     ranks.say_ready()
     with ranks.signals() as signals, ranks.heeding(signals), ranks.connected(device_kind(settings)):
-        session = Session(settings, experiment, run, signals, Length(plan.steps, plan.epochs), ranks=ranks)
+        session = Session(
+            settings, experiment, run=run, signals=signals, length=Length(plan.steps, plan.epochs), ranks=ranks
+        )
         session.fit(Path(plan.checkpoint) if plan.checkpoint else None)
         session.evaluate_best()
 
 
-def _check_shared(run: RunFolder, plan: Plan, ranks: Ranks) -> None:
+def _check_shared(run: RunFolder, plan: Plan, *, ranks: Ranks) -> None:
     """Raise a ConfigError where this process does not see the files that the first one has written."""
     ends = time.monotonic() + SHARED
     for _ in waiting(ranks.check, SHARED + 1):

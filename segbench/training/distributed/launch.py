@@ -159,7 +159,7 @@ def kill_ranks(folder: Path) -> None:
             os.kill(int(path.read_text()), signal.SIGKILL)
 
 
-def write_said(folder: Path, error: BaseException, trace: str) -> None:
+def write_said(folder: Path, error: BaseException, *, trace: str) -> None:
     """Write down the error of the first process for the one that has started it."""
     told = {
         "kind": type(error).__name__,
@@ -179,9 +179,9 @@ def _said(folder: Path) -> BaseException | None:
     told = json.loads((folder / "said").read_text())
     kind = getattr(errors, told["kind"], None)
     if told["kind"] in ("StoppedError", "KeyboardInterrupt"):
-        return Interrupted("stopped before the first step; nothing was lost", told["code"], told["requeue"])
+        return Interrupted("stopped before the first step; nothing was lost", told["code"], requeue=told["requeue"])
     if told["kind"] == "Interrupted":
-        return Interrupted(told["message"], told["code"], told["requeue"])
+        return Interrupted(told["message"], told["code"], requeue=told["requeue"])
     if kind is None:
         return RuntimeError(f"process 0 failed:\n{told['message']}")
     error: SegbenchError = kind(told["message"])

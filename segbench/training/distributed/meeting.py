@@ -43,7 +43,7 @@ def connect(world: World, *, keep: bool) -> TCPStore:
                 ) from None
 
 
-def meet(world: World, store: Store, name: str, check: Callable[[], None] = lambda: None) -> str:
+def meet(world: World, store: Store, *, name: str, check: Callable[[], None] = lambda: None) -> str:
     """Wait for all processes of the run, and return the name of the part of the store that they alone use.
 
     A launcher that starts the processes again keeps its store, with all that those before have written into it, so
@@ -60,7 +60,7 @@ def meet(world: World, store: Store, name: str, check: Callable[[], None] = lamb
     """
     mine = uuid4().hex
     if world.rank == 0:
-        _welcome(world, store, name, mine, check)
+        _welcome(world, store, name=name, mine=mine, check=check)
         return mine
     store.set(f"{name}/hello/{world.rank}", mine)
     for _ in waiting(check):
@@ -73,7 +73,7 @@ def meet(world: World, store: Store, name: str, check: Callable[[], None] = lamb
     return given
 
 
-def _welcome(world: World, store: Store, name: str, mine: str, check: Callable[[], None]) -> None:
+def _welcome(world: World, store: Store, *, name: str, mine: str, check: Callable[[], None]) -> None:
     missing = set(range(1, world.size))
     for _ in waiting(check):
         for rank in list(missing):

@@ -59,6 +59,7 @@ class Ranks:
         self,
         world: World,
         say: Callable[[SegbenchError], None] | None = None,
+        *,
         hear: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.world = world
@@ -86,11 +87,11 @@ class Ranks:
         raw = connect(self.world, keep=True)
         self._kept = PrefixStore(f"segbench/{_runs}", raw)
         if self.several:
-            name = meet(self.world, raw, f"segbench/{_runs}")
+            name = meet(self.world, raw, name=f"segbench/{_runs}")
             self._store = PrefixStore(name, raw)
             # a connection of its own: an operation that waits keeps others on the same one waiting
             watched = PrefixStore(name, connect(self.world, keep=False))
-            self._watch = Watch(self.world, watched, self._forced, self._hear)
+            self._watch = Watch(self.world, watched, force=self._forced, hear=self._hear)
             self._watch.begin()
         _current = self
         return self
@@ -199,7 +200,7 @@ class Ranks:
             yield
             torch.distributed.destroy_process_group()
 
-    def agree(self, step: int, late: bool, number: int, *, always: bool = False) -> tuple[bool, int]:
+    def agree(self, step: int, late: bool, *, number: int, always: bool = False) -> tuple[bool, int]:
         """Return whether a checkpoint is late and the signal that stops the run, the same in all processes.
 
         They ask one another after about a second of steps, as counted by the slowest.

@@ -56,7 +56,7 @@ class Ending:
     def error(self, size: int) -> SegbenchError:
         """Return the error that ends another process of so many."""
         if self.code in EXIT_CODES.values():
-            return Interrupted(self.sentence, self.code, self.requeue)
+            return Interrupted(self.sentence, self.code, requeue=self.requeue)
         if self.code < 0:
             return RankError(self.sentence)
         return RankError(f"process {self.rank} of {size} ended with status {self.code}: {self.sentence}", self.code)
@@ -73,7 +73,7 @@ class Watch(threading.Thread):
     """
 
     def __init__(
-        self, world: World, store: Store, force: Callable[[SegbenchError], None], hear: Callable[[], int | None]
+        self, world: World, store: Store, *, force: Callable[[SegbenchError], None], hear: Callable[[], int | None]
     ) -> None:
         super().__init__(daemon=True, name="segbench-watch")
         self.world = world

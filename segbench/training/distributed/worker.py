@@ -27,7 +27,7 @@ def main(name: str) -> None:
     folder = Path(name)
     world = World.here()
     (folder / f"process-{world.rank}").write_text(str(os.getpid()))
-    ranks = Ranks(world, say=lambda error: _say(folder, world, error), hear=_Ear(folder, world))
+    ranks = Ranks(world, say=lambda error: _say(folder, world, error=error), hear=_Ear(folder, world))
     try:
         with stopped_by_signals(), ranks:
             if ranks.first:
@@ -35,24 +35,24 @@ def main(name: str) -> None:
             else:
                 follow(ranks)
     except (SegbenchError, KeyboardInterrupt) as error:
-        _say(folder, world, error)
+        _say(folder, world, error=error)
         sys.exit(getattr(error, "exit_code", 130))
     except Exception as error:
         if not ranks.first:
             raise
-        _say(folder, world, error)
+        _say(folder, world, error=error)
         sys.exit(1)
 
 
 def _train(request: Request) -> dict[str, Any]:
     console = console_of(request)
     with logging_to(console):
-        return train(request.config, RunFolder(request.run), request.begin, console, watch=request.watch)
+        return train(request.config, RunFolder(request.run), begin=request.begin, console=console, watch=request.watch)
 
 
-def _say(folder: Path, world: World, error: BaseException) -> None:
+def _say(folder: Path, world: World, *, error: BaseException) -> None:
     if world.rank == 0:
-        write_said(folder, error, traceback.format_exc())
+        write_said(folder, error, trace=traceback.format_exc())
 
 
 class _Ear:
