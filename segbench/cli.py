@@ -276,12 +276,13 @@ def doctor() -> None:
 def schema(
     out: Annotated[Path | None, typer.Option(help="The file to write; default: what is printed.")] = None,
     options: Annotated[list[Path] | None, typer.Option(help="A folder of options of your own.")] = None,
+    *,
     plugins: Plugins = None,
 ) -> None:
     """Write a JSON schema of an experiment's YAML file, by which an editor completes and checks it."""
     from segbench.commands.schema import write_schema
 
-    write_schema(out, options or [], plugins or [])
+    write_schema(out, options or [], plugins=plugins or [])
 
 
 @data_app.command()

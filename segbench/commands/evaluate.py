@@ -19,7 +19,7 @@ from segbench.report.summary import print_summary
 
 
 def evaluate_run(
-    run: str, split: str, changes: Sequence[str], plugins: Sequence[str], out: Path | None, console: Console
+    run: str, split: str, *, changes: Sequence[str], plugins: Sequence[str], out: Path | None, console: Console
 ) -> None:
     """Score a run's best checkpoint on a split, print the table, and say whether results.json has the same numbers.
 
@@ -31,24 +31,25 @@ def evaluate_run(
         out: JSON file for the scores; None for none.
         console: Where the table goes.
     """
-    chosen = one_of(SCORED, split, "split", why="to evaluate")
+    chosen = one_of(SCORED, split, what="split", why="to evaluate")
     from segbench.inference.evaluation import evaluate  # torch
     from segbench.inference.load import load_trained
 
     with nullcontext() if out is None else file_for(out):
-        trained = load_trained(run, changes, plugins)
+        trained = load_trained(run, changes, plugins=plugins)
         report = evaluate(trained, chosen)
         results = {name: {split: report[name]} for name in ("images", "images_with_class", "baselines", "scored_at")}
         results["metrics"] = {name: {"best": value} for name, value in report["scores"].items()}
-        print_summary(console, results, report["classes"], f"{report['images']:,} images of {split}")
+        print_summary(console, results, classes=report["classes"], title=f"{report['images']:,} images of {split}")
         if out is not None:
             write_json(out, report)
     say(
-        console, _verdict(report, split, changes, is_completed=trained.run.read_status()["state"] == RunState.COMPLETED)
+        console,
+        _verdict(report, split, changes=changes, is_completed=trained.run.read_status()["state"] == RunState.COMPLETED),
     )
 
 
-def _verdict(report: dict[str, Any], split: str, changes: Sequence[str], *, is_completed: bool) -> str:
+def _verdict(report: dict[str, Any], split: str, *, changes: Sequence[str], is_completed: bool) -> str:
     if not report["recorded"]:
         reason = "it was removed" if is_completed else "the run has not finished"
         return f"there is no results.json to compare with: {reason}"

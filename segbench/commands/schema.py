@@ -13,7 +13,7 @@ from segbench.core.errors import ConfigError
 from segbench.core.files import write_json
 
 
-def write_schema(out: Path | None, folders: Sequence[Path], plugins: Sequence[str]) -> None:
+def write_schema(out: Path | None, folders: Sequence[Path], *, plugins: Sequence[str]) -> None:
     """Write the JSON schema of an experiment, or print it.
 
     Args:

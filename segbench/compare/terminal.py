@@ -54,8 +54,8 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         _say(console, f"note: {printable(note, 1000)}", style="yellow")
 
 
-def _say(console: Console, line: str, style: str = "") -> None:
-    say(console, line, style)
+def _say(console: Console, line: str, *, style: str = "") -> None:
+    say(console, line, style=style)
 
 
 def _print_groups(console: Console, comparison: Comparison) -> None:
@@ -65,7 +65,7 @@ def _print_groups(console: Console, comparison: Comparison) -> None:
         _say(console, printable(block.title, 1000))
         heads = [column.head for column in block.columns]
         left = [column.left for column in block.columns]
-        table = _table(heads, left, console.width)
+        table = _table(heads, left, width=console.width)
         for row, bold in enumerate(block.bold):
             table.add_row(*(Text(column.cells[row]) for column in block.columns), style="bold" if bold else "")
         console.print(table)
@@ -84,7 +84,7 @@ def _print_across(console: Console, across: Across) -> None:
     columns = [[shorten(printable(cell, 300), most) for cell in column] for column in zip(heads, *rows, strict=True)]
     for some in _fitting(columns, console.width):
         first, *others = zip(*some, strict=True)
-        table = _table(first, [place == 0 for place in range(len(first))], console.width)
+        table = _table(first, [place == 0 for place in range(len(first))], width=console.width)
         for cells in others:
             table.add_row(*map(Text, cells))
         console.print(table)
@@ -107,7 +107,7 @@ def _others(console: Console, comparison: Comparison) -> Table:
     """Return the runs without final numbers, one line each; settings where there is room for them."""
     heads = ["state", "run", "why"] if console.width < ROOM_FOR_SETTINGS else ["state", "run", "settings", "why"]
     room = (console.width - 12) // (len(heads) - 1) - 1
-    table = _table(heads, [True] * len(heads), console.width)
+    table = _table(heads, [True] * len(heads), width=console.width)
     for run in comparison.others[:MAX_OTHERS]:
         words = {"state": run.state, "run": run.name, "settings": run_words(comparison, run), "why": run.error}
         whys = sum(bool(one.error) for one in comparison.others)
@@ -116,7 +116,7 @@ def _others(console: Console, comparison: Comparison) -> Table:
     return table
 
 
-def _table(heads: Sequence[str], left: Sequence[bool], width: int) -> Table:
+def _table(heads: Sequence[str], left: Sequence[bool], *, width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap(width) - 1, 0, 0), show_edge=False)
     for head, to_left in zip(heads, left, strict=True):
         table.add_column(Text(printable(head, 80)), justify="left" if to_left else "right", no_wrap=True)

@@ -11,7 +11,7 @@ from segbench.config.values import check, declared_by, fits
 from segbench.core.errors import ConfigError
 
 
-def check_argument(value: object, default: object, key: str, *, target: object, plugins: Sequence[str] = ()) -> None:
+def check_argument(value: object, default: object, *, key: str, target: object, plugins: Sequence[str] = ()) -> None:
     """Raise a ConfigError for an argument that is neither of the kind of its default nor what its class takes.
 
     The class is imported, with torch, only where the kind alone does not decide: null, a list or a group of settings
@@ -29,11 +29,11 @@ def check_argument(value: object, default: object, key: str, *, target: object, 
         return
     is_mistyped = isinstance(value, str) and isinstance(default, bool | int | float)
     if not is_mistyped and isinstance(target, str):
-        declared = _declaration(target, key.rpartition(".")[2], plugins) or declared
-    check(value, declared, key, default=default)
+        declared = _declaration(target, key.rpartition(".")[2], plugins=plugins) or declared
+    check(value, declared, key=key, default=default)
 
 
-def _declaration(target: str, name: str, plugins: Sequence[str]) -> Any:
+def _declaration(target: str, name: str, *, plugins: Sequence[str]) -> Any:
     """Return the annotation of an argument; None where there is none."""
     try:
         return argument_hints(find_class(target, plugins)).get(name)

@@ -68,7 +68,7 @@ class _Checking:
                 inner = reference if looked_up else defaults
                 self.node(value, default, written=written[name], defaults=inner[name], path=f"{key}.")
             elif not in_schema(key):
-                check_argument(value, default, key, target=values.get("_target_"), plugins=self.plugins)
+                check_argument(value, default, key=key, target=values.get("_target_"), plugins=self.plugins)
 
 
 def in_schema(key: str) -> bool:

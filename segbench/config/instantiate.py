@@ -83,17 +83,17 @@ def build(node: Any, *arguments: Any, plugins: Sequence[str] = (), where: str = 
         }
         if "_target_" not in node:
             return values
-        target = find_class(node["_target_"], plugins, where)
+        target = find_class(node["_target_"], plugins, where=where)
         values.update(extra)
-        _check_arguments(target, arguments, values, where)
-        _check_types(target, values, where)
-        return _call(target, arguments, values, where)
+        _check_arguments(target, arguments, values=values, where=where)
+        _check_types(target, values, where=where)
+        return _call(target, arguments, values=values, where=where)
     if isinstance(node, list | tuple):
         return [build(item, plugins=plugins, where=f"{where}[{place}]") for place, item in enumerate(node)]
     return node
 
 
-def find_class(target: Any, plugins: Sequence[str] = (), where: str = "") -> type:
+def find_class(target: Any, plugins: Sequence[str] = (), *, where: str = "") -> type:
     """Return the class called `target`, if its package, the class itself and its kind are allowed; else ConfigError."""
     name = str(target)
     prefix = f"{where}._target_".lstrip(".")
@@ -132,32 +132,32 @@ def _needed(module: str) -> bool:
     return module.split(".")[0] in ("torch", "pytorch_lightning", "segbench") or module in sys.modules
 
 
-def _check_arguments(target: type, arguments: Sequence[Any], values: Mapping[str, Any], where: str) -> None:
+def _check_arguments(target: type, arguments: Sequence[Any], *, values: Mapping[str, Any], where: str) -> None:
     parameters = inspect.signature(target).parameters.values()
     named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     free = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for name in values:
         if name not in named and not free:
-            raise _refusal(target, name, where)
+            raise _refusal(target, name, where=where)
     given = {*values, *named[: len(arguments)]}
     missing = [p.name for p in parameters if p.name in named and p.default is p.empty and p.name not in given]
     if missing:
         raise ConfigError(f"{where} ({target.__name__}) needs a value for {', '.join(missing)}")
 
 
-def _check_types(target: type, values: Mapping[str, Any], where: str) -> None:
+def _check_types(target: type, values: Mapping[str, Any], *, where: str) -> None:
     """Raise a ConfigError for the first argument that is not what the class's annotations say."""
     hints = argument_hints(target)
     for name, value in values.items():
         if name in hints:
-            check(value, hints[name], f"{where}.{name}")
+            check(value, hints[name], key=f"{where}.{name}")
 
 
-def _refusal(target: type, name: str, where: str) -> ConfigError:
+def _refusal(target: type, name: str, *, where: str) -> ConfigError:
     return ConfigError(f"{where} ({target.__name__}) takes no '{name}'{nearest(name, known_parameters(target))}")
 
 
-def _call(target: type, arguments: Sequence[Any], values: Mapping[str, Any], where: str) -> Any:
+def _call(target: type, arguments: Sequence[Any], *, values: Mapping[str, Any], where: str) -> Any:
     # the keywords of a logger go to a program of its own, which is not started yet
     later = any(kind.__module__.startswith("pytorch_lightning.loggers") for kind in target.__mro__)
     names = () if later else [name for name in values if name not in inspect.signature(target).parameters]
@@ -165,7 +165,7 @@ def _call(target: type, arguments: Sequence[Any], values: Mapping[str, Any], whe
         with Unnamed(names) as unnamed:
             built = target(*arguments, **values)
         for name in sorted(unnamed.unused_by(built)):
-            raise _refusal(target, name, where)
+            raise _refusal(target, name, where=where)
         return built
     except SegbenchError:
         raise

@@ -48,10 +48,10 @@ def experiment_schema(folders: Sequence[Path] = (), plugins: Sequence[str] = ())
     for group in PARTS:
         known: set[str] = set()
         for name in options.of(group):
-            arguments = options.arguments(group, name, plugins)
+            arguments = options.arguments(group, name, plugins=plugins)
             properties = {one.name: _value(one.hint, one.meaning) for one in arguments}
             known |= {*properties}
-            definitions[_name(group, name)] = _part(properties, is_open=options.is_open(group, name, plugins))
+            definitions[_name(group, name)] = _part(properties, is_open=options.is_open(group, name, plugins=plugins))
             rules.append(
                 {"if": _chosen(group, name), "then": _at(group, {"$ref": f"#/definitions/{_name(group, name)}"})}
             )

@@ -73,7 +73,7 @@ class Options:
         """Return what the YAML file of an option holds, with what it is based on."""
         return _read(self._files[group][option])
 
-    def arguments(self, group: str, option: str, plugins: Sequence[str]) -> list[Argument]:
+    def arguments(self, group: str, option: str, *, plugins: Sequence[str]) -> list[Argument]:
         """Return the arguments that can be set: those of the class, and those that YAML names."""
         node = self.node(group, option)
         kind = _class_of(node, plugins)
@@ -87,7 +87,7 @@ class Options:
             if name not in ("_target_", "return", *NOT_SETTINGS) and not _is_computed(node.get(name))
         ]
 
-    def is_open(self, group: str, option: str, plugins: Sequence[str]) -> bool:
+    def is_open(self, group: str, option: str, *, plugins: Sequence[str]) -> bool:
         """Return whether an option may have arguments that nothing names."""
         kind = _class_of(self.node(group, option), plugins)
         return kind is None or _takes_more(kind)

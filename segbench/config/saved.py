@@ -105,7 +105,7 @@ def saved_config(saved: Mapping[str, Any]) -> RunConfig:
 
 
 def with_changes(
-    config: Mapping[str, Any], words: Sequence[str], choices: Mapping[str, str] | None = None
+    config: Mapping[str, Any], words: Sequence[str], *, choices: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Return the configuration with `key=value` words applied, each to a setting that is there.
 
@@ -142,7 +142,7 @@ def with_changes(
             raise ConfigError(f"'{key}' takes one value here, got several")
         argument = _Argument(key, node.get(leaf), node)
         node[leaf] = argument.checked(
-            with_text_keys(override.value()), known if isinstance(known, Mapping) else {}, plugins
+            with_text_keys(override.value()), known if isinstance(known, Mapping) else {}, plugins=plugins
         )
     check_plugins(changed["plugins"])
     _check_network(config, changed)
@@ -157,7 +157,7 @@ def _check_network(before: Mapping[str, Any], changed: Mapping[str, Any]) -> Non
     """Refuse what the trained network was not made for."""
     kinds: dict[str, type[Task] | type[Inputs]] = {"task": Task, "inputs": Inputs}
     for name, valid in kinds.items():
-        one_of(valid, changed[name], name)
+        one_of(valid, changed[name], what=name)
         if changed[name] != before[name]:
             raise ConfigError(f"{name}={before[name]} is what the network was trained for, and stays")
     heads = changed["model"].get("heads")
@@ -180,7 +180,7 @@ class _Argument:
     node: Mapping[str, object]
     """What it is a setting of."""
 
-    def checked(self, value: object, choices: Mapping[str, str], plugins: Sequence[str]) -> object:
+    def checked(self, value: object, choices: Mapping[str, str], *, plugins: Sequence[str]) -> object:
         """Return a value if it is of the kind that the run had, or the default has, or what the class takes."""
         if looks_up(value):
             raise ConfigError(f"{self.key} takes a value here; ${{...}} is not looked up for a trained run")
@@ -188,12 +188,12 @@ class _Argument:
         if in_schema(self.key):
             return value  # checked with the whole configuration
         if not fits(value, declared_by(_as_numbers(self.before))):
-            default = _default(self.key, choices, self.before)
-            check_argument(value, default, self.key, target=self.node.get("_target_"), plugins=plugins)
+            default = _default(self.key, choices, otherwise=self.before)
+            check_argument(value, default, key=self.key, target=self.node.get("_target_"), plugins=plugins)
         return value
 
 
-def _default(key: str, choices: Mapping[str, str], otherwise: object) -> object:
+def _default(key: str, choices: Mapping[str, str], *, otherwise: object) -> object:
     """Return the default of a setting in the options that a run was composed of."""
     part = key.split(".")[0]
     words = [

@@ -186,7 +186,7 @@ def _read(value: Any, hint: Any, *, key: str, default: object) -> Any:
     if inspect.isclass(hint) and is_dataclass(hint):
         return read_section(hint, value, key=key, defaults=default)
     if Part in [inner for one in get_args(hint) for inner in get_args(one)]:
-        check(value, Mapping[str, Any] | None, key, default=default)
+        check(value, Mapping[str, Any] | None, key=key, default=default)
         return {name: Part.of(node, f"{key}.{name}") for name, node in (value or {}).items()}
     check(value, hint, key=key, default=default)
     for word in choices_of(hint):

@@ -45,7 +45,7 @@ class Unnamed:
             sys.setprofile(self._before)
         self._handing.clear()
 
-    def _look(self, frame: FrameType, event: str, _: object) -> None:
+    def _look(self, frame: FrameType, event: str, _: object, /) -> None:
         if event == "call":
             self._note_call(frame)
         elif event == "return":

@@ -74,7 +74,7 @@ class Like:
         return f"such as {self.example}"
 
 
-def check(value: object, hint: Any, key: str, *, default: object = None) -> None:
+def check(value: object, hint: Any, *, key: str, default: object = None) -> None:
     """Raise a ConfigError for plain data that is not what a declaration asks for.
 
     Only what can be read off plain data is checked: numbers, text, true or false, null, words of an enumeration, lists
@@ -90,7 +90,7 @@ def check(value: object, hint: Any, key: str, *, default: object = None) -> None
         return
     choices = choices_of(hint)
     if choices and isinstance(value, str):
-        one_of(choices, value, key)
+        one_of(choices, value, what=key)
     told = "" if default is None or isinstance(default, bool | Mapping) else f" (the default is {default})"
     raise ConfigError(f"{key} must be {wanted(hint)}{told}, got {shown(value)}")
 
@@ -115,7 +115,7 @@ def fits(value: object, hint: Any) -> bool:
     if inspect.isclass(origin) and issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(fits(item, inner[-1]) for item in value.values())
     if inspect.isclass(origin) and issubclass(origin, Collection):
-        return isinstance(value, list | tuple) and _items_fit(value, origin, inner)
+        return isinstance(value, list | tuple) and _items_fit(value, origin, inner=inner)
     return True
 
 
@@ -127,7 +127,7 @@ def _is_plain(value: object, hint: type) -> bool:
     return isinstance(value, list | tuple) if hint is list else isinstance(value, hint)
 
 
-def _items_fit(values: Collection[object], origin: type, inner: tuple[Any, ...]) -> bool:
+def _items_fit(values: Collection[object], origin: type, *, inner: tuple[Any, ...]) -> bool:
     if origin is tuple and inner[-1] is not Ellipsis:
         return len(values) == len(inner) and all(map(fits, values, inner))
     return all(fits(value, inner[0]) for value in values)

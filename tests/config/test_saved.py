@@ -30,7 +30,7 @@ def saved_run(*words):
 def test_an_argument_may_become_what_its_class_takes(began, word, value):
     saved = saved_run("data=folder", *began)
     name = word.partition("=")[0].lstrip("+").split(".")[1]
-    resumed, _ = continued_config(saved, [word], "run")
+    resumed, _ = continued_config(saved, [word], where="run")
     assert resumed.data.arguments[name] == value
     assert with_changes(saved, [word])["data"][name] == value
 
@@ -47,4 +47,4 @@ def test_an_argument_may_become_what_its_class_takes(began, word, value):
 )
 def test_anything_else_is_refused(word, message):
     with pytest.raises(ConfigError, match=message):
-        continued_config(saved_run("data=folder"), [word], "run")
+        continued_config(saved_run("data=folder"), [word], where="run")

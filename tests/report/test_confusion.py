@@ -10,7 +10,7 @@ from segbench.report.curves import draw_confusion
 def drawn(tmp_path, classes):
     """The picture of a matrix in which each class is taken for the next one."""
     counts = np.roll(np.eye(classes, dtype=np.int64), 1, axis=1) * 1000
-    draw_confusion(counts, [f"class {number}" for number in range(classes)], tmp_path / "confusion.png")
+    draw_confusion(counts, [f"class {number}" for number in range(classes)], path=tmp_path / "confusion.png")
     return np.array(Image.open(tmp_path / "confusion.png").convert("RGB")).astype(int)
 
 

@@ -3,6 +3,7 @@
 import json
 import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from torch.distributed import PrefixStore, TCPStore
@@ -45,8 +46,8 @@ def together(calls):
 def test_what_an_earlier_start_has_left_is_not_taken_for_the_new_one(store):
     """A process that comes early finds the greeting of the dead, which nobody answers with the new name."""
     first, second = worlds(store)
-    old = together([lambda: meeting.meet(first, store.clone(), "x"), lambda: meeting.meet(second, store.clone(), "x")])
-    new = together([lambda: meeting.meet(first, store.clone(), "x"), lambda: meeting.meet(second, store.clone(), "x")])
+    old = together([partial(meeting.meet, one, store.clone(), name="x") for one in (first, second)])
+    new = together([partial(meeting.meet, one, store.clone(), name="x") for one in (first, second)])
     assert old[0] == old[1]
     assert new[0] == new[1]
     assert old[0] != new[0]
@@ -56,9 +57,9 @@ def test_who_does_not_come_is_named(store, monkeypatch):
     monkeypatch.setattr(meeting.waiting, "__defaults__", (0.3,))
     first, second, _ = worlds(store, 3)
     with pytest.raises(ConfigError, match="of 3 processes, number 1, 2 did not come"):
-        meeting.meet(first, store, "y")
+        meeting.meet(first, store, name="y")
     with pytest.raises(ConfigError, match="process 0 of 3 has not come"):
-        meeting.meet(second, store, "z")
+        meeting.meet(second, store, name="z")
 
 
 def test_the_folder_is_remembered_by_the_launcher(store):
@@ -74,7 +75,7 @@ def test_the_folder_is_remembered_by_the_launcher(store):
 
 
 def watcher(store, rank=0):
-    return Watch(worlds(store)[rank], PrefixStore("t", store), lambda error: None, lambda: None)
+    return Watch(worlds(store)[rank], PrefixStore("t", store), force=lambda error: None, hear=lambda: None)
 
 
 def test_a_process_without_signs_of_life_is_given_up(store):
@@ -111,7 +112,7 @@ def test_a_folder_that_not_all_machines_share_is_refused(tmp_path, monkeypatch):
     run = RunFolder(tmp_path)
     run.write_status(RunState.RUNNING, started=1.5)
     plan = follow.Plan({}, str(tmp_path), 1.5, None, 1, 1, 1)
-    follow._check_shared(run, plan, ALONE)
+    follow._check_shared(run, plan, ranks=ALONE)
     for other in (follow.Plan({}, "", 2.5, None, 1, 1, 1), follow.Plan({}, "", 1.5, "gone.ckpt", 1, 1, 1)):
         with pytest.raises(ConfigError, match="give a hydra.run.dir on a file system that all machines share"):
-            follow._check_shared(run, other, ALONE)
+            follow._check_shared(run, other, ranks=ALONE)

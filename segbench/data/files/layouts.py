@@ -26,7 +26,11 @@ class Layout:
     """A pattern of pictures and one of their masks; both have the same fields."""
 
     images: Pattern
+    """Of the pictures."""
+
     masks: Pattern
+    """Of their masks."""
+
     suffixes: tuple[str, ...] = RASTER_SUFFIXES
     """What files of masks end in."""
 
@@ -91,7 +95,10 @@ class Found:
     """Pictures and masks by split and name."""
 
     images: dict[Key, Path]
+    """The pictures."""
+
     masks: dict[Key, Path]
+    """The masks."""
 
     def by_name(self, problems: Problems) -> tuple[dict[str, Path], dict[str, Path]]:
         """Return pictures and masks by name alone, for lists that say which split each is of."""

@@ -34,7 +34,7 @@ def check_sample(sample: object, *, where: str, entries: Sequence[str], channels
     if missing:
         raise ConfigError(f"{where} has no {', '.join(missing)}; entries says that it has {', '.join(entries)}")
     for name in entries:
-        _check_array(sample[name], name, f"{where}: {name}", channels)
+        _check_array(sample[name], name, where=f"{where}: {name}", channels=channels)
     sizes = {name: sample[name].shape[:2] for name in entries}
     if len(set(sizes.values())) > 1:
         told = ", ".join(f"{name} {height} x {width}" for name, (height, width) in sizes.items())
@@ -48,7 +48,7 @@ def check_sample(sample: object, *, where: str, entries: Sequence[str], channels
             )
 
 
-def _check_array(array: object, name: str, where: str, channels: int) -> None:
+def _check_array(array: object, name: str, *, where: str, channels: int) -> None:
     kinds = KINDS.get(name, PICTURE)
     shape = f"[H,W,{channels}]" if kinds is PICTURE else "[H,W]"
     wanted = f"{' or '.join(kind.__name__ for kind in kinds)} {shape}"
