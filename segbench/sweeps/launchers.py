@@ -46,7 +46,7 @@ def launch_jobs(
         "ray": _ray,
     }
     check_launcher(settings)
-    return kinds[settings["kind"]](str(sweep.path), jobs, settings, list(typed))
+    return kinds[settings["kind"]](str(sweep.path), jobs, settings=settings, typed=list(typed))
 
 
 def check_launcher(settings: Mapping[str, Any]) -> None:
@@ -97,7 +97,7 @@ def _joblib(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], ty
     joblib = _needed("joblib")
     pool = joblib.Parallel(n_jobs=settings["jobs"], backend="loky", return_as="generator_unordered")
     # one job at a time: a worker that takes two would keep the second from an idle one
-    yield from pool(joblib.delayed(_in_turn)(folder, job, typed, settings["gpus"]) for job in jobs)
+    yield from pool(joblib.delayed(_in_turn)(folder, job, typed=typed, gpus=settings["gpus"]) for job in jobs)
 
 
 def _submitit(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
@@ -112,7 +112,7 @@ def _submitit(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], 
         **(slurm if settings["cluster"] == "slurm" else {}),
     )
     with executor.batch():
-        waiting = [(job, executor.submit(_in_turn, folder, job, typed, None)) for job in jobs]
+        waiting = [(job, executor.submit(_in_turn, folder, job, typed=typed, gpus=None)) for job in jobs]
     try:
         while waiting:
             ready = [pair for pair in waiting if pair[1].done()]
@@ -135,7 +135,7 @@ def _ray(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed
         ray.init(address=settings["address"], log_to_driver=False, include_dashboard=False)
     try:
         work = ray.remote(num_cpus=settings["cpus"], num_gpus=settings["gpus"])(_in_turn)
-        waiting = {work.remote(folder, job, typed, None): job for job in jobs}
+        waiting = {work.remote(folder, job, typed=typed, gpus=None): job for job in jobs}
         while waiting:
             (ready, *_), _ = ray.wait(list(waiting), num_returns=1)
             job = waiting.pop(ready)

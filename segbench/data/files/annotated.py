@@ -48,6 +48,7 @@ class AnnotatedPictures(FileData):
         self,
         tool: str,
         annotations: str,
+        *,
         images: str = ".",
         labels: Mapping[object, object] | None = None,
         boxes: str = "refuse",

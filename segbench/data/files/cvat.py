@@ -49,14 +49,14 @@ def _shape(element: ElementTree.Element) -> Shape:
         runs = tuple(int(word) for word in found["rle"].split(","))
         return Shape(label, "runs", [(left, top)], (height, width), runs)
     if element.tag == "ellipse":
-        middle, radii = _numbers(found, "cx", "cy"), _numbers(found, "rx", "ry")
-        return Shape(label, "polygon", ellipse(middle, radii, float(found.get("rotation", 0))))
+        middle, radii = _numbers(found, "cx", second="cy"), _numbers(found, "rx", second="ry")
+        return Shape(label, "polygon", ellipse(middle, radii, degrees=float(found.get("rotation", 0))))
     if element.tag == "box":
-        return Shape(label, "box", [_numbers(found, "xtl", "ytl"), _numbers(found, "xbr", "ybr")])
+        return Shape(label, "box", [_numbers(found, "xtl", second="ytl"), _numbers(found, "xbr", second="ybr")])
     return Shape(label, element.tag, _points(found.get("points", "")))
 
 
-def _numbers(found: Mapping[str, str], first: str, second: str) -> tuple[float, float]:
+def _numbers(found: Mapping[str, str], first: str, *, second: str) -> tuple[float, float]:
     return float(found[first]), float(found[second])
 
 

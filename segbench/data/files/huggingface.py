@@ -66,6 +66,7 @@ class HuggingFace(FileData):
         self,
         name: str | None = None,
         image: str = "image",
+        *,
         mask: str = "label",
         download: bool = False,
         splits: Mapping[str, str] | None = None,

@@ -74,7 +74,7 @@ def _shape(result: Mapping[str, Any], size: tuple[int, int]) -> Shape:
     corner = value["x"] * width / 100, value["y"] * height / 100
     if kind == "ellipse":
         radii = value["radiusX"] * width / 100, value["radiusY"] * height / 100
-        return Shape(label, "polygon", ellipse(corner, radii, value.get("rotation", 0)))
+        return Shape(label, "polygon", ellipse(corner, radii, degrees=value.get("rotation", 0)))
     far = corner[0] + value.get("width", 0) * width / 100, corner[1] + value.get("height", 0) * height / 100
     return Shape(label, kind, [corner, far])
 

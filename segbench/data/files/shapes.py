@@ -64,19 +64,19 @@ class ShapeReader(OutlineReader):
         self._refuse_unknown(unknown, "labels")
         mask = np.zeros(found.size, np.uint8)
         for shape in found.shapes:
-            self._draw(mask, shape, self.map.name(shape.label))
+            self._draw(mask, shape, value=self.map.name(shape.label))
         return mask
 
-    def _draw(self, mask: np.ndarray, shape: Shape, value: int) -> None:
+    def _draw(self, mask: np.ndarray, shape: Shape, *, value: int) -> None:
         if shape.kind == "polygon" and len(shape.points) >= 3:
             mask[inside(shape.points, mask.shape)] = value
         elif shape.kind == "runs":
-            _paste(mask, shape, value)
+            _paste(mask, shape, value=value)
         else:
             self._without_area(mask, shape.points or [(0.0, 0.0)], what=f"a shape of the kind {shape.kind:.30}")
 
 
-def ellipse(middle: tuple[float, float], radii: tuple[float, float], degrees: float = 0.0) -> Points:
+def ellipse(middle: tuple[float, float], radii: tuple[float, float], *, degrees: float = 0.0) -> Points:
     """Return the corners of the polygon that stands for an ellipse, turned clockwise."""
     turn = math.radians(degrees)
     corners = []
@@ -95,7 +95,7 @@ def runs_of(values: np.ndarray) -> tuple[int, ...]:
     return tuple(np.diff([0, *edges, values.size]).tolist())
 
 
-def _paste(mask: np.ndarray, shape: Shape, value: int) -> None:
+def _paste(mask: np.ndarray, shape: Shape, *, value: int) -> None:
     height, width = shape.size
     left, top = (round(side) for side in shape.points[0])
     fits = 0 <= left <= left + width <= mask.shape[1] and 0 <= top <= top + height <= mask.shape[0]
