@@ -61,7 +61,7 @@ class Wanted:
 
 
 @outliving_the_terminal()
-def predict_images(run: str, images: Sequence[str], wanted: Wanted, plugins: Sequence[str] = ()) -> str:
+def predict_images(run: str, images: Sequence[str], *, wanted: Wanted, plugins: Sequence[str] = ()) -> str:
     """Write the predictions for every picture, as `PredictionFiles` says, and return a closing sentence.
 
     Args:
@@ -87,7 +87,7 @@ def predict_images(run: str, images: Sequence[str], wanted: Wanted, plugins: Seq
     from segbench.inference.load import load_trained
     from segbench.inference.prediction import Predictor
 
-    members = [load_trained(one, trusted, plugins) for one in runs]
+    members = [load_trained(one, trusted, plugins=plugins) for one in runs]
     check_alike(members)
     trained = members[0]
     if ("background" in trained.module.inputs) != (wanted.backgrounds is not None):
@@ -96,9 +96,9 @@ def predict_images(run: str, images: Sequence[str], wanted: Wanted, plugins: Seq
             f"this run {need}: {'give' if wanted.backgrounds is None else 'leave out'} --backgrounds DIR, a folder"
             " with a picture of the same name and size for each image"
         )
-    predictors = [Predictor(member, wanted.side, torch_device) for member in members]
+    predictors = [Predictor(member, wanted.side, device=torch_device) for member in members]
     with folder_for(wanted.out.absolute()):
-        return _predict_all(predictors, found, wanted, [member.parts.data for member in members])
+        return _predict_all(predictors, found, wanted=wanted, sets=[member.parts.data for member in members])
 
 
 def _split(run: str, words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -134,7 +134,7 @@ def check_alike(runs: Sequence[TrainedRun]) -> None:
 
 
 def _predict_all(
-    predictors: Sequence[Predictor], found: FoundPictures, wanted: Wanted, sets: Sequence[SegmentationData]
+    predictors: Sequence[Predictor], found: FoundPictures, *, wanted: Wanted, sets: Sequence[SegmentationData]
 ) -> str:
     """Write all predictions and say how many; a DataError at the end tells which pictures cannot be used."""
     from segbench.inference.ensemble import MeanAnswer
@@ -153,20 +153,21 @@ def _predict_all(
         if any(data.channels.clips(image) for data in sets):
             clipped.append(shown_name(file.name))
         background = None if wanted.backgrounds is None else _background(wanted.backgrounds / name, image)
-        return _given(image, background, sets)
+        return _given(image, background, sets=sets)
 
     def work(name: str, pictures: list[Pictures] | LargePicture) -> Predicted | None:
         if isinstance(pictures, LargePicture):
-            _predict_large(predictors, pictures, name, wanted, sets)
+            _predict_large(predictors, pictures, name=name, wanted=wanted, sets=sets)
             return None
         answer = MeanAnswer([predictor.answer(*each) for predictor, each in zip(predictors, pictures, strict=True)])
         return sets[0].channels.shown(pictures[0][0]), arrays_of(answer, probabilities=wanted.probabilities)
 
     def write(name: str, predicted: Predicted | None) -> None:
         if predicted is not None:
-            files.write(name, *predicted)
+            image, heads = predicted
+            files.write(name, image, found=heads)
 
-    for name, error in overlapped(found.files, read, work, write):
+    for name, error in overlapped(found.files, read, work=work, write=write):
         if error is not None:
             fault = error.fault if isinstance(error, FileError) else Fault(str(error))
             problems.append(Problem("", fault, shown_name(str(found.files[name])), "pictures"))
@@ -184,7 +185,12 @@ def _predict_all(
 
 
 def _predict_large(
-    predictors: Sequence[Predictor], picture: LargePicture, name: str, wanted: Wanted, sets: Sequence[SegmentationData]
+    predictors: Sequence[Predictor],
+    picture: LargePicture,
+    *,
+    name: str,
+    wanted: Wanted,
+    sets: Sequence[SegmentationData],
 ) -> None:
     if wanted.overlay or wanted.probabilities:
         raise FileError(
@@ -195,7 +201,7 @@ def _predict_large(
     predict_large(predictors, picture, path=wanted.out / name, sets=sets)
 
 
-def _given(image: Raster, background: Raster | None, sets: Sequence[SegmentationData]) -> list[Pictures]:
+def _given(image: Raster, background: Raster | None, *, sets: Sequence[SegmentationData]) -> list[Pictures]:
     """Return what the network of each run is given of a picture: their values may have been measured apart."""
     if background is None:
         return [(data.image_of(image), None) for data in sets]

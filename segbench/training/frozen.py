@@ -14,7 +14,7 @@ class Frozen:
         until: The epoch, counted from 0, from which on everything is trained; None: never.
     """
 
-    def __init__(self, network: nn.Module, parts: tuple[str, ...] = (), until: int | None = None) -> None:
+    def __init__(self, network: nn.Module, parts: tuple[str, ...] = (), *, until: int | None = None) -> None:
         self.network = network
         self.modules = [network.get_submodule(part.rstrip(".")) for part in parts]
         self.until = until

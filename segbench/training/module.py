@@ -96,8 +96,8 @@ class SegmentationModule(ScoredModule):
             view=view,
             settings=settings,
         )
-        self.average = None if ema is None else AveragedNetwork(self.network, ema, ema_warmup)
-        self.frozen = Frozen(self.network, frozen, unfreeze_at)
+        self.average = None if ema is None else AveragedNetwork(self.network, ema, warmup=ema_warmup)
+        self.frozen = Frozen(self.network, frozen, until=unfreeze_at)
         self.grouping = grouping
         self.options = dict(options)
         self.finite = FiniteCheck(non_finite)
@@ -116,7 +116,7 @@ class SegmentationModule(ScoredModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; the schedule sets its learning rate before every step."""
-        groups = self.grouping.groups(self.network, self.frozen.optimized(), self.options)
+        groups = self.grouping.groups(self.network, self.frozen.optimized(), options=self.options)
         return self.make_optimizer(groups[0]["params"] if len(groups) == 1 else groups)
 
     def train(self, mode: bool = True) -> Self:
@@ -148,7 +148,7 @@ class SegmentationModule(ScoredModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the loss, and its terms for the log."""
         if self.resolution is not None:
-            batch = self.resolution.shrink(batch, self.current_epoch, self.trainer.max_epochs or 1)
+            batch = self.resolution.shrink(batch, self.current_epoch, epochs=self.trainer.max_epochs or 1)
         self.finite.before_forward(self.network)
         loss, terms = self._loss(self(batch), with_long_mask(batch))
         self.finite.note(loss, batch["index"])

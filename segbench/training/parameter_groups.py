@@ -57,11 +57,11 @@ class Grouping:
         names = [field.name for field in fields(cls)]
         own = {name: value for name, value in part.arguments.items() if name in names}
         for name, value in own.items():
-            check(value, kinds[name], f"optimizer.{name}")
+            check(value, kinds[name], key=f"optimizer.{name}")
         rest = {name: value for name, value in part.arguments.items() if name not in names}
         return cls(**own), Part(target=part.target, arguments=rest)
 
-    def groups(self, network: nn.Module, parameters: Named, options: Mapping[str, Any]) -> list[Group]:
+    def groups(self, network: nn.Module, parameters: Named, *, options: Mapping[str, Any]) -> list[Group]:
         """Return the parameters as groups of one rate and one decay each, those of the whole rate first.
 
         Args:
@@ -82,7 +82,10 @@ class Grouping:
                 "optimizer.encoder_lr_factor and layer_decay need optimizer.lr, which they are factors of"
             )
         ordered = sorted(found.items(), key=lambda item: (item[0][0] != 1.0, -item[0][0], item[0][1]))
-        return [_group(members, factor, is_undecayed, options) for (factor, is_undecayed), members in ordered]
+        return [
+            _group(members, factor, is_undecayed=is_undecayed, options=options)
+            for (factor, is_undecayed), members in ordered
+        ]
 
     def _factors(self, network: nn.Module, names: Sequence[str]) -> dict[str, float]:
         """Return the factor of the learning rate by the name of a parameter."""
@@ -98,7 +101,7 @@ class Grouping:
         }
 
 
-def _group(members: list[nn.Parameter], factor: float, is_undecayed: bool, options: Mapping[str, Any]) -> Group:
+def _group(members: list[nn.Parameter], factor: float, *, is_undecayed: bool, options: Mapping[str, Any]) -> Group:
     group: Group = {"params": members}
     if factor != 1:
         group["lr"] = options["lr"] * factor

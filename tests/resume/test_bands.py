@@ -57,7 +57,7 @@ def test_predict_says_which_pictures_are_brighter_than_all_of_the_training(train
     few[0, :2] = 60_000  # less than a twentieth
     for name, picture in {"usual": array, "bright": array + 5_000, "few": few}.items():
         np.save(tmp_path / "in" / f"{name}.npy", picture.astype(np.uint16))
-    said = predict_images(str(run.path), [str(tmp_path / "in")], Wanted(tmp_path / "out", device="cpu"))
+    said = predict_images(str(run.path), [str(tmp_path / "in")], wanted=Wanted(tmp_path / "out", device="cpu"))
     assert said.startswith("3 of 3 pictures predicted")
     assert said.endswith(
         "; of 1, more than 5 % of the values lie beyond those of the training, and were clipped: bright.npy"

@@ -150,4 +150,4 @@ def test_an_optimizer_that_does_not_name_them_has_one_group():
     grouping, rest = Grouping.of(part)
     network = UNet(3, {"mask": 1}, width=4, depth=2)
     assert rest == part
-    assert len(grouping.groups(network, list(network.named_parameters()), rest.arguments)) == 1
+    assert len(grouping.groups(network, list(network.named_parameters()), options=rest.arguments)) == 1

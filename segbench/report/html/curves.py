@@ -58,7 +58,7 @@ def curve_data(comparison: Comparison) -> dict[str, Any]:
     found = {run: curves for run in wanted[:MAX_RUNS] if (curves := _curves_or_none(run))}
     metrics = _choose_metrics(found.values())
     most = min(MAX_POINTS, max(LEAST_POINTS, MAX_VALUES // max(1, len(found) * len(metrics))))
-    joined = _groups(comparison, found, most)
+    joined = _groups(comparison, found, most=most)
     runs = [
         {"run": numbers[run], "curves": {k: _packed(curves[m], most) for k, m in enumerate(metrics) if m in curves}}
         for run, curves in found.items()
@@ -128,7 +128,7 @@ def thin(points: Points, most: int = MAX_POINTS) -> Points:
 
 
 def _groups(
-    comparison: Comparison, known: Mapping[Run, dict[str, Points]], most: int
+    comparison: Comparison, known: Mapping[Run, dict[str, Points]], *, most: int
 ) -> list[tuple[str, int, dict[str, list[list[float]]]]]:
     """Return label, number of runs, and mean and range of the curves of each of the first groups of several seeds."""
     joined = []

@@ -75,14 +75,14 @@ def _with_options_of_now(optimizer: dict[str, Any], module: SegmentationModule) 
     if sizes[0] != sizes[1]:
         before, now = (" + ".join(map(str, size)) for size in sizes)
         raise CheckpointError(f"its optimizer trains {before} tensors, by group, and that of now {now}")
-    groups = [_group(before, now, type(fresh)) for before, now in zip(saved, fresh.param_groups, strict=True)]
+    groups = [_group(before, now, kind=type(fresh)) for before, now in zip(saved, fresh.param_groups, strict=True)]
     adapted = {**optimizer, "param_groups": groups}
     if any(_options(now) != _options(before) for now, before in zip(groups, saved, strict=True)):
         _try_a_step(adapted, module, first=fresh.param_groups[0]["params"][0])
     return adapted
 
 
-def _group(before: dict[str, Any], now: dict[str, Any], kind: type) -> dict[str, Any]:
+def _group(before: dict[str, Any], now: dict[str, Any], *, kind: type) -> dict[str, Any]:
     """Return a group with the options of now.
 
     What is no argument of the optimizer's class, such as the steps that a schedule-free one counts, is progress.
