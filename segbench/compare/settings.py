@@ -12,7 +12,7 @@ from typing import Any
 
 from segbench.compare.files import Unusable, read_text
 from segbench.core.plain_yaml import load_plain_yaml
-from segbench.core.settings import is_experimental
+from segbench.core.settings import is_experimental, unwritten
 
 MAX_CONFIG = 100_000
 """Bytes. A configuration has about 3,000."""
@@ -43,6 +43,9 @@ def read_settings(path: Path) -> dict[str, str]:
     choices = {key.removeprefix(start): value for key, value in about.items() if key.startswith(start)}
     if not flat:
         raise Unusable(f"{path.name} holds no settings")
+    if "predictions" not in flat:  # masks of another program have no settings of a training
+        decays = not any(same_value(flat.get("optimizer.weight_decay", "null"), none) for none in ("0", "null"))
+        flat |= {name: value_text(value) for name, value in unwritten(flat, decays=decays).items()}
     return {**choices, **{key: value for key, value in flat.items() if key not in choices}}
 
 

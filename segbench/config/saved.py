@@ -17,6 +17,7 @@ from segbench.core.choices import one_of
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.plain_yaml import load_plain_yaml
 from segbench.core.reading import read_text
+from segbench.core.settings import unwritten
 from segbench.core.tasks import Inputs, Task
 
 MAX_BYTES = 300_000
@@ -69,7 +70,8 @@ def is_remote(value: Any) -> bool:
 def read_saved_config(path: Path) -> dict[str, Any]:
     """Return the resolved configuration in a run's `config.yaml`.
 
-    What would fetch data or make a folder of cached pictures is switched off: the run may be untrusted.
+    What would fetch data or make a folder of cached pictures is switched off: the run may be untrusted. Settings that
+    came after it was begun have the values by which it was trained.
 
     Raises:
         ConfigError: if it is missing, no plain YAML mapping, too large, or asks for something to be looked up.
@@ -92,7 +94,19 @@ def read_saved_config(path: Path) -> dict[str, Any]:
     if is_remote(data.get("root")):
         data["root"] = None
         data["storage"] = {}
-    return {**loaded, "data": data, "weights": {"dirs": [], "download": False}, "plugins": []}
+    safe = {**loaded, "data": data, "weights": {"dirs": [], "download": False}, "plugins": []}
+    return _with_unwritten(safe)
+
+
+def _with_unwritten(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration with the settings that there were none of when the run was begun."""
+    known = [f"{part}.{name}" for part in (*PARTS, "trainer") for name in config[part]]
+    added = unwritten(known, decays=bool(config["optimizer"].get("weight_decay")))
+    filled = dict(config)
+    for key, value in added.items():
+        part, _, name = key.partition(".")
+        filled[part] = {**filled[part], name: value}
+    return filled
 
 
 def saved_config(saved: Mapping[str, Any]) -> RunConfig:

@@ -115,7 +115,7 @@ class RunConfig:
     """How pictures are looked at where they are scored, and what is scored when."""
     resume: ResumeSettings
     """How a run is continued."""
-    tags: tuple[str, ...]
+    tags: Annotated[tuple[str, ...], Like("[paper,draft]")]
     """Words to find the run by, such as [paper,draft]: `compare --filter tags=paper`. They change nothing."""
     note: str | None
     """A remark, shown beside the run. It changes nothing."""

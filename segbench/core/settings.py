@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 PLACES = (
-    *("root", "foregrounds", "backgrounds", "depth.from_folder", "mnist", "cifar", "class_dict"),
+    *("root", "name", "foregrounds", "backgrounds", "depth.from_folder", "mnist", "cifar", "class_dict"),
     *("images", "val_images", "test_images", "mask_files"),
     *("annotations", "val_annotations", "test_annotations", "panoptic"),
 )
@@ -43,6 +44,27 @@ SURROUNDINGS = (
     *(f"data.{name}" for name in (*PLACES, *READING)),
 )
 """Settings that do not decide what is trained or scored, with all below them."""
+
+ADDED: Mapping[str, object] = {
+    "model.init_from": None,
+    "optimizer.encoder_lr_factor": 1.0,
+    "optimizer.layer_decay": 1.0,
+    "trainer.freeze": None,
+    "trainer.unfreeze_at": None,
+    "trainer.sync_batchnorm": False,
+}
+"""Settings that the first run folders lack, and the values by which such a run was trained."""
+
+
+def unwritten(names: Collection[str], *, decays: bool) -> dict[str, object]:
+    """Return the settings that a run lacks since there were none yet, with the values by which it was trained.
+
+    Args:
+        names: The settings that it has, by dotted name.
+        decays: Whether its optimizer has a weight decay, which was then one of all weights.
+    """
+    values = {**ADDED, "optimizer.decay_norms": decays}
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def is_surrounding(key: str) -> bool:

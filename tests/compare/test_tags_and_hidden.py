@@ -43,7 +43,7 @@ def test_a_note_is_text_whatever_is_in_it():
     ("word", "said"),
     [
         ("tags=['two words']", "tags must be words"),
-        ("tags=[1]", "tags must be words .* got 1"),
+        ("tags=[1]", r"tags must be a list \(text each\) such as \[paper,draft\] .* got \[1\]"),
         (f"tags=[{'x' * 41}]", "tags must be words of 1 to 40"),
         (f"tags=[{','.join(f't{k}' for k in range(21))}]", "at most 20 tags, got 21"),
         (f"note={'x' * 501}", "note must be a line of at most 500"),

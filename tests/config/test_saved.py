@@ -1,10 +1,11 @@
 """What a resume and an evaluation may change of the configuration that a run folder holds."""
 
 import pytest
+import yaml
 
 from segbench.config.compose import chosen_options, compose_config, run_config
 from segbench.config.continued import continued_config
-from segbench.config.saved import with_changes
+from segbench.config.saved import read_saved_config, saved_config, with_changes
 from segbench.core.errors import ConfigError
 
 
@@ -48,3 +49,24 @@ def test_an_argument_may_become_what_its_class_takes(began, word, value):
 def test_anything_else_is_refused(word, message):
     with pytest.raises(ConfigError, match=message):
         continued_config(saved_run("data=folder"), [word], where="run")
+
+
+LATER = {
+    "model": ["init_from"],
+    "optimizer": ["encoder_lr_factor", "layer_decay", "decay_norms"],
+    "trainer": ["freeze", "unfreeze_at", "sync_batchnorm"],
+}
+
+
+@pytest.mark.parametrize(("optimizer", "all_decayed"), [("adamw", True), ("adam", False)])
+def test_a_run_of_before_a_setting_goes_on_as_it_began(tmp_path, optimizer, all_decayed):
+    saved = saved_run(f"optimizer={optimizer}")
+    whole = saved_config(saved).plain()
+    for part, names in LATER.items():
+        for name in names:
+            del saved[part][name]
+    del saved["weights"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(saved))
+    read = saved_config(read_saved_config(tmp_path / "config.yaml")).plain()
+    whole["optimizer"]["decay_norms"] = all_decayed  # all weights decayed before there was the setting
+    assert read == whole

@@ -25,6 +25,9 @@ OUTCOME = {
     "val_every",
     "ema",
     "ema_warmup",
+    "freeze",
+    "unfreeze_at",
+    "sync_batchnorm",
     "patience",
     "non_finite",
 }
@@ -65,10 +68,10 @@ DATA_OUTCOME = {
     *("masks", "labels", "ignore", "threshold", "mask_threshold", "mask_suffixes", "without_mask", "boxes", "crowd"),
     *("mode", "categories", "min_area", "overlap", "keep_empty", "block", "window", "lanes", "fresh"),
     *("background", "background_margin", "blend", "colour", "colours", "flip", "gain", "objects", "offsets"),
-    *("placement", "position", "depth.horizon", "depth.far", "depth.object_height"),
+    *("image", "mask", "tool", "placement", "position", "depth.horizon", "depth.far", "depth.object_height"),
 }
 DATA_NO_OUTCOME = {
-    *("root", "images", "mask_files", "annotations", "panoptic", "class_dict", "depth.from_folder"),
+    *("root", "name", "images", "mask_files", "annotations", "panoptic", "class_dict", "depth.from_folder"),
     *("val_images", "val_annotations", "test_images", "test_annotations"),
     *("foregrounds", "backgrounds", "mnist", "cifar"),
     *("num_workers", "pin_memory", "download", "cache", "cache_gb", "storage", "display"),
@@ -120,6 +123,8 @@ def test_what_decides_nothing_may_be_changed_by_a_resume(key):
         ("logger", False),
         ("logger.tensorboard.save_dir", False),
         ("data.root", False),
+        ("data.name", False),
+        ("data.mask", True),
         ("data.num_workers", False),
         ("name", False),
         ("about.git_commit", False),
@@ -168,3 +173,37 @@ def test_what_the_trainer_option_brings_along_is_shown_and_divides(tmp_path):
     runs = find_runs([tmp_path])
     assert len({identify(run) for run in runs}) == 2
     assert differing([run.settings for run in runs]) == ["trainer.max_epochs"]
+
+
+def without_later_settings(run, weight_decay):
+    """Make it a run of before there were the settings that came later."""
+    rewrite(run / "config.yaml", "  lr: 0.001\n", f"  lr: 0.001\n  weight_decay: {weight_decay}\n")
+
+
+def with_later_settings(run, weight_decay, decay_norms):
+    rewrite(
+        run / "config.yaml",
+        "  lr: 0.001\n",
+        f"  lr: 0.001\n  weight_decay: {weight_decay}\n  encoder_lr_factor: 1.0\n  layer_decay: 1.0\n"
+        f"  decay_norms: {decay_norms}\n",
+    )
+    later = "  freeze: null\n  unfreeze_at: null\n  sync_batchnorm: false\n"
+    rewrite(run / "config.yaml", "  gradient_clip: null\n", f"  gradient_clip: null\n{later}")
+    rewrite(run / "config.yaml", "  heads:\n", "  init_from: null\n  heads:\n")
+    rewrite(run / "config.yaml", "logger: {}\n", "logger: {}\nweights:\n  dirs: []\n  download: false\n")
+
+
+@pytest.mark.parametrize(
+    ("weight_decay", "decay_norms", "apart"),
+    [
+        ("0.01", "true", []),
+        ("0.01", "false", ["optimizer.decay_norms"]),  # all weights decayed before there was this setting
+        ("0.0", "false", []),
+    ],
+)
+def test_a_run_of_before_a_setting_is_one_of_its_former_meaning(tmp_path, weight_decay, decay_norms, apart):
+    without_later_settings(write_run(tmp_path / "before", seed=1), weight_decay)
+    with_later_settings(write_run(tmp_path / "now", seed=2), weight_decay, decay_norms)
+    runs = find_runs([tmp_path])
+    assert differing([run.settings for run in runs]) == apart
+    assert len({identify(run) for run in runs}) == 1 + len(apart)
