@@ -39,7 +39,15 @@ class WorstPictures:
         rank = (-iou, -index)
         if iou != iou or (len(self._kept) == self._count and rank <= self._kept[0][:2]):
             return
-        heapq.heappush(self._kept, (*rank, thumbnail(row())))
+        self._keep((*rank, thumbnail(row())))
+
+    def join(self, others: WorstPictures) -> None:
+        """Keep the worst of these and of others, such as those of another process."""
+        for candidate in others._kept:
+            self._keep(candidate)
+
+    def _keep(self, candidate: tuple[float, int, Image.Image]) -> None:
+        heapq.heappush(self._kept, candidate)
         if len(self._kept) > self._count:
             heapq.heappop(self._kept)
 

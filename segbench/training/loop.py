@@ -114,18 +114,17 @@ class Session:
             every=settings.checkpoint_every,
             minutes=settings.checkpoint_minutes,
         )
-        shown: list[pl.Callback] = []
-        if self.ranks.first:
-            shown += [self._panels(), WorstThumbnails(self.run, self.data, inputs=self.module.inputs)]
+        inputs = self.module.inputs
+        shown: list[pl.Callback] = [
+            SamplePanels(self.run, self.data, inputs=inputs, every=settings.panels_every, ranks=self.ranks),
+            WorstThumbnails(self.run, self.data, inputs=inputs, ranks=self.ranks),
+        ]
         if console is not None:
             shown.append(ProgressReport(console, self.recorder, steps=self.total_steps))
         # the checkpointer comes after those whose notes its checkpoint holds, before one that may end the run
         watched = [] if watch is None else [_Watched(self.recorder, watch)]
         limits = Limits(self.total_steps, settings.val_every)
         return [limits, self.recorder, self.patience, *shown, checkpointer, *watched]
-
-    def _panels(self) -> SamplePanels:
-        return SamplePanels(self.run, self.data, inputs=self.module.inputs, every=self.settings.panels_every)
 
     def _carry_over(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
         """Return the checkpoint that is continued; a best epoch whose checkpoint was given up is forgotten."""

@@ -16,6 +16,7 @@ from segbench.data.loading.datamodule import SegmentationData
 from segbench.metrics.confusion import predicted_ids
 from segbench.report.panels import draw_panel, sample_row
 from segbench.runs.folder import RunFolder
+from segbench.training.distributed.ranks import ALONE, Ranks
 from segbench.training.trainer_state import in_training
 
 
@@ -28,18 +29,27 @@ class SamplePanels(pl.Callback):
         inputs: The pictures that the network is given: `image`, perhaps `background`.
         every: Epochs between panels; 0 writes none but the test's.
         count: Samples in a panel: the first ones of the split.
+        ranks: The processes of the run.
     """
 
     def __init__(
-        self, run: RunFolder, data: SegmentationData, *, inputs: Sequence[str], every: int, count: int = 6
+        self,
+        run: RunFolder,
+        data: SegmentationData,
+        *,
+        inputs: Sequence[str],
+        every: int,
+        count: int = 6,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.run = run
         self.data = data
         self.inputs = inputs
         self.every = every
         self.count = count
-        self._rows: list[dict[str, np.ndarray]] = []
-        self._indices: list[int] = []
+        self.ranks = ranks
+        self._rows: dict[int, dict[str, np.ndarray]] = {}
+        """By the number of the sample, those of this process."""
 
     def on_validation_batch_end(
         self,
@@ -56,7 +66,8 @@ class SamplePanels(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the panel of the epoch."""
-        self._write(Split.VAL, f"epoch-{trainer.current_epoch + 1:04d}.png")
+        if self._due(trainer):
+            self._write(Split.VAL, f"epoch-{trainer.current_epoch + 1:04d}.png")
 
     def on_test_batch_end(
         self,
@@ -79,17 +90,19 @@ class SamplePanels(pl.Callback):
         return in_training(trainer) and self.every > 0 and (epoch % self.every == 0 or epoch in (1, trainer.max_epochs))
 
     def _collect(self, prediction: dict[str, list[torch.Tensor]], batch: EvaluationBatch) -> None:
-        missing = self.count - len(self._rows)
-        for place in range(min(missing, len(batch["index"]))):
-            self._rows.append(shown_row(prediction, batch, place=place, data=self.data, inputs=self.inputs))
-            self._indices.append(int(batch["index"][place]))
+        for place, index in enumerate(map(int, batch["index"])):
+            if index < self.count:
+                self._rows[index] = shown_row(prediction, batch, place=place, data=self.data, inputs=self.inputs)
 
     def _write(self, split: Split, file: str) -> None:
-        if self._rows:
-            names = [self.data.image_name(split, index) for index in self._indices]
-            draw_panel(self._rows, self.data.classes, path=self.run.samples / file, names=names)
-        self._rows = []
-        self._indices = []
+        found: dict[int, dict[str, np.ndarray]] = {}
+        for part in self.ranks.gathered(self._rows):
+            found |= part
+        self._rows = {}
+        if found:
+            names = [self.data.image_name(split, index) for index in sorted(found)]
+            rows = [found[index] for index in sorted(found)]
+            draw_panel(rows, self.data.classes, path=self.run.samples / file, names=names)
 
 
 def shown_row(

@@ -15,21 +15,24 @@ from segbench.metrics.split_scores import SplitScores
 from segbench.report.thumbnails import WorstPictures
 from segbench.runs.folder import RunFolder
 from segbench.training.callbacks.sample_panels import shown_row
+from segbench.training.distributed.ranks import ALONE, Ranks
 
 
 class WorstThumbnails(pl.Callback):
-    """Writes `samples/worst/` at the test: of several processes, the worst pictures of the first one's share.
+    """Writes `samples/worst/` at the test; several processes each look for the worst in their share.
 
     Args:
         run: The run folder.
         data: Names of the classes.
         inputs: The pictures that the network is given: `image`, perhaps `background`.
+        ranks: The processes of the run.
     """
 
-    def __init__(self, run: RunFolder, data: SegmentationData, *, inputs: Sequence[str]) -> None:
+    def __init__(self, run: RunFolder, data: SegmentationData, *, inputs: Sequence[str], ranks: Ranks = ALONE) -> None:
         self.run = run
         self.data = data
         self.inputs = inputs
+        self.ranks = ranks
         self._worst = WorstPictures()
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -56,5 +59,8 @@ class WorstThumbnails(pl.Callback):
             self._worst.consider(iou, int(batch["index"][place]), row=row)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write them."""
-        self._worst.write(self.run.worst)
+        """Write those of all processes."""
+        worst = WorstPictures()
+        for part in self.ranks.gathered(self._worst):
+            worst.join(part)
+        worst.write(self.run.worst)

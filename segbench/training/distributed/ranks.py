@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.distributed import (  # type: ignore[attr-defined]  # documented, but not in __all__
@@ -42,6 +42,8 @@ FAREWELL = 30.0
 
 LONG = 7 * 24 * 3600.0
 """Seconds that reading data may take; a process that ends while others wait for it is noticed at once."""
+
+Part = TypeVar("Part")
 
 _runs = 0
 
@@ -224,6 +226,14 @@ class Ranks:
         self._asked = (step, now)
         self._next = step + max(1, min(MOST_STEPS, int(INTERVAL / max(slowest, 1e-9))))
         return bool(any_late), int(signal)
+
+    def gathered(self, mine: Part) -> list[Part]:
+        """Return in the first process what each of them has, in their order; in the others nothing. All call it."""
+        if not self.several:
+            return [mine]
+        parts: list[Any] | None = [None] * self.world.size if self.first else None
+        torch.distributed.gather_object(mine, parts)
+        return parts or []
 
     # how they end
 
