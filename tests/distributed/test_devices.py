@@ -7,14 +7,17 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError
 from segbench.runs.metrics_log import read_metrics
 from segbench.training.shares import check_shares
-from tests.distributed.conftest import PAIR
-from tests.support.acts import Act
+from tests.distributed.conftest import PAIR, SHORT
+from tests.support import warm
+from tests.support.acts import Act, acting, end_all
 from tests.support.killing import differences
 
 
@@ -62,6 +65,12 @@ def test_counts_and_samples_are_those_of_one_process(command, few, made):
     two, one = (json.loads(Path(f"{run}/results.json").read_text()) for run in ("two", "one"))
     assert all(two[name] == one[name] for name in ("images", "images_with_class", "baselines"))
     assert [row["image"] for row in table("two", "test")] == [row["image"] for row in table("one", "test")]
+    scores = {int(row["index"]): float(row["mean_iou"]) for row in table("two", "test")}
+    worst = sorted(scores, key=lambda index: (scores[index], index))[:8]
+    assert {path.name for path in Path("two/samples/worst").iterdir()} == {f"{index:06d}.png" for index in worst}
+    for panel in ("epoch-0001.png", "test.png"):
+        sheets = [np.array(Image.open(f"{run}/samples/{panel}")) for run in ("two", "one")]
+        assert np.array_equal(*(sheet[:, :100] for sheet in sheets))  # the first six images, in their order
     losses = [
         [row["train/loss"] for row in read_metrics(Path(f"{run}/metrics.csv")) if row["split"] == "train"]
         for run in ("two", "one")
@@ -120,14 +129,11 @@ def test_a_killed_launcher_takes_all_with_it(start, few, command, made):
     assert list(differences(whole, run)) == []
 
 
-@pytest.mark.parametrize(
-    ("rank", "name", "point"),
-    [(0, "SIGUSR1", "step"), (1, "SIGTERM", "step"), (1, "SIGTERM", "test")],
-)
+@pytest.mark.parametrize(("rank", "name", "point"), [(1, "SIGTERM", "step"), (0, "SIGUSR1", "test")])
 def test_a_signal_to_any_process_stops_all(start, few, rank, name, point):
     """With one checkpoint at the same step in both; in the final test, where all of them are written."""
     began = time.monotonic()
-    many = ["data.test_size=400"] if point == "test" else ["data.train_size=4000"]
+    many = ["data.test_size=400", "data.train_size=8"] if point == "test" else ["data.train_size=4000"]
     outcome = start(*few, *PAIR, *many, "hydra.run.dir=run", acts=[Act(rank, point, 5, name)]).ends()
     assert outcome.code == 143, outcome.err
     said = "the training is complete" if point == "test" else "with a checkpoint"
@@ -222,6 +228,18 @@ def test_what_cannot_be_shared_is_refused(command, few):
 
 
 def test_a_sweep_of_data_parallel_jobs(command, few):
-    assert command("-m", *few, *PAIR, "data.train_size=8", "loss=dice,bce", "hydra.sweep.dir=sweep").code == 0
+    words = [*few, *PAIR, *SHORT, "loss=dice,bce", "hydra.sweep.dir=sweep"]
+    assert command("-m", *words).code == 0
     states = [json.loads(path.read_text())["state"] for path in Path("sweep").glob("*/status.json")]
     assert states == ["completed", "completed"]
+
+
+def test_what_a_failed_test_leaves_behind_is_killed(tmp_path):
+    """Also a process that stands still, which no other signal would end."""
+    file = tmp_path / "frozen.py"
+    file.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n")
+    with (tmp_path / "out").open("wb") as out:
+        process = warm.start([str(file)], cwd=tmp_path, env=acting(tmp_path, []), stdout=out, stderr=out)
+    until(lambda: "State:\tT" in Path(f"/proc/{process.pid}/status").read_text())
+    end_all(tmp_path)
+    assert process.wait(60) == -signal.SIGKILL

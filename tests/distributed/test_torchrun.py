@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from segbench.runs.metrics_log import read_metrics
-from tests.distributed.conftest import PAIR
+from tests.distributed.conftest import PAIR, SHORT
 from tests.support.acts import Act
 from tests.support.killing import differences
 
@@ -42,7 +42,7 @@ def test_each_process_killed_and_started_again(start, few, reference):
 def test_two_machines(start, few, reference, each):
     """With one process each, one is killed; with two, the images of all four are counted once."""
     port = free_port()
-    words = [*few, *CPU, "hydra.run.dir=run"]
+    words = [*few, *CPU, "hydra.run.dir=run", *(["trainer.max_epochs=1"] if each == 2 else [])]
     torchrun = [f"--nproc-per-node={each}", "--nnodes=2", "--max-restarts=2", "--rdzv-backend=c10d", "--rdzv-id=x"]
     torchrun.append(f"--rdzv-endpoint=127.0.0.1:{port}")
     acts = [Act(1, "step", 9, "SIGKILL")] if each == 1 else []
@@ -78,14 +78,24 @@ def cluster(rank):
     return {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port())}
 
 
-@pytest.mark.parametrize("variables", [slurm, cluster])
-def test_started_by_a_cluster(start, few, reference, variables):
-    first = variables(0)
+def of_both(variables):
+    """Return the variables of both processes, which agree about where they meet."""
+    first, second = variables(0), variables(1)
     shared = {name: first[name] for name in ("MASTER_PORT", "SLURM_JOB_ID") if name in first}
-    second = {**variables(1), **shared}
-    words = [*few, *CPU, "hydra.run.dir=run"]
-    both = [start(*words, **environment) for environment in (first, second)]
+    return first, {**second, **shared}
+
+
+def test_started_by_slurm(start, few, reference):
+    both = [start(*few, *CPU, "hydra.run.dir=run", **environment) for environment in of_both(slurm)]
     outcomes = [one.ends() for one in both]
     assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[0].err + outcomes[1].err
     assert outcomes[1].out == ""
     assert list(differences(reference, start.folder / "run")) == []
+
+
+def test_started_by_a_cluster(start, few):
+    both = [start(*few, *CPU, *SHORT, "hydra.run.dir=run", **environment) for environment in of_both(cluster)]
+    outcomes = [one.ends() for one in both]
+    assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[0].err + outcomes[1].err
+    environment = json.loads((start.folder / "run/environment.json").read_text())
+    assert environment["world_size"] == 2

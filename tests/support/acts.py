@@ -1,7 +1,7 @@
 """What is to happen to one of several processes at a certain call: a signal that it sends to itself, or an error.
 
 A `sitecustomize.py` on the PYTHONPATH of the processes calls `obey`; each act happens once, also if its process is
-started again.
+started again. Each process leaves its number, so that `end_all` finds those that a failed test leaves behind.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import signal
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from typing import Any
 from tests.support.killing import POINTS, ROOT
 
 ACTS = "SEGBENCH_ACTS"
+NUMBERS = "SEGBENCH_ACTS_NUMBERS"
+"""Where each process leaves its number."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,22 @@ def acting(folder: Path, acts: Iterable[Act]) -> dict[str, str]:
     (hooks / "sitecustomize.py").write_text("from tests.support import acts\n\nacts.obey()\n")
     paths = [str(hooks), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     wanted = [{**asdict(act), "mark": str(hooks / f"{number}.done")} for number, act in enumerate(acts)]
-    return {"PYTHONPATH": os.pathsep.join(paths), ACTS: json.dumps(wanted)}
+    return {"PYTHONPATH": os.pathsep.join(paths), ACTS: json.dumps(wanted), NUMBERS: str(hooks)}
+
+
+def end_all(folder: Path) -> None:
+    """Kill the processes that have begun with the variables of `acting(folder)`, their workers, also frozen ones."""
+    for file in (folder / "acts").glob("*.process"):
+        number = int(file.stem)
+        with suppress(ProcessLookupError):
+            if os.getpgid(number) == number:  # each has a group of its own
+                os.killpg(number, signal.SIGCONT)
+                os.killpg(number, signal.SIGKILL)
 
 
 def obey() -> None:
     """Prepare the acts of this process."""
+    Path(os.environ[NUMBERS], f"{os.getpid()}.process").touch()
     rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID"))
     for act in json.loads(os.environ.get(ACTS, "[]")):
         if str(act["rank"]) == rank:
