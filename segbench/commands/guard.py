@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from segbench.commands.requeue import requeue_job
-from segbench.core.errors import ConfigError, SegbenchError
+from segbench.core.errors import ConfigError, SegbenchError, exit_code_of
 from segbench.core.signals import stopped_by_signals
 from segbench.core.terminal import standard_streams
 from segbench.core.text import for_stream, printable
@@ -35,7 +35,7 @@ def guarded(run: Callable[[], Any], *, any_version: bool = False) -> NoReturn:
     except KeyboardInterrupt as error:
         _say("stopped before the first step; nothing was lost")
         _requeue(error)
-        sys.exit(getattr(error, "exit_code", 130))
+        sys.exit(exit_code_of(error))
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")
         if before is not None:

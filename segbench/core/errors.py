@@ -89,3 +89,8 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     if match:
         return f"; did you mean '{match[0]}'?"
     return f"; choose from {', '.join(names)}" if names else ""
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit status of a process that an error ends: 130 for Ctrl-C, 1 for one that is not expected."""
+    return int(getattr(error, "exit_code", 130 if isinstance(error, KeyboardInterrupt) else 1))

@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from segbench.runs.provenance import provenance_of_run
 from segbench.training.checkpoints.conditions import conditions
 from segbench.training.checkpoints.resumption import Differences, Resumption, pin_threads
 from segbench.training.checkpoints.storage import newest_good, sweep_temporary
+from segbench.training.distributed.follow import Plan
 from segbench.training.distributed.ranks import Ranks, current
 from segbench.training.faults import in_one_sentence
 from segbench.training.finished import finished_results, say_finished
@@ -287,16 +288,16 @@ class _Run:
 
     def _bring_together(self, checkpoint: Path | None) -> None:
         """Tell the other processes of the run what to do, and wait until they can."""
-        plan = {
-            "config": self.config.plain(),
-            "run": str(self.run.path.absolute()),
-            "started": self.started,
-            "checkpoint": None if checkpoint is None else str(checkpoint.absolute()),
-            "threads": torch.get_num_threads(),
-            "steps": self.length.steps,
-            "epochs": self.length.epochs,
-        }
-        self.ranks.tell_plan(plan)
+        plan = Plan(
+            config=self.config.plain(),
+            run=str(self.run.path.absolute()),
+            started=self.started,
+            checkpoint=None if checkpoint is None else str(checkpoint.absolute()),
+            threads=torch.get_num_threads(),
+            steps=self.length.steps,
+            epochs=self.length.epochs,
+        )
+        self.ranks.tell_plan(asdict(plan))
         self.ranks.await_ready()
 
     def _fitted(self, checkpoint: Path | None) -> Session:

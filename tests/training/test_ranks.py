@@ -80,11 +80,11 @@ def watcher(store, rank=0):
 
 def test_a_process_without_signs_of_life_is_given_up(store):
     first, second = watcher(store), watcher(store, 1)
-    second._beat(second.store)
+    second._beat()
     for _ in range(watch.SILENT):
         first._look()
     assert first.ending is None
-    second._beat(second.store)
+    second._beat()
     first._look()
     assert first.silent(1) is None
     for _ in range(watch.SILENT):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ import torch
 from segbench.config.pretrained import without_pretrained
 from segbench.config.schema import RunConfig
 from segbench.core.errors import CheckpointError, ConfigError
-from segbench.core.world import World
 from segbench.inference.trainer import device_kind, prepare_torch
 from segbench.runs.folder import RunFolder, read_json
 from segbench.training.distributed.meeting import waiting
@@ -76,17 +74,14 @@ def follow(ranks: Ranks) -> None:
 
 def _check_shared(run: RunFolder, plan: Plan, *, ranks: Ranks) -> None:
     """Raise a ConfigError where this process does not see the files that the first one has written."""
-    ends = time.monotonic() + SHARED
-    for _ in waiting(ranks.check, SHARED + 1):
+    for _ in waiting(ranks.check, SHARED):
         try:
             seen = run.status.is_file() and read_json(run.status).get("started") == plan.started
         except CheckpointError:
             seen = False
         if seen and (plan.checkpoint is None or Path(plan.checkpoint).is_file()):
             return
-        if time.monotonic() > ends:
-            break
-    world: World = ranks.world
+    world = ranks.world
     raise ConfigError(
         f"process {world.rank} of {world.size} does not see the run folder {run.path} as process 0 writes it: give a"
         " hydra.run.dir on a file system that all machines share"

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from rich.console import Console
-
 from segbench.config.schema import RunConfig
 from segbench.core import errors
 from segbench.core.errors import ConfigError, Interrupted, RankError, SegbenchError
@@ -83,11 +81,6 @@ def launch(request: Request) -> dict[str, Any]:
         error = _said(folder) or agent.failure(settings.devices)
         if error is not None:
             raise error
-    return request_results(request)
-
-
-def request_results(request: Request) -> dict[str, Any]:
-    """Return what the first process has written."""
     return RunFolder(request.run).read_results()
 
 
@@ -164,7 +157,7 @@ def write_said(folder: Path, error: BaseException, *, trace: str) -> None:
     told = {
         "kind": type(error).__name__,
         "message": str(error) if isinstance(error, SegbenchError) else trace,
-        "code": getattr(error, "exit_code", 130 if isinstance(error, KeyboardInterrupt) else 1),
+        "code": errors.exit_code_of(error),
         "requeue": getattr(error, "requeue", False),
     }
     temporary = folder / f"said.{os.getpid()}"
@@ -187,8 +180,3 @@ def _said(folder: Path) -> BaseException | None:
     error: SegbenchError = kind(told["message"])
     error.exit_code = told["code"]
     return error
-
-
-def console_of(request: Request) -> Console:
-    """Return where the first process prints."""
-    return Console(quiet=request.quiet)

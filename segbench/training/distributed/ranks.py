@@ -19,7 +19,7 @@ from torch.distributed import (  # type: ignore[attr-defined]  # documented, but
     Store,
 )
 
-from segbench.core.errors import ConfigError, Interrupted, RankError, SegbenchError
+from segbench.core.errors import ConfigError, Interrupted, RankError, SegbenchError, exit_code_of
 from segbench.core.text import printable
 from segbench.core.world import World
 from segbench.training.distributed.launch import killed
@@ -273,9 +273,9 @@ class Ranks:
         assert self._watch is not None
         assert self._store is not None
         sentence = str(error) if isinstance(error, SegbenchError) else f"{type(error).__name__}: {error}"
-        code = int(getattr(error, "exit_code", 130 if isinstance(error, KeyboardInterrupt) else 1))
         requeue = bool(getattr(error, "requeue", False))
-        self._watch.tell(self._store, Ending(self.world.rank, code, " ".join(sentence.split()), requeue))
+        ending = Ending(self.world.rank, exit_code_of(error), " ".join(sentence.split()), requeue)
+        self._watch.tell(self._store, ending)
         if isinstance(error, Interrupted) and not self.first:
             for _ in waiting(lambda: None, FAREWELL):  # a launcher would send the first one a second signal
                 if self._store.check(["left"]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from segbench.core.errors import ConfigError, SegbenchError
+from segbench.core.errors import ConfigError, SegbenchError, exit_code_of
 from segbench.core.world import World
 
 DEVICES = "trainer.devices="
@@ -42,7 +42,7 @@ def together(run: Callable[[], Path]) -> Path:
             raise
         if isinstance(error, SegbenchError):
             ranks.say(error)
-        raise SystemExit(getattr(error, "exit_code", 130)) from None
+        raise SystemExit(exit_code_of(error)) from None
 
 
 def with_devices(words: Sequence[str]) -> list[str]:

@@ -94,7 +94,7 @@ class Watch(threading.Thread):
 
     def begin(self) -> None:
         """Give the first sign of life, and start."""
-        self._beat(self.store)
+        self._beat()
         self.start()
 
     def finish(self) -> None:
@@ -111,7 +111,7 @@ class Watch(threading.Thread):
         """Look again and again."""
         while not self._over.wait(POLL):
             try:
-                self._beat(self.store)
+                self._beat()
                 self._hear_of_signals()
                 self._look()
             except RuntimeError:
@@ -119,9 +119,9 @@ class Watch(threading.Thread):
             if self.ending is not None:
                 self._end_in_time()
 
-    def _beat(self, store: Store) -> None:
+    def _beat(self) -> None:
         self._beats += 1
-        store.set(f"beat/{self.world.rank}", str(self._beats))
+        self.store.set(f"beat/{self.world.rank}", str(self._beats))
 
     def _hear_of_signals(self) -> None:
         heard = self._hear()

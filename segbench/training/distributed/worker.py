@@ -9,13 +9,15 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from segbench.core.errors import SegbenchError
+from rich.console import Console
+
+from segbench.core.errors import SegbenchError, exit_code_of
 from segbench.core.signals import hold_signals, stopped_by_signals
 from segbench.core.world import World
 from segbench.runs.folder import RunFolder
 from segbench.runs.lock import is_given_up
 from segbench.training.distributed.follow import follow
-from segbench.training.distributed.launch import Request, console_of, write_said
+from segbench.training.distributed.launch import Request, write_said
 from segbench.training.distributed.ranks import Ranks
 from segbench.training.run import train
 from segbench.training.start import logging_to
@@ -36,7 +38,7 @@ def main(name: str) -> None:
                 follow(ranks)
     except (SegbenchError, KeyboardInterrupt) as error:
         _say(folder, world, error=error)
-        sys.exit(getattr(error, "exit_code", 130))
+        sys.exit(exit_code_of(error))
     except Exception as error:
         if not ranks.first:
             raise
@@ -45,7 +47,7 @@ def main(name: str) -> None:
 
 
 def _train(request: Request) -> dict[str, Any]:
-    console = console_of(request)
+    console = Console(quiet=request.quiet)
     with logging_to(console):
         return train(request.config, RunFolder(request.run), begin=request.begin, console=console, watch=request.watch)
 
