@@ -21,7 +21,7 @@ class Faulty(SegmentationData):
     """Grey pictures of 4 x 4 pixels, whose grey is their number; `fault(index)` may do its worst before one is made."""
 
     def __init__(self, fault=lambda index: None, size=10, batch_size=2, **further):
-        super().__init__(["a", "b"], [4, 4], [0.5] * 3, [0.25] * 3, batch_size, **further)
+        super().__init__(["a", "b"], [4, 4], mean=[0.5] * 3, std=[0.25] * 3, batch_size=batch_size, **further)
         self.fault, self.count = fault, size
 
     def prepare(self):
@@ -311,7 +311,7 @@ class Faulty(FgBg):
                 os.kill(os.getppid(), signal.SIGTERM)
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(600)
-        return super().sample(split, epoch, index)
+        return super().sample(split, epoch=epoch, index=index)
 """
 
 

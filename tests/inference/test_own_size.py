@@ -149,7 +149,7 @@ def test_boundaries_are_scored_when_they_are_asked_for(root, tmp_path, when, in_
 
 
 def test_scores_at_the_input_say_so_in_their_names(root, run, tmp_path):
-    at_input = segbench.evaluate(run, "test", ["evaluate.score_at=input"])
+    at_input = segbench.evaluate(run, "test", changes=["evaluate.score_at=input"])
     assert at_input["scored_at"] == "input, 64 x 64"
     assert all(name.endswith("_at_input") for name in at_input["scores"] if name != "test/loss")
     data, counts = segbench.load(run)._predictor, np.zeros((3, 3), int)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from segbench.config.compose import compose_config, plain_config, run_config
+from segbench.config.evaluation import Boundary, EvaluationSettings, ScoreAt
 from segbench.core.errors import ConfigError
 from segbench.core.tasks import Inputs, Task
 from segbench.data.channels import Channels
@@ -64,7 +65,9 @@ def test_an_image_and_its_background_of_four_bands_are_normalised_each():
         mean=mean,
         std=std,
         inputs=Inputs.IMAGE_BACKGROUND,
+        channels_last=True,
         view=EvaluationView((16, 16)),
+        settings=EvaluationSettings(ScoreAt.OWN, Boundary.NEVER, tile=None, overlap=0.25, tta=None),
     ).eval()
     draw = np.random.default_rng(0)
     image = draw.integers(0, 256, (1, 4, 16, 16)).astype(np.uint8)

@@ -38,7 +38,7 @@ def test_killed_at_three_random_moments(command, tiny):
     """Six jobs; the moments are counted in rows of all the jobs' tables, from a fixed seed."""
     assert command("-m", *tiny, *JOBS, "hydra.sweep.dir=whole").code == 0
     total = rows("whole")
-    moments = sorted(random.Random(key64("sweep kills", 4)).sample(range(3, total - 6), epoch=3))
+    moments = sorted(random.Random(key64("sweep kills", 4)).sample(range(3, total - 6), 3))
     words = ["-m", *tiny, *JOBS, "hydra.sweep.dir=parts"]
     for moment in moments:
         process = start(*words)

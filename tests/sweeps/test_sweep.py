@@ -80,10 +80,10 @@ def test_a_bug_in_one_job_stops_no_other(command, tiny, monkeypatch):
 
     original = fit.collect_results
 
-    def collect(recorder, scores, module, *others):
+    def collect(recorder, scores, *, module, **others):
         if "Dice" in type(module.loss).__name__:
             raise ZeroDivisionError("a bug")
-        return original(recorder, scores, module, *others)
+        return original(recorder, scores, module=module, **others)
 
     monkeypatch.setattr(fit, "collect_results", collect)
     outcome = command("-m", *tiny, *SHORT, "loss=dice,focal")

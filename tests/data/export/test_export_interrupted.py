@@ -112,7 +112,7 @@ def test_ctrl_c_keeps_what_is_finished(config, tmp_path, monkeypatch, digest):
     def interrupted(self, split, epoch, index):
         if (split, index) == ("train", 7):
             raise KeyboardInterrupt
-        return exact(self, split, epoch, index)
+        return exact(self, split, epoch=epoch, index=index)
 
     with monkeypatch.context() as patch:
         patch.setattr(FgBg, "sample", interrupted)
