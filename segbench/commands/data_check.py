@@ -85,8 +85,7 @@ def _add_found_in_samples(data: SegmentationData, splits: dict[Split, Statistics
         for value, pixels in statistics.outside(len(data.classes)).items():
             problems.add("label", f"{split} has {pixels:,} pixels of id {value}, which is no class and not 255")
     # a test that is val by the user's own choice shares all pictures with it
-    test_is_val = isinstance(data, FileData) and data.test_is_val
-    pairs = [pair for pair in combinations(splits, 2) if not (test_is_val and pair[1] == Split.TEST)]
+    pairs = [pair for pair in combinations(splits, 2) if not (data.test_is_val and pair[1] == Split.TEST)]
     for first, one, second, other in repeated(splits, pairs):
         what = f"it shows the same picture as {{}} of {first}"
         name = data.describe_sample(second, other)

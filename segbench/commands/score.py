@@ -150,6 +150,7 @@ def _results(data: SegmentationData, scored: Scored) -> dict[str, Any]:
         "images_with_class": {split: scores.images_with_class() for split, scores in scored.scores.items()},
         "baselines": {split: scores.baselines() for split, scores in scored.scores.items()},
         "data_fingerprint": {split: data.fingerprint(split) for split in scored.scores},
+        "test_is_val": data.test_is_val,
     }
 
 

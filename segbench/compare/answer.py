@@ -173,11 +173,11 @@ def _limits(judged: Judged) -> list[str]:
             f"within-unit intervals are of blocks of {family.reported.block} images in their order: a lower bound of"
             " what other units would do"
         )
-    if judged.control.same_data:
+    if judged.control.flattered:
         texts.append(
-            "val is the test here (the same images): settings and epochs were chosen by the very images that are"
-            f" reported, so the chosen score is flattered, by {judged.found.optimism:+.4f} for the choice of the"
-            " setting if all are equal"
+            f"{judged.control.flattered} here: settings and epochs were chosen by images that are reported, so"
+            f" the chosen score is flattered, by {judged.found.optimism:+.4f} for the choice of the setting if all are"
+            " equal"
         )
     for number in spread.seeds.odd:
         sd = math.sqrt(spread.measured[number] * len(family.layout.groups[number]))

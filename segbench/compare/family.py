@@ -105,7 +105,7 @@ def _same(groups: Sequence[Group], measure: Measure) -> bool:
     """Whether settings are chosen by the very scores that are reported, or by their images."""
     if measure.chosen_by == measure.metric or all(group.chosen.mean is None for group in groups):
         return True
-    return groups[0].same_data
+    return bool(groups[0].flattered)
 
 
 def _unfit(group: Group, first: Group, *, measure: Measure) -> str:

@@ -61,8 +61,8 @@ class Group:
     """Means over the runs."""
     data: str | None
     """Fingerprint of the metric's split (several, joined by `+`, where runs are draws of the data), None if unknown."""
-    same_data: bool
-    """Whether it was chosen by the very images that it is reported on: val is the test."""
+    flattered: str
+    """What is said where it was chosen by images that it is reported on, such as `val is the test`, else empty."""
     images: str
     """The number of images behind the score: `400`, `380 to 400`, or "" where unknown."""
     lost: dict[str, int] = field(default_factory=dict)
@@ -197,7 +197,7 @@ def _group(found: Sequence[Run], measure: Measure, *, shown: Sequence[str]) -> G
         chosen=summarize([run.metrics[measure.chosen_by] for run in kept if measure.chosen_by in run.metrics]),
         costs=_mean_costs([run.costs for run in kept]),
         data=_data(scored, measure.split),
-        same_data=any(_same_data(run, measure) for run in scored),
+        flattered=_flattered(scored, measure),
         images=_images(scored, measure.split),
     )
 
@@ -228,10 +228,14 @@ def _join_draws(groups: Sequence[Group]) -> None:
             group.data = "+".join(sorted(joined))
 
 
-def _same_data(run: Run, measure: Measure) -> bool:
-    """Whether a run was chosen by the images that it is reported on, in the test's name."""
-    prints = run.fingerprints
-    return measure.split == "test" and prints.get("test") is not None and prints.get("test") == prints.get("val")
+def _flattered(runs: Sequence[Run], measure: Measure) -> str:
+    """Return what is said where runs were chosen by images that they are reported on, in the test's name."""
+    if measure.split != "test":
+        return ""
+    prints = [run.fingerprints for run in runs]
+    if any(one.get("test") is not None and one.get("test") == one.get("val") for one in prints):
+        return "val is the test"
+    return "val and test share images" if any(run.test_is_val for run in runs) else ""
 
 
 def _images(runs: Sequence[Run], split: str) -> str:

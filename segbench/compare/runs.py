@@ -43,6 +43,8 @@ class Run:
     """Those of COSTS that are known."""
     fingerprints: dict[str, str] = field(default_factory=dict)
     """Of the data, by split."""
+    test_is_val: bool = False
+    """Whether its test was taken from val, all of it or a part, as the data had none."""
     images: dict[str, int] = field(default_factory=dict)
     """How many images each split has."""
     baselines: dict[str, Any] = field(default_factory=dict)
@@ -150,6 +152,7 @@ def _results(results: dict[str, Any]) -> dict[str, Any]:
         "last": _numbers({name: entry.get("last") for name, entry in metrics.items()}),
         "costs": _numbers({name: results.get(name) for name in COSTS}),
         "fingerprints": _texts(_object(results, "data_fingerprint")),
+        "test_is_val": results.get("test_is_val") is True,
         "images": {name: int(value) for name, value in _numbers(_object(results, "images")).items()},
         "baselines": _object(results, "baselines"),
         "skipped_steps": int(number(_object(results, "skipped_steps").get("count")) or 0),

@@ -118,7 +118,7 @@ def _csv_group(comparison: Comparison, group: Group) -> list[str | float | None]
         trivial_score(comparison, group),
         *(group.chosen.mean for _ in chosen_heads(comparison)),
         "best" if group.best else "",
-        "val is the test" if group.same_data else "",
+        group.flattered,
         comparison.data_labels[group.data],
         *(group.costs.get(name) for name in COSTS),
         " ".join(group.fronts),
@@ -200,7 +200,7 @@ def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
         "chosen_by": group.chosen.mean,
         "best": group.best,
         "baseline": group.baseline,
-        "val_is_test": group.same_data,
+        "val_is_test": bool(group.flattered),
         "images": group.images,
         "most_frequent_class": trivial_score(comparison, group),
         "lost": group.lost,
@@ -285,12 +285,13 @@ def group_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Return headings and cells of the groups as text for users; nothing is escaped yet.
 
     The first column marks the chosen one with `*`; `data` is there only where numbers of different data stand side by
-    side. Where val is the test the heading says so.
+    side. Where val is the test, or they share images, the heading says so.
     """
     labels = comparison.data_labels
     several = len({group.data for group in comparison.groups}) > 1
     against = "against baseline" if any(group.baseline for group in comparison.groups) else "against best"
-    mark = " (val is the test)" if any(group.same_data for group in comparison.groups) else ""
+    said = next((group.flattered for group in comparison.groups if group.flattered), "")
+    mark = f" ({said})" if said else ""
     images = any(group.images for group in comparison.groups)
     trivial = any(trivial_score(comparison, group) is not None for group in comparison.groups)
     heads = [

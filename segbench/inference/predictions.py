@@ -25,7 +25,7 @@ MAX_ARRAY = 4_000_000_000
 """Bytes of an array that is read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Sample:
     """A picture of a split."""
 
@@ -84,8 +84,9 @@ def pair_predictions(
         raise DataError(f"--predictions: {folder} holds no masks ({', '.join(SUFFIXES)}) or arrays (.npz, .npy)")
     wanted = _by_tail(data, splits)
     rest = _others(data, [split for split in SPLITS if split not in splits])
+    named = {tail: samples for tail, samples in wanted.items() if _are_one_picture(data, samples)}
     tried = [
-        _pair(folder, files, wanted=wanted, rest=rest, suffix=end)
+        _pair(folder, files, wanted=wanted, named=named, rest=rest, suffix=end)
         for end in (NAMES_END_IN if suffix is None else (suffix,))
     ]
     return max(tried, key=lambda paired: len(paired.files))
@@ -131,8 +132,21 @@ def _tails(path: PurePosixPath) -> Iterator[str]:
         yield "/".join(parts[start:])
 
 
+def _are_one_picture(data: SegmentationData, samples: set[Sample]) -> bool:
+    """Whether these are one sample, or the same picture in val and in a test that was taken from it."""
+    if len(samples) == 1:
+        return True
+    return data.test_is_val and len({data.image_name(one.split, one.index) for one in samples}) == 1
+
+
 def _pair(
-    folder: Path, files: Sequence[Path], *, wanted: dict[str, set[Sample]], rest: set[str], suffix: str
+    folder: Path,
+    files: Sequence[Path],
+    *,
+    wanted: dict[str, set[Sample]],
+    named: dict[str, set[Sample]],
+    rest: set[str],
+    suffix: str,
 ) -> Paired:
     found = Paired(suffix)
     for file in files:
@@ -146,10 +160,10 @@ def _pair(
             found.surplus.append(name.as_posix())
         elif tail not in wanted:
             found.others += 1
-        elif len(wanted[tail]) > 1:
+        elif tail not in named:
             found.unclear.append(name.as_posix())
-        else:
-            _take(found, next(iter(wanted[tail])), file=file, name=name.as_posix())
+        for sample in named.get(tail or "", ()):
+            _take(found, sample, file=file, name=name.as_posix())
     return found
 
 

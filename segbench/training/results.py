@@ -69,6 +69,7 @@ def collect_results(
         "images_with_class": {split: metric.images_with_class() for split, metric in evaluated.items()},
         "baselines": {split: metric.baselines() for split, metric in evaluated.items()},
         "data_fingerprint": {split: data.fingerprint(split) for split in SPLITS},
+        "test_is_val": data.test_is_val,
     }
 
 

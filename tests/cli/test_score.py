@@ -138,6 +138,7 @@ def test_the_folder_is_a_run_that_compare_takes_like_any_other(pictures, tmp_pat
     assert len(table) == 4 and {"index", "image", "mean_iou", "tp/box", "fn/ground"} <= set(table[0])
     assert RunFolder(tmp_path / "runs/n1").read_status()["state"] == "completed"
     assert RunFolder(tmp_path / "runs/n1").read_results()["images"] == {"test": 4}
+    assert results(RunFolder(tmp_path / "runs/n1"))["test_is_val"] is False
     assert results(RunFolder(tmp_path / "runs/n1"))["baselines"]["test"]["most_frequent"]["class"] == "ground"
 
 
@@ -158,8 +159,26 @@ def test_predictions_of_predict_give_the_runs_own_numbers_to_the_digit(command, 
     assert scored["data_fingerprint"]["test"] == own["data_fingerprint"]["test"]
     assert (tmp_path / "run/test_images.csv").read_text() == (run.path / "test_images.csv").read_text()
     assert scored["images"] == {"val": 4, "test": 6}
+    assert own["test_is_val"] is False
     found = compare_runs([tmp_path / "run", run.path])
     assert found.columns == ["model"]  # not every setting that masks do not have
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [([], "val is the test"), (["data.val_size=1"], "val and test share images")],
+)
+def test_a_test_that_was_taken_from_val_is_marked(pictures, tmp_path, words, said):
+    for kind in ("images", "masks"):
+        (pictures / kind / "test").rename(tmp_path / kind)
+    guesses = tmp_path / "guesses"
+    guesses.mkdir()
+    for number, (name, mask) in enumerate(truth(pictures, "val").items()):
+        save_grey(guesses, name, guess(mask, number))
+    run = score(pictures, guesses, tmp_path / "runs/a", "data.missing_test=val", *words, splits=("val", "test"))
+    assert results(run)["test_is_val"] is True
+    (group,) = compare_runs([tmp_path / "runs"]).groups
+    assert group.flattered == said
 
 
 def test_all_that_does_not_fit_is_listed_together(pictures, tmp_path):

@@ -78,11 +78,19 @@ def test_a_metric_of_val_is_chosen_and_reported_by_itself(tmp_path):
 
 def test_where_val_is_the_test_every_output_says_so(tmp_path):
     found = two(tmp_path, fingerprint="v")
-    assert all(group.same_data for group in found.groups)
+    assert all(group.flattered == "val is the test" for group in found.groups)
     assert found.answers[0].control is found.groups[0] and found.groups[0].best
     assert any("val is the test here" in text for text in found.answers[0].sentences)
     assert "test/mean_iou (val is the test)" in to_markdown(found)
     assert {row["val_is_test"] for row in csv.DictReader(io.StringIO(to_csv(found)))} == {"val is the test"}
+    assert json.loads(to_json(found))["groups"][0]["val_is_test"] is True
+
+
+def test_where_val_is_a_part_of_the_test_every_output_says_so(tmp_path):
+    found = two(tmp_path, test_is_val=True)  # with data.val_size: other fingerprints, some of the same images
+    assert any("val and test share images here" in text for text in found.answers[0].sentences)
+    assert "test/mean_iou (val and test share images)" in to_markdown(found)
+    assert {row["val_is_test"] for row in csv.DictReader(io.StringIO(to_csv(found)))} == {"val and test share images"}
     assert json.loads(to_json(found))["groups"][0]["val_is_test"] is True
 
 

@@ -15,7 +15,7 @@ from segbench.data.loading.datamodule import SegmentationData
 LAYOUT = 3
 """Counted up when the files of an export change their places or their meaning."""
 
-INFORMATIVE = ("settings", "mean", "std", "values")
+INFORMATIVE = ("settings", "mean", "std", "values", "test_is_val")
 """Parts that may differ as long as the fingerprints agree: the samples are the same."""
 
 
@@ -42,6 +42,7 @@ def export_record(
         "values": data.values_record(),
         "entries": data.entries,
         "samples": dict(samples),
+        "test_is_val": data.test_is_val,
         "fingerprint": {split: data.fingerprint(split) for split in samples},
         "export": options.record(),
         "settings": dict(settings),

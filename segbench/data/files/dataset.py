@@ -86,7 +86,6 @@ class FileData(ViewedData):
         self.root = Path(root).expanduser() if root else None
         self.cache = "none" if cache is None else cache
         self.missing_test = missing_test
-        self.test_is_val = False
         self.index = Index(self, self.channels)
         self.items: dict[str, Chosen[Item]] = dict.fromkeys(SPLITS, self._chosen([]))
         self.kept: Cache = Nothing()

@@ -67,6 +67,9 @@ class SegmentationData(pl.LightningDataModule):
     notes: Sequence[str] = ()
     """Sentences on what was found in the data beyond its settings, to be said at the start of a training."""
 
+    test_is_val: bool = False
+    """Whether the test is taken from the pictures of val, for want of one (`missing_test=val`)."""
+
     fresh: bool = False
     """Whether a training sample is another one in every epoch; it is then named only for the first."""
 

@@ -81,7 +81,6 @@ class ShardedData(ViewedData):
         self.storage = dict(storage or {})
         self.missing_test = missing_test
         self.sizes = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
-        self.test_is_val = False
         self.record: ShardRecord | None = None
         self._shards: dict[str, Shards] = {}
         self._counts: dict[str, int] = {}
@@ -109,6 +108,7 @@ class ShardedData(ViewedData):
                 f"data.entries={list(self.entries)} are not in data.root={self.root}: {self.record.entries}"
             )
         self.adopt_values(self.record.values)
+        self.test_is_val = self.record.test_is_val
         for split in SPLITS:
             self._open_split(store, split)
         self.check_splits()

@@ -34,6 +34,9 @@ class ShardRecord:
     fingerprint: dict[str, str]
     """Digest of each split of the data set that was exported."""
 
+    test_is_val: bool
+    """Whether the data set that was exported took its test from val."""
+
     chunk: int
     """Samples in a shard."""
 
@@ -86,6 +89,7 @@ def _parsed(found: dict[str, Any]) -> ShardRecord:
         entries=tuple(str(entry) for entry in found["entries"]),
         samples=samples,
         fingerprint={str(split): str(digest) for split, digest in found["fingerprint"].items()},
+        test_is_val=found.get("test_is_val") is True,
         chunk=int(export["chunk"]),
         export=dict(export),
     )

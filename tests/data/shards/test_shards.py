@@ -178,21 +178,40 @@ def test_settings_out_of_range_are_refused(shards, change):
         opened(shards, **change)
 
 
-def test_pictures_of_files_are_exported_and_read_at_their_own_size(tmp_path):
+def write_pictures(root, splits):
+    """Three pictures of a split, of different heights."""
     draw = np.random.default_rng(0)
-    for split in ("train", "val", "test"):
+    for split in splits:
         for number in range(3):
             shape = (20 + number, 30)
             for kind, array in (
                 ("images", draw.integers(0, 256, (*shape, 3))),
                 ("masks", draw.integers(0, 2, shape)),
             ):
-                path = tmp_path / "raw" / split / kind / f"{number}.png"
+                path = root / split / kind / f"{number}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(array.astype(np.uint8)).save(path)
+
+
+def folder_settings(root, **more):
     loaded = OmegaConf.load(conf_dir() / "data" / "folder.yaml")
-    changes = {"augment": None, "root": str(tmp_path / "raw"), "size": [16, 16], "batch_size": 1, "fit": "pad"}
-    folder = OmegaConf.to_container(OmegaConf.merge(loaded, changes))
+    changes = {"augment": None, "root": str(root), "size": [16, 16], "batch_size": 1, "fit": "pad", **more}
+    return OmegaConf.to_container(OmegaConf.merge(loaded, changes))
+
+
+def test_a_test_that_was_taken_from_val_is_known_as_such_from_its_shards(tmp_path):
+    write_pictures(tmp_path / "raw", ("train", "val"))
+    folder = folder_settings(tmp_path / "raw", missing_test="val", val_size=2)
+    export_data({"data": folder, "plugins": []}, tmp_path / "out", format="webdataset", chunk=2)
+    assert opened(tmp_path / "out", size=[16, 16], fit="pad", batch_size=1).test_is_val
+    write_pictures(tmp_path / "raw", ("test",))
+    export_data({"data": folder, "plugins": []}, tmp_path / "other", format="webdataset", chunk=2)
+    assert not opened(tmp_path / "other", size=[16, 16], fit="pad", batch_size=1).test_is_val
+
+
+def test_pictures_of_files_are_exported_and_read_at_their_own_size(tmp_path):
+    write_pictures(tmp_path / "raw", ("train", "val", "test"))
+    folder = folder_settings(tmp_path / "raw")
     export_data({"data": folder, "plugins": []}, tmp_path / "out", format="webdataset", chunk=2)
     files = build(folder, where="data")
     files.prepare()
