@@ -23,8 +23,12 @@ NOT_GROUPS = ("experiment", "sweep", "launcher")
 NOT_SETTINGS = ("params", "parameters", "self")
 """Arguments that a training gives, such as the weights that an optimizer changes."""
 
-FURTHER: Mapping[str, Mapping[str, Any]] = {"loss": {"depth": Any}, "model": {"init_from": str | None}}
-"""Settings of a group that no class takes: `loss.depth` is a part of its own, `model.init_from` is read before."""
+FURTHER: Mapping[str, Mapping[str, Any]] = {
+    "loss": {"depth": Any},
+    "model": {"init_from": str | None},
+    "optimizer": {"encoder_lr_factor": float, "layer_decay": float, "decay_norms": bool},
+}
+"""Settings of a group that no class takes: `loss.depth` is a part of its own, the others are read before."""
 
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.+(?:\n {8,}.+)*)", re.MULTILINE)
 

@@ -85,6 +85,10 @@ def begin_from(network: nn.Module, word: str, *, heads: Mapping[str, int]) -> Re
 
 def _read(word: str, where: str) -> tuple[Path, dict[str, Tensor]]:
     path = Path(word).expanduser()
+    if not path.exists():
+        raise ConfigError(
+            f"{where} is not there; give a run folder, a checkpoint or a file of weights, or null for none"
+        )
     if path.is_dir():
         run = RunFolder(path)
         if not has_best(run.checkpoints):

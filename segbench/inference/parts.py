@@ -128,7 +128,8 @@ def build_parts(config: RunConfig, shared: dict[str, SegmentationData] | None = 
     sizes = heads(config.task, data.classes)
     model, loaded = with_local_weights(config)
     network = as_network(build(model, plugins=plugins, where="model"), sizes)
-    if word := config.model.arguments.get(INIT):
+    word = config.model.arguments.get(INIT)
+    if word not in (None, "none", ""):
         loaded.append(begin_from(network, str(word), heads=sizes))
     loss = build_loss(config.loss, config.task, depth_weight=config.depth_weight, plugins=plugins)
     loss.check(data.classes)

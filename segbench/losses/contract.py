@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ SIZE = (64, 64)
 def check_own_losses(loss: Loss, classes: Sequence[str]) -> None:
     """Raise a ConfigError for a subclass of `Loss` outside segbench that gives anything but a number with a gradient.
 
+    Neither the loss nor any random generator is changed.
+
     Args:
         loss: The loss, or a sum of losses.
         classes: Names of the classes.
@@ -32,7 +35,8 @@ def _check(loss: Loss, classes: Sequence[str]) -> None:
     prediction, batch = _made_up(loss.heads, classes)
     where = f"loss ({type(loss).__name__})"
     try:
-        value, terms = loss(prediction, batch)
+        with torch.random.fork_rng(devices=[]):
+            value, terms = deepcopy(loss)(prediction, batch)  # one that counts its calls has not been called
     except SegbenchError:
         raise
     except Exception as error:  # a class of the user's own may raise anything

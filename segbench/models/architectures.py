@@ -18,6 +18,9 @@ LINEAR = "linear"
 HALVING = ("unet", "unetplusplus", "manet")
 """Architectures whose `decoder_channels` say how often the picture is halved."""
 
+FOLLOWING = ("encoder_name", "encoder_weights", "classes", "activation", "aux_params", "upsampling")
+"""Arguments of the library's classes that other settings decide, or that belong to the heads, which are ours."""
+
 OF_PLAIN = ("dpt", "upernet", LINEAR)
 """Architectures that take a plain vision transformer."""
 
@@ -77,6 +80,12 @@ def make_parts(arch: str, encoder: Encoder, *, in_channels: int, drop_path: floa
         **settings: Further arguments of the library's class.
     """
     told = encoder.settings(drop_path)
+    for name in settings:
+        if name in FOLLOWING:
+            raise ConfigError(
+                f"model.{name} is not set: it follows from model.encoder, model.weights and the classes and size of the"
+                " data, and a head gives logits"
+            )
     try:
         if encoder.plain:
             return make_plain(arch, encoder, in_channels=in_channels, told=told, **settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ ENCODERS = ("model.pixel_level_module.encoder", "backbone", "encoder", "layers")
 
 FOLLOWING = ("num_labels", "num_channels", "id2label", "label2id")
 """Settings that follow from classes and bands."""
+
+PICTURE = "pixel_values"
+"""What networks of transformers call a picture."""
 
 LEAST = 1e-6
 """Added to the score of a class before its logarithm is taken."""
@@ -134,10 +138,27 @@ def find_network(name: str) -> Any:
         raise ConfigError(
             "segbench.models.hugging_face.HuggingFace needs the package transformers: pip install -e '.[transformers]'"
         ) from None
-    known = [one for one in dir(transformers) if one.endswith(SUFFIXES)]
+    known = [one for one in dir(transformers) if one.endswith(SUFFIXES) and not one.startswith("Auto")]
     if name not in known:
         raise ConfigError(f"there is no model.network={name}{nearest(name, known)}")
-    return getattr(transformers, name)
+    kind = getattr(transformers, name)
+    if wanted := _further_inputs(kind):
+        raise ConfigError(
+            f"model.network={name} wants {' and '.join(wanted)}, and a run has pictures alone; take another, such as"
+            " SegformerForSemanticSegmentation"
+        )
+    return kind
+
+
+def _further_inputs(kind: Any) -> list[str]:
+    """Return what a network has to be given that is not a picture."""
+    named = kind.main_input_name
+    main = [named] if isinstance(named, str) else list(named)
+    if PICTURE not in main or len(main) > 1:
+        return [name for name in main if name != PICTURE]
+    arguments = list(inspect.signature(kind.forward).parameters.values())[1:]
+    needed = [one.name for one in arguments if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
+    return [name for name in needed if name != PICTURE]
 
 
 def describe(kind: Any, config: dict[str, Any], *, in_channels: int, labels: int) -> dict[str, Any]:

@@ -93,6 +93,11 @@ class Grouping:
             return dict.fromkeys(names, 1.0)
         parts = encoder_parts(network)
         inner = [name for name in names if name.startswith(parts)]
+        if not inner:
+            raise ConfigError(
+                "optimizer.encoder_lr_factor and optimizer.layer_decay do nothing, as the encoder is frozen throughout;"
+                " leave them out, or give trainer.unfreeze_at"
+            )
         places = layers(inner)
         above = max(places.values(), default=0)
         return {

@@ -15,6 +15,7 @@ from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.parts import Parts, build_parts
 from segbench.models.base import Network
 from segbench.models.rehearsal import check_training
+from segbench.training.frozen import Frozen
 from segbench.training.module import MakeOptimizer, SegmentationModule
 from segbench.training.parameter_groups import Group, Grouping, encoder_parts
 from segbench.training.resolution import Resolution
@@ -90,8 +91,7 @@ def build_experiment(config: RunConfig, shared: dict[str, SegmentationData] | No
     plugins = config.plugins
     grouping, optimizer = Grouping.of(config.optimizer)
     make_optimizer = _optimizer(optimizer, plugins)
-    if config.trainer.freeze:
-        encoder_parts(parts.network)
+    _check_fine_tuning(config, parts.network, grouping, optimizer)
     schedule = build(config.scheduler, plugins=plugins, where="scheduler")
     return Experiment(
         **vars(parts), make_optimizer=make_optimizer, grouping=grouping, schedule=schedule, resolution=resolution
@@ -109,6 +109,18 @@ def _resolution(config: RunConfig, size: tuple[int, int]) -> Resolution | None:
             " give each phase an epoch at least"
         )
     return Resolution(sides, size)
+
+
+def _check_fine_tuning(config: RunConfig, network: nn.Module, grouping: Grouping, optimizer: Part) -> None:
+    """Raise a ConfigError for a network without an encoder, or settings of it that do nothing."""
+    settings = config.trainer
+    frozen = Frozen(network, encoder_parts(network) if settings.freeze else (), until=settings.unfreeze_at)
+    grouping.groups(network, frozen.optimized(), options=optimizer.arguments)
+    if settings.unfreeze_at is not None and settings.unfreeze_at >= settings.max_epochs:
+        raise ConfigError(
+            f"trainer.unfreeze_at={settings.unfreeze_at} is never reached: epochs are counted from 0, and"
+            f" trainer.max_epochs={settings.max_epochs} is their number; give a smaller one, or null"
+        )
 
 
 def _optimizer(part: Part, plugins: Sequence[str]) -> MakeOptimizer:

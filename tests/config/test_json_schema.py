@@ -48,6 +48,8 @@ def test_every_shipped_experiment_is_valid(validator, file):
         "resolution: [64, 128]",
         "evaluate: {tta: [hflip, 0.75], tile: null}",
         "optimizer: {lr: '${trainer.max_epochs}'}",
+        "optimizer: {encoder_lr_factor: 0.1}",
+        "defaults: [override /optimizer: sgd]\noptimizer: {layer_decay: 0.75, decay_norms: true}",
         "defaults: [override /model: smp_unet]\nmodel: {encoder: resnet18, decoder_channels: [64, 32, 16, 8, 4]}",
         "defaults: [override /loss/depth: ssim]\nloss: {smooth: 1.0, depth: {window: 7}}",
         "data: {batch_size: 8, view: crop}",
@@ -80,6 +82,7 @@ def test_what_is_right_is_taken(validator, text):
         ("defaults: [override /data: folder]\ndata: {size: 256}", "256 is not valid"),
         ("defaults: [override /loss/depth: ssim]\nloss: {depth: {heads: depth}}", "heads"),
         ("defaults: [override /optimizer: sgd]\noptimizer: {lr: fast}", "'fast' is not valid"),
+        ("defaults: [override /optimizer: sgd]\noptimizer: {decay_norms: 1}", "1 is not valid"),
     ],
 )
 def test_what_is_wrong_is_refused(validator, text, said):

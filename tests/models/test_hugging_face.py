@@ -127,6 +127,9 @@ def test_a_file_fills_it_and_a_layer_of_other_classes_stays_new(tmp_path):
     [
         ({"network": "SegformerForSemanticSegmentatio"}, "did you mean 'SegformerForSemanticSegmentation'"),
         ({"network": "SegformerModel"}, "no model.network=SegformerModel"),
+        ({"network": "AutoModelForSemanticSegmentation"}, "no model.network=AutoModelForSemanticSegmentation"),
+        ({"network": "OneFormerForUniversalSegmentation"}, "wants task_inputs, and a run has pictures alone"),
+        ({"network": "VideomtForUniversalSegmentation"}, "wants pixel_values_videos, and a run has pictures alone"),
         ({"config": {"depth": [1]}}, r"SegformerConfig\) takes no 'depth'; did you mean 'depths'"),
         ({"config": {"num_labels": 3}}, "follows from the classes"),
         ({"config": {"_name_or_path": "x/y"}}, "takes no '_name_or_path'"),

@@ -137,12 +137,14 @@ def test_a_parameter_that_was_never_trained_is_not_unfrozen():
         (["optimizer.decay_norms=3"], r"optimizer\.decay_norms must be true or false"),
         (["trainer.unfreeze_at=2"], r"does nothing without trainer\.freeze"),
         (["trainer.freeze=head"], r"trainer\.freeze"),
+        (["trainer.freeze=encoder", "trainer.unfreeze_at=14"], r"is never reached.*max_epochs=14"),
+        (["trainer.freeze=encoder", "optimizer.layer_decay=0.5"], r"do nothing, as the encoder is frozen throughout"),
         (["trainer.sync_batchnorm=true"], r"does nothing with one device"),
     ],
 )
 def test_what_cannot_be_is_refused(words, message):
-    with pytest.raises(ConfigError, match=message):
-        optimizer_of(*words)
+    with pytest.raises(ConfigError, match=message):  # before any data is read
+        build_experiment(run_config(compose_config([*words, "data.size=[64,64]"])))
 
 
 def test_an_optimizer_that_does_not_name_them_has_one_group():
