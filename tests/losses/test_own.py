@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from segbench.core.errors import ConfigError
-from segbench.losses.base import MapLoss, MaskLoss
+from segbench.losses.base import Loss, MapLoss, MaskLoss
 from segbench.losses.contract import check_own_losses
 from segbench.losses.weighted_sum import WeightedSum
 
@@ -47,3 +47,25 @@ def test_what_breaks_it_is_named(loss, message):
         check_own_losses(loss, ["a", "b"])
     with pytest.raises(ConfigError, match=message):
         check_own_losses(WeightedSum({"one": loss}, {"one": 1.0}), ["a", "b"])
+
+
+class Counting(Loss):
+    heads = ("mask",)
+    terms = ("counting",)
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.tensor(0))
+
+    def forward(self, prediction, batch):
+        self.seen += 1
+        value = (prediction["mask"] * torch.rand(1)).mean()
+        return value, {"counting": value.detach()}
+
+
+def test_it_is_as_new_after_it_was_looked_at():
+    loss = Counting()
+    before = torch.get_rng_state()
+    check_own_losses(loss, ["background", "foreground"])
+    assert loss.seen == 0
+    assert torch.equal(torch.get_rng_state(), before)

@@ -121,6 +121,7 @@ from segbench.losses.base import Loss
 
 class Weighted(Loss):
     heads = ("mask",)
+    terms = ("weighted",)
 
     def __init__(self, weight: float) -> None:
         super().__init__()
@@ -130,7 +131,8 @@ class Weighted(Loss):
     def forward(self, prediction, batch):
         if self.training:
             self.seen += 1
-        return self.weight * prediction["mask"].square().mean(), {}
+        value = self.weight * prediction["mask"].square().mean()
+        return value, {"weighted": value.detach()}
 """
 
 
