@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from segbench.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from segbench.data.files.annotated import AnnotatedPictures as AnnotatedPictures
     from segbench.data.files.camvid import CamVid as CamVid
     from segbench.data.files.coco import Coco as Coco
     from segbench.data.files.dataset import FileData as FileData
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from segbench.data.shards.dataset import ShardedData as ShardedData
 
 __all__ = [
+    "AnnotatedPictures",
     "CamVid",
     "Coco",
     "FgBg",
@@ -32,6 +34,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "AnnotatedPictures": "files.annotated",
         "CamVid": "files.camvid",
         "Coco": "files.coco",
         "FgBg": "scenes.fgbg",
