@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from segbench.compare.files import Unusable
-from segbench.compare.images import read_tables, scorer
+from segbench.compare.images import paint_most_frequent, read_tables, scorer
 from segbench.compare.pairs import Blocks
 from segbench.compare.runs import Run
 from segbench.compare.settings import draw_of
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What the pictures of all folds score as those of one experiment."""
+
+    scores: np.ndarray
+    """What each fold adds to the score of each group, `[G * D]`."""
+    images: int
+    """How many pictures there are."""
+    trivial: float | None
+    """The score of painting the most frequent class of all pictures everywhere, None of depth."""
 
 
 def draw_scores(members: Sequence[Sequence[Run]], blocks: Blocks, *, metric: str) -> np.ndarray:
@@ -19,8 +32,8 @@ def draw_scores(members: Sequence[Sequence[Run]], blocks: Blocks, *, metric: str
     return _by_draw(scores, blocks)
 
 
-def pooled_scores(members: Sequence[Sequence[Run]], blocks: Blocks, *, metric: str) -> tuple[np.ndarray, int] | None:
-    """Return what each fold adds to the score of all pictures out of all folds `[G * D]`, and how many pictures.
+def pooled_scores(members: Sequence[Sequence[Run]], blocks: Blocks, *, metric: str) -> Pooled | None:
+    """Return what each fold adds to the score of all pictures out of all folds.
 
     Every picture is the test of one fold, so the counts of all folds together are one experiment on all pictures, whose
     score is the mean of what is returned: the folds' pseudo-values of the jackknife (Tukey, 1958), moved to that mean.
@@ -30,13 +43,15 @@ def pooled_scores(members: Sequence[Sequence[Run]], blocks: Blocks, *, metric: s
     """
     found = np.empty((len(members), len(blocks.draws)))
     images = 0
+    trivial = None
     try:
         for number, runs in enumerate(members):
             for places in _experiments(runs):
-                found[number, places], images = _pseudo_values([runs[place] for place in places], metric)
+                values, images, trivial = _pseudo_values([runs[place] for place in places], metric)
+                found[number, places] = values
     except Unusable:
         return None
-    return _by_draw(found, blocks), images
+    return Pooled(_by_draw(found, blocks), images, trivial)
 
 
 def _by_draw(scores: np.ndarray, blocks: Blocks) -> np.ndarray:
@@ -64,7 +79,7 @@ def _experiments(runs: Sequence[Run]) -> list[list[int]]:
     return list(found.values())
 
 
-def _pseudo_values(folds: Sequence[Run], metric: str) -> tuple[np.ndarray, int]:
+def _pseudo_values(folds: Sequence[Run], metric: str) -> tuple[np.ndarray, int, float | None]:
     score = scorer(metric, folds[0].classes)
     if score is None:
         raise Unusable(f"{metric} is not made of sums over images")
@@ -75,4 +90,6 @@ def _pseudo_values(folds: Sequence[Run], metric: str) -> tuple[np.ndarray, int]:
     if not np.isfinite(without).all():
         raise Unusable("a fold holds all there is to score")
     values = score(total) + (len(folds) - 1) * (without.mean() - without)
-    return values, sum(map(len, tables))
+    painted = paint_most_frequent(total)
+    trivial = None if painted is None else float(score(painted))
+    return values, sum(map(len, tables)), trivial

@@ -49,6 +49,8 @@ class Family:
     """Groups of the same data that cannot be compared, and why."""
     pooled: int = 0
     """How many pictures of all folds together are scored as one experiment; 0 where they are not."""
+    trivial: float | None = None
+    """What painting the most frequent class everywhere scores on them."""
 
 
 def read_family(groups: Sequence[Group], measure: Measure, *, by: Sequence[str] = ()) -> Family:
@@ -138,12 +140,11 @@ def _of_draws(
     overlap = _overlap(members[0], measure.split, draws=draws) if draws > 1 else 0.0
     layout = _layout([range(draws)] * len(groups), paired=True, overlap=overlap)
     pooled = pooled_scores(members, blocks, metric=measure.metric)
-    images = 0
     scores = draw_scores(members, blocks, metric=measure.metric)
     if pooled is not None:
-        scores, images = pooled
+        scores = pooled.scores
         each = f"{len(blocks.draws) / draws:.3g}"
-        words = f"over {draws} folds of {images} pictures pooled, {each} run{'s' * (each != '1')} each"
+        words = f"over {draws} folds of {pooled.images} pictures pooled, {each} run{'s' * (each != '1')} each"
         blocks = replace(blocks, words=words)
     reported = Influence(scores, ())
     eligible = _eligible(groups, measure)
@@ -151,7 +152,8 @@ def _of_draws(
     if not _same(groups, measure):
         kept = [members[number] for number in eligible]
         chosen = Influence(draw_scores(kept, blocks, metric=measure.chosen_by), ())
-    return Family(groups, layout, reported, chosen, eligible, None, blocks, refused, images)
+    family = Family(groups, layout, reported, chosen, eligible, None, blocks, refused)
+    return family if pooled is None else replace(family, pooled=pooled.images, trivial=pooled.trivial)
 
 
 def _overlap(runs: Sequence[Run], split: str, *, draws: int) -> float:

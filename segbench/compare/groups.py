@@ -65,6 +65,8 @@ class Group:
     """What is said where it was chosen by images that it is reported on, such as `val is the test`, else empty."""
     images: str
     """The number of images behind the score: `400`, `380 to 400`, or "" where unknown."""
+    trivial: float | None = None
+    """The score of painting the most frequent class everywhere, where the pictures of folds are pooled."""
     lost: dict[str, int] = field(default_factory=dict)
     """Runs of these settings that gave no numbers, by state: failed, pruned."""
     best: bool = False

@@ -88,6 +88,16 @@ def _three(sums: np.ndarray) -> np.ndarray:
     return np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, 0)
 
 
+def paint_most_frequent(sums: np.ndarray) -> np.ndarray | None:
+    """Return the counts of painting the class that most pixels are of everywhere `[3 * C]`, None for those of depth."""
+    if len(sums) % 3:
+        return None
+    hits, _, missed = _three(sums)
+    truth = hits + missed
+    frequent = np.arange(len(truth)) == truth.argmax()
+    return np.concatenate([truth * frequent, (truth.sum() - truth) * frequent, truth * ~frequent])
+
+
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 

@@ -90,6 +90,7 @@ def _give_intervals(judged: Judged) -> None:
         if judged.family.pooled:
             group.summary = replace(group.summary, mean=float(spread.means[number]))
             group.images = str(judged.family.pooled)
+            group.trivial = judged.family.trivial
         error = errors[number]
         if error is None or group.summary.mean is None:
             continue

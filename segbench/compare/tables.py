@@ -131,11 +131,22 @@ def _csv_group(comparison: Comparison, group: Group) -> list[str | float | None]
 
 
 def trivial_score(comparison: Comparison, group: Group) -> float | None:
-    """Return the reported score of painting the most frequent class everywhere, None where it is not known."""
+    """Return the reported score of painting the most frequent class everywhere, None where it is not known.
+
+    Of several draws of the data that are not pooled it is the mean.
+    """
+    if group.trivial is not None:
+        return group.trivial
     split, _, name = comparison.metric.partition("/")
-    found = group.runs[0].baselines.get(split)
-    entry = found.get("most_frequent") if isinstance(found, dict) else None
-    return number(entry.get(without_size(name))) if isinstance(entry, dict) else None
+    draws = {run.fingerprints.get(split): run.baselines.get(split) for run in group.runs}
+    scores = [_painted(baselines, without_size(name)) for baselines in draws.values()]
+    known = [score for score in scores if score is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _painted(baselines: object, name: str) -> float | None:
+    entry = baselines.get("most_frequent") if isinstance(baselines, dict) else None
+    return number(entry.get(name)) if isinstance(entry, dict) else None
 
 
 def to_json(comparison: Comparison) -> str:

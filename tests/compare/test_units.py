@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from segbench.compare.comparison import compare_runs
+from segbench.compare.tables import trivial_score
 from tests.support.fake_runs import mean_iou, some_counts, write_run
 
 
@@ -66,11 +67,13 @@ def test_draws_of_the_data_are_replications(tmp_path):
                 score=score + hard + draw.normal(0, 0.004),
                 fingerprint=f"fold{fold}",
                 images={"train": 80, "val": 20, "test": 20},
+                baselines={"test": {"most_frequent": {"class": "a", "mean_iou": 0.1 * fold}}},
             )
             text = (path / "config.yaml").read_text()
             (path / "config.yaml").write_text(text.replace("  batch_size: 16\n", f"  batch_size: 16\n  seed: {fold}\n"))
     found = compare_runs([tmp_path])
     assert found.columns == ["loss"] and [group.summary.n for group in found.groups] == [5, 5]
+    assert [trivial_score(found, group) for group in found.groups] == pytest.approx([0.2, 0.2])  # of all draws
     (verdict,) = found.verdicts
     assert verdict.word == "worse" and "over 5 draws of the data, 1 run each" in verdict.sentence
     values = [[run.metrics["test/mean_iou"] for run in sorted(g.runs, key=lambda r: r.name)] for g in found.groups]
@@ -118,6 +121,9 @@ def test_pictures_of_all_folds_are_pooled_as_one_experiment(tmp_path):
         {f"loss={loss}": mean for loss, mean in pooled.items()}
     )
     assert [(group.images, group.summary.n) for group in found.groups] == [("100", 10), ("100", 10)]
+    truth = np.concatenate([tables["dice", 1, fold] for fold in range(5)])[:, [0, 2]].sum(axis=(0, 1))
+    trivial = truth.max() / truth.sum() / len(truth)  # the IoU of the painted class, 0 of the others
+    assert [trivial_score(found, group) for group in found.groups] == pytest.approx([trivial, trivial])
     (verdict,) = found.verdicts
     assert verdict.word == "worse"
     assert "over 5 folds of 100 pictures pooled, 2 runs each" in verdict.sentence
