@@ -11,6 +11,7 @@ import pytest
 
 from segbench.core.errors import CheckpointError, DataError
 from segbench.data.loading import loader as room
+from segbench.data.loading.augment import Augment
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SplitDataset
 
@@ -176,13 +177,13 @@ def test_the_first_traceback_can_be_asked_for(workers):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_failing_augmentation_names_the_sample(workers):
-    def augment(arrays, seed, epoch, index):
-        if index == 6:
-            raise ZeroDivisionError("division by zero")
-        return arrays
+    class Failing(Augment):
+        def __call__(self, arrays, *, seed, epoch, index):
+            if index == 6:
+                raise ZeroDivisionError("division by zero")
+            return arrays
 
-    augment.pipeline = None
-    data = Faulty(augment=augment, num_workers=workers)
+    data = Faulty(augment=Failing([]), num_workers=workers)
     _, text = failing(data.loader("train"))
     assert text == "train sample 6 (/data/train/06.png) cannot be made: ZeroDivisionError: division by zero"
     assert len(list(data.loader("val"))) == 5

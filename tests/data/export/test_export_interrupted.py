@@ -34,9 +34,9 @@ from segbench.data.scenes.fgbg import FgBg
 
 if __name__ == "__main__":
     exact, wait = FgBg.sample, 0.1
-    def slow(self, *place):
+    def slow(self, split, **place):
         time.sleep(wait)
-        return exact(self, *place)
+        return exact(self, split, **place)
     FgBg.sample = slow
     export_data(json.loads(sys.argv[1]), Path(sys.argv[2]), **json.loads(sys.argv[3]))
 """
