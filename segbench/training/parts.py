@@ -91,7 +91,7 @@ def build_experiment(config: RunConfig, shared: dict[str, SegmentationData] | No
     plugins = config.plugins
     grouping, optimizer = Grouping.of(config.optimizer)
     make_optimizer = _optimizer(optimizer, plugins)
-    _check_fine_tuning(config, parts.network, grouping, optimizer)
+    _check_fine_tuning(config, parts.network, grouping=grouping, optimizer=optimizer)
     schedule = build(config.scheduler, plugins=plugins, where="scheduler")
     return Experiment(
         **vars(parts), make_optimizer=make_optimizer, grouping=grouping, schedule=schedule, resolution=resolution
@@ -111,7 +111,7 @@ def _resolution(config: RunConfig, size: tuple[int, int]) -> Resolution | None:
     return Resolution(sides, size)
 
 
-def _check_fine_tuning(config: RunConfig, network: nn.Module, grouping: Grouping, optimizer: Part) -> None:
+def _check_fine_tuning(config: RunConfig, network: nn.Module, *, grouping: Grouping, optimizer: Part) -> None:
     """Raise a ConfigError for a network without an encoder, or settings of it that do nothing."""
     settings = config.trainer
     frozen = Frozen(network, encoder_parts(network) if settings.freeze else (), until=settings.unfreeze_at)
