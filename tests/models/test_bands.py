@@ -67,7 +67,7 @@ def test_an_image_and_its_background_of_four_bands_are_normalised_each():
         inputs=Inputs.IMAGE_BACKGROUND,
         channels_last=True,
         view=EvaluationView((16, 16)),
-        settings=EvaluationSettings(ScoreAt.OWN, Boundary.NEVER, tile=None, overlap=0.25, tta=None),
+        settings=EvaluationSettings(score_at=ScoreAt.OWN, boundary=Boundary.NEVER, tile=None, overlap=0.25, tta=None),
     ).eval()
     draw = np.random.default_rng(0)
     image = draw.integers(0, 256, (1, 4, 16, 16)).astype(np.uint8)
