@@ -1,5 +1,6 @@
 """huggingface: rows of Parquet and of save_to_disk are read as files are, and no other machine is asked."""
 
+import os
 import socket
 import sys
 
@@ -146,6 +147,58 @@ def test_a_second_start_looks_at_no_row_and_another_content_is_another_fingerpri
     assert [one == other for one, other in zip(first, again, strict=True)] == [True, False, True]
 
 
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "home"))
+    monkeypatch.setattr(remembered, "YOUNG", -(10**12))
+
+
+def labelled_pixels(data):
+    return int((data.index.table.labels.values["id"] == 1).sum())
+
+
+def test_another_column_of_masks_is_looked_at_anew(tmp_path, home):
+    made = rows(0, 24)
+    for row in made:
+        row["other"] = {"bytes": png_of(np.zeros((40, 48), np.uint8)), "path": None}
+    pq.write_table(pa.Table.from_pylist(made), tmp_path / "all.parquet")
+    shares = {"val_share": 0.3, "test_share": 0.3}
+    assert labelled_pixels(opened(tmp_path / "all.parquet", **shares)) == 24
+    assert labelled_pixels(opened(tmp_path / "all.parquet", mask="other", **shares)) == 0
+
+
+def test_parquet_that_changed_with_the_same_time_of_change_is_read_anew(tmp_path, home):
+    path, shares = tmp_path / "all.parquet", {"val_share": 0.3, "test_share": 0.3}
+    pq.write_table(pa.Table.from_pylist(rows(0, 24)), path)
+    before, first = path.stat(), everything(opened(path, **shares))
+    pq.write_table(pa.Table.from_pylist(rows(24, 24)), path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = everything(opened(path, **shares))
+    assert not first.keys() & found.keys()
+    assert found == {name.removeprefix("/"): value for name, value in expected(24, 24, "").items()}
+
+
+def test_files_that_rows_name_are_looked_at_when_they_change(tmp_path, home):
+    made = rows(0, 24)
+    for number, row in enumerate(made):
+        mask = tmp_path / f"m{number}.png"
+        mask.write_bytes(row["label"]["bytes"])
+        row["label"] = {"bytes": None, "path": str(mask)}
+    pq.write_table(pa.Table.from_pylist(made), tmp_path / "all.parquet")
+    settings = {"val_share": 0.3, "test_share": 0.3, "cache": None}
+    first = opened(tmp_path / "all.parquet", **settings)
+    assert labelled_pixels(first) == 24
+    for number in range(24):
+        (tmp_path / f"m{number}.png").write_bytes(png_of(np.zeros((40, 48), np.uint8)))
+    with pytest.raises(DataError, match=r"m\d+.png was changed or removed"):
+        first.original("train", 0)
+    assert labelled_pixels(opened(tmp_path / "all.parquet", **settings)) == 0
+    (tmp_path / "m3.png").unlink()
+    os.mkfifo(tmp_path / "m3.png")
+    with pytest.raises(DataError, match="not a regular file"):  # and is not waited for
+        opened(tmp_path / "all.parquet", **settings)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -158,15 +211,24 @@ def test_a_second_start_looks_at_no_row_and_another_content_is_another_fingerpri
         ({"name": "https://example.com/set"}, "is no file or folder here"),
         ({"name": "s3://bucket/set"}, "is no file or folder here"),
         ({"name": "{broken}"}, "data.name=.*broken.parquet: "),
+        ({"name": "{mixed}"}, "data.name=.*mixed: its Parquet cannot be read: "),
+        ({"name": "{mixed}/train-1.parquet"}, "the column data.image=image holds .*string.*, no images"),
+        ({"name": "{without_rows}"}, "data.name=.*none.parquet: its Parquet cannot be read: "),
     ],
 )
 def test_what_cannot_be_read_is_told_in_a_sentence(settings, message, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 nothing")
+    (tmp_path / "mixed").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows(0, 2)), tmp_path / "mixed" / "train-0.parquet")
+    pq.write_table(pa.Table.from_pylist([{"image": "x", "label": "y"}]), tmp_path / "mixed" / "train-1.parquet")
+    pq.write_table(pa.Table.from_pylist(rows(0, 2)).slice(0, 0), tmp_path / "none.parquet")
     places = {
         "set": write_parquet(tmp_path / "set"),
         "empty": tmp_path / "empty",
         "broken": tmp_path / "broken.parquet",
+        "mixed": tmp_path / "mixed",
+        "without_rows": tmp_path / "none.parquet",
     }
     with pytest.raises(DataError, match=message) as caught:
         opened(settings.pop("name").format(**places), **settings)

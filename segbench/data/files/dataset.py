@@ -119,6 +119,10 @@ class FileData(ViewedData):
         """Return the files that an item is read from."""
         return [item.image, Path(item.label)]
 
+    def parts(self) -> Sequence[str]:
+        """Return which parts of the files are read, where they hold more: facts are of these alone."""
+        return ()
+
     def folder(self) -> Path:
         """Return the folder of the data set; raises a ConfigError where `data.root` is not set."""
         self.place()
@@ -288,7 +292,7 @@ class FileData(ViewedData):
         if not kind.__module__.startswith("segbench."):  # code of others may change at any time
             return None
         shared = [[str(path), *file_stamp(path)] for path in self.shared_files()]
-        settings = [kind.__qualname__, str(self.root), self.classes, self.settings(), self.channels.bands]
+        settings = [kind.__qualname__, str(self.root), self.classes, self.settings(), self.channels.bands, self.parts()]
         text = json.dumps([VERSION, INDEX_FORMAT, PIL.__version__, settings, shared], sort_keys=True, default=str)
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.dataset import FileData
 from segbench.data.files.groups import UNIT, Division
+from segbench.data.files.hf_tables import first_line, has_files, names_of, opened, path_of
 from segbench.data.files.histograms import check_binary, check_black_and_white, rare_classes
 from segbench.data.files.items import Item, Splits
 from segbench.data.files.masks import MODES, MaskReader
@@ -21,14 +21,6 @@ from segbench.data.files.pairs import read_image
 from segbench.data.files.patterns import SPLIT_WORDS, split_of
 from segbench.data.problems import FileError, Problems
 from segbench.data.rasters import Raster
-
-WORD = re.compile(
-    rf"(?:^|[^a-z])({'|'.join(word for words in SPLIT_WORDS.values() for word in words)})(?:[^a-z]|$)", re.I
-)
-"""A split's word in the name of a Parquet file."""
-
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-"""How a set is called on huggingface.co."""
 
 TAKEN_APART = (OSError, ValueError, KeyError, TypeError, NotImplementedError)
 """What the package raises for files that are not what they should be."""
@@ -95,6 +87,7 @@ class HuggingFace(FileData):
         )
         self.tables: Tables = {}
         self.cells: dict[tuple[str, str], Any] = {}
+        self.beside: set[tuple[str, str]] = set()
 
     def place(self) -> str:
         """Return where the data is, for messages; raises a ConfigError if `data.name` is not set."""
@@ -110,9 +103,10 @@ class HuggingFace(FileData):
         try:
             found = self._by_split(opened(self.name, self.download))
         except TAKEN_APART as error:
-            raise DataError(f"{place}: {_first_line(error)}") from None
+            raise DataError(f"{place}: {first_line(error)}") from None
         self.tables = {split: self._checked(table) for split, table in found.items()}
         self.cells = {(s, c): table.select_columns(c) for s, table in self.tables.items() for c in self.columns}
+        self.beside = {place for place, cells in self.cells.items() if has_files(cells, place[1])}
         given = {split: self._items(split, table) for split, table in self.tables.items()}
         divided, notes = self.division.divide(given, Path(self.name), problems=problems)
         self.notes += notes
@@ -158,7 +152,7 @@ class HuggingFace(FileData):
 
     def _items(self, split: str, table: Any) -> list[Item]:
         groups = table[self.column] if self.column is not None else None
-        names = _names(table, self.columns[0])
+        names = names_of(table, self.columns[0])
         items = []
         for row, name in enumerate(names):
             units = {UNIT: str(groups[row])} if groups is not None else {}
@@ -174,10 +168,10 @@ class HuggingFace(FileData):
         if cell and cell.get("bytes") is not None:
             content: bytes = cell["bytes"]
             return content
-        path = cell.get("path") if cell else None
-        if not path or "://" in path:
+        path = path_of(cell)
+        if path is None:
             raise FileError("the row has no {}", detail=column)
-        return Path(path).read_bytes()
+        return path.read_bytes()
 
     def image_bytes(self, item: Item) -> bytes:
         """Return the content of the image."""
@@ -200,8 +194,11 @@ class HuggingFace(FileData):
             raise FileError("the row's file cannot be read: {}", detail=error.strerror or str(error)) from None
 
     def files_of(self, item: Item) -> list[Path]:
-        """Return the file of the row's table, which the package maps into memory."""
-        return self._files(item.label[0])[:1]
+        """Return the file of the row's table, which the package maps into memory, and files that the row names."""
+        split, row = item.label
+        columns = [column for column in self.columns if (split, column) in self.beside]
+        named = [path_of(self.cells[split, column][row][column]) for column in columns]
+        return [*self._files(split)[:1], *(path for path in named if path is not None)]
 
     def shared_files(self) -> list[Path]:
         """Return the files of all tables."""
@@ -232,85 +229,10 @@ class HuggingFace(FileData):
             check_black_and_white(self.index.table, problems)
         self.notes += rare_classes(self.index.table, self.index.names.texts(), classes=self.classes)
 
+    def parts(self) -> Sequence[str]:
+        """Return the columns."""
+        return self.columns
+
     def settings(self) -> dict[str, Any]:
         """Return how masks are read."""
         return self.reader.settings()
-
-
-def opened(name: str, download: bool) -> Any:
-    """Return a `Dataset`, or a dict of them by split.
-
-    Raises:
-        DataError: if the package is missing, or there is no such set and none may be fetched.
-    """
-    try:
-        import datasets
-    except ImportError:
-        raise DataError(
-            "data=huggingface needs the package datasets; try: pip install 'segbench[huggingface]'"
-        ) from None
-    path = Path(name).expanduser()
-    with _offline(datasets, not download or path.exists()):
-        if path.is_file():
-            return datasets.Dataset.from_parquet(str(path))
-        if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-            return datasets.load_from_disk(str(path))
-        if path.is_dir():
-            return _of_parquet(datasets, path)
-        try:
-            if not HUB_NAME.fullmatch(name):
-                raise ValueError("an address, or a path that is not there")
-            return datasets.load_dataset(name)
-        except Exception as error:  # whatever the network, the hub or its files raise
-            if download:
-                raise DataError(f"data.name={name} cannot be fetched: {_first_line(error)}") from None
-            raise DataError(
-                f"data.name={name} is no file or folder here, and no set that was fetched before; data.download=true"
-                " fetches one of that name from huggingface.co"
-            ) from None
-
-
-def _of_parquet(datasets: Any, folder: Path) -> Any:
-    files = sorted(folder.rglob("*.parquet"))
-    if not files:
-        raise DataError(f"data.name={folder} holds no Parquet files and is no folder of save_to_disk")
-    parts: dict[str, list[str]] = {}
-    for path in files:
-        word = WORD.search(path.stem) or WORD.search(path.parent.relative_to(folder).as_posix())
-        parts.setdefault(split_of(word[1]) if word else "", []).append(str(path))
-    tables = {split: datasets.Dataset.from_parquet(paths) for split, paths in parts.items()}
-    if "" in tables and len(tables) > 1:
-        raise DataError(f"data.name={folder}: {Path(parts[''][0]).name} has no split in its name, as others have")
-    return tables.get("", tables)
-
-
-@contextmanager
-def _offline(datasets: Any, is_wanted: bool) -> Iterator[None]:
-    """Within it, the package asks no other machine."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
-    if is_wanted:
-        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
-
-
-def _names(table: Any, column: str) -> list[str]:
-    """Return what each image is called: its name in the set where all have different ones, else its row's number."""
-    found = table.select_columns(column).with_format("arrow")[:][column]
-    kind = found.type
-    numbers = [f"{row:07d}" for row in range(len(table))]
-    fields = [kind.field(number).name for number in range(kind.num_fields)] if hasattr(kind, "num_fields") else []
-    if "path" not in fields:
-        return numbers
-    import pyarrow.compute as pc
-
-    names = [Path(name or "").name for name in pc.struct_field(found, "path").to_pylist()]
-    return names if all(names) and len(set(names)) == len(names) else numbers
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{error}".strip().split("\n")[0][:300] or type(error).__name__
