@@ -232,3 +232,103 @@ def test_tasks_that_do_not_fit(change, tmp_path):
     write_label_studio(tmp_path, [found])
     with pytest.raises(DataError, match="the task 0 has no good"):
         masks_of(tmp_path, "labelstudio")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        '<polygon label="cat" points="nan,2;9,2;9,9"/>',
+        '<ellipse label="cat" cx="nan" cy="12" rx="10" ry="5"/>',
+        '<box label="cat" xtl="2" ytl="3" xbr="inf" ybr="9"/>',
+    ],
+)
+def test_numbers_that_are_not_finite_are_refused(shape, tmp_path):
+    """Drawing a polygon of them takes all memory."""
+    write_cvat(tmp_path, shape)
+    with pytest.raises(DataError, match=r"the image 'task/p00.png' has no good .*: a number in it is not finite"):
+        masks_of(tmp_path, "cvat", boxes="skip")
+
+
+def test_numbers_of_label_studio_that_are_not_finite_are_refused(tmp_path):
+    write_label_studio(tmp_path, [result("polygon", "cat", points=[[float("nan"), 10], [30, 10], [30, 40]])])
+    with pytest.raises(DataError, match="the task 0 has no good polygon: a number in it is not finite"):
+        masks_of(tmp_path, "labelstudio")
+
+
+@pytest.mark.parametrize("width", ["-5", "0", "99999999999"])
+def test_a_size_that_is_not_the_pictures_is_told_before_a_mask_is_made(width, tmp_path):
+    write_cvat(tmp_path, '<polygon label="cat" points="2,2;9,2;9,9"/>')
+    file = tmp_path / "annotations.xml"
+    file.write_text(file.read_text().replace(f'width="{WIDTH}"', f'width="{width}"', 1))
+    with pytest.raises(DataError, match=f"the image has 24 x 32 pixels .*, the mask 24 x {width}"):
+        masks_of(tmp_path, "cvat")
+
+
+CUBOID = 'xtl1="2" ytl1="3" xbl1="2" ybl1="9" xtr1="9" ytr1="2.5" xbr2="11.5" ybr2="10"'
+SKELETON = '<points label="a" points="3,4"/><points label="b" points="9,8"/>'
+WITHOUT_OUTLINE = [
+    (f'<cuboid label="cat" {CUBOID}/>', np.s_[2:10, 2:12]),
+    (f'<skeleton label="cat">{SKELETON}</skeleton>', np.s_[4:8, 3:9]),
+    ('<box label="dog" xtl="2" ytl="10" xbr="20" ybr="12" rotation="90"/>', np.s_[2:20, 10:12]),
+    ('<polyline label="cat" points="2,5;9,5"/>', np.s_[5:6, 2:9]),
+    ('<points label="cat" points="4,7"/>', np.s_[7:8, 4:5]),
+]
+
+
+@pytest.mark.parametrize(("shape", "box"), WITHOUT_OUTLINE)
+def test_what_has_no_outline_is_ignored_where_it_lies(shape, box, tmp_path):
+    write_cvat(tmp_path, shape)
+    mask = masks_of(tmp_path, "cvat", boxes="skip")["p00"]
+    assert (mask[box] == 255).all()
+    assert (mask == 255).sum() == mask[box].size
+
+
+def test_two_pictures_of_a_file_are_not_one_here(tmp_path):
+    write_cvat(tmp_path, "")
+    file = tmp_path / "annotations.xml"
+    file.write_text(file.read_text().replace("task/p05.png", "other/p04.png"))
+    with pytest.raises(DataError, match=r"p04.png: the file has another picture of that name in another folder"):
+        masks_of(tmp_path, "cvat")
+
+
+SQUARE = result("polygon", "cat", points=[[10, 10], [30, 10], [30, 40], [10, 40]])
+
+
+@pytest.mark.parametrize("data", [{"id": "case-7"}, {"site": "north.2", "meta": {"a": 1}}])
+def test_the_text_that_names_a_picture_is_found_among_others(data, tmp_path):
+    write_label_studio(tmp_path, [SQUARE])
+    file = tmp_path / "annotations.json"
+    tasks = json.loads(file.read_text())
+    file.write_text(json.dumps([{**task, "data": {**data, **task["data"]}} for task in tasks]))
+    assert len(masks_of(tmp_path, "labelstudio")) == 12
+
+
+@pytest.mark.parametrize("kind", ["polygon", "labels", "bitmasklabels", "brush"])
+def test_parts_whose_labels_are_not_read_are_told_instead_of_left_out(kind, tmp_path):
+    write_label_studio(tmp_path, [SQUARE, {**SQUARE, "type": kind}])
+    with pytest.raises(DataError, match=f"the task 0 has no good labels: it has parts of the kind {kind}; label with"):
+        masks_of(tmp_path, "labelstudio")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": {}}, "the task 0 has no good data: no text in it names a picture"),
+        ({"data": {"image": 5}}, "the task 0 has no good data: no text in it names a picture"),
+        ({"annotations": ["x"]}, "the task 0 has no good"),
+        ({"annotations": [{"result": [{**SQUARE, "original_width": -3}]}]}, "the mask 24 x -3"),
+        (
+            {"annotations": [{"result": [{**SQUARE, "value": {**SQUARE["value"], "polygonlabels": [7]}}]}]},
+            "labels 7 are neither in data.classes nor in data.labels",
+        ),
+        ({"data": {"image": "/x/\ud83d.png"}}, "its name is not text in UTF-8"),
+        ({"data": {"image": f"/x/{'a' * 9000}.png"}}, "File name too long"),
+    ],
+)
+def test_tasks_that_are_odd_are_told(change, message, tmp_path):
+    write_label_studio(tmp_path, [SQUARE])
+    file = tmp_path / "annotations.json"
+    first, *others = json.loads(file.read_text())
+    file.write_text(json.dumps([{**first, **change}, *others]))
+    with pytest.raises(DataError, match=message):
+        masks_of(tmp_path, "labelstudio")

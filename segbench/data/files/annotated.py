@@ -21,7 +21,7 @@ from segbench.data.files.pairs import read_image
 from segbench.data.files.patterns import SPLIT_WORDS, split_of
 from segbench.data.files.shapes import Annotated, ShapeReader, as_plain
 from segbench.data.pictures import load_picture, upright
-from segbench.data.problems import Problems
+from segbench.data.problems import NOT_UTF8, RENAME, Problems, is_utf8
 from segbench.data.rasters import Raster
 
 TOOLS: dict[str, Callable[[Path], Iterator[Annotated]]] = {"cvat": read_cvat, "labelstudio": read_label_studio}
@@ -73,11 +73,19 @@ class AnnotatedPictures(FileData):
             raise DataError(f"{self.place()}: there is no file data.annotations={self.annotations}")
         given: Splits = {}
         seen: set[str] = set()
+        files: set[Path] = set()
         for found in TOOLS[self.tool](path):
             item = Item(found.name.strip("/"), _file(images, found.name), found)
+            if not is_utf8(item.name):
+                problems.add_file("unreadable", item.image, what=NOT_UTF8, cure=RENAME)
+                continue
             if item.name in seen:
                 problems.add("duplicate", "it comes more than once in the file", name=item.name, among="pictures")
+            elif item.image in files:
+                what = "the file has another picture of that name in another folder, and here is one for both"
+                problems.add_file("duplicate", item.image, what=what)
             seen.add(item.name)
+            files.add(item.image)
             given.setdefault(found.split, []).append(item)
         if not given:
             raise DataError(f"{self.place()}: no picture is annotated in {path.name}")
@@ -91,8 +99,8 @@ class AnnotatedPictures(FileData):
             picture = upright(load_picture(item.image))
             size = picture.height, picture.width
             return read_image(item.image, size), np.zeros(size, np.uint8)
-        mask = self.reader.of(item)
-        return read_image(item.image, mask.shape), mask
+        image = read_image(item.image, item.label.size)  # before a mask is made of a size that may be any number
+        return image, self.reader.of(item)
 
     def files_of(self, item: Item) -> list[Path]:
         """Return the picture's file; the annotations are read once."""
@@ -123,7 +131,14 @@ def _file(images: Path, name: str) -> Path:
     """Return a picture's file: tools put folders of their own before its path."""
     parts = name.replace("\\", "/").strip("/").split("/")
     tails = (images.joinpath(*parts[start:]) for start in range(len(parts)))
-    return next((path for path in tails if path.is_file()), images.joinpath(*parts))
+    return next((path for path in tails if _is_file(path)), images.joinpath(*parts))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have, such as one that is too long
+        return False
 
 
 def _by_our_splits(given: Splits) -> Splits:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from segbench.core.errors import DataError
 from segbench.data.files.outlines import Points
-from segbench.data.files.shapes import Annotated, Shape, ellipse
+from segbench.data.files.shapes import Annotated, Shape, ellipse, turned
 
 DRAWN = ("polygon", "mask", "ellipse", "box", "polyline", "points", "cuboid", "skeleton")
 
@@ -27,7 +27,7 @@ def read_cvat(path: Path) -> Iterator[Annotated]:
                 continue
             try:
                 yield _annotated(element)
-            except (KeyError, ValueError) as error:
+            except (KeyError, ValueError, OverflowError) as error:
                 raise DataError(f"{path}: the image {element.get('name')!r:.80} has no good {error}") from None
             element.clear()  # what was read is not kept
     except ElementTree.ParseError as error:
@@ -52,7 +52,16 @@ def _shape(element: ElementTree.Element) -> Shape:
         middle, radii = _numbers(found, "cx", second="cy"), _numbers(found, "rx", second="ry")
         return Shape(label, "polygon", ellipse(middle, radii, degrees=float(found.get("rotation", 0))))
     if element.tag == "box":
-        return Shape(label, "box", [_numbers(found, "xtl", second="ytl"), _numbers(found, "xbr", second="ybr")])
+        (x, y), (right, bottom) = _numbers(found, "xtl", second="ytl"), _numbers(found, "xbr", second="ybr")
+        corners = [(x, y), (right, y), (right, bottom), (x, bottom)]
+        middle = (x + right) / 2, (y + bottom) / 2
+        return Shape(label, "box", turned(corners, middle, degrees=float(found.get("rotation", 0))))
+    if element.tag == "cuboid":
+        return Shape(
+            label, "cuboid", [_numbers(found, name, second=f"y{name[1:]}") for name in found if name[0] == "x"]
+        )
+    if element.tag == "skeleton":
+        return Shape(label, "skeleton", [point for part in element for point in _points(part.get("points", ""))])
     return Shape(label, element.tag, _points(found.get("points", "")))
 
 

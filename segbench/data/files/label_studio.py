@@ -12,12 +12,16 @@ from urllib.parse import unquote
 import numpy as np
 
 from segbench.core.errors import DataError
-from segbench.data.files.shapes import Annotated, Shape, ellipse, runs_of
+from segbench.data.files.shapes import Annotated, Shape, ellipse, runs_of, turned
 from segbench.data.files.texts import read_text
+from segbench.data.rasters import RASTER_SUFFIXES
 
 MAX_JSON = 4 << 30
 UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 """Label Studio puts eight digits before the name of a file that is uploaded."""
+
+UNLABELLED = {"polygon", "brush", "ellipse", "rectangle", "keypoint", "vector", "bitmask", "bitmasklabels", "labels"}
+"""Parts of a picture whose label is kept apart from them, or whose outline is of another kind."""
 
 LABELS = {"polygonlabels", "brushlabels", "ellipselabels", "rectanglelabels", "keypointlabels", "vectorlabels"}
 
@@ -37,7 +41,7 @@ def read_label_studio(path: Path) -> Iterator[Annotated]:
     for task in tasks:
         try:
             found = _annotated(task)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise DataError(f"{path}: the task {task.get('id')} has no good {error}") from None
         if found is not None:
             yield found
@@ -47,13 +51,27 @@ def _annotated(task: Mapping[str, Any]) -> Annotated | None:
     done = [found for found in task.get("annotations", []) if not found.get("was_cancelled")]
     if not done:
         return None
-    name = next(str(value) for value in task["data"].values() if isinstance(value, str))
+    name = _picture_of(task["data"])
+    others = sorted({found["type"] for found in done[0]["result"]} & UNLABELLED)
+    if others:
+        raise ValueError(
+            f"labels: it has parts of the kind {', '.join(others)}; label with PolygonLabels or BrushLabels"
+        )
     results = [found for found in done[0]["result"] if found["type"] in LABELS]
     sizes = {(int(found["original_height"]), int(found["original_width"])) for found in results}
     if any(found.get("image_rotation") for found in results) or len(sizes) > 1:
         raise ValueError("picture: it was turned in Label Studio; turn the file itself")
     size = sizes.pop() if sizes else (0, 0)
     return Annotated(_file_name(name), size, tuple(_shape(found, size) for found in results))
+
+
+def _picture_of(data: Mapping[str, object]) -> str:
+    """Return the text that names a picture; the first one where none ends like one."""
+    texts = [value for value in data.values() if isinstance(value, str)]
+    if not texts:
+        raise ValueError("data: no text in it names a picture")
+    named = (text for text in texts if _file_name(text).lower().endswith(RASTER_SUFFIXES))
+    return next(named, texts[0])
 
 
 def _file_name(address: str) -> str:
@@ -65,7 +83,8 @@ def _file_name(address: str) -> str:
 
 def _shape(result: Mapping[str, Any], size: tuple[int, int]) -> Shape:
     value, kind = result["value"], result["type"].removesuffix("labels")
-    (label,) = value[result["type"]]
+    (name,) = value[result["type"]]
+    label = str(name)
     height, width = size
     if kind == "brush":
         return Shape(label, "runs", [(0, 0)], size, runs_of(unpacked(value["rle"], size)))
@@ -76,7 +95,8 @@ def _shape(result: Mapping[str, Any], size: tuple[int, int]) -> Shape:
         radii = value["radiusX"] * width / 100, value["radiusY"] * height / 100
         return Shape(label, "polygon", ellipse(corner, radii, degrees=value.get("rotation", 0)))
     far = corner[0] + value.get("width", 0) * width / 100, corner[1] + value.get("height", 0) * height / 100
-    return Shape(label, kind, [corner, far])
+    corners = [corner, (far[0], corner[1]), far, (corner[0], far[1])]
+    return Shape(label, kind, turned(corners, corner, degrees=value.get("rotation", 0)))
 
 
 def unpacked(rle: list[int], size: tuple[int, int]) -> np.ndarray:

@@ -75,8 +75,7 @@ class OutlineReader:
         if self.boxes == "refuse":
             raise LabelError(f"{what} has no outline", cure="data.boxes=skip ignores what lies in its box")
         columns, rows = zip(*points, strict=True)
-        top, left = max(0, math.floor(min(rows))), max(0, math.floor(min(columns)))
-        mask[top : max(0, math.ceil(max(rows))), left : max(0, math.ceil(max(columns)))] = IGNORE_INDEX
+        mask[_from_to(rows), _from_to(columns)] = IGNORE_INDEX
 
 
 class LabelMe(OutlineReader):
@@ -181,6 +180,13 @@ def _numbers(line: str, path: Path) -> list[float]:
     if not all(-1 <= value <= 2 for value in values[1:]) or (values and values[0] != int(values[0])):
         raise FileError("a line that is no class and shares of width and height, 0 to 1")
     return values
+
+
+def _from_to(places: Iterable[float]) -> slice:
+    """Return the pixels from the smallest to the largest place, at least the one in which they lie."""
+    numbers = [round(place, 6) for place in places]  # a turn by 90 degrees leaves a trace of rounding
+    first = math.floor(min(numbers))
+    return slice(max(0, first), max(0, first + 1, math.ceil(max(numbers))))
 
 
 def inside(points: Points, size: tuple[int, ...]) -> np.ndarray:

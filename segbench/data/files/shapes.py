@@ -33,6 +33,11 @@ class Shape:
     runs: tuple[int, ...] = ()
     """Numbers of pixels along the rows, outside and inside in turn."""
 
+    def __post_init__(self) -> None:
+        """Raise a ValueError for points that lie nowhere, which would be drawn without end."""
+        if not all(math.isfinite(number) for point in self.points for number in point):
+            raise ValueError(f"{self.kind}: a number in it is not finite")
+
 
 @dataclass(frozen=True)
 class Annotated:
@@ -78,14 +83,18 @@ class ShapeReader(OutlineReader):
 
 def ellipse(middle: tuple[float, float], radii: tuple[float, float], *, degrees: float = 0.0) -> Points:
     """Return the corners of the polygon that stands for an ellipse, turned clockwise."""
-    turn = math.radians(degrees)
-    corners = []
-    for number in range(CIRCLE):
-        angle = 2 * math.pi * number / CIRCLE
-        x, y = radii[0] * math.cos(angle), radii[1] * math.sin(angle)
-        across, down = x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)
-        corners.append((middle[0] + across, middle[1] + down))
-    return corners
+    angles = [2 * math.pi * number / CIRCLE for number in range(CIRCLE)]
+    corners = [(middle[0] + radii[0] * math.cos(a), middle[1] + radii[1] * math.sin(a)) for a in angles]
+    return turned(corners, middle, degrees=degrees)
+
+
+def turned(points: Points, middle: tuple[float, float], *, degrees: float) -> Points:
+    """Return points turned clockwise around another one."""
+    if not degrees:
+        return points
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    away = [(x - middle[0], y - middle[1]) for x, y in points]
+    return [(middle[0] + x * cosine - y * sine, middle[1] + x * sine + y * cosine) for x, y in away]
 
 
 def runs_of(values: np.ndarray) -> tuple[int, ...]:
