@@ -1,6 +1,7 @@
 """How often the words of `compare` are wrong, and how often they come: sweeps whose truth is known.
 
-    python scripts/simulate_verdicts.py --sweeps 2000        # the table of docs/verdicts.md, some 20 minutes
+    python scripts/simulate_verdicts.py --sweeps 1000                                          # all rows of the table
+    python scripts/simulate_verdicts.py --sweeps 3000 --gap-sweeps 600 --images patients --cells 12x5      # one of them
 
 Runs are simulated as tables of images: true and false positives and negatives of two classes, where the recall of an
 image depends on its units, the setting, the setting on these units, the seed (the same luck on val and test, as a
@@ -10,6 +11,7 @@ network has it), and chance. All settings are equal (or one is better by a known
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,18 +88,33 @@ class Cell:
 
     false: float
     """With some false word: equal settings called different. Its complement is how often all intervals hold."""
-    gap_covered: float
-    """Where one setting is better by a known gap: all intervals hold."""
-    power: float
-    """There: of the worse settings, the share that is called worse."""
     bias: float
     """Of the chosen setting's mean test score, its seeds being lucky ones."""
     held_out_bias: float
     """Of the score that is reported for new seeds."""
+    gap_covered: float
+    """Where one setting is better by a known gap: all intervals hold."""
+    power: float
+    """There: of the worse settings, the share that is called worse."""
 
 
 GAP = 0.025
 """In mean IoU."""
+KINDS = ("images", "crossed", "patients")
+CELLS = ((12, 3), (12, 5), (6, 2), (6, 3), (6, 5), (2, 5))
+"""Settings and seeds of the rows of the table."""
+HEADS = (
+    "images",
+    "settings x seeds",
+    "false word",
+    "intervals hold",
+    "with a gap",
+    "power",
+    "bias of the mean",
+    "for new seeds",
+    "sweeps",
+    "with a gap",
+)
 
 
 def sweep(
@@ -135,23 +152,42 @@ def truth(world: World, gap: float = 0.0) -> float:
     return ((1000 - missed / 2) / (1000 + missed) + 300 * recall / (300 + missed / 2)) / 2
 
 
-def simulate(world: World, number: int, *, settings: int, seeds: int) -> Cell:
-    """Simulate sweeps, always the same ones, half of equal settings and half with a gap of GAP."""
-    level, logit = truth(world), 0.1
+def simulate(world: World, number: int, *, settings: int, seeds: int, gap_number: int | None = None) -> Cell:
+    """Simulate sweeps, always the same ones: `number` of equal settings, `gap_number` with a gap of GAP (as many)."""
+    equal = [_equal(world, trial, settings=settings, seeds=seeds) for trial in range(number)]
+    logit = gap_in_logits(world)
+    count = number if gap_number is None else gap_number
+    gaps = [_with_gap(world, trial, settings=settings, seeds=seeds, logit=logit) for trial in range(count)]
+    return Cell(*(float(np.mean(one)) for one in (*_transposed(equal, 3), *_transposed(gaps, 2))))
+
+
+def gap_in_logits(world: World) -> float:
+    """Return what has to be added to the logit for GAP more of mean IoU."""
+    level = truth(world)
+    logit = 0.1
     for _ in range(20):  # Newton's method, with the slope of a chord
         logit *= GAP / (truth(world, logit) - level)
-    false, covered, called, reported, held_out = [], [], [], [], []
-    for trial in range(number):
-        found, mean, held = sweep(world, _draw(trial, settings, seeds), settings=settings, seeds=seeds)
-        others = np.arange(settings) != found.control
-        false.append((np.abs(found.value) > found.half)[others].any())
-        reported.append(mean)
-        held_out.append(held)
-        found, _, _ = sweep(world, _draw(trial, settings, seeds, 1), settings=settings, seeds=seeds, gap=logit)
-        real = GAP * ((np.arange(settings) == 0).astype(float) - (found.control == 0))
-        covered.append((np.abs(found.value - real) <= found.half)[np.arange(settings) != found.control].all())
-        called.append((found.value < -found.half)[1:].mean() if found.control == 0 else 0.0)
-    return Cell(*(float(np.mean(one)) for one in (false, covered, called, reported, held_out)))
+    return logit
+
+
+def _equal(world: World, trial: int, *, settings: int, seeds: int) -> tuple[bool, float, float]:
+    """Return whether some equal setting is called different, and both biases."""
+    found, mean, held_out = sweep(world, _draw(trial, settings, seeds), settings=settings, seeds=seeds)
+    others = np.arange(settings) != found.control
+    return bool((np.abs(found.value) > found.half)[others].any()), mean, held_out
+
+
+def _with_gap(world: World, trial: int, *, settings: int, seeds: int, logit: float) -> tuple[bool, float]:
+    """Return whether all intervals hold where the first setting is better, and the share of the others called worse."""
+    found, _, _ = sweep(world, _draw(trial, settings, seeds, 1), settings=settings, seeds=seeds, gap=logit)
+    others = np.arange(settings) != found.control
+    real = GAP * ((np.arange(settings) == 0).astype(float) - (found.control == 0))
+    called = float((found.value < -found.half)[1:].mean()) if found.control == 0 else 0.0
+    return bool((np.abs(found.value - real) <= found.half)[others].all()), called
+
+
+def _transposed(rows: Sequence[Sequence[float]], columns: int) -> list[list[float]]:
+    return [[row[place] for row in rows] for place in range(columns)]
 
 
 def _draw(*key: int) -> np.random.Generator:
@@ -161,16 +197,25 @@ def _draw(*key: int) -> np.random.Generator:
 def main() -> None:
     """Print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sweeps", type=int, default=200, help="simulated sweeps a row and kind (default 200)")
-    number = parser.parse_args().sweeps
-    print("| images | settings x seeds | false word | intervals hold | with a gap | power | bias | held out |")
-    print("|---|---|---|---|---|---|---|---|")
-    for kind in ("images", "crossed", "patients"):
-        for settings, seeds in ((12, 3), (12, 5), (6, 2), (6, 3), (6, 5), (2, 5)):
-            cell = simulate(World(kind), number, settings=settings, seeds=seeds)
+    parser.add_argument("--sweeps", type=int, default=200, help="sweeps of equal settings in a row (default 200)")
+    parser.add_argument("--gap-sweeps", type=int, help="sweeps with a gap in a row (default: as many)")
+    parser.add_argument("--images", nargs="+", choices=KINDS, default=KINDS, help="kinds of images (default: all)")
+    parser.add_argument("--cells", nargs="+", type=_cell, default=CELLS, help="such as 12x3 6x5 (default: all)")
+    words = parser.parse_args()
+    gap_number = words.sweeps if words.gap_sweeps is None else words.gap_sweeps
+    print(f"| {' | '.join(HEADS)} |\n{'|---' * len(HEADS)}|")
+    for kind in words.images:
+        for settings, seeds in words.cells:
+            cell = simulate(World(kind), words.sweeps, settings=settings, seeds=seeds, gap_number=gap_number)
             shares = (f"{100 * one:.1f} %" for one in (cell.false, 1 - cell.false, cell.gap_covered, cell.power))
             biases = f"{cell.bias:+.4f} | {cell.held_out_bias:+.4f}"
-            print(f"| {kind} | {settings} x {seeds} | {' | '.join(shares)} | {biases} |", flush=True)
+            numbers = f"{words.sweeps} | {gap_number}"
+            print(f"| {kind} | {settings} x {seeds} | {' | '.join(shares)} | {biases} | {numbers} |", flush=True)
+
+
+def _cell(text: str) -> tuple[int, int]:
+    settings, _, seeds = text.partition("x")
+    return int(settings), int(seeds)
 
 
 if __name__ == "__main__":

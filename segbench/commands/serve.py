@@ -19,6 +19,8 @@ SECONDS = 15.0
 """The least time between two looks at the run folders."""
 RELOAD = 30
 """Seconds after which a browser asks again, while runs are at work."""
+BETWEEN_RUNS = 600.0
+"""Seconds after the end of a run for which the next one of its sweep may be on its way."""
 AT_WORK = ("running", "queued")
 
 
@@ -56,7 +58,13 @@ class LivePage:
             self._at_work = True
             return
         self._page = to_html(comparison).encode()
-        self._at_work = any(run.state in AT_WORK for run in comparison.others)
+        self._at_work = _at_work(comparison)
+
+
+def _at_work(comparison: Comparison) -> bool:
+    """Whether runs are at work, or one has just ended: between two runs of a sweep there is none."""
+    ended = max((run.finished or 0.0 for run in comparison.runs), default=0.0)
+    return any(run.state in AT_WORK for run in comparison.others) or time.time() - ended < BETWEEN_RUNS
 
 
 def make_server(read: Callable[[], Comparison], port: int = PORT, *, seconds: float = SECONDS) -> ThreadingHTTPServer:

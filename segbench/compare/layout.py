@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from segbench.compare.comparison import Comparison
+from segbench.compare.labels import short_names, shorten, shorten_apart
 from segbench.compare.tables import COST_HEADS, FRONT_HEAD, TRIVIAL_HEAD, chosen_heads, group_table
 from segbench.core.text import printable
 
@@ -19,8 +21,10 @@ LONGEST = 40
 """Characters of a setting where there is room."""
 USUAL = 16
 """Those before columns are dropped for it."""
-SHORTEST = 10
+SHORTEST = 7
 """Those where there is no room."""
+HEAD_LINE = 10
+"""Characters of a line of a heading where there is little room."""
 ROOM_FOR_JOINED = 24
 """Characters that one column of all settings should have."""
 NARROW = 100
@@ -41,17 +45,27 @@ class Column:
     """Whether it tells groups apart, and may be shortened."""
     left: bool = False
     """Whether it stands to the left: words, not numbers."""
+    narrow: bool = False
+    """Whether its heading may take several lines."""
+
+    @property
+    def head_lines(self) -> list[str]:
+        """The lines of the heading: `test/` and `mean_iou` where there is little room."""
+        if not self.narrow or self.setting or len(self.head) <= HEAD_LINE:
+            return [self.head]
+        split, slash, rest = self.head.rpartition("/")
+        return [split + slash] * bool(slash) + textwrap.wrap(rest, HEAD_LINE, break_long_words=False)
 
     @property
     def width(self) -> int:
-        """Characters of the longest cell."""
-        return max(map(len, (self.head, *self.cells)))
+        """Characters of the longest line."""
+        return max(map(len, (*self.head_lines, *self.cells)))
 
     def shortened(self, most: int) -> Column:
         """Return a column of settings of at most so many characters, any other as it is."""
         if not self.setting:
             return self
-        return replace(self, head=shorten(self.head, most), cells=[shorten(cell, most) for cell in self.cells])
+        return replace(self, head=shorten(self.head, most), cells=shorten_apart(self.cells, most))
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,7 @@ def blocks(comparison: Comparison, width: int) -> list[Block]:
         columns = _columns(
             heads, [rows[group] for group in groups], settings=len(comparison.columns), without_data=several
         )
+        columns = [replace(column, narrow=width < NARROW) for column in columns]
         bold = [group.best for group in groups]
         chosen_by = "".join(chosen_heads(comparison))
         found.append(_fitted(columns, data, bold=bold, width=width, chosen_by=chosen_by))
@@ -98,13 +113,13 @@ def blocks(comparison: Comparison, width: int) -> list[Block]:
 
 
 def _columns(heads: Sequence[str], rows: Sequence[Sequence[str]], *, settings: int, without_data: bool) -> list[Column]:
-    names = [head.rpartition(".")[2] for head in heads]
+    names = short_names(heads)
     columns = []
     for place, head in enumerate(heads):
         setting = 0 < place <= settings
         if without_data and place == settings + 1:
             continue
-        short = names[place] if setting and names.count(names[place]) == 1 else head
+        short = names[place] if setting else head
         words = setting or place in (0, len(heads) - 1) or head == FRONT_HEAD
         columns.append(Column(short, [row[place] for row in rows], setting, words))
     return columns
@@ -118,13 +133,12 @@ def _fitted(columns: list[Column], title: list[str], *, bold: list[bool], width:
             columns = [column for column in columns if column.head != head]
             dropped.append(head)
     if _width(columns, SHORTEST, width=width) > width:
-        columns, common = _joined(columns)
+        kept = [column for column in columns if column.head != chosen_by]
+        if width - _width([column for column in columns if not column.setting], 0, width=width) < ROOM_FOR_JOINED:
+            dropped += [chosen_by] * (len(kept) < len(columns))
+            columns = kept
+        columns, common = _joined(columns, width=width)
         shared += common
-        if width - _width(columns, 0, width=width) < ROOM_FOR_JOINED and any(
-            column.head == chosen_by for column in columns
-        ):
-            columns = [column for column in columns if column.head != chosen_by]
-            dropped.append(chosen_by)
     most = next(
         (most for most in range(LONGEST, SHORTEST, -1) if _width(columns, most, width=width) <= width), SHORTEST
     )
@@ -148,18 +162,32 @@ def _without_shared(columns: Sequence[Column]) -> tuple[list[Column], list[str]]
     return kept, shared
 
 
-def _joined(columns: Sequence[Column]) -> tuple[list[Column], list[str]]:
+def _joined(columns: Sequence[Column], *, width: int) -> tuple[list[Column], list[str]]:
     """Return the columns with one for all settings, which names those that differ from the most common value."""
     settings = [column for column in columns if column.setting]
-    common = [Counter(column.cells).most_common(1)[0][0] for column in settings]
-    cells = []
-    for row in zip(*(column.cells for column in settings), strict=True):
-        told = zip(settings, row, common, strict=True)
-        cells.append(" ".join(f"{column.head}={value or 'none'}" for column, value, most in told if value != most))
-    joined = Column("settings", [cell or "-" for cell in cells], setting=True, left=True)
     rest = [column for column in columns if not column.setting]
+    common = [Counter(column.cells).most_common(1)[0][0] for column in settings]
+    room = max(SHORTEST, width - _width(rest, 0, width=width) - gap(width))
+    cells: list[str] = []
+    for most in range(LONGEST, SHORTEST - 1, -1):
+        cells = _differing(settings, common, most=most)
+        if max(map(len, cells)) <= room:
+            break
+    joined = Column("settings", cells, setting=True, left=True)
     words = [_words(column.head, value) for column, value in zip(settings, common, strict=True) if value]
     return [rest[0], joined, *rest[1:]], [f"else {' '.join(words)}"] if words else []
+
+
+def _differing(settings: Sequence[Column], common: Sequence[str], *, most: int) -> list[str]:
+    """Return what each row has of values other than the common ones, each of at most `most` characters."""
+    short = [shorten_apart(column.cells, most) for column in settings]
+    cells = []
+    for row, values in enumerate(zip(*short, strict=True)):
+        told = zip(settings, values, common, strict=True)
+        cells.append(
+            " ".join(f"{column.head}={value or 'none'}" for column, value, usual in told if column.cells[row] != usual)
+        )
+    return [cell or "-" for cell in cells]
 
 
 def _words(head: str, value: str) -> str:
@@ -172,12 +200,4 @@ def _words(head: str, value: str) -> str:
 
 def _width(columns: Sequence[Column], most: int, *, width: int) -> int:
     widths = [min(column.width, most) if column.setting else column.width for column in columns]
-    return sum(widths) + gap(width) * len(columns) + 1
-
-
-def shorten(text: str, most: int) -> str:
-    """Return a text of at most `most` characters without its middle: what tells values apart is mostly at the end."""
-    if len(text) <= most:
-        return text
-    end = (most - 2) * 2 // 3
-    return f"{text[: most - 2 - end]}..{text[len(text) - end :]}"
+    return sum(widths) + gap(width) * (len(columns) - 1)

@@ -13,6 +13,7 @@ from segbench.compare.answer import Answer
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import number
 from segbench.compare.groups import Group, setting
+from segbench.compare.labels import short_names
 from segbench.compare.runs import COSTS, Run
 from segbench.compare.text import cost_text, csv_cell, interval_text, markdown_cell
 from segbench.compare.verdict import Difference, Verdict
@@ -50,10 +51,17 @@ def score_text(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def run_words(comparison: Comparison, run: Run) -> str:
-    """Return what tells a run apart: `loss=dice seed=3`; its name alone where its settings cannot be read."""
+def run_words(comparison: Comparison, run: Run, *, short: bool = False) -> str:
+    """Return what tells a run apart: `loss=dice seed=3`; its name alone where its settings cannot be read.
+
+    Args:
+        comparison: Whose columns tell runs apart.
+        run: Any of its runs.
+        short: `lr` for `optimizer.lr`, where no other setting ends so.
+    """
     names = [*comparison.columns, *(["seed"] if "seed" not in comparison.columns else [])]
-    return " ".join(f"{name}={setting(run, name)}" for name in names if setting(run, name))
+    shown = short_names(names) if short else names
+    return " ".join(f"{word}={setting(run, name)}" for word, name in zip(shown, names, strict=True) if setting(run, name))
 
 
 def to_csv(comparison: Comparison) -> str:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from segbench.compare.across import Across, across_table
 from segbench.compare.comparison import Comparison
-from segbench.compare.layout import blocks, gap, shorten
+from segbench.compare.labels import shorten, shorten_apart
+from segbench.compare.layout import blocks, gap
 from segbench.compare.tables import FRONT, FRONT_HEAD, answer_sentences, interval_legend, run_words, verdict_sentences
 from segbench.core.states import RunState
 from segbench.core.text import printable, say
@@ -63,7 +64,7 @@ def _print_groups(console: Console, comparison: Comparison) -> None:
     legends = [interval_legend(comparison)]
     for block in blocks(comparison, console.width):
         _say(console, printable(block.title, 1000))
-        heads = [column.head for column in block.columns]
+        heads = ["\n".join(column.head_lines) for column in block.columns]
         left = [column.left for column in block.columns]
         table = _table(heads, left, width=console.width)
         for row, bold in enumerate(block.bold):
@@ -81,7 +82,8 @@ def _print_groups(console: Console, comparison: Comparison) -> None:
 def _print_across(console: Console, across: Across) -> None:
     heads, rows = across_table(across)
     most = max(LEAST_NAME, console.width // 3)
-    columns = [[shorten(printable(cell, 300), most) for cell in column] for column in zip(heads, *rows, strict=True)]
+    plain = [[printable(cell, 300) for cell in column] for column in zip(heads, *rows, strict=True)]
+    columns = [shorten_apart(column, most) for column in plain]
     for some in _fitting(columns, console.width):
         first, *others = zip(*some, strict=True)
         table = _table(first, [place == 0 for place in range(len(first))], width=console.width)
@@ -119,5 +121,6 @@ def _others(console: Console, comparison: Comparison) -> Table:
 def _table(heads: Sequence[str], left: Sequence[bool], *, width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap(width) - 1, 0, 0), show_edge=False)
     for head, to_left in zip(heads, left, strict=True):
-        table.add_column(Text(printable(head, 80)), justify="left" if to_left else "right", no_wrap=True)
+        lines = [printable(line, 80) for line in head.split("\n")]
+        table.add_column(Text("\n".join(lines)), justify="left" if to_left else "right", no_wrap=True)
     return table

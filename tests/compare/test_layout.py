@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from segbench.compare.comparison import compare_runs
-from segbench.compare.layout import shorten
+from segbench.compare.labels import short_names, shorten, shorten_apart
 from segbench.compare.terminal import print_comparison
 from tests.support.fake_runs import some_counts, write_run
 
@@ -61,7 +61,22 @@ def test_every_row_is_one_line_that_ends_with_the_score(day, width):
     rows = [line for line in lines if " to 0." in line]
     assert len(rows) == 8 and not any("…" in line for line in lines)
     assert sum(line.startswith("*") for line in rows) == 2
-    assert all("test/mean_iou" in line for line in lines if "against best" in line)
+    heads = [line.split() for line in lines if "mean_iou" in line and " to 0." not in line]
+    names = ["val/mean_iou", "test/mean_iou"] if width > 80 else ["mean_iou", "mean_iou"]
+    assert len(heads) == 2 and all([name for name in names if name in head] == names for head in heads)
+
+
+def test_at_80_columns_the_choice_stands_beside_the_report_and_names_that_share_their_ends_stay_apart(tmp_path):
+    for number, model in enumerate(("smp_unet_efficientnet", "smp_fpn_efficientnet", "fcn_resnet")):
+        for loss in ("dice", "focal"):
+            for lr in ("0.001", "0.0003"):
+                counts = some_counts(30, 0.8, number)
+                write_run(tmp_path / f"{model}-{loss}-{lr}", model=model, loss=loss, lr=lr, counts=counts, val=0.4321)
+    lines = printed(tmp_path, 80).splitlines()
+    above = next(line for line in lines if "val/" in line)
+    assert above.split()[:2] == ["val/", "test/"]
+    rows = [line.removeprefix("*").split() for line in lines if " 0.4321 " in line]
+    assert len(rows) == 12 and len({tuple(row[:3]) for row in rows}) == 12
 
 
 def test_data_sets_stand_apart_with_the_newest_first_and_what_they_share_is_said_once(day):
@@ -76,10 +91,11 @@ def test_data_sets_stand_apart_with_the_newest_first_and_what_they_share_is_said
 
 
 def test_settings_that_do_not_fit_become_one_column_of_differences(day):
-    lines = tables(printed(day, 80))
-    title = next(line for line in lines if line.startswith("data "))
+    lines = tables(printed(day, 66))
+    title = " ".join(line.strip() for line in lines)
     assert f"else model={LONG}_dice loss=dice lr=0.0003" in title  # of values as common as others the first row's
-    assert any("settings" in line and "test/mean_iou" in line for line in lines)
+    assert any("settings" in line and "mean_iou" in line for line in lines)
+    assert any("loss=focal" in line and " to 0." in line for line in lines)  # a value is shortened, not the whole
     assert any("lr=0.001" in line for line in lines)
     assert any(line.startswith("no room for ") and "params" in line for line in lines)
 
@@ -99,3 +115,28 @@ def test_a_sentence_leaves_out_what_both_sides_share(day):
 def test_shortened_text_keeps_its_end():
     assert shorten("abcdefghij", 10) == "abcdefghij"
     assert shorten("model_of_long_name_a", 10) == "mod..ame_a" and len(shorten("x" * 300, 10)) == 10
+
+
+@pytest.mark.parametrize(
+    ("texts", "most", "shown"),
+    [
+        (["smp_unet_efficientnet", "smp_fpn_efficientnet"], 14, ["..unet_effic..", "..fpn_effici.."]),
+        (["a_common_name_1", "a_common_name_2"], 8, ["a_..me_1", "a_..me_2"]),
+        (["x" * 20 + "1" + "y" * 20, "x" * 20 + "2" + "y" * 20], 10, ["..1yyyyy..", "..2yyyyy.."]),
+        (["x" * 20 + "1" + "y" * 9, "x" * 20 + "1" + "z" + "y" * 8], 10, ["..yyyyyy..", "..zyyyyy.."]),
+        (["short", "short", "other"], 7, ["short", "short", "other"]),
+    ],
+)
+def test_texts_are_shortened_so_that_they_stay_apart(texts, most, shown):
+    found = shorten_apart(texts, most)
+    assert all(len(text) <= most for text in found) and len(set(found)) == len(set(texts))
+    assert found == shown
+
+
+def test_settings_go_by_their_last_word_unless_two_end_alike():
+    assert short_names(["model", "optimizer.lr", "loss.weight", "model.weight"]) == [
+        "model",
+        "lr",
+        "loss.weight",
+        "model.weight",
+    ]

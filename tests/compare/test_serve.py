@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from http.client import HTTPConnection
 
@@ -45,6 +46,8 @@ def test_the_page_follows_the_runs(tmp_path):
         (tmp_path / "b" / "status.json").write_text('{"state": "interrupted"}')
         answer, page = ask(server)
         assert answer.headers["Refresh"] is None and answer.headers["Cache-Control"] == "no-store"
+        write_run(tmp_path / "c", loss="tversky", finished=time.time())
+        assert ask(server)[0].headers["Refresh"] == "30"  # between two runs of a sweep
 
 
 def test_folders_are_looked_at_once_in_a_while(tmp_path):

@@ -396,6 +396,36 @@ def test_the_first_columns_stay_while_others_are_scrolled(chromium, page):
     assert after[:2] == pytest.approx(before[:2], abs=2) and after[2] < before[2] - 100
 
 
+def test_headings_stay_in_one_line_on_top_also_on_a_phone(chromium, tmp_path):
+    for number in range(60):
+        write_run(tmp_path / "runs" / f"run{number:02d}", lr=f"{1e-4 * (1 + number):.6g}", score=0.9 - number / 1000)
+    compare([tmp_path / "runs"], form="html", out=tmp_path / "page.html")
+    for width in (WIDE, PHONE):
+        show(chromium, tmp_path / "page.html", width)
+        tops = chromium.execute_script(
+            "return ['groups', 'runs'].flatMap((name) => { const table = document.querySelector(`#${name}-table`);"
+            " const box = table.closest('.scroll'); box.scrollTo(200, 200);"
+            " return [...table.tHead.rows[0].cells].map((head) => head.getBoundingClientRect().top -"
+            " box.getBoundingClientRect().top); })"
+        )
+        assert len(tops) > 20 and set(tops) == {1}
+
+
+def test_the_score_that_was_chosen_by_stands_beside_the_reported_one(browser):
+    titles = [head.text for head in browser.find_elements("css selector", "#groups-table thead button")]
+    place = titles.index("val/mean_iou")
+    assert titles[place + 1] == "test/mean_iou"
+    boxes = browser.find_elements("css selector", "#groups-table thead th")
+    right = browser.execute_script(
+        "const box = document.querySelector('#groups-table').closest('.scroll').getBoundingClientRect();"
+        "return [arguments[0].getBoundingClientRect().right, arguments[1].getBoundingClientRect().right, box.right]",
+        boxes[place],
+        boxes[place + 1],
+    )
+    assert right[0] < right[1] < right[2]  # without scrolling, 1200 pixels wide
+    assert all(value.startswith("0.") for value in column(browser, "groups", place))
+
+
 def test_settings_are_drawn_against_the_score(browser):
     circles = browser.find_elements("css selector", "#effects-plot circle")
     assert len(circles) == 4

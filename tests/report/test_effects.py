@@ -39,7 +39,18 @@ def test_shares_name_the_setting_that_matters_with_its_interval(tmp_path):
     assert first.share > 0.9 > 0.2 > second.share and first.low <= first.share <= first.high
     data = effects_data(found)
     assert len(data["points"]) == 9 and data["settings"] == found.columns
+    assert data["short"] == [{}] * len(found.columns)
     assert variance_shares(found.groups[:5]) == []
+
+
+def test_long_values_that_begin_and_end_alike_are_told_apart_in_the_plots(tmp_path):
+    models = ("smp_unet_with_efficientnet", "smp_fpn_with_efficientnet")
+    for model in models:
+        write_run(tmp_path / model, model=model)
+    found = compare_runs([tmp_path])
+    (short,) = effects_data(found)["short"]
+    assert set(short) == set(models)
+    assert short[models[0]].startswith("..unet") and short[models[1]].startswith("..fpn")
 
 
 def test_panels_share_a_budget(tmp_path, monkeypatch):
@@ -49,7 +60,7 @@ def test_panels_share_a_budget(tmp_path, monkeypatch):
         Image.fromarray(np.random.default_rng(number).integers(0, 256, (40, 40, 3), np.uint8)).save(
             run / "samples" / "test.png"
         )
-    monkeypatch.setattr(pictures, "MAX_TOTAL", 12_000)
+    monkeypatch.setattr(pictures, "MAX_TOTAL", 16_000)  # a panel takes 6,500
     first, second, third = pictures.sample_panels(compare_runs([tmp_path]))
     assert first.uri and second.uri and not third.uri
     assert third.reason == "the page has no room for more; it lies in samples/test.png of the run"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import zip_longest
 
 from segbench.compare.comparison import Comparison
+from segbench.compare.groups import Group
+from segbench.compare.labels import short_names
 from segbench.compare.runs import Run
 from segbench.compare.tables import run_words
 from segbench.core.text import printable
@@ -23,5 +25,12 @@ def by_rank(comparison: Comparison) -> list[Run]:
 
 
 def run_label(comparison: Comparison, run: Run) -> str:
-    """Return what tells a run apart, as one printable line."""
-    return printable(run_words(comparison, run) or run.name, 160)
+    """Return what tells a run apart, as one printable line of short names."""
+    return printable(run_words(comparison, run, short=True) or run.name, 160)
+
+
+def group_label(comparison: Comparison, group: Group) -> str:
+    """Return what tells a group apart, as one printable line of short names."""
+    names = short_names(comparison.columns)
+    words = [f"{name}={value}" for name, value in zip(names, group.settings.values(), strict=True) if value]
+    return printable(" ".join(words) or group.label, 160)

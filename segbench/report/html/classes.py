@@ -10,7 +10,7 @@ from segbench.compare.files import Unusable, number, read_object
 from segbench.compare.runs import MAX_RESULTS, Run
 from segbench.core.score_names import AT_INPUT
 from segbench.core.text import printable
-from segbench.report.html.choice import best_of_groups
+from segbench.report.html.choice import best_of_groups, group_label
 from segbench.runs.folder import RunFolder
 
 MAX_GROUPS = 60
@@ -46,7 +46,7 @@ def heat_map(comparison: Comparison) -> HeatMap | None:
     for group in groups:
         values = [_mean([run.metrics.get(f"{kind}/{name}{size}") for run in group.runs]) for name in classes]
         if any(value is not None for value in values):
-            rows.append((printable(group.label, 160), values))
+            rows.append((group_label(comparison, group), values))
     names = [printable(name, 60) for name in classes]
     return HeatMap(f"{kind}{size}", names, rows, len(comparison.groups) - len(groups)) if rows else None
 

@@ -12,7 +12,7 @@ from segbench.compare.files import Unusable, read_text
 from segbench.compare.runs import Run
 from segbench.core.score_names import at_both_sizes
 from segbench.core.text import printable
-from segbench.report.html.choice import by_rank
+from segbench.report.html.choice import by_rank, group_label
 from segbench.runs.folder import RunFolder
 from segbench.runs.metrics_log import KEYS
 
@@ -138,7 +138,7 @@ def _groups(
         if len(curves) > 1:
             names = {name for one in curves for name in one}
             packed = {name: join([one[name] for one in curves if name in one], most) for name in names}
-            joined.append((printable(group.label, 160), len(curves), packed))
+            joined.append((group_label(comparison, group), len(curves), packed))
     return joined
 
 

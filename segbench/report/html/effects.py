@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group
+from segbench.compare.labels import shorten_apart
 from segbench.core.rng import generator
 from segbench.core.text import printable
+from segbench.report.html.choice import group_label
 
 LEAST_GROUPS = 6
 """Fewer groups of one data set say nothing of shares."""
 RESAMPLES = 400
 MAX_GROUPS = 400
 """Groups that are drawn, the best ones."""
+MAX_LABEL = 16
+"""Characters of a value in a plot."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class Share:
 def effects_data(comparison: Comparison) -> dict[str, object]:
     """Return the settings that differ, and a point for each group with a score: what the plots draw.
 
-    A point has the text of every setting, score and interval; `shares` are by the letter of the data.
+    A point has the text of every setting, score and interval; `short` has for each setting its long values with shorter
+    texts; `shares` are by the letter of the data.
     """
     labels = comparison.data_labels
     groups = [group for group in comparison.groups if group.summary.mean is not None]
@@ -50,7 +55,7 @@ def effects_data(comparison: Comparison) -> dict[str, object]:
     }
     points = [
         {
-            "label": printable(group.label, 160),
+            "label": group_label(comparison, group),
             "data": labels[group.data],
             "best": group.best,
             "value": group.summary.mean,
@@ -60,8 +65,20 @@ def effects_data(comparison: Comparison) -> dict[str, object]:
         }
         for group in groups[:MAX_GROUPS]
     ]
-    names = [printable(name, 80) for name in comparison.columns]
-    return {"metric": printable(comparison.metric, 80), "settings": names, "points": points, "shares": shares}
+    return {
+        "metric": printable(comparison.metric, 80),
+        "settings": [printable(name, 80) for name in comparison.columns],
+        "short": [_short_values(point["at"][place] for point in points) for place in range(len(comparison.columns))],
+        "points": points,
+        "shares": shares,
+    }
+
+
+def _short_values(values: Iterable[str]) -> dict[str, str]:
+    """Return the long ones among the values of a setting, each with a short text that tells it from the others."""
+    known = list(dict.fromkeys(values))
+    shown = shorten_apart(known, MAX_LABEL)
+    return {value: short for value, short in zip(known, shown, strict=True) if short != value}
 
 
 def variance_shares(groups: Sequence[Group]) -> list[Share]:

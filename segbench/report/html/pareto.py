@@ -9,6 +9,7 @@ from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group, lower_is_better
 from segbench.compare.pareto import pareto_front
 from segbench.core.text import printable
+from segbench.report.html.choice import group_label
 
 AXES = {
     "parameters": "parameters",
@@ -23,13 +24,13 @@ MORE_IS_BETTER = ("images_per_second",)
 def pareto_data(comparison: Comparison) -> dict[str, Any]:
     """Return the axes, the letters of the data, and a point for each group with a value: what the plot draws.
 
-    `fronts` names the costs in whose front a group is, among those of the same data.
+    `fronts` names the costs in whose front a group is, among those of the same data, by the score that is chosen by.
     """
     labels = comparison.data_labels
     groups = [group for group in comparison.groups if group.summary.mean is not None]
     points = []
     for letter in dict.fromkeys(labels[group.data] for group in groups):
-        points += _points([g for g in groups if labels[g.data] == letter], letter, metric=comparison.metric)
+        points += _points([g for g in groups if labels[g.data] == letter], letter, comparison=comparison)
     used = [name for name in AXES if any(name in group.costs for group in groups)]
     return {
         "metric": printable(comparison.metric, 80),
@@ -39,9 +40,9 @@ def pareto_data(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _points(groups: Sequence[Group], letter: str, *, metric: str) -> list[dict[str, Any]]:
-    sign = -1 if lower_is_better(metric) else 1
-    quality = [sign * group.summary.mean if group.summary.mean is not None else None for group in groups]
+def _points(groups: Sequence[Group], letter: str, *, comparison: Comparison) -> list[dict[str, Any]]:
+    sign = comparison.measure.sign
+    quality = [None if group.chosen.mean is None else sign * group.chosen.mean for group in groups]
     fronts: dict[str, list[bool]] = {}
     for name in AXES:
         way = -1 if name in MORE_IS_BETTER else 1
@@ -49,7 +50,7 @@ def _points(groups: Sequence[Group], letter: str, *, metric: str) -> list[dict[s
         fronts[name] = pareto_front(quality, costs) if groups[0].data is not None else [False] * len(groups)
     return [
         {
-            "label": printable(group.label, 160),
+            "label": group_label(comparison, group),
             "data": letter,
             "best": group.best,
             "value": group.summary.mean,

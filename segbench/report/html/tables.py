@@ -13,6 +13,7 @@ from segbench.compare.tables import (
     COST_HEADS,
     FRONT_HEAD,
     FRONT_HEADS,
+    chosen_heads,
     count_text,
     interval_legend,
     score_text,
@@ -105,6 +106,7 @@ def groups_table(comparison: Comparison) -> Table:
         *(Column(printable(name, 80)) for name in comparison.columns),
         *([Column("data", hint="numbers of different data are never compared")] if several else []),
         Column("n", number=True, hint="runs that count: one for each seed"),
+        *_chosen_columns(comparison),
         metric,
         Column("sd", number=True, hint="standard deviation over seeds"),
         Column("95 % interval", number=True, falling=metric.falling, hint=interval_legend(comparison)),
@@ -125,6 +127,7 @@ def groups_table(comparison: Comparison) -> Table:
                     *(_text(value) for value in group.settings.values()),
                     *([Cell(labels[group.data])] if several else []),
                     _number(count_text(group), numbers.n),
+                    *(_number(score_text(group.chosen.mean), group.chosen.mean) for _ in chosen_heads(comparison)),
                     Cell(score_text(numbers.mean), _key(numbers.mean), "score", whisker=scale.whisker(numbers)),
                     _number(score_text(numbers.sd), numbers.sd),
                     _number(interval_text(numbers.low, numbers.high), numbers.low),
@@ -145,6 +148,7 @@ def runs_table(comparison: Comparison) -> Table:
         Column("state"),
         Column("run"),
         *(Column(printable(name, 80)) for name in names),
+        *_chosen_columns(comparison),
         _metric_column(comparison),
         *_cost_columns(),
         Column("reason"),
@@ -166,6 +170,7 @@ def _run(comparison: Comparison, run: Run, *, names: Sequence[str], reason: str)
             Cell("repeat" if reason else run.state, kind="state"),
             Cell(printable(run.name, LONGEST), kind="name"),
             *(_text(setting(run, name)) for name in names),
+            *(_number(score_text(run.metrics.get(name)), run.metrics.get(name)) for name in chosen_heads(comparison)),
             Cell(score_text(value), _key(value), "score"),
             *_costs(run.costs),
             Cell(reason or printable(run.error or _forced(run), LONGEST), kind="reason"),
@@ -182,6 +187,13 @@ def _metric_column(comparison: Comparison) -> Column:
     lower = lower_is_better(comparison.metric)
     hint = f"{'lower' if lower else 'higher'} is better"
     return Column(printable(comparison.metric, 80), number=True, falling=not lower, hint=hint)
+
+
+def _chosen_columns(comparison: Comparison) -> list[Column]:
+    """Return the column of the score that is chosen by, where it is another than the reported one."""
+    falling = not lower_is_better(comparison.metric)
+    hint = "the best was chosen by this score"
+    return [Column(printable(name, 80), number=True, falling=falling, hint=hint) for name in chosen_heads(comparison)]
 
 
 def _cost_columns() -> list[Column]:

@@ -10,7 +10,7 @@ import numpy as np
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable
 from segbench.compare.images import ImageTable, read_tables, scorer
-from segbench.compare.layout import shorten
+from segbench.compare.labels import shorten
 from segbench.compare.runs import Run
 from segbench.core.text import printable
 from segbench.report.html.choice import run_label

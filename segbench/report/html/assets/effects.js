@@ -4,10 +4,12 @@ Report.part(() => {
   const { data, find, make, short, draw, drawText: text } = Report;
   const box = find("#effects-plot");
   if (!box) return;
-  const { settings, points, metric, shares } = data.effects;
+  const { settings, points, metric, shares, short: shorter } = data.effects;
   const chosen = find("#effects-setting");
   const letter = find("#effects-data");
   const [WIDE, HIGH, LEFT, BOTTOM] = [900, 320, 64, 42];
+
+  const inShort = (place, value) => shorter[place][value] ?? (value || "none");
 
   // Places of the values of a setting in 0..1: numbers by size (by ratio where they range widely), words in order.
   const scaleOf = (values) => {
@@ -43,7 +45,7 @@ Report.part(() => {
     const x = (point, shift = 0) => LEFT + (WIDE - LEFT) * scale.at(point.at[place]) + shift;
     svg.append(...frame(vertical));
     for (const value of scale.known) {
-      svg.append(text(LEFT + (WIDE - LEFT) * scale.at(value), HIGH - 20, value.length > 22 ? `..${value.slice(-20)}` : value || "none"));
+      svg.append(text(LEFT + (WIDE - LEFT) * scale.at(value), HIGH - 20, inShort(place, value)));
     }
     svg.append(text(WIDE / 2, HIGH - 3, settings[place]));
     // groups that are the same in all else belong together
@@ -84,7 +86,7 @@ Report.part(() => {
       svg.append(draw("line", { x1: x(k), x2: x(k), y1: 14, y2: HIGH - BOTTOM + 6, class: "axis" }));
       svg.append(text(x(k), HIGH - 14 - (k % 2) * 13, settings[place]));
       for (const value of axes[place].known.slice(0, 12)) {
-        svg.append(text(x(k) + 4, y(axes[place].at(value)) + 4, value.length > 14 ? `..${value.slice(-12)}` : value || "none", "start"));
+        svg.append(text(x(k) + 4, y(axes[place].at(value)) + 4, inShort(place, value), "start"));
       }
     });
     svg.append(draw("line", { x1: x(used.length), x2: x(used.length), y1: 14, y2: HIGH - BOTTOM + 6, class: "axis" }));

@@ -1,0 +1,54 @@
+"""Short texts that still tell things apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os.path import commonprefix
+
+GAP = ".."
+"""Stands where characters were left out."""
+
+
+def shorten(text: str, most: int) -> str:
+    """Return a text of at most `most` characters without its middle: what tells values apart is mostly at the end."""
+    if len(text) <= most:
+        return text
+    end = (most - len(GAP)) * 2 // 3
+    return f"{text[: most - len(GAP) - end]}{GAP}{text[len(text) - end :]}"
+
+
+def shorten_apart(texts: Sequence[str], most: int) -> list[str]:
+    """Return texts of at most `most` characters, different ones different as far as that goes.
+
+    A long text loses its middle; where two would then be nearly the same, they begin where they differ.
+    """
+    alike: dict[str, list[str]] = {}
+    for text in sorted(set(texts)):
+        ends = shorten(text, max(5, most * 2 // 3))
+        alike.setdefault(ends if len(text) > most else text, []).append(text)
+    found = {}
+    for same in alike.values():
+        if len(same) == 1:
+            found[same[0]] = shorten(same[0], most)
+        else:
+            found |= {text: _from_difference(text, same, most=most) for text in same}
+    return [found[text] for text in texts]
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return the last parts of dotted names, `lr` of `optimizer.lr`; the whole ones where two end alike."""
+    ends = [name.rpartition(".")[2] for name in names]
+    return [end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)]
+
+
+def _from_difference(text: str, others: Sequence[str], *, most: int) -> str:
+    """Return a text from where it differs from the one most like it, as much as there is room for."""
+    shared = max(len(commonprefix([text, other])) for other in others if other != text)
+    rest = text[shared:]
+    if shared <= len(GAP):
+        rest = text
+    elif len(GAP) + len(rest) <= most:
+        rest = GAP + text[len(text) - most + len(GAP) :]
+    else:
+        rest = GAP + rest
+    return rest if len(rest) <= most else rest[: most - len(GAP)] + GAP
