@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os.path import commonprefix
+from itertools import takewhile
 
 GAP = ".."
 """Stands where characters were left out."""
@@ -43,7 +43,7 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 def _from_difference(text: str, others: Sequence[str], *, most: int) -> str:
     """Return a text from where it differs from the one most like it, as much as there is room for."""
-    shared = max(len(commonprefix([text, other])) for other in others if other != text)
+    shared = max(_alike(text, other) for other in others if other != text)
     rest = text[shared:]
     if shared <= len(GAP):
         rest = text
@@ -52,3 +52,8 @@ def _from_difference(text: str, others: Sequence[str], *, most: int) -> str:
     else:
         rest = GAP + rest
     return rest if len(rest) <= most else rest[: most - len(GAP)] + GAP
+
+
+def _alike(one: str, other: str) -> int:
+    """Return how many characters two texts begin with in common."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

@@ -61,7 +61,9 @@ def run_words(comparison: Comparison, run: Run, *, short: bool = False) -> str:
     """
     names = [*comparison.columns, *(["seed"] if "seed" not in comparison.columns else [])]
     shown = short_names(names) if short else names
-    return " ".join(f"{word}={setting(run, name)}" for word, name in zip(shown, names, strict=True) if setting(run, name))
+    return " ".join(
+        f"{word}={setting(run, name)}" for word, name in zip(shown, names, strict=True) if setting(run, name)
+    )
 
 
 def to_csv(comparison: Comparison) -> str:
