@@ -53,6 +53,7 @@ def effects_data(comparison: Comparison) -> dict[str, object]:
         for data in dict.fromkeys(group.data for group in groups)
         if (same := [group for group in groups if group.data == data])
     }
+    texts = [[printable(value, 60) for value in group.settings.values()] for group in groups[:MAX_GROUPS]]
     points = [
         {
             "label": group_label(comparison, group),
@@ -61,14 +62,14 @@ def effects_data(comparison: Comparison) -> dict[str, object]:
             "value": group.summary.mean,
             "low": group.summary.low,
             "high": group.summary.high,
-            "at": [printable(value, 60) for value in group.settings.values()],
+            "at": at,
         }
-        for group in groups[:MAX_GROUPS]
+        for group, at in zip(groups, texts, strict=False)
     ]
     return {
         "metric": printable(comparison.metric, 80),
         "settings": [printable(name, 80) for name in comparison.columns],
-        "short": [_short_values(point["at"][place] for point in points) for place in range(len(comparison.columns))],
+        "short": [_short_values(values) for values in zip(*texts, strict=True)],
         "points": points,
         "shares": shares,
     }
