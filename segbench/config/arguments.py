@@ -7,7 +7,7 @@ from typing import Any
 
 from segbench.config.instantiate import find_class
 from segbench.config.signatures import argument_hints
-from segbench.config.values import check, declared_by, fits
+from segbench.config.values import check, declared_by, fits, is_understood
 from segbench.core.errors import ConfigError
 
 
@@ -15,7 +15,8 @@ def check_argument(value: object, default: object, *, key: str, target: object, 
     """Raise a ConfigError for an argument that is neither of the kind of its default nor what its class takes.
 
     The class is imported, with torch, only where the kind alone does not decide: null, a list or a group of settings
-    may be as good as the default. Text for a number is refused at once.
+    may be as good as the default. Text for a number is refused at once. A declaration that names more than plain data,
+    such as a number or a tensor, says nothing of what YAML may hold: there the default's kind decides.
 
     Args:
         value: Plain data.
@@ -29,7 +30,9 @@ def check_argument(value: object, default: object, *, key: str, target: object, 
         return
     is_mistyped = isinstance(value, str) and isinstance(default, bool | int | float)
     if not is_mistyped and isinstance(target, str):
-        declared = _declaration(target, key.rpartition(".")[2], plugins=plugins) or declared
+        of_class = _declaration(target, key.rpartition(".")[2], plugins=plugins)
+        if of_class is not None and is_understood(of_class):
+            declared = of_class
     check(value, declared, key=key, default=default)
 
 

@@ -119,6 +119,20 @@ def fits(value: object, hint: Any) -> bool:
     return True
 
 
+def is_understood(hint: Any) -> bool:
+    """Return whether a declaration is one of plain data alone, at any depth: not `float | Tensor`, which takes all."""
+    origin = get_origin(hint)
+    inner = get_args(hint)
+    if origin is Annotated:
+        return is_understood(inner[0])
+    if origin is Literal or hint in (bool, int, float, str, list, type(None), Path, Any, Ellipsis):
+        return True
+    if inspect.isclass(hint) and issubclass(hint, StrEnum):
+        return True
+    is_collection = inspect.isclass(origin) and issubclass(origin, Collection)
+    return (is_collection or origin in (Union, types.UnionType)) and all(map(is_understood, inner))
+
+
 def _is_plain(value: object, hint: type) -> bool:
     if hint is bool or isinstance(value, bool):
         return hint is bool and isinstance(value, bool)
