@@ -157,6 +157,24 @@ def cvat(root: Path) -> list[str]:
     return ["data.classes=[background,cat]"]
 
 
+def labelstudio(root: Path) -> list[str]:
+    """annotations.json beside a folder of pictures; corners are in percent."""
+    tasks = []
+    for number in range(20):
+        image, _ = pair(number)
+        save(image, root / f"images/p{number:02}.png")
+        outline = {
+            "type": "polygonlabels",
+            "original_width": SIZE[1],
+            "original_height": SIZE[0],
+            "value": {"polygonlabels": ["cat"], "points": [[10, 10], [50, 10], [50, 50], [10, 50]]},
+        }
+        annotation = {"was_cancelled": False, "result": [outline]}
+        tasks.append({"id": number, "data": {"image": f"p{number:02}.png"}, "annotations": [annotation]})
+    (root / "annotations.json").write_text(json.dumps(tasks))
+    return ["data.classes=[background,cat]"]
+
+
 def coco_roboflow(root: Path) -> list[str]:
     """train, valid and test with pictures and their JSON."""
     for split, count in (("train", 12), ("valid", 4), ("test", 4)):
@@ -185,5 +203,6 @@ LAYOUTS = {
     "labelme": labelme,
     "yolo": yolo,
     "cvat": cvat,
+    "labelstudio": labelstudio,
     "coco_roboflow": coco_roboflow,
 }
