@@ -89,7 +89,7 @@ def pair_predictions(
         _pair(folder, files, wanted=wanted, named=named, rest=rest, suffix=end)
         for end in (NAMES_END_IN if suffix is None else (suffix,))
     ]
-    return max(tried, key=lambda paired: len(paired.files))
+    return max(tried, key=lambda paired: (len(paired.files), -len(paired.surplus)))
 
 
 def _is_prediction(path: Path) -> bool:

@@ -86,6 +86,11 @@ def save_palette(folder, name, mask):
     Image.new("RGB", SIZE[::-1]).save(folder / f"{name}_overlay.png")
 
 
+def save_all(folder, name, mask):
+    save_palette(folder, name, mask)
+    save_npz(folder, name, 1 - mask)  # where there is a mask, it counts
+
+
 def save_binary(folder, name, mask):
     Image.fromarray(mask * 255).save(folder / f"{name}.png")
 
@@ -108,6 +113,7 @@ def save_npy(folder, name, mask):
     [
         (save_grey, {}),
         (save_palette, {}),
+        (save_all, {}),
         (save_binary, {"masks": "binary"}),
         (save_npz, {}),
         (save_channels_last, {}),

@@ -154,10 +154,13 @@ def _damage(path, how):
     elif how == "turned":
         for place in range(300, len(content), 997):
             content[place] ^= 0x10
+    elif how == "locked":
+        content[content.index(b"PK\3\4") + 6] |= 1  # the first column says that it is encrypted
+        content[content.index(b"PK\1\2") + 8] |= 1
     path.write_bytes(b"no index" if how == "other" else bytes(content))
 
 
-@pytest.mark.parametrize("how", ["cut", "empty", "turned", "other"])
+@pytest.mark.parametrize("how", ["cut", "empty", "turned", "locked", "other"])
 def test_a_damaged_index_is_made_again(how, tmp_path, home, looks):
     root = write_folder(tmp_path / "d", count=20)
     expected = known(folder(root))
@@ -170,6 +173,19 @@ def test_a_damaged_index_is_made_again(how, tmp_path, home, looks):
     assert len(looks) == 20
     assert known(folder(root)) == expected
     assert len(looks) == 20
+
+
+def test_an_index_that_cannot_be_marked_as_used_is_used(tmp_path, home, looks, monkeypatch):
+    root = write_folder(tmp_path / "d", count=20)
+    expected = known(folder(root))
+    looks.clear()
+
+    def refused(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(os, "utime", refused)
+    assert known(folder(root)) == expected
+    assert looks == []
 
 
 def test_columns_that_do_not_fit_together_are_damage(tmp_path, home, looks):

@@ -35,8 +35,8 @@ YOUNG = 2_000_000_000
 MOST = 10_000_000
 """Rows of a file; the oldest are left out."""
 
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError)
-"""What a file that is not whole can raise; each of its columns has a checksum."""
+DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError)
+"""What a file that is not whole can raise, such as that a part is encrypted; each of its columns has a checksum."""
 
 
 class Remembered:
@@ -67,13 +67,15 @@ class Remembered:
             if not keys.is_whole or not stamps.is_whole or not len(keys) == len(stamps) == len(table):
                 raise ValueError("columns that do not fit together")
             self._keys, self._stamps, self.table = keys.texts(), stamps, table
-            os.utime(path)  # it is in use
         except FileNotFoundError:
             return
         except PermissionError:
             self.note = f"what is known of the files cannot be read or kept: {path} belongs to another user"
         except DAMAGED:
             self.note = f"{path}, what was known of the files, is damaged and is written anew"
+        else:
+            with suppress(OSError):  # on a disk that cannot be written, or of another user, it is as good
+                os.utime(path)  # it is in use
 
     def rows(self, keys: Sequence[str], stamps: Ragged) -> np.ndarray:
         """Return the row of each item in the table, int64 `[N]`; -1 where its files are not known as they are now.
