@@ -13,9 +13,11 @@ import io
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -141,8 +143,7 @@ class Child:
         hooks.mkdir(parents=True, exist_ok=True)
         (hooks / "sitecustomize.py").write_text("from tests.support import killing\n\nkilling.obey()\n")
         paths = [str(hooks), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self.temporary = log.with_suffix(".tmp")
-        self.temporary.mkdir(exist_ok=True)
+        self.temporary = Path(tempfile.mkdtemp(prefix="kill-"))  # short: loader workers have sockets below it
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TMPDIR": str(self.temporary), **environment}
         variables.pop("HYDRA_FULL_ERROR", None)  # a process is to end as a person sees it
         if point is not None:
@@ -160,6 +161,7 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
     def arrives(self, until: Callable[[], bool] | None = None) -> bool:
         """Wait until the process stands still, or `until` is true; False if it ended before."""
