@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.cvat import read_cvat
-from segbench.data.files.dataset import FileData
-from segbench.data.files.groups import Division
+from segbench.data.files.divided import DividedFiles
 from segbench.data.files.histograms import rare_classes
 from segbench.data.files.items import Item, Splits
 from segbench.data.files.label_studio import read_label_studio
@@ -27,7 +25,7 @@ from segbench.data.rasters import Raster
 TOOLS: dict[str, Callable[[Path], Iterator[Annotated]]] = {"cvat": read_cvat, "labelstudio": read_label_studio}
 
 
-class AnnotatedPictures(FileData):
+class AnnotatedPictures(DividedFiles):
     """Pictures with the outlines that a tool holds in one file: class 0 where nothing was drawn.
 
     Args:
@@ -36,12 +34,7 @@ class AnnotatedPictures(FileData):
         images: Folder of the pictures, likewise.
         labels: What the tool's labels mean (see `label_map`); None for classes of their names.
         boxes: What has a box, a line or points and no outline: `refuse`, or `skip`, whose box becomes 255.
-        val_share: Share of the pictures for val, where the file says no splits.
-        test_share: Likewise for test.
-        group: Which pictures belong together: a pattern with `{group}`, or FILE.csv:COLUMN (see `Division`).
-        folds: Number of folds; None for none.
-        fold: Which of them is the test.
-        **common: As for all file sets: `FileData`.
+        **common: As for all that are divided: `DividedFiles`.
     """
 
     def __init__(
@@ -52,17 +45,11 @@ class AnnotatedPictures(FileData):
         images: str = ".",
         labels: Mapping[object, object] | None = None,
         boxes: str = "refuse",
-        val_share: float = 0.15,
-        test_share: float = 0.15,
-        group: str | None = None,
-        folds: int | None = None,
-        fold: int | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
         if tool not in TOOLS:
             raise ConfigError(f"data.tool={tool} is none of {', '.join(TOOLS)}{nearest(tool, TOOLS)}")
-        self.division = Division(self.seed, val_share, test_share, group, folds, fold)
         self.tool, self.annotations, self.images = tool, annotations, images
         self.reader = ShapeReader(self.classes, labels, boxes=boxes)
 
@@ -89,9 +76,7 @@ class AnnotatedPictures(FileData):
             given.setdefault(found.split, []).append(item)
         if not given:
             raise DataError(f"{self.place()}: no picture is annotated in {path.name}")
-        splits, notes = self.division.divide(_by_our_splits(given), images, problems=problems)
-        self.notes += notes
-        return splits
+        return self.divided(_by_our_splits(given), images, problems=problems)
 
     def read(self, item: Item) -> tuple[Raster, np.ndarray]:
         """Return the picture and the mask that is drawn from its shapes."""
@@ -117,10 +102,6 @@ class AnnotatedPictures(FileData):
     def check_ids(self, problems: Problems) -> None:
         """Say which classes occur in hardly any mask."""
         self.notes += rare_classes(self.index.table, self.index.names.texts(), classes=self.classes)
-
-    def units(self, split: Split, index: int) -> dict[str, str]:
-        """Return the group of a picture, where there are groups."""
-        return dict(self.items[split][index].units)
 
     def settings(self) -> dict[str, Any]:
         """Return how masks are drawn."""

@@ -13,15 +13,14 @@ from segbench.core.choices import Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.coco_index import Choice, category_ids, read_items, read_json, told
 from segbench.data.files.coco_masks import draw, draw_panoptic
-from segbench.data.files.dataset import FileData
-from segbench.data.files.groups import Division
+from segbench.data.files.divided import DividedFiles
 from segbench.data.files.items import Item, Splits, share_settings
 from segbench.data.files.pairs import read_image
 from segbench.data.problems import Problems
 from segbench.data.rasters import Raster
 
 
-class Coco(FileData):
+class Coco(DividedFiles):
     """Objects of chosen categories as classes; everything else is background.
 
     Without `val_annotations` the pictures are split by `val_share` and `test_share`, each by its own id. With it, and
@@ -43,12 +42,7 @@ class Coco(FileData):
         keep_empty: Keep pictures without any chosen object.
         crowd: What annotations with `iscrowd` are: `ignore` (255), or `object`, as those of CVAT's brush.
         boxes: Annotations without an outline: `refuse`, or `skip`, whose boxes become 255.
-        val_share: Share of the pictures for val, where they are split by share.
-        test_share: Likewise for test.
-        group: Which pictures belong together: a pattern with `{group}`, or FILE.csv:COLUMN (see `Division`).
-        folds: Number of folds; None for none.
-        fold: Which of them is the test.
-        **common: As for all file sets: `FileData`.
+        **common: As for all that are divided: `DividedFiles`.
     """
 
     def __init__(
@@ -68,15 +62,9 @@ class Coco(FileData):
         keep_empty: bool = False,
         crowd: str = "ignore",
         boxes: str = "refuse",
-        val_share: float = 0.15,
-        test_share: float = 0.15,
-        group: str | None = None,
-        folds: int | None = None,
-        fold: int | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.division = Division(self.seed, val_share, test_share, group, folds, fold)
         if mode not in ("binary", "multi"):
             raise ConfigError(f"data.mode={mode} is unknown{nearest(mode, ('binary', 'multi'))}")
         if overlap not in ("ignore", "class") or min_area < 0:
@@ -120,17 +108,11 @@ class Coco(FileData):
         """Return the pictures of each split that have a chosen object."""
         train = self._read(Split.TRAIN, problems, prefix="")
         if Split.VAL not in self.files:
-            return self._divided({"": train}, problems)
+            return self.divided({"": train}, self.folder(), problems=problems)
         splits: Splits = {Split.TRAIN: train, Split.VAL: self._read(Split.VAL, problems, prefix="val:")}
         if Split.TEST in self.files:
             splits[Split.TEST] = self._read(Split.TEST, problems, prefix="test:")
-        return self._divided(splits, problems)
-
-    def _divided(self, given: Splits, problems: Problems) -> Splits:
-        self.place()
-        splits, notes = self.division.divide(given, self.folder(), problems=problems)
-        self.notes += notes
-        return splits
+        return self.divided(splits, self.folder(), problems=problems)
 
     def _read(self, split: Split, problems: Problems, *, prefix: str) -> list[Item]:
         file, folder = self.files[split]
@@ -195,10 +177,6 @@ class Coco(FileData):
         classes = sorted(self._classes_of(item).items())
         text = json.dumps([labels.size, labels.annotations, classes], sort_keys=True).encode()
         return text + (Path(labels.panoptic).read_bytes() if labels.panoptic is not None else b"")
-
-    def units(self, split: Split, index: int) -> dict[str, str]:
-        """Return the group of a picture, where there are groups."""
-        return dict(self.items[split][index].units)
 
     def describe(self, split: Split) -> str:
         """Return how many pictures, and of which categories."""

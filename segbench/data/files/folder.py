@@ -10,8 +10,7 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
-from segbench.data.files.dataset import FileData
-from segbench.data.files.groups import Division
+from segbench.data.files.divided import DividedFiles
 from segbench.data.files.histograms import check_binary, check_black_and_white, rare_classes
 from segbench.data.files.items import Item, Splits, check_disjoint, share_settings
 from segbench.data.files.layouts import Found, Layout, first_fitting, known
@@ -27,7 +26,7 @@ RULES = ("auto", "files", "folders", "shares")
 WITHOUT_MASK = ("refuse", "skip", "empty")
 
 
-class Folder(FileData):
+class Folder(DividedFiles):
     """Pictures and masks that belong together by their names, of any format that is read.
 
     Without patterns, the layouts of `layouts.known` are looked for: `images/` and `masks/` with or without folders of
@@ -49,12 +48,7 @@ class Folder(FileData):
         boxes: Outlines that are boxes or lines alone: `refuse`, or `skip`, whose boxes become 255.
         split: `files`: by lists, a name or an image and its mask a line. `folders`: by the place of the pictures.
             `shares`: by `val_share` and `test_share`. `auto`: the first of these that is there.
-        val_share: Share of the pictures for val, where they are split by share.
-        test_share: Likewise for test.
-        group: Which pictures belong together: a pattern with `{group}`, or FILE.csv:COLUMN (see `Division`).
-        folds: Number of folds; None for none.
-        fold: Which of them is the test.
-        **common: As for all file sets: `FileData`.
+        **common: As for all that are divided: `DividedFiles`.
     """
 
     def __init__(
@@ -73,15 +67,9 @@ class Folder(FileData):
         without_mask: str = "refuse",
         boxes: str = "refuse",
         split: str = "auto",
-        val_share: float = 0.15,
-        test_share: float = 0.15,
-        group: str | None = None,
-        folds: int | None = None,
-        fold: int | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.division = Division(self.seed, val_share, test_share, group, folds, fold)
         for name, value, choices in (("split", split, RULES), ("without_mask", without_mask, WITHOUT_MASK)):
             if value not in choices:
                 raise ConfigError(f"data.{name}={value} is none of {', '.join(choices)}{nearest(value, choices)}")
@@ -127,8 +115,8 @@ class Folder(FileData):
         elif self.rule == "shares":
             given = {"": [item for items in given.values() for item in items]}
         self.by_share = set(SPLITS if "" in given else SPLITS[:2] if "val" not in given else ())
-        splits, more = self.division.divide(given, root, problems=problems)
-        self.notes += [*notes, *more]
+        self.notes += notes
+        splits = self.divided(given, root, problems=problems)
         check_disjoint(splits, problems)
         return splits
 
@@ -179,10 +167,6 @@ class Folder(FileData):
     def label_bytes(self, item: Item) -> bytes:
         """Return the content of the mask's file."""
         return b"" if item.label is None else Path(item.label).read_bytes()
-
-    def units(self, split: Split, index: int) -> dict[str, str]:
-        """Return the group of a picture, where there are groups."""
-        return dict(self.items[split][index].units)
 
     def check_ids(self, problems: Problems) -> None:
         """Note masks that look as if their values meant something else: 0 and 255, a mix of both, stray ids."""

@@ -11,8 +11,8 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
-from segbench.data.files.dataset import FileData
-from segbench.data.files.groups import UNIT, Division
+from segbench.data.files.divided import DividedFiles
+from segbench.data.files.groups import UNIT
 from segbench.data.files.hf_tables import first_line, has_files, names_of, opened, path_of
 from segbench.data.files.histograms import check_binary, check_black_and_white, rare_classes
 from segbench.data.files.items import Item, Splits
@@ -29,7 +29,7 @@ Tables = dict[str, Any]
 """A `datasets.Dataset` for each split of ours; "" where the set has none."""
 
 
-class HuggingFace(FileData):
+class HuggingFace(DividedFiles):
     """Rows of a `datasets` set: their images and masks are read where they lie, as files are.
 
     Args:
@@ -46,12 +46,8 @@ class HuggingFace(FileData):
         ignore: Ids (or, for rgb, names) that are unlabelled and become 255.
         class_dict: CSV file of colours, name,r,g,b; for rgb.
         threshold: Smallest foreground value for binary masks; None for 1.
-        val_share: Share of the rows for val, where the set has none.
-        test_share: Likewise for test.
         group: Which rows belong together: a column, or what `Folder` takes, of the names of images.
-        folds: Number of folds; None for none.
-        fold: Which of them is the test.
-        **common: As for all file sets: `FileData`.
+        **common: As for all that are divided: `DividedFiles`.
     """
 
     def __init__(
@@ -67,20 +63,16 @@ class HuggingFace(FileData):
         ignore: Sequence[int | str] = (),
         class_dict: str | None = None,
         threshold: int | None = None,
-        val_share: float = 0.15,
-        test_share: float = 0.15,
         group: str | None = None,
-        folds: int | None = None,
-        fold: int | None = None,
         **common: Any,
     ) -> None:
-        super().__init__(**common)
+        column = group if group and re.fullmatch(r"\w+", group) else None
+        super().__init__(group=None if column else group, **common)
         if masks not in MODES:
             raise ConfigError(f"data.masks={masks} is no kind of mask{nearest(masks, MODES)}")
         self.name, self.columns, self.download = name, (image, mask), download
         self.splits = None if splits is None else dict(splits)
-        self.column = group if group and re.fullmatch(r"\w+", group) else None
-        self.division = Division(self.seed, val_share, test_share, None if self.column else group, folds, fold)
+        self.column = column
         colours = Path(class_dict) if class_dict else None
         self.reader = MaskReader(
             masks, self.classes, ignore=ignore, class_dict=colours, threshold=threshold, labels=labels
@@ -108,9 +100,7 @@ class HuggingFace(FileData):
         self.cells = {(s, c): table.select_columns(c) for s, table in self.tables.items() for c in self.columns}
         self.beside = {place for place, cells in self.cells.items() if has_files(cells, place[1])}
         given = {split: self._items(split, table) for split, table in self.tables.items()}
-        divided, notes = self.division.divide(given, Path(self.name), problems=problems)
-        self.notes += notes
-        return divided
+        return self.divided(given, Path(self.name), problems=problems)
 
     def _by_split(self, found: Any) -> Tables:
         if not isinstance(found, dict):
@@ -216,10 +206,6 @@ class HuggingFace(FileData):
         """Return the set and the number of the row."""
         source, row = self.items[split][index].label
         return f"row {row} of {source or 'the rows'} in {self.name}"
-
-    def units(self, split: Split, index: int) -> dict[str, str]:
-        """Return the group of a row, where there are groups."""
-        return dict(self.items[split][index].units)
 
     def check_ids(self, problems: Problems) -> None:
         """Note masks that look as if their values meant something else."""
