@@ -16,7 +16,7 @@ from segbench.data.files.histograms import rare_classes
 from segbench.data.files.items import Item, Splits
 from segbench.data.files.label_studio import read_label_studio
 from segbench.data.files.pairs import read_image
-from segbench.data.files.patterns import SPLIT_WORDS, split_of
+from segbench.data.files.patterns import ALL_SPLIT_WORDS, split_of
 from segbench.data.files.shapes import Annotated, ShapeReader, as_plain
 from segbench.data.pictures import load_picture, upright
 from segbench.data.problems import NOT_UTF8, RENAME, Problems, is_utf8
@@ -124,7 +124,6 @@ def _is_file(path: Path) -> bool:
 
 def _by_our_splits(given: Splits) -> Splits:
     """Return the pictures by our names of the tool's splits; all together where one has another name."""
-    words = {word for words in SPLIT_WORDS.values() for word in words}
-    if not all(name.lower() in words for name in given):
+    if not all(name.lower() in ALL_SPLIT_WORDS for name in given):
         return {"": [item for items in given.values() for item in items]}
     return {split_of(name): items for name, items in given.items()}

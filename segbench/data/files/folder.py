@@ -18,7 +18,7 @@ from segbench.data.files.lists import read_list, resolve
 from segbench.data.files.masks import MaskReader
 from segbench.data.files.outlines import READERS, OutlineReader
 from segbench.data.files.pairs import read_pair
-from segbench.data.files.patterns import SPLIT_WORDS, Pattern, split_of
+from segbench.data.files.patterns import ALL_SPLIT_WORDS, Pattern, split_of
 from segbench.data.problems import Problems
 from segbench.data.rasters import Raster
 
@@ -198,8 +198,7 @@ def _list_of(lists: str | Mapping[str, str] | None, split: str) -> str:
 
 
 def _known_splits(splits: Mapping[str, str]) -> dict[str, str]:
-    words = [word for words in SPLIT_WORDS.values() for word in words]
-    if "train" not in splits or not set(splits) <= set(SPLITS) or not set(splits.values()) <= set(words):
+    if "train" not in splits or not set(splits) <= set(SPLITS) or not set(splits.values()) <= set(ALL_SPLIT_WORDS):
         raise ConfigError(
             "data.splits must say which split of the data is train, val and test, such as {train:train,test:val}, got"
             f" {dict(splits)}"

@@ -12,11 +12,9 @@ from typing import Any
 
 from segbench.core.errors import DataError
 from segbench.data.files.index import file_stamp
-from segbench.data.files.patterns import SPLIT_WORDS, split_of
+from segbench.data.files.patterns import ALL_SPLIT_WORDS, split_of
 
-WORD = re.compile(
-    rf"(?:^|[^a-z])({'|'.join(word for words in SPLIT_WORDS.values() for word in words)})(?:[^a-z]|$)", re.I
-)
+WORD = re.compile(rf"(?:^|[^a-z])({'|'.join(ALL_SPLIT_WORDS)})(?:[^a-z]|$)", re.I)
 """A split's word in the name of a Parquet file."""
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")

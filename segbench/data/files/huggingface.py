@@ -18,7 +18,7 @@ from segbench.data.files.histograms import check_binary, check_black_and_white, 
 from segbench.data.files.items import Item, Splits
 from segbench.data.files.masks import MODES, MaskReader
 from segbench.data.files.pairs import read_image
-from segbench.data.files.patterns import SPLIT_WORDS, split_of
+from segbench.data.files.patterns import ALL_SPLIT_WORDS, split_of
 from segbench.data.problems import FileError, Problems
 from segbench.data.rasters import Raster
 
@@ -105,8 +105,7 @@ class HuggingFace(DividedFiles):
     def _by_split(self, found: Any) -> Tables:
         if not isinstance(found, dict):
             return {"": found}
-        words = {word for words in SPLIT_WORDS.values() for word in words}
-        wanted = self.splits or {split_of(name): name for name in found if name.lower() in words}
+        wanted = self.splits or {split_of(name): name for name in found if name.lower() in ALL_SPLIT_WORDS}
         missing = [name for name in wanted.values() if name not in found]
         if missing or not set(wanted) <= set(SPLITS) or Split.TRAIN not in wanted:
             raise ValueError(

@@ -17,9 +17,11 @@ SPLIT_WORDS = {
 }
 """What folders and files call the splits; upper and lower case alike."""
 
+ALL_SPLIT_WORDS = tuple(word for words in SPLIT_WORDS.values() for word in words)
+
 TOKEN = re.compile(r"\{(?P<field>[a-z_]+)\}|\{(?P<words>[^{}]*,[^{}]*)\}|(?P<any>\*)|(?P<text>[^{}*]+)|(?P<wrong>.)")
 FIELD = re.compile(r"\{([a-z_]+)\}")
-FIELDS = {"path": ".+?", "split": f"(?i:{'|'.join(word for words in SPLIT_WORDS.values() for word in words)})"}
+FIELDS = {"path": ".+?", "split": f"(?i:{'|'.join(ALL_SPLIT_WORDS)})"}
 """What a field may be that is not just any text without a slash."""
 
 Fields = dict[str, str]
