@@ -178,7 +178,7 @@ def test_the_first_traceback_can_be_asked_for(workers):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_failing_augmentation_names_the_sample(workers):
     class Failing(Augment):
-        def __call__(self, arrays, *, seed, epoch, index):
+        def __call__(self, arrays, seed, epoch, index, /):
             if index == 6:
                 raise ZeroDivisionError("division by zero")
             return arrays

@@ -64,7 +64,7 @@ class Augment:
         self.pipeline = albumentations.Compose(transforms, additional_targets=TARGETS)
         self.pipeline.set_random_state(self._generator, self._python)
 
-    def __call__(self, arrays: dict[str, np.ndarray], *, seed: int, epoch: int, index: int) -> dict[str, np.ndarray]:
+    def __call__(self, arrays: dict[str, np.ndarray], seed: int, epoch: int, index: int, /) -> dict[str, np.ndarray]:
         """Return the augmented arrays of a training sample, the same for the same (seed, epoch, index).
 
         Raises:
@@ -103,7 +103,7 @@ class Augment:
         """Whether a picture uint8 `[H,W,C]` can be augmented."""
         with warnings.catch_warnings(action="ignore"):
             try:
-                self({"image": picture, "mask": np.zeros(picture.shape[:2], np.uint8)}, seed=0, epoch=0, index=0)
+                self({"image": picture, "mask": np.zeros(picture.shape[:2], np.uint8)}, 0, 0, 0)
             except Exception:  # each of a hundred transforms has its own way to refuse
                 return False
         return True

@@ -93,7 +93,7 @@ def _check_parts(augment: Augment, samples: list[Arrays], *, seed: int) -> None:
     for name, alone in augment.parts():
         for index, arrays in enumerate(samples):
             try:
-                found = _twice(partial(alone, arrays, seed=seed, epoch=0, index=index))
+                found = _twice(partial(alone, arrays, seed, 0, index))
             except Exception:  # it may need what comes before it; the whole pipeline is tried as well
                 continue
             if isinstance(found, str):
@@ -105,7 +105,7 @@ def _augmented(augment: Augment, samples: list[Arrays], *, seed: int) -> list[Ar
     found = []
     for index, arrays in enumerate(samples):
         try:
-            result = _twice(partial(augment, arrays, seed=seed, epoch=0, index=index))
+            result = _twice(partial(augment, arrays, seed, 0, index))
         except ConfigError as error:
             return str(error).removeprefix("augment ")
         except Exception as error:

@@ -90,7 +90,7 @@ class SplitDataset(Dataset[dict[str, Tensor]]):
         arrays = self.source.sample(self.split, epoch=epoch, index=index)
         if self.augment is None:
             return arrays
-        return self.augment(arrays, seed=self.seed, epoch=epoch, index=index)
+        return self.augment(arrays, self.seed, epoch, index)
 
     def names(self, indices: Sequence[int]) -> str:
         """Return what samples are, for messages: at most four of them, and how many more there are."""
