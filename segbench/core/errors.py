@@ -59,11 +59,15 @@ class OutOfMemoryError(SegbenchError):
 
 
 class RankError(SegbenchError):
-    """Another process of the run has ended early; it has the exit status of that one."""
+    """Another process of the run has ended early; it has the exit status of that one.
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
+    rank: its number; None for the launching process.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1, *, rank: int | None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.rank = rank
 
 
 class Pruned(SegbenchError):

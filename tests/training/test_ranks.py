@@ -90,7 +90,7 @@ def test_a_process_without_signs_of_life_is_given_up(store):
     for _ in range(watch.SILENT):
         first._look()
     error = first.ending.error(2)
-    assert isinstance(error, RankError)
+    assert isinstance(error, RankError) and error.rank == 1
     assert "process 1 of 2 gives no sign of life" in str(error)
     assert json.loads(first.store.get("end"))["rank"] == 1  # all others hear of it
 

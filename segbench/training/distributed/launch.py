@@ -127,9 +127,9 @@ class _Agent(threading.Thread):
             return self._error
         rank, first = self._error.get_first_failure()
         if first.exitcode == -signal.SIGKILL:
-            return RankError(killed(rank, size))
+            return RankError(killed(rank, size), rank=rank)
         how = f"signal {-first.exitcode}" if first.exitcode < 0 else f"status {first.exitcode}"
-        return RankError(f"process {rank} of {size} ended with {how}", max(1, first.exitcode))
+        return RankError(f"process {rank} of {size} ended with {how}", max(1, first.exitcode), rank=rank)
 
 
 def killed(rank: int, size: int) -> str:

@@ -304,7 +304,7 @@ class Ranks:
 
     def say(self, error: SegbenchError) -> None:
         """Print an error in the first process, or in the next one if that is gone."""
-        gone = isinstance(error, RankError) and str(error).startswith("process 0 of")
+        gone = isinstance(error, RankError) and error.rank == 0
         if self.first or (gone and self.world.rank == 1):
             os.write(2, f"segbench: {printable(' '.join(str(error).split()))}\n".encode())
 

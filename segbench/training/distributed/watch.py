@@ -44,8 +44,8 @@ EXPLAINED = 8.0
 class Ending:
     """Why a process has ended, for the others."""
 
-    rank: int
-    """Its number."""
+    rank: int | None
+    """Its number; None for the launching process."""
     code: int
     """Its exit status."""
     sentence: str
@@ -58,8 +58,9 @@ class Ending:
         if self.code in EXIT_CODES.values():
             return Interrupted(self.sentence, self.code, requeue=self.requeue)
         if self.code < 0:
-            return RankError(self.sentence)
-        return RankError(f"process {self.rank} of {size} ended with status {self.code}: {self.sentence}", self.code)
+            return RankError(self.sentence, rank=self.rank)
+        sentence = f"process {self.rank} of {size} ended with status {self.code}: {self.sentence}"
+        return RankError(sentence, self.code, rank=self.rank)
 
 
 class Watch(threading.Thread):
@@ -162,8 +163,9 @@ class Watch(threading.Thread):
         return self.signals.wanted if self.signals is not None else None
 
     def _lost(self) -> Ending:
-        gone = "the launcher" if self.world.has_agent else f"process 0 of {self.world.size}"
-        return Ending(0, -1, f"{gone} is gone, and with it the store where the processes of the run meet")
+        rank = None if self.world.has_agent else 0
+        gone = "the launcher" if rank is None else f"process {rank} of {self.world.size}"
+        return Ending(rank, -1, f"{gone} is gone, and with it the store where the processes of the run meet")
 
     def _end_in_time(self) -> None:
         """End the process where it does not notice; its checkpoints are as safe as from any kill."""
