@@ -61,10 +61,10 @@ class OutOfMemoryError(SegbenchError):
 class RankError(SegbenchError):
     """Another process of the run has ended early; it has the exit status of that one.
 
-    rank: its number; None for the launching process.
+    rank: its number; None for the launching process, and where it has been told already.
     """
 
-    def __init__(self, message: str, exit_code: int = 1, *, rank: int | None) -> None:
+    def __init__(self, message: str, exit_code: int = 1, *, rank: int | None = None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
         self.rank = rank
