@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import platform
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +16,7 @@ from segbench.config.pretrained import without_pretrained
 from segbench.config.schema import RunConfig
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.choices import SPLITS, NonFinite
-from segbench.core.errors import ConfigError, Interrupted, NonFiniteError, Pruned
-from segbench.core.files import write_json
-from segbench.core.states import RunState
+from segbench.core.errors import NonFiniteError
 from segbench.core.text import duration
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.law import check_law
@@ -33,6 +27,7 @@ from segbench.runs.checkpoints import step_checkpoints
 from segbench.runs.folder import RunFolder, read_json
 from segbench.runs.lock import locked
 from segbench.runs.provenance import provenance_of_run
+from segbench.training.beginning import Beginning, begun, first_weights, refuse_without_effect
 from segbench.training.checkpoints.conditions import conditions
 from segbench.training.checkpoints.resumption import Differences, Resumption, pin_threads
 from segbench.training.checkpoints.storage import newest_good, sweep_temporary
@@ -41,13 +36,12 @@ from segbench.training.distributed.ranks import Ranks, current
 from segbench.training.faults import in_one_sentence
 from segbench.training.finished import finished_results, say_finished
 from segbench.training.length import Length, Position
-from segbench.training.loggers import make_loggers, open_loggers
+from segbench.training.loggers import make_loggers
 from segbench.training.loop import Session, Watch
 from segbench.training.parts import Experiment, build_experiment
 from segbench.training.remarks import remarks
 from segbench.training.results import collect_results
 from segbench.training.shares import check_shares
-from segbench.training.signals import StopSignals
 
 log = logging.getLogger("segbench")
 MOST_ROLLBACKS = 3
@@ -97,54 +91,30 @@ def train(
         now = conditions(settings, config.seed, data=experiment.data)
         differences = Differences.of(run, config, now=now) if run.exists() else None
         if differences is not None and (finished := finished_results(run, settings)):
-            _refuse_without_effect(run, differences.forced)
+            refuse_without_effect(run, differences.forced)
             say_finished(run)
             return finished
         resumption = None
         if differences is not None and run.has_begun():
             resumption = Resumption.of(run, differences, experiment=experiment, force=config.resume.force)
         length = _length(settings, experiment.data, resumption=resumption)
-        found = {**now, **provenance_of_run(run, config.plugins), "weights": _weights(run, experiment)}
-        # a signal that comes now waits for the first step, and no half is left
-        with ranks.signals() as signals, ranks.heeding(signals):
-            # one that refuses leaves a run that is continued as it was; a new run has no folder for them yet
-            early = [] if resumption is None else open_loggers(loggers)
-            _write_beginning(run, begin, now=found, resumption=resumption)
-            with _true_status(run, ranks) as started:
-                try:
-                    opened = early or open_loggers(loggers)
-                    work = _Run(
-                        config,
-                        settings,
-                        experiment,
-                        run,
-                        opened,
-                        signals,
-                        console,
-                        length,
-                        resumption,
-                        watch,
-                        ranks=ranks,
-                        started=started,
-                    )
-                    return work.results()
-                finally:  # the data may serve the next job, which needs the memory of this one's network
-                    experiment.data.trainer = experiment.data.position = None
-
-
-def _weights(run: RunFolder, experiment: Experiment) -> list[Any]:
-    """Return what the network began with: in a run that is continued, what its first session loaded."""
-    before = read_json(run.environment).get("weights") if run.has_begun() and run.environment.is_file() else None
-    return before if isinstance(before, list) else list(experiment.loaded)
-
-
-def _refuse_without_effect(run: RunFolder, settings: list[str]) -> None:
-    """Raise a ConfigError for settings that were forced on a run which has nothing left to train with them."""
-    if settings:
-        raise ConfigError(
-            f"{run.path} is finished, so {', '.join(settings[:5])} would have no effect: give a larger"
-            " trainer.max_epochs as well, or leave them as they were"
-        )
+        found = {**now, **provenance_of_run(run, config.plugins), "weights": first_weights(run, experiment)}
+        try:
+            with begun(run, ranks, begin=begin, loggers=loggers, now=found, resumption=resumption) as beginning:
+                work = _Run(
+                    config=config,
+                    experiment=experiment,
+                    run=run,
+                    beginning=beginning,
+                    console=console,
+                    length=length,
+                    resumption=resumption,
+                    watch=watch,
+                    ranks=ranks,
+                )
+                return work.results()
+        finally:  # the data may serve the next job, which needs the memory of this one's network
+            experiment.data.trainer = experiment.data.position = None
 
 
 def _length(settings: TrainerSettings, data: SegmentationData, *, resumption: Resumption | None) -> Length:
@@ -155,80 +125,12 @@ def _length(settings: TrainerSettings, data: SegmentationData, *, resumption: Re
     return length
 
 
-def _write_beginning(
-    run: RunFolder, begin: Callable[[RunFolder], None], *, now: Mapping[str, Any], resumption: Resumption | None
-) -> None:
-    """Write what a session begins with into the folder; that it continues another experiment comes first."""
-    if run.exists():
-        run.check_writable_inside()
-    if resumption is not None:
-        gone = [(path.name, loss) for path, loss in _noticed(run) if not path.is_file()]
-        resumption.mend()
-        write_json(run.environment, {**now, "resumes": resumption.records})
-        begin(run)
-        for name, loss in gone:
-            log.warning("%s: %s is gone: %s", run.path, name, loss)
-        return
-    if run.exists():
-        log.info("%s holds no checkpoint yet, so the run starts again at step 0", run.path)
-        run.forget_beginning()
-    begin(run)
-    write_json(run.environment, {**now, "resumes": []})
-
-
-def _noticed(run: RunFolder) -> list[tuple[Path, str]]:
-    """Return the files that a resume goes on without where they were removed, and what is lost with each."""
-    return [
-        (run.metrics, "rows and curves begin at this resume"),
-        (run.environment, "whether data and conditions are those that the run began with is not known"),
-    ]
-
-
-@contextmanager
-def _true_status(run: RunFolder, ranks: Ranks) -> Iterator[float]:
-    """Keep status.json true whatever happens inside; where it cannot be written any more, the error itself is told.
-
-    Yields when the session has started, in seconds since 1970, as it is written there.
-    """
-    started = time.time()
-    run.write_status(RunState.RUNNING, started=started, process=os.getpid(), machine=platform.node())
-
-    def ended(error: BaseException) -> None:
-        with suppress(OSError):
-            run.write_status(_state_after(error), error=_said(error))
-
-    ranks.endings.append(ended)
-    try:
-        yield started
-    except BaseException as error:
-        ended(error)
-        raise
-    finally:
-        ranks.endings.remove(ended)
-    run.write_status(RunState.COMPLETED, finished=time.time())
-
-
-def _state_after(error: BaseException) -> RunState:
-    if isinstance(error, Interrupted | KeyboardInterrupt):
-        return RunState.INTERRUPTED
-    return RunState.PRUNED if isinstance(error, Pruned) else RunState.FAILED
-
-
-def _said(error: BaseException) -> str:
-    if isinstance(error, Interrupted | KeyboardInterrupt | Pruned):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
-
-
-@dataclass
+@dataclass(kw_only=True)
 class _Run:
     """The sessions of one call: one, and a further one after each rollback."""
 
     config: RunConfig
     """The checked configuration."""
-
-    settings: TrainerSettings
-    """Its section `trainer`."""
 
     experiment: Experiment
     """Data, network, loss and optimizer."""
@@ -236,11 +138,8 @@ class _Run:
     run: RunFolder
     """The run folder."""
 
-    loggers: list[Any]
-    """Lightning's loggers beside metrics.csv."""
-
-    signals: StopSignals
-    """What asks the run to stop."""
+    beginning: Beginning
+    """What stops it, where it logs, and when it began."""
 
     console: Console
     """Where progress goes."""
@@ -257,8 +156,10 @@ class _Run:
     ranks: Ranks
     """The processes of the run."""
 
-    started: float
-    """When the session began, in seconds since 1970."""
+    @property
+    def settings(self) -> TrainerSettings:
+        """The section `trainer`."""
+        return self.config.trainer
 
     def results(self) -> dict[str, Any]:
         """Train, from the newest checkpoint on if there is one, test, and write results, plots and tables."""
@@ -291,7 +192,7 @@ class _Run:
         plan = Plan(
             config=self.config.plain(),
             run=str(self.run.path.absolute()),
-            started=self.started,
+            started=self.beginning.started,
             checkpoint=None if checkpoint is None else str(checkpoint.absolute()),
             threads=torch.get_num_threads(),
             steps=self.length.steps,
@@ -308,10 +209,10 @@ class _Run:
                 self.settings,
                 self.experiment,
                 run=self.run,
-                signals=self.signals,
+                signals=self.beginning.signals,
                 length=self.length,
                 console=self.console,
-                loggers=self.loggers,
+                loggers=self.beginning.loggers,
                 rollbacks=rollbacks,
                 watch=self.watch,
                 ranks=self.ranks,
