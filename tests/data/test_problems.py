@@ -22,9 +22,10 @@ from segbench.commands.found_pictures import FoundPictures
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.files.camvid import CamVid
+from segbench.data.files.class_dict import read_class_dict
 from segbench.data.files.coco import Coco
 from segbench.data.files.folder import Folder
-from segbench.data.files.masks import MaskReader, read_class_dict
+from segbench.data.files.masks import MaskReader
 from segbench.data.pictures import load_picture, read_rgb
 from segbench.data.problems import FileError, Problems, shown_name, told
 from segbench.data.scenes.fgbg import FgBg

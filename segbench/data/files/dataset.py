@@ -193,9 +193,8 @@ class FileData(ViewedData):
 
     def _lookalikes(self) -> list[str]:
         homes = np.full(len(self.index.items), "", object)
-        for split in SPLITS:
-            if split != Split.TEST or not self.test_is_val:
-                homes[self.rows(split)] = split
+        for split in self._own_splits():
+            homes[self.rows(split)] = split
         return remarks(self.index.names.texts(), homes.tolist(), bits=self.index.table.looks)
 
     def _settle_values(self) -> None:
@@ -229,7 +228,7 @@ class FileData(ViewedData):
         if self.values is not None and self.values.levels is not None:
             source = "as given" if not isinstance(self.range, str) else "measured on the training split"
             self.notes.append(f"values: {self.values}, {source} (data.range={self.range})")
-            self._note_outliers(self.values.levels)
+            self.notes += self._outliers(self.values.levels)
         left_out = int(self.index.table.leaves_out.sum())
         if left_out:
             self.notes.append(
@@ -237,15 +236,19 @@ class FileData(ViewedData):
                 " transparency, which is not used; data.bands=[0,1,2,3] uses the fourth"
             )
 
-    def _note_outliers(self, levels: Levels) -> None:
-        """Note values far from all others, and values that are clipped; percentiles leave out both on purpose."""
+    def _outliers(self, levels: Levels) -> list[str]:
+        """Return what there is to say of values far from all others; percentiles leave them out on purpose."""
         if self.range == "percentile":
-            return
-        own = [split for split in SPLITS if split != Split.TEST or not self.test_is_val]
-        self.notes += clipped_notes(levels, {split: self.index.table.take(self.rows(split)) for split in own})
+            return []
+        notes = clipped_notes(levels, {split: self.index.table.take(self.rows(split)) for split in self._own_splits()})
         if self.range == "auto":
             typical = self._percentiles(self.rows(Split.TRAIN), FEW_PICTURES)
-            self.notes += stretched_notes(levels, typical, bands=self.channels.bands)
+            notes += stretched_notes(levels, typical, bands=self.channels.bands)
+        return notes
+
+    def _own_splits(self) -> list[Split]:
+        """Return the splits that have pictures of their own."""
+        return [split for split in SPLITS if split != Split.TEST or not self.test_is_val]
 
     def _look(self, *, fresh: bool = False) -> Problems:
         """Find all pictures and get to know their facts; with `fresh`, by looking at every one."""

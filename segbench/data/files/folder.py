@@ -11,7 +11,7 @@ import numpy as np
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.divided import DividedFiles
-from segbench.data.files.histograms import check_binary, check_black_and_white, rare_classes
+from segbench.data.files.histograms import check_values, rare_classes
 from segbench.data.files.items import Item, Splits, check_disjoint, share_settings
 from segbench.data.files.layouts import Found, Layout, first_fitting, known
 from segbench.data.files.lists import read_list, resolve
@@ -170,10 +170,7 @@ class Folder(DividedFiles):
 
     def check_ids(self, problems: Problems) -> None:
         """Note masks that look as if their values meant something else: 0 and 255, a mix of both, stray ids."""
-        if isinstance(self.reader, MaskReader) and self.reader.mode == "binary":
-            check_binary(self.index.table, self.reader.threshold, problems=problems)
-        elif self.reader.has_plain_ids:
-            check_black_and_white(self.index.table, problems)
+        check_values(self.index.table, self.reader, problems=problems)
         self.notes += rare_classes(self.index.table, self.index.names.texts(), classes=self.classes)
 
     def empty_advice(self, split: Split) -> str:

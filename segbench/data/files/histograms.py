@@ -8,6 +8,8 @@ import numpy as np
 
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.files.facts import FactTable
+from segbench.data.files.masks import MaskReader
+from segbench.data.files.outlines import OutlineReader
 from segbench.data.problems import Problems, first_names
 
 ENOUGH = 20
@@ -17,6 +19,14 @@ FEW = 0.02
 """Share of the masks, and at most two of them, that is few."""
 
 BINARY = "give data.masks=binary if 255 is the foreground, data.labels={255:ignore,...} if it is not"
+
+
+def check_values(table: FactTable, reader: MaskReader | OutlineReader, *, problems: Problems) -> None:
+    """Note masks that look as if their values meant something else: 0 and 255, or a mix of both."""
+    if isinstance(reader, MaskReader) and reader.mode == "binary":
+        check_binary(table, reader.threshold, problems=problems)
+    elif reader.has_plain_ids:
+        check_black_and_white(table, problems)
 
 
 def check_binary(table: FactTable, threshold: int | None, *, problems: Problems) -> None:

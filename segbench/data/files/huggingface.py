@@ -14,7 +14,7 @@ from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.divided import DividedFiles
 from segbench.data.files.groups import UNIT
 from segbench.data.files.hf_tables import first_line, has_files, names_of, opened, path_of
-from segbench.data.files.histograms import check_binary, check_black_and_white, rare_classes
+from segbench.data.files.histograms import check_values, rare_classes
 from segbench.data.files.items import Item, Splits
 from segbench.data.files.masks import MODES, MaskReader
 from segbench.data.files.pairs import read_image
@@ -208,10 +208,7 @@ class HuggingFace(DividedFiles):
 
     def check_ids(self, problems: Problems) -> None:
         """Note masks that look as if their values meant something else."""
-        if self.reader.mode == "binary":
-            check_binary(self.index.table, self.reader.threshold, problems=problems)
-        elif self.reader.has_plain_ids:
-            check_black_and_white(self.index.table, problems)
+        check_values(self.index.table, self.reader, problems=problems)
         self.notes += rare_classes(self.index.table, self.index.names.texts(), classes=self.classes)
 
     def parts(self) -> Sequence[str]:
