@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from segbench import cli
-from segbench.commands import launch
+from segbench.commands import guard
 from segbench.commands.launch import train_main
 from segbench.core import files
 from segbench.data.loading.datamodule import SegmentationData
@@ -31,7 +31,7 @@ def one_line(outcome):
 def requeued(monkeypatch):
     """How often the queue was asked to run the job again."""
     asked = []
-    monkeypatch.setattr(launch, "requeue_job", lambda: asked.append(1))
+    monkeypatch.setattr(guard, "requeue_job", lambda: asked.append(1))
     return asked
 
 

@@ -1,11 +1,14 @@
 """One run of several processes that something else has started: torchrun on one and two machines, SLURM, a cluster."""
 
+import contextlib
 import csv
 import json
+import random
 import socket
 
 import pytest
 
+from segbench.core.world import FIRST_PORT
 from segbench.runs.metrics_log import read_metrics
 from tests.distributed.conftest import PAIR, SHORT
 from tests.support.acts import Act
@@ -14,10 +17,13 @@ from tests.support.killing import differences
 CPU = ["trainer.accelerator=cpu", "data.batch_size=4"]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port(first=0, last=0):
+    """Return a port that nothing listens at, of those from first to last if there is a choice."""
+    for port in random.sample(range(first, last + 1), last + 1 - first):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return probe.getsockname()[1]
+    raise AssertionError("no port is free")
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ def test_two_machines(start, few, reference, each):
 
 def slurm(rank):
     return {
-        "SLURM_JOB_ID": str(1234560000 + free_port() % 10000),
+        "SLURM_JOB_ID": str(1234560000 + free_port(FIRST_PORT, FIRST_PORT + 9999) - FIRST_PORT),
         "SLURM_STEP_NUM_TASKS": "2",
         "SLURM_PROCID": str(rank),
         "SLURM_LOCALID": "0",
