@@ -208,7 +208,8 @@ def score(
         raise ConfigError("score needs the predictions: give --predictions DIR")
     words += [f"name={name}"] * (name is not None) + [f"seed={seed}"] * (seed is not None)
     splits = tuple(dict.fromkeys(split or ["test"]))
-    place, console = out or folder, Console()
+    place = out or folder
+    console = Console()
     score_predictions(
         words, predictions, splits=splits, out=place, masks=masks, suffix=suffix, like=like, console=console
     )

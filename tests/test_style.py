@@ -31,9 +31,6 @@ BANNED = re.compile(rf"\b({METAPHORS}|persons?|desk|widen\w*)\b", re.IGNORECASE)
 BANNED_IN_TEXTS = re.compile(rf"\b({METAPHORS}|the persons?)\b", re.IGNORECASE)
 """The same where classes of data sets are named, such as person and desk, and intervals widen."""
 
-UNPACKED = ("core", "runs", "compare", "report", "models", "losses", "metrics", "data/scenes")
-"""Rooms in which each assignment has its own line."""
-
 NESTED = {"commands/predict.py", "config/saved.py", "data/files/folder.py"}
 """Files that still have a ternary in a ternary."""
 
@@ -75,9 +72,7 @@ def packed(tree):
                     yield node.lineno
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in FILES if name(path).startswith(tuple(f"{room}/" for room in UNPACKED))], ids=name
-)
+@pytest.mark.parametrize("path", FILES, ids=name)
 def test_each_assignment_has_its_own_line(path):
     assert list(packed(ast.parse(path.read_text(encoding="utf-8")))) == []
 

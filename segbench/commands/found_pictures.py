@@ -57,12 +57,15 @@ def _named_by(word: str, out: Path) -> dict[Path, PurePath]:
     if path.is_dir():
         from segbench.data.files.items import pictures_below
 
-        files, base = pictures_below(path), path
+        files = pictures_below(path)
+        base = path
     elif path.exists():
         return {path: PurePath(path.stem)}
     else:
-        files, base = sorted(map(Path, glob.glob(str(path), recursive=True))), _fixed_part(path)  # noqa: PTH207
-    target, searched = out.expanduser().resolve(), base.resolve()
+        files = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207
+        base = _fixed_part(path)
+    target = out.expanduser().resolve()
+    searched = base.resolve()
     if files and target == searched:
         raise ConfigError(f"--out {out} is where the pictures of {word} lie; give another folder")
     if searched in target.parents:

@@ -64,7 +64,9 @@ def _tiles(rows: Iterable[np.ndarray], size: tuple[int, int]) -> Iterator[np.nda
         while len(row):
             taken = min(len(row), SIDE - filled)
             band[filled : filled + taken, :width] = row[:taken]
-            row, filled, done = row[taken:], filled + taken, done + taken
+            row = row[taken:]
+            filled += taken
+            done += taken
             if filled == SIDE or done == height:
                 yield from (band[:, left : left + SIDE].copy() for left in range(0, width, SIDE))
                 band[:] = 0

@@ -214,7 +214,8 @@ def _background(wanted: Path, image: Raster) -> Raster:
     if not found:
         raise DataError(f"{wanted.parent} holds no background called {wanted.name}")
     background = read_raster(found[0]).upright()
-    size, other = image.values.shape[:2], background.values.shape[:2]
+    size = image.values.shape[:2]
+    other = background.values.shape[:2]
     if other != size:
         raise DataError(f"its background has another size ({other} instead of {size})")
     return background

@@ -14,7 +14,8 @@ def requeue_job() -> str | None:
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         return None
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    task = os.environ.get("SLURM_ARRAY_TASK_ID")
     name = f"{array}_{task}" if array and task else job
     try:
         done = subprocess.run(["scontrol", "requeue", name], capture_output=True, text=True, timeout=60, check=False)

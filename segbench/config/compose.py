@@ -359,7 +359,8 @@ def _one_at_a_time(parsed: list[Override]) -> Iterator[list[str]]:
 
 def _choices(override: Override) -> Iterator[str]:
     """Yield the values that a word sweeps over, as they are written; an interval has none."""
-    value, word = override.value(), override.input_line
+    value = override.value()
+    word = override.input_line
     if isinstance(value, Glob):
         options = value.filter(groups().get(override.key_or_group, []))
         if not options:

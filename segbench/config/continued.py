@@ -104,7 +104,8 @@ def dropped_settings(raw: Mapping[str, Any], words: Sequence[str]) -> list[str]:
 
 
 def _check_word(override: Override, where: str) -> None:
-    key, word = override.key_or_group, override.input_line or ""
+    key = override.key_or_group
+    word = override.input_line or ""
     root = key.split(".")[0].split("/")[0]
     if override.is_sweep_override():
         raise ConfigError(f"'{word}' has several values, and a resume continues one run; give one value")

@@ -26,7 +26,8 @@ TAKEN = ("hydra.run.dir", "hydra.sweep.dir", "hydra.searchpath")
 
 def check_hydra(override: Override) -> None:
     """Raise a ConfigError for a `hydra` setting that cannot be given, or a folder of options that is not there."""
-    key, value = override.key_or_group, override.value()
+    key = override.key_or_group
+    value = override.value()
     if key in FIXED:
         raise ConfigError(f"'{override.input_line}' cannot be set: {FIXED[key]}")
     if key.startswith(("hydra.", "hydra/")) and key not in TAKEN:

@@ -17,7 +17,8 @@ def differing_settings(before: Mapping[str, Any], now: RunConfig) -> list[str]:
         before: The configuration that a run was started with, plain and resolved.
         now: The configuration that it would be continued with.
     """
-    old, new = flatten(before), flatten(now.plain())
+    old = flatten(before)
+    new = flatten(now.plain())
     if now.task is Task.MASK:  # what concerns depth is not used
         old, new = ({k: v for k, v in part.items() if not k.startswith("loss.depth")} for part in (old, new))
     trained = [f"trainer.{name}" for name in TRAINED]

@@ -73,7 +73,8 @@ class Channels:
         return values
 
     def _of(self, raster: Raster) -> np.ndarray:
-        values, there = raster.values, raster.values.shape[2]
+        values = raster.values
+        there = raster.values.shape[2]
         if self.bands is not None:
             if max(self.bands) >= there:
                 raise FileError(

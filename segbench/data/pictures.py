@@ -78,7 +78,8 @@ def list_pictures(folder: Path, key: str) -> list[Path]:
 def read_all(paths: list[Path], read: Callable[[Path], Result], *, key: str) -> list[Result]:
     """Return `read(path)` of every path; a DataError tells of every file that could not be used, with its reason."""
     place = Path(os.path.commonpath([path.parent for path in paths]))
-    results, problems = [], Problems(place)
+    results = []
+    problems = Problems(place)
     for path in paths:
         try:
             check_name(path)
@@ -95,7 +96,8 @@ def read_all(paths: list[Path], read: Callable[[Path], Result], *, key: str) -> 
 
 def together(*reads: Callable[[], Any]) -> list[Any]:
     """Return what several readings return; a DataError says what all of those that failed say."""
-    results, texts = [], []
+    results = []
+    texts = []
     for read in reads:
         try:
             results.append(read())
@@ -220,7 +222,8 @@ def _unidentified(path: Source) -> FileError:
             tags = TiffImagePlugin.ImageFileDirectory_v2(head + (file.read(8) if big else b""))
             file.seek(tags.next)
             tags.load(file)
-            bands, bits = int(tags[SAMPLES]), tags[TiffImagePlugin.BITSPERSAMPLE][0]
+            bands = int(tags[SAMPLES])
+            bits = tags[TiffImagePlugin.BITSPERSAMPLE][0]
             kind = VALUES.get(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))[0], "unknown")
     except Exception:  # whatever it is, no TIFF that could be read
         return FileError(f"not a {', '.join(FORMATS[:-1])} or GIF picture")
@@ -254,7 +257,8 @@ def _is_lossy(picture: Image.Image, path: Source) -> bool:
 def _open_header(path: Source) -> Image.Image:
     # the limit belongs to the whole process, and pictures are decoded by several threads
     with _headers:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # `check_memory` knows better
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None  # `check_memory` knows better
         try:
             return Image.open(io.BytesIO(path) if isinstance(path, bytes) else path, formats=FORMATS)
         finally:

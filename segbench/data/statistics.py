@@ -54,7 +54,8 @@ class Statistics:
         self.area[present] += counts.sum()
         self.full = 255.0 if image.dtype == np.uint8 else 1.0
         sums, squares = zip(*(_sums(image[..., channel]) for channel in range(image.shape[2])), strict=True)
-        self.sums, self.squares = self.sums + sums, self.squares + squares
+        self.sums = self.sums + sums
+        self.squares = self.squares + squares
         self.digests.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), []).append(index)
         self.samples += 1
 
@@ -114,7 +115,8 @@ def _sums(values: np.ndarray) -> tuple[float, float]:
     if values.dtype != np.uint8:
         wide = values.astype(np.float64)
         return float(wide.sum()), float((wide**2).sum())
-    histogram, levels = np.bincount(values.ravel(), minlength=256), np.arange(256)
+    histogram = np.bincount(values.ravel(), minlength=256)
+    levels = np.arange(256)
     return float(histogram @ levels), float(histogram @ levels**2)
 
 
@@ -132,7 +134,8 @@ def repeated(splits: dict[Split, Statistics], pairs: Sequence[tuple[Split, Split
     """Return (split, index, split, index) of every image that both splits of a pair show."""
     found = []
     for first, second in pairs:
-        ours, theirs = splits[first].digests, splits[second].digests
+        ours = splits[first].digests
+        theirs = splits[second].digests
         common = sorted(ours.keys() & theirs.keys(), key=lambda digest: ours[digest])
         found += [(first, ours[digest][0], second, index) for digest in common for index in theirs[digest]]
     return found

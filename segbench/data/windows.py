@@ -139,7 +139,8 @@ class TiffWindows:
         return segment
 
     def _decode(self, index: int) -> np.ndarray | None:
-        page, handle = self._page, self._file.filehandle
+        page = self._page
+        handle = self._file.filehandle
         if not page.databytecounts[index]:
             return None
         handle.seek(page.dataoffsets[index])
@@ -150,5 +151,6 @@ class TiffWindows:
 
 def _common(begin: int, length: int, *, first: int, wanted: int) -> tuple[slice, slice]:
     """Return what a piece and a window share along one side: within the piece, and within the window."""
-    start, stop = max(begin, first), min(begin + length, first + wanted)
+    start = max(begin, first)
+    stop = min(begin + length, first + wanted)
     return slice(start - begin, stop - begin), slice(start - first, stop - first)

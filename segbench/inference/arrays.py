@@ -57,7 +57,8 @@ def _as_bytes(array: np.ndarray) -> np.ndarray:
     """Return an array of floats in 0..1 as uint8."""
     if not np.issubdtype(array.dtype, np.floating):
         raise DataError(f"an array must be uint8, or floats from 0 to 1, got {array.dtype}")
-    low, high = float(array.min()), float(array.max())
+    low = float(array.min())
+    high = float(array.max())
     if not (low >= 0 and high <= 1):
         raise DataError(f"an array of floats must lie in 0..1, got {low:.6g} to {high:.6g}")
     return np.rint(array.astype(np.float64) * 255).astype(np.uint8)

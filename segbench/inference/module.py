@@ -155,7 +155,8 @@ class ScoredModule(pl.LightningModule):
         own = "truth" in batch and self.settings.score_at is ScoreAt.OWN
         mask = batch["truth" if own else "mask"][place]
         answer = Answer(heads, self.view, (mask.shape[-2], mask.shape[-1]))
-        prediction, truth = {}, {"mask": mask[None], "index": batch["index"][place][None]}
+        prediction = {}
+        truth = {"mask": mask[None], "index": batch["index"][place][None]}
         if "mask" in heads:
             prediction["mask"] = answer.ids()[None]
         if "depth" in heads:

@@ -77,17 +77,20 @@ def blend(size: Size, tiling: Tiling, *, values: Callable[[Window], Tensor]) -> 
         tiling: How it is cut.
         values: Returns float values `[...,h,w]` of a window.
     """
-    rows, columns = _Axis(size[0], tiling), _Axis(size[1], tiling)
+    rows = _Axis(size[0], tiling)
+    columns = _Axis(size[1], tiling)
     below: list[Tensor] = []
     for i in range(len(rows.starts)):
-        above, below = below, []
+        above = below
+        below = []
         beside: Tensor | None = None
         for j in range(len(columns.starts)):
             found = values(Window(rows.starts[i], columns.starts[j], rows.extent, columns.extent))
             found = found * rows.weights(i).to(found)[:, None] * columns.weights(j).to(found)
             if beside is not None:
                 found[..., : beside.shape[-1]] += beside
-            width, height = columns.step(j), rows.step(i)
+            width = columns.step(j)
+            height = rows.step(i)
             beside = found[..., width:].clone()
             done = found[..., :width]
             if above:
@@ -139,7 +142,8 @@ class _Axis:
     """The tiles along one side."""
 
     def __init__(self, length: int, tiling: Tiling) -> None:
-        self.length, self.starts = length, tiling.starts(length)
+        self.length = length
+        self.starts = tiling.starts(length)
         self.extent = min(length, tiling.tile)
         self.ramp = RAMP * tiling.overlap * tiling.tile
 

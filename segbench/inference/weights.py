@@ -74,7 +74,8 @@ def check_weights(state: State, module: nn.Module) -> None:
     """Raise a CheckpointError for the first weight that the module lacks, does not know, or has in another shape."""
     wanted = module.state_dict()
     for name in [*wanted, *state]:
-        old, new = state.get(name), wanted.get(name)
+        old = state.get(name)
+        new = wanted.get(name)
         if old is None or new is None or old.shape != new.shape:
             before, now = ("none" if one is None else _shape(one) for one in (old, new))
             raise CheckpointError(f"{name} is {before} in the checkpoint, and {now} in the network")

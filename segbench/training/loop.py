@@ -73,7 +73,8 @@ class Session:
         self.settings = settings
         self.run = run
         self.ranks = ranks
-        self.experiment, self.data = experiment, experiment.data
+        self.experiment = experiment
+        self.data = experiment.data
         self.total_steps = length.steps
         if settings.compile:
             experiment.network.compile()
@@ -174,7 +175,8 @@ class _Watched(pl.Callback):
     """Tells a search the score of every validated epoch, again after a stop that may have come before it did."""
 
     def __init__(self, recorder: Recorder, watch: Watch) -> None:
-        self.recorder, self.watch = recorder, watch
+        self.recorder = recorder
+        self.watch = watch
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.recorder.validated >= 0:

@@ -37,7 +37,8 @@ def collect_results(
     are the same number; a score that no validation within the training computes, such as of boundaries, has no last.
     """
     final = {f"{split}/{name}": value for split, found in scores.items() for name, value in found.items()}
-    best, last = {**recorder.best, **final}, dict(recorder.last)
+    best = {**recorder.best, **final}
+    last = dict(recorder.last)
     last |= {name: value for name, value in final.items() if name.startswith("test/")}
     metrics = {
         name: {"best": best.get(name), "last": last.get(name), "best_epoch": recorder.best_epoch}

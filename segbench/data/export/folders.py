@@ -26,7 +26,9 @@ class FolderWriter:
     """
 
     def __init__(self, out: Path, staging: Path, *, chunk: Chunk, suffixes: Mapping[str, str]) -> None:
-        self.out, self.split, self.suffixes = out, chunk.split, suffixes
+        self.out = out
+        self.split = chunk.split
+        self.suffixes = suffixes
 
     def __enter__(self) -> FolderWriter:
         return self

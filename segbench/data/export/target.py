@@ -20,7 +20,10 @@ from segbench.data.export.manifest import join_parts
 from segbench.data.export.options import Chunk
 from segbench.data.export.record import differences
 
-STAGING, RECORD, MANIFEST, LOCK = ".export", "dataset.json", "manifest.parquet", "lock"
+STAGING = ".export"
+RECORD = "dataset.json"
+MANIFEST = "manifest.parquet"
+LOCK = "lock"
 
 
 class Target:
@@ -32,7 +35,9 @@ class Target:
     """
 
     def __init__(self, out: Path, record: Mapping[str, Any]) -> None:
-        self.out, self.staging, self.record = out, out / STAGING, record
+        self.out = out
+        self.staging = out / STAGING
+        self.record = record
         self._lock: BaseFileLock | None = None
 
     def claim(self) -> bool:

@@ -17,7 +17,8 @@ def by_affixes(images: Mapping[Key, Path], masks: Mapping[Key, Path]) -> tuple[d
     101..199 are not the same pictures. Only if every picture then has exactly one mask, and every mask a picture, are
     they paired; otherwise the masks are returned as they are, with nothing to say.
     """
-    ours, theirs = _affixes(images), _affixes(masks)
+    ours = _affixes(images)
+    theirs = _affixes(masks)
     ours, theirs = _without_shared(ours, theirs)
     cores = {(split, _core(name, ours)): (split, name) for split, name in images}
     found = {(split, _core(name, theirs)): path for (split, name), path in masks.items()}
@@ -61,6 +62,7 @@ def common_ending(images: Collection[str], masks: Collection[str]) -> str:
 
 def _common_start(texts: Sequence[str]) -> str:
     """Return what all texts begin with; the first and the last in order differ earliest."""
-    first, last = min(texts, default=""), max(texts, default="")
+    first = min(texts, default="")
+    last = max(texts, default="")
     same = (place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
     return first[: next(same, min(len(first), len(last)))]

@@ -50,12 +50,15 @@ class AnnotatedPictures(DividedFiles):
         super().__init__(**common)
         if tool not in TOOLS:
             raise ConfigError(f"data.tool={tool} is none of {', '.join(TOOLS)}{nearest(tool, TOOLS)}")
-        self.tool, self.annotations, self.images = tool, annotations, images
+        self.tool = tool
+        self.annotations = annotations
+        self.images = images
         self.reader = ShapeReader(self.classes, labels, boxes=boxes)
 
     def find(self, problems: Problems) -> Splits:
         """Return the pictures of the file by split."""
-        path, images = self.shared_files()[0], self.folder() / self.images
+        path = self.shared_files()[0]
+        images = self.folder() / self.images
         if not path.is_file():
             raise DataError(f"{self.place()}: there is no file data.annotations={self.annotations}")
         given: Splits = {}

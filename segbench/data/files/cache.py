@@ -27,7 +27,8 @@ Samples = Iterator[Pair]
 WORDS = ("auto", "memory", "disk", "none")
 """What `data.cache` may be beside a folder and null, which is none."""
 
-PIXELS, INDEX = "pixels.bin", "index.json"
+PIXELS = "pixels.bin"
+INDEX = "index.json"
 FORMAT = "2"
 """A part of a cache's name, to be raised when its pixels come to lie elsewhere."""
 
@@ -159,7 +160,8 @@ def in_memory(word: str, layout: Layout, *, num_workers: int) -> Memory | Nothin
     """
     forked = multiprocessing.get_start_method() == "fork"
     copies = 1 if forked or not num_workers else num_workers
-    wanted, free = layout.total * copies, available_memory()
+    wanted = layout.total * copies
+    free = available_memory()
     if word == "auto":
         return Memory(layout) if copies == 1 and wanted * MEMORY_SHARE <= free else Nothing()
     if wanted > free:

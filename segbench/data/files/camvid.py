@@ -62,7 +62,8 @@ class CamVid(FileData):
             raise ConfigError(f"data.split={split} is no split of CamVid{nearest(split, ('official', 'kaggle'))}")
         colours = (self.root or Path()) / class_dict if class_dict else None
         self.reader = MaskReader(masks, self.classes, ignore=ignore, class_dict=colours)
-        self.split, self.official = split, official
+        self.split = split
+        self.official = official
 
     def find(self, problems: Problems) -> Splits:
         """Return the items of each split, by the lists where there are any."""

@@ -83,7 +83,9 @@ class Coco(DividedFiles):
             self.files[Split.VAL] = (val_annotations, val_images or images)
         if test_annotations:
             self.files[Split.TEST] = (test_annotations, test_images or images)
-        self.panoptic, self.mode, self.overlap = panoptic, mode, overlap
+        self.panoptic = panoptic
+        self.mode = mode
+        self.overlap = overlap
         self.choice = Choice(self.categories, float(min_area), keep_empty, crowd, boxes)
         self.class_of: dict[str, dict[int, int]] = {}
 
@@ -146,7 +148,8 @@ class Coco(DividedFiles):
 
     def read(self, item: Item) -> tuple[Raster, np.ndarray]:
         """Return the picture and the mask that is drawn from its annotations."""
-        labels, class_of = item.label, self._classes_of(item)
+        labels = item.label
+        class_of = self._classes_of(item)
         if labels.panoptic is not None:
             mask = draw_panoptic(
                 labels.panoptic, labels.annotations, class_of=class_of, size=labels.size, min_area=self.choice.min_area

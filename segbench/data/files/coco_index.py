@@ -137,7 +137,8 @@ def read_items(
             problems.add("unpaired", "it has no panoptic annotation", name=f"picture {number}", among="pictures")
     items = []
     for number in sorted(entries if panoptic is None else entries.keys() & found.keys()):
-        entry, own = entries[number], found.get(number, [])
+        entry = entries[number]
+        own = found.get(number, [])
         segments = own[0]["segments_info"] if panoptic is not None else own
         objects = sorted((s for s in segments if s["category_id"] in chosen), key=lambda s: s["id"])
         taken = map(choice.takes, objects) if panoptic is None else (counts(s, choice.min_area) for s in objects)
@@ -240,7 +241,8 @@ def _by_picture(
     found: dict[int, list[dict[str, Any]]] = {}
     for annotation in annotations:
         if annotation["image_id"] not in entries:
-            name, detail = f"annotation {annotation.get('id')}", str(annotation["image_id"])
+            name = f"annotation {annotation.get('id')}"
+            detail = str(annotation["image_id"])
             problems.add("unpaired", "it belongs to no picture ({})", name=name, among="annotations", detail=detail)
         else:
             found.setdefault(annotation["image_id"], []).append(annotation)

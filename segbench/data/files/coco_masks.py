@@ -26,7 +26,8 @@ def decode(annotation: Annotation, *, height: int, width: int) -> np.ndarray:
     Raises:
         LabelError: if there is no outline, or it does not fit the picture.
     """
-    outline, where = annotation.get("segmentation"), f"annotation {annotation.get('id')}"
+    outline = annotation.get("segmentation")
+    where = f"annotation {annotation.get('id')}"
     if isinstance(outline, list):
         # two points are taken for a box by pycocotools
         if not outline:

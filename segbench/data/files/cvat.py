@@ -43,16 +43,19 @@ def _annotated(element: ElementTree.Element) -> Annotated:
 
 
 def _shape(element: ElementTree.Element) -> Shape:
-    found, label = element.attrib, element.attrib["label"]
+    found = element.attrib
+    label = element.attrib["label"]
     if element.tag == "mask":
         left, top, width, height = (int(found[name]) for name in ("left", "top", "width", "height"))
         runs = tuple(int(word) for word in found["rle"].split(","))
         return Shape(label, "runs", [(left, top)], (height, width), runs)
     if element.tag == "ellipse":
-        middle, radii = _numbers(found, "cx", second="cy"), _numbers(found, "rx", second="ry")
+        middle = _numbers(found, "cx", second="cy")
+        radii = _numbers(found, "rx", second="ry")
         return Shape(label, "polygon", ellipse(middle, radii, degrees=float(found.get("rotation", 0))))
     if element.tag == "box":
-        (x, y), (right, bottom) = _numbers(found, "xtl", second="ytl"), _numbers(found, "xbr", second="ybr")
+        x, y = _numbers(found, "xtl", second="ytl")
+        right, bottom = _numbers(found, "xbr", second="ybr")
         corners = [(x, y), (right, y), (right, bottom), (x, bottom)]
         middle = (x + right) / 2, (y + bottom) / 2
         return Shape(label, "box", turned(corners, middle, degrees=float(found.get("rotation", 0))))

@@ -199,7 +199,8 @@ class FileData(ViewedData):
 
     def _settle_values(self) -> None:
         """Find out what the values of the files are, and what of them becomes 0 and 1."""
-        table, training = self.index.table, self.rows(Split.TRAIN)
+        table = self.index.table
+        training = self.rows(Split.TRAIN)
         if not len(training):
             return
         kind = kind_of(table.kinds, lambda row: self.index.items[row].image.name, wanted=self.range)
@@ -377,7 +378,8 @@ class FileData(ViewedData):
         )
 
     def _key(self, rows: np.ndarray) -> str:
-        names, digests = self.index.names.take(rows).texts(), self.index.table.digests[rows].tobytes().hex()
+        names = self.index.names.take(rows).texts()
+        digests = self.index.table.digests[rows].tobytes().hex()
         contents = [[name, digests[32 * number : 32 * number + 32]] for number, name in enumerate(names)]
         text = json.dumps([contents, self.classes, VERSION, self.settings()], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

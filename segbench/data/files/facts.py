@@ -139,7 +139,8 @@ class FactTable:
         for name in COLUMNS:
             column = getattr(self, name)
             if isinstance(column, Ragged):
-                found[f"{name}_starts"], found[name] = column.starts, column.values
+                found[f"{name}_starts"] = column.starts
+                found[name] = column.values
             else:
                 found[name] = column
         return found

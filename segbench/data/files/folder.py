@@ -86,7 +86,9 @@ class Folder(DividedFiles):
             self.reader = MaskReader(
                 masks, self.classes, ignore=ignore, class_dict=colours, threshold=threshold, labels=labels
             )
-        self.split, self.suffixes, self.without_mask = split, tuple(mask_suffixes), without_mask
+        self.split = split
+        self.suffixes = tuple(mask_suffixes)
+        self.without_mask = without_mask
         self.patterns = (
             None if images is None or mask_files is None else _layout(images, mask_files, files=self.reader.suffixes)
         )

@@ -196,7 +196,8 @@ def _read_table(path: Path, column: str) -> dict[str, str]:
         raise DataError(f"data.group: {path} has no column '{column}'{nearest(column, names)}")
     found: dict[str, str] = {}
     for row in rows:
-        picture, value = (row[names[0]] or "").strip(), (row[column] or "").strip()
+        picture = (row[names[0]] or "").strip()
+        value = (row[column] or "").strip()
         if found.setdefault(picture, value) != value:
             raise DataError(f"data.group: {path} has two groups for {picture}, '{found[picture]}' and '{value}'")
     return {picture: value for picture, value in found.items() if value}

@@ -70,7 +70,9 @@ class HuggingFace(DividedFiles):
         super().__init__(group=None if column else group, **common)
         if masks not in MODES:
             raise ConfigError(f"data.masks={masks} is no kind of mask{nearest(masks, MODES)}")
-        self.name, self.columns, self.download = name, (image, mask), download
+        self.name = name
+        self.columns = (image, mask)
+        self.download = download
         self.splits = None if splits is None else dict(splits)
         self.column = column
         colours = Path(class_dict) if class_dict else None

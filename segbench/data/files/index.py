@@ -160,7 +160,8 @@ class Index:
         return digest, Facts.of(image, mask, leaves_out=self.channels.leaves_out(raster))
 
     def _digest(self, item: Item) -> bytes:
-        image, label = self.reader.image_bytes(item), self.reader.label_bytes(item)
+        image = self.reader.image_bytes(item)
+        label = self.reader.label_bytes(item)
         return hashlib.blake2b(hashlib.blake2b(image).digest() + label, digest_size=16).digest()
 
     def read(self, row: int) -> tuple[np.ndarray, np.ndarray]:

@@ -82,7 +82,8 @@ def _file_name(address: str) -> str:
 
 
 def _shape(result: Mapping[str, Any], size: tuple[int, int]) -> Shape:
-    value, kind = result["value"], result["type"].removesuffix("labels")
+    value = result["value"]
+    kind = result["type"].removesuffix("labels")
     (name,) = value[result["type"]]
     label = str(name)
     height, width = size

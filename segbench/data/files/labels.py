@@ -18,7 +18,8 @@ LARGEST = 65535
 """The largest value that a mask of 16 bit can hold."""
 
 IGNORE = "ignore"
-OTHER, OFFSET = "other", "offset"
+OTHER = "other"
+OFFSET = "offset"
 """Keys that stand for more than one value: all that is not named, and ids that do not start at 0."""
 
 RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")

@@ -115,7 +115,8 @@ class Found:
         notes: list[str] = []
         if len(self.images) > 1 and not self.images.keys() & masks.keys():
             masks, notes = by_affixes(self.images, masks)
-        alone, stray = sorted(self.images.keys() - masks.keys()), sorted(masks.keys() - self.images.keys())
+        alone = sorted(self.images.keys() - masks.keys())
+        stray = sorted(masks.keys() - self.images.keys())
         ending = common_ending({name for _, name in alone}, [name for _, name in stray])
         cure = f"data.mask_suffixes=[{ending}] would pair them" if ending else ""
         if without_mask == "refuse":
@@ -170,7 +171,8 @@ def known(
         files: What the names of mask files end in; other files than pictures lie beside them under the same name.
         has_splits: Only those that have folders of splits, or only those that have none; None for all.
     """
-    ending, beside = _words(mask_suffixes), _words(mask_suffixes or (BESIDE if files == RASTER_SUFFIXES else ()))
+    ending = _words(mask_suffixes)
+    beside = _words(mask_suffixes or (BESIDE if files == RASTER_SUFFIXES else ()))
     pairs = [
         (f"{{split}}/{IMAGES}/{{path}}.*", f"{{split}}/{MASKS}/{{path}}{ending}.*"),
         (f"{IMAGES}/{{split}}/{{path}}.*", f"{MASKS}/{{split}}/{{path}}{ending}.*"),

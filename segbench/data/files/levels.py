@@ -20,7 +20,8 @@ Range = str | Sequence[Any]
 PERCENTILES = (0.5, 99.5)
 """As nnU-Net clips the intensities of computed tomography (Isensee et al., 2021)."""
 
-PICTURES, PIXELS = 1000, 4096
+PICTURES = 1000
+PIXELS = 4096
 """Most training pictures, and pixels of each, that percentiles are taken from: evenly spaced ones."""
 
 

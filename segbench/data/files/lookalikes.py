@@ -45,7 +45,8 @@ def look(image: np.ndarray) -> str:
     if grey.ndim == 3:
         grey = grey @ np.array(LUMA, np.float32) if grey.shape[2] == 3 else grey.mean(axis=2)
     cells = np.asarray(Image.fromarray(grey).resize((GRID + 1, GRID + 1), Image.Resampling.BOX))
-    across, down = cells[:-1, 1:] > cells[:-1, :-1], cells[1:, :-1] > cells[:-1, :-1]
+    across = cells[:-1, 1:] > cells[:-1, :-1]
+    down = cells[1:, :-1] > cells[:-1, :-1]
     return np.packbits(np.concatenate([across.ravel(), down.ravel()])).tobytes().hex()
 
 

@@ -78,8 +78,11 @@ class MaskReader:
                 f"data.threshold is the smallest foreground value of data.masks=binary, 1 to {MOST}, got {threshold}"
                 f" with data.masks={mode}"
             )
-        self.mode, self.classes, self.threshold = mode, list(classes), threshold
-        self.class_dict, self.ignore = class_dict, list(ignore)
+        self.mode = mode
+        self.classes = list(classes)
+        self.threshold = threshold
+        self.class_dict = class_dict
+        self.ignore = list(ignore)
         ids = [value for value in ignore if not isinstance(value, str)]
         if mode in ("index", "palette", "binary") and len(ids) != len(self.ignore):
             raise ConfigError(f"data.ignore must be ids for data.masks={mode}, got {list(ignore)}; names are for rgb")
@@ -129,7 +132,8 @@ class MaskReader:
         if stored.mode in NO_IDS and (self.mode != "binary" or stored.mode != "LA"):
             raise FileError(f"{NO_IDS[stored.mode]}, which is no mask of ids", cure=self._save_as(stored.mode))
         check_depth(stored)
-        picture, kind = upright(stored), self._kind(stored)
+        picture = upright(stored)
+        kind = self._kind(stored)
         if kind == "rgb":
             return self._read_colours(picture)
         if kind == "binary":

@@ -50,7 +50,9 @@ class OutlineReader:
     def __init__(self, classes: Sequence[str], labels: Mapping[object, object] | None, *, boxes: str) -> None:
         if boxes not in BOXES:
             raise ConfigError(f"data.boxes={boxes} is none of {', '.join(BOXES)}{nearest(boxes, BOXES)}")
-        self.map, self.classes, self.boxes = label_map(labels, classes), list(classes), boxes
+        self.map = label_map(labels, classes)
+        self.classes = list(classes)
+        self.boxes = boxes
 
     def prepare(self) -> None:
         """There is no file for all of them that would have to be read first."""
@@ -88,7 +90,8 @@ class LabelMe(OutlineReader):
         """Return the mask of an item."""
         path = Path(item.label)
         content = _object(path)
-        height, width = content.get("imageHeight"), content.get("imageWidth")
+        height = content.get("imageHeight")
+        width = content.get("imageWidth")
         if not isinstance(height, int) or not isinstance(width, int):
             height, width = _size_of(item.image)
         shapes = [shape for shape in content.get("shapes", []) if isinstance(shape, dict)]
@@ -100,14 +103,17 @@ class LabelMe(OutlineReader):
         return mask
 
     def _draw(self, mask: np.ndarray, shape: dict[str, Any], *, value: int) -> None:
-        kind, points = shape.get("shape_type") or "polygon", _points(shape.get("points"))
+        kind = shape.get("shape_type") or "polygon"
+        points = _points(shape.get("points"))
         if kind == "mask" and points:
             _paste(mask, shape, corner=points[0], value=value)
         elif kind == "rectangle" and len(points) >= 2:
-            (left, top), (right, bottom) = points[0], points[2 if len(points) == 4 else 1]
+            left, top = points[0]
+            right, bottom = points[2 if len(points) == 4 else 1]
             mask[inside([(left, top), (right, top), (right, bottom), (left, bottom)], mask.shape)] = value
         elif kind == "circle" and len(points) == 2:
-            (x, y), radius = points[0], math.dist(*points)
+            x, y = points[0]
+            radius = math.dist(*points)
             turns = [2 * math.pi * k / CIRCLE for k in range(CIRCLE)]
             mask[inside([(x + radius * math.cos(t), y + radius * math.sin(t)) for t in turns], mask.shape)] = value
         elif kind == "polygon" and len(points) >= 3:

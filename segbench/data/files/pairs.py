@@ -52,7 +52,8 @@ def read_image(path: Source, size: tuple[int, int], *, mask_file: Source | None 
         DataError: if the image cannot be used.
     """
     stored = read_raster(path)
-    orientation, turned = stored.orientation, stored.upright()
+    orientation = stored.orientation
+    turned = stored.upright()
     if orientation in QUARTER_TURNS and stored.values.shape[:2] == size != turned.values.shape[:2]:
         return stored
     height, width = turned.values.shape[:2]

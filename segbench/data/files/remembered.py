@@ -26,7 +26,8 @@ from segbench.data.statistics import Statistics
 FORMAT = 1
 """To be raised when the columns come to mean something else."""
 
-STAMP, CHANGED = 4, 2
+STAMP = 4
+CHANGED = 2
 """Numbers of a file's stamp, and where in it the times of change begin; see `file_stamp`."""
 
 YOUNG = 2_000_000_000
@@ -66,7 +67,9 @@ class Remembered:
                 table = FactTable.of_arrays(arrays)
             if not keys.is_whole or not stamps.is_whole or not len(keys) == len(stamps) == len(table):
                 raise ValueError("columns that do not fit together")
-            self._keys, self._stamps, self.table = keys.texts(), stamps, table
+            self._keys = keys.texts()
+            self._stamps = stamps
+            self.table = table
         except FileNotFoundError:
             return
         except PermissionError:
@@ -87,11 +90,13 @@ class Remembered:
         places = {key: row for row, key in enumerate(self._keys)}
         rows = np.array([places.get(key, -1) for key in keys], np.int64)
         asked = np.flatnonzero(rows >= 0)
-        ours, theirs = self._stamps.take(rows[asked]), stamps.take(asked)
+        ours = self._stamps.take(rows[asked])
+        theirs = stamps.take(asked)
         fits = (ours.lengths == theirs.lengths) & (theirs.lengths > 0)
         rows[asked[~fits]] = -1
         asked = asked[fits]
-        ours, theirs = self._stamps.take(rows[asked]), stamps.take(asked)
+        ours = self._stamps.take(rows[asked])
+        theirs = stamps.take(asked)
         rows[asked[ours.owners[ours.values != theirs.values]]] = -1
         return rows
 

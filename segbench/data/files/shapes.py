@@ -92,7 +92,8 @@ def turned(points: Points, middle: tuple[float, float], *, degrees: float) -> Po
     """Return points turned clockwise around another one."""
     if not degrees:
         return points
-    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    sine = math.sin(math.radians(degrees))
+    cosine = math.cos(math.radians(degrees))
     away = [(x - middle[0], y - middle[1]) for x, y in points]
     return [(middle[0] + x * cosine - y * sine, middle[1] + x * sine + y * cosine) for x, y in away]
 

@@ -158,7 +158,8 @@ def _start(length: int, window: int, *, target: int | None, draw: np.random.Gene
     """Return where a window begins: within the picture, or around it where the window is larger; over the target."""
     low, high = sorted((0, length - window))
     if target is not None and window < length:
-        low, high = max(low, target - window + 1), min(high, target)
+        low = max(low, target - window + 1)
+        high = min(high, target)
     return int(draw.integers(low, high, endpoint=True))
 
 

@@ -109,11 +109,15 @@ class SegmentationData(pl.LightningDataModule):
             augment.check_bands(channels.count)
         if len(set(classes)) != len(classes) or not all(classes) or not 2 <= len(classes) < IGNORE_INDEX:
             raise ConfigError(f"data.classes must be 2 to {IGNORE_INDEX - 1} different names, got {list(classes)}")
-        self.classes, self.size = list(classes), (int(size[0]), int(size[1]))
+        self.classes = list(classes)
+        self.size = (int(size[0]), int(size[1]))
         self.mean = None if mean is None else tuple(mean)
         self.std = None if std is None else tuple(std)
-        self.batch_size, self.num_workers, self.pin_memory = batch_size, num_workers, pin_memory
-        self.seed, self.augment = seed, augment
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.pin_memory = pin_memory
+        self.seed = seed
+        self.augment = augment
         self.order_seed = 0
         self.position: Position | None = None
         self._is_prepared = False
@@ -310,7 +314,8 @@ def _check_normalisation(mean: Sequence[float] | None, std: Sequence[float] | No
     """Raise a ConfigError for figures that no picture can have; those of 0..255 are the usual mistake."""
     if mean is None and std is None:
         return
-    mean, std = mean or (), std or ()
+    mean = mean or ()
+    std = std or ()
     fitting = len(mean) == len(std) == channels and min(mean) >= 0 and max(*mean, *std) <= 1 and min(std) >= LEAST_STD
     if not fitting:
         advice = "; divide figures of 0..255 by 255" if 1 < max([*mean, *std], default=0) <= 255 else ""

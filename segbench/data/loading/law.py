@@ -68,7 +68,8 @@ def _check(source: Source, augment: Augment | None, *, seed: int) -> None:
             f"augment: gives samples of different sizes ({shown}), which make no batch; end with albumentations.Resize"
             " or RandomCrop of one size"
         )
-    before, after = first["image"].shape[:2], sizes.pop()
+    before = first["image"].shape[:2]
+    after = sizes.pop()
     if before != after:
         log.warning("  augment: training samples are %d x %d, val and test %d x %d", *after, *before)
 

@@ -67,9 +67,14 @@ class PlanSampler(Sampler[list[tuple[int, int]]]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.size, self.batch_size, self.order, self.drop_last = size, batch_size, order, drop_last
-        self.rank, self.world_size = rank, world_size
-        self.epoch, self.first_batch = 0, 0
+        self.size = size
+        self.batch_size = batch_size
+        self.order = order
+        self.drop_last = drop_last
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.first_batch = 0
 
     def __len__(self) -> int:
         whole, rest = divmod(self.size, self.batch_size * self.world_size)
@@ -116,10 +121,14 @@ class EpochLoader:
         pin_memory: bool = False,
         position: Position | None = None,
     ) -> None:
-        self.plan, self.position, self.dataset, self.num_workers = sampler, position, dataset, num_workers
+        self.plan = sampler
+        self.position = position
+        self.dataset = dataset
+        self.num_workers = num_workers
         self.timeout = WORKER_TIMEOUT
         self._split = Batches(dataset, num_workers)
-        self._pin_memory, self._restarts = pin_memory, 0
+        self._pin_memory = pin_memory
+        self._restarts = 0
         self._loader = self._make()
         self._workers = Workers()
 
@@ -208,7 +217,8 @@ class EpochLoader:
             DataError: for everything else that can have happened to workers.
         """
         dead = self._workers.dead()
-        told, text = self._workers.told_to_stop(dead), self._what_happened(error, number, waited=waited, dead=dead)
+        told = self._workers.told_to_stop(dead)
+        text = self._what_happened(error, number, waited=waited, dead=dead)
         self._stop_workers()
         if not told or self._restarts >= MOST_RESTARTS:
             raise DataError(text) from error
@@ -217,7 +227,8 @@ class EpochLoader:
         return self._begin(number)
 
     def _what_happened(self, error: Exception, number: int, *, waited: float, dead: list[int]) -> str:
-        indices, at = self.plan.indices(number), self._workers.at()
+        indices = self.plan.indices(number)
+        at = self._workers.at()
         batch = f"the batch of {self.dataset.names(indices)} was waited for"
         if dead:
             making = f" while it made {self.dataset.names([at[dead[0]]])}" if at[dead[0]] != NOTHING else ""

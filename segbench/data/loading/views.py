@@ -167,7 +167,8 @@ class TrainingView:
         scale = max(self.size[0] / height, self.size[1] / width)
         inner_height = min(self.size[0] / scale, height)
         inner_width = min(self.size[1] / scale, width)
-        left, top = (width - inner_width) / 2, (height - inner_height) / 2
+        left = (width - inner_width) / 2
+        top = (height - inner_height) / 2
         return left, top, left + inner_width, top + inner_height
 
 

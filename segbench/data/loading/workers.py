@@ -112,7 +112,8 @@ class _Deaths:
     """
 
     def __init__(self) -> None:
-        self.waiting, self.pending = False, False
+        self.waiting = False
+        self.pending = False
         self.tell: Callable[[int, FrameType | None], Any] | None = None
         self.others: Any = None
 
