@@ -159,6 +159,7 @@ def make_trainer(
         devices = 1 if own else world.local_size
         plugins = [_Placed(world, own_device=own)]
         strategy = DDPStrategy(broadcast_buffers=False)  # they are sent before an evaluation: see ScoredModule
+        os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # else the strategy takes all processors
     if checkpoint_io is not None:
         plugins.append(checkpoint_io)
     return pl.Trainer(

@@ -44,6 +44,7 @@ class Started:
     def __init__(self, words, folder, **environment):
         self.temporary = tempfile.mkdtemp(dir=folder.parent)
         variables = {**os.environ, "TMPDIR": self.temporary, "HYDRA_FULL_ERROR": "0", **environment}
+        variables.pop("OMP_NUM_THREADS", None)  # few set it, and trainer.threads is to hold without it
         self._files = [Path(self.temporary) / name for name in ("out", "err")]
         out, err = (file.open("wb") for file in self._files)
         with out, err:
