@@ -92,7 +92,9 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     match = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if match:
         return f"; did you mean '{match[0]}'?"
-    return f"; choose from {', '.join(names)}" if names else ""
+    if not names:
+        return ""
+    return f"; choose from {', '.join(names)}"
 
 
 def exit_code_of(error: BaseException) -> int:

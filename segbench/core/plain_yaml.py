@@ -22,7 +22,9 @@ def load_plain_yaml(text: str) -> Any:
         _check_events(text)
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "it"
+        line = "it"
+        if error.problem_mark:
+            line = f"line {error.problem_mark.line + 1}"
         raise ValueError(f"{line} cannot be parsed") from None
     except (yaml.YAMLError, TypeError, RecursionError, OverflowError) as error:
         reason = " ".join(str(error).split())[:100]

@@ -57,7 +57,9 @@ def mask_channels(classes: Sequence[str]) -> int:
     """Return K, the channels of the mask logits: 1 for two classes (one logit, sigmoid), else the number of classes."""
     if len(classes) < 2:
         raise ConfigError(f"data.classes must name at least two classes, got {list(classes)}")
-    return 1 if len(classes) == 2 else len(classes)
+    if len(classes) == 2:
+        return 1
+    return len(classes)
 
 
 def heads(task: str, classes: Sequence[str]) -> dict[str, int]:

@@ -24,7 +24,10 @@ def printable(text: str, longest: int | None = None, *, keep: str = "") -> str:
         longest: How many characters of it are shown at most; None for all.
         keep: Characters that stay as they are, such as line breaks.
     """
-    short = text if longest is None or len(text) <= longest else text[: longest - 3] + "..."
+    if longest is None or len(text) <= longest:
+        short = text
+    else:
+        short = text[: longest - 3] + "..."
     return "".join(sign if sign.isprintable() or sign in keep else _escaped(sign) for sign in short)
 
 
@@ -32,6 +35,13 @@ def _escaped(sign: str) -> str:
     if 0xDC80 <= ord(sign) <= 0xDCFF:  # how Python holds a byte of a file's name that is no UTF-8
         return f"\\x{ord(sign) - 0xDC00:02x}"
     return sign.encode("unicode_escape").decode()
+
+
+def and_more(count: int, most: int) -> str:
+    """Return ` and 3 more` for a list of `count` of which the first `most` are named; nothing where that is all."""
+    if count <= most:
+        return ""
+    return f" and {count - most:,} more"
 
 
 def duration(seconds: float) -> str:
@@ -66,5 +76,6 @@ def for_stream(text: str, stream: IO[str]) -> str:
 
 def say(console: Console, text: str, *, style: str = "") -> None:
     """Print a message: on a terminal with lines that break at words, elsewhere as it is."""
-    text = wrapped(text, console.width) if console.is_terminal else text
+    if console.is_terminal:
+        text = wrapped(text, console.width)
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

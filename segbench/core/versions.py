@@ -30,4 +30,6 @@ def check_versions() -> None:
 def _numbers(text: str) -> tuple[int, ...]:
     """Return the leading numbers of a version: (2, 10, 0) for 2.10.0+cu128."""
     match = re.match(r"\d+(\.\d+)*", text)
-    return tuple(int(part) for part in match[0].split(".")) if match else ()
+    if not match:
+        return ()
+    return tuple(int(part) for part in match[0].split("."))

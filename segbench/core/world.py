@@ -78,7 +78,9 @@ class _Variables:
         if value is None and default is not None:
             return default
         if value is None or not value.isdecimal():
-            said = "is not set" if value is None else f"is '{value[:40]}', not a whole number"
+            said = "is not set"
+            if value is not None:
+                said = f"is '{value[:40]}', not a whole number"
             raise ConfigError(f"this process is one of several, but {name} {said}: use torchrun or srun")
         return int(value)
 

@@ -119,7 +119,9 @@ def is_regular(path: Path) -> bool:
 def _content(folder: Path) -> dict[str, Any]:
     path = folder / POINTER
     try:
-        return read_json(path) if path.exists() else {}
+        if not path.exists():
+            return {}
+        return read_json(path)
     except CheckpointError as error:
         log.warning("%s; the checkpoints are taken without their digests", error)
         return {}
@@ -128,7 +130,9 @@ def _content(folder: Path) -> dict[str, Any]:
 def _sound(entry: Any) -> Record | None:
     if not isinstance(entry, dict) or not all(isinstance(entry.get(name), kind) for name, kind in KINDS.items()):
         return None
-    return {name: entry[name] for name in KINDS} if STEP.fullmatch(entry["file"]) else None
+    if not STEP.fullmatch(entry["file"]):
+        return None
+    return {name: entry[name] for name in KINDS}
 
 
 def _write(folder: Path, content: dict[str, Any], *, added: list[Record]) -> None:

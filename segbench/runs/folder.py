@@ -174,6 +174,12 @@ class RunFolder:
             raise CheckpointError(f"{self.status} is not the status of a run: it names no state that a run can have")
         return status | state_now(self.path, state, status=status)
 
+    def read_environment(self) -> dict[str, Any]:
+        """Return where the run was trained and what it was resumed with; nothing where that was not written yet."""
+        if not self.environment.is_file():
+            return {}
+        return read_json(self.environment)
+
     def read_results(self) -> dict[str, Any]:
         """Return the results of a run that ended; a CheckpointError says that the file holds something else."""
         results = read_json(self.results)
@@ -204,7 +210,10 @@ class RunFolder:
             except OSError as error:
                 raise ConfigError(f"{place} cannot be looked at: {error.strerror}") from None
             if not is_right(mode):
-                kind = "a symbolic link" if stat.S_ISLNK(mode) else "not what a run has there"
+                if stat.S_ISLNK(mode):
+                    kind = "a symbolic link"
+                else:
+                    kind = "not what a run has there"
                 raise ConfigError(f"{place} is {kind}, but a resume writes only inside the run folder; remove it")
 
     def write_results(self, results: dict[str, Any]) -> None:

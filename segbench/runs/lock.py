@@ -96,4 +96,6 @@ def _holder(path: Path) -> str:
             words = file.read(200).split(b"\n")[0].decode(errors="replace").split()
     except OSError:
         words = []
-    return f"process {words[0]} on {words[1]}" if len(words) == 2 else "another process"
+    if len(words) != 2:
+        return "another process"
+    return f"process {words[0]} on {words[1]}"

@@ -74,7 +74,9 @@ class MetricsLog:
 
 def _text(value: str | int | float) -> str:
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.9g}"  # nothing was measured, such as the IoU of an absent class
+        if math.isnan(value):
+            return ""  # nothing was measured, such as the IoU of an absent class
+        return f"{value:.9g}"
     return str(value)
 
 

@@ -49,7 +49,9 @@ def provenance_of_run(run: RunFolder, plugins: Sequence[str]) -> dict[str, Any]:
 
 def _recorded(path: Path) -> Mapping[str, Any]:
     with suppress(CheckpointError):
-        return read_json(path) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        return read_json(path)
     return {}
 
 
@@ -85,7 +87,9 @@ def _code_folders(plugins: Sequence[str]) -> dict[str, Path]:
     for plugin in plugins:
         with suppress(ImportError, ValueError):
             spec = find_spec(plugin.partition(".")[0])
-            places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
+            places = []
+            if spec:
+                places = [*(spec.submodule_search_locations or ()), spec.origin]
             if places and places[0] and not {"site-packages", "dist-packages"} & {*Path(places[0]).parts}:
                 place = Path(places[0])
                 folders[plugin] = place if place.is_dir() else place.parent
