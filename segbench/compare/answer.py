@@ -15,6 +15,7 @@ from segbench.compare.simultaneous import Simultaneous
 from segbench.compare.student import t_quantiles
 from segbench.compare.units import Scope
 from segbench.compare.verdict import Judged, Verdict, Word
+from segbench.core.text import and_more
 
 POWER = 0.8
 """How often a difference is seen that is called the smallest one."""
@@ -58,7 +59,9 @@ def give_answer(judged: Judged, said: Sequence[Verdict], *, unjudged: int) -> An
     found = judged.found
     open_ones = [verdict.first for verdict in said if verdict.word is not Word.WORSE]
     few = all(verdict.word is Word.FEW_SEEDS for verdict in said)
-    may_be_best = [judged.control, *open_ones] if judged.chosen and said and not few else []
+    may_be_best = []
+    if judged.chosen and said and not few:
+        may_be_best = [judged.control, *open_ones]
     expected = _expected(judged)
     detectable = None if few or not said else _detectable(found)
     sentences = [*_choice(judged, expected), *_best_of(judged, may_be_best, unjudged=unjudged)]
@@ -126,7 +129,7 @@ def _best_of(judged: Judged, may_be_best: Sequence[Group], *, unjudged: int) -> 
     texts = []
     if may_be_best:
         names = ", ".join(group.label for group in may_be_best[:10])
-        more = f" and {len(may_be_best) - 10} more" if len(may_be_best) > 10 else ""
+        more = and_more(len(may_be_best), 10)
         verb = "is the best" if len(may_be_best) == 1 else "may be the best"
         texts.append(f"{len(may_be_best)} of {total} settings {verb}: {names}{more}")
     elif total > 1 and judged.chosen:
@@ -187,7 +190,7 @@ def _limits(judged: Judged) -> list[str]:
         )
     if family.blocks and family.blocks.left_out:
         shown = "; ".join(family.blocks.left_out[:5])
-        more = f" and {len(family.blocks.left_out) - 5} more" if len(family.blocks.left_out) > 5 else ""
+        more = and_more(len(family.blocks.left_out), 5)
         texts.append(f"left out of the pairs, as not every setting was run there: {shown}{more}")
     return texts
 

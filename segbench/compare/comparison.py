@@ -19,6 +19,7 @@ from segbench.compare.settings import differing
 from segbench.compare.verdict import Verdict
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.score_names import AT_INPUT, without_size
+from segbench.core.text import and_more
 from segbench.runs.folder import RunFolder
 
 
@@ -93,7 +94,9 @@ def compare_runs(
         ConfigError: for a folder, metric, setting, condition or baseline that is not there.
     """
     found = find_runs(folders)
-    chosen = _find_baseline(found, baseline) if baseline else None
+    chosen = None
+    if baseline:
+        chosen = _find_baseline(found, baseline)
     runs = filter_runs(_visible(found, hidden), filters)
     if chosen is not None and chosen not in runs:
         runs.append(chosen)
@@ -107,7 +110,9 @@ def compare_runs(
         reference.baseline = True
     verdicts, answers = judge(groups, measure, by=by, baseline=reference)
     others = [run for run in runs if not run.counts]
-    across = compare_across(groups, measure, over=over) if over else None
+    across = None
+    if over:
+        across = compare_across(groups, measure, over=over)
     notes = [*_notes(groups, measure, by=by, asked=metric is not None), *_left_out(found, runs)]
     return Comparison(measure, columns, groups, others, verdicts, answers, notes, runs, across)
 
@@ -123,8 +128,10 @@ def _visible(found: Sequence[Run], hidden: bool) -> list[Run]:
 
 def _left_out(found: Sequence[Run], runs: Sequence[Run]) -> list[str]:
     count = sum(run.hidden for run in found) - sum(run.hidden for run in runs)
+    if not count:
+        return []
     words = "1 run was" if count == 1 else f"{count} runs were"
-    return [f"{words} hidden with segbench hide and left out; --hidden shows them"] if count else []
+    return [f"{words} hidden with segbench hide and left out; --hidden shows them"]
 
 
 def _find_baseline(runs: Sequence[Run], wanted: str) -> Run:
@@ -146,7 +153,9 @@ def _find_baseline(runs: Sequence[Run], wanted: str) -> Run:
 def _near_run(wanted: str, runs: Sequence[Run]) -> str:
     names = [run.name for run in runs if run.counts]
     hint = nearest(wanted, names)
-    return hint if len(names) <= 10 or "did you mean" in hint else f"; give a path, or a name such as {names[0]}"
+    if len(names) <= 10 or "did you mean" in hint:
+        return hint
+    return f"; give a path, or a name such as {names[0]}"
 
 
 def _notes(groups: Sequence[Group], measure: Measure, *, by: Sequence[str], asked: bool) -> list[str]:
@@ -169,7 +178,9 @@ def _notes(groups: Sequence[Group], measure: Measure, *, by: Sequence[str], aske
     repeats = sum(len(group.repeats) for group in groups)
     if repeats:
         notes.append(f"left out as repeats of the same settings and seed: {repeats}; the newest of each counts")
-    mixed = differing([run.settings for group in groups for run in group.runs]) if by else []
+    mixed = []
+    if by:
+        mixed = differing([run.settings for group in groups for run in group.runs])
     hidden = [name for name in mixed if name not in by and _varies(groups, name)]
     if hidden:
         notes.append(f"groups join runs that differ in more than the seed: {', '.join(hidden)}")
@@ -184,7 +195,7 @@ def _notes(groups: Sequence[Group], measure: Measure, *, by: Sequence[str], aske
     forced = [run for group in groups for run in group.runs if run.forced]
     if forced:
         names = "; ".join(f"{run.name}: {', '.join(run.forced[:3])}" for run in forced[:5])
-        more = f" and {len(forced) - 5} more" if len(forced) > 5 else ""
+        more = and_more(len(forced), 5)
         notes.append(
             f"resumed by force as another experiment, so that their settings hold for a part of them: {names}{more}"
         )
@@ -199,7 +210,9 @@ def _other_size(groups: Sequence[Group], measure: Measure) -> list[str]:
     count = sum(other in run.metrics for run in missing)
     if not count:
         return []
-    words = "1 run has" if count == 1 else f"{count} runs have"
+    words = "1 run has"
+    if count != 1:
+        words = f"{count} runs have"
     return [f"{words} no {measure.metric}, but {other}, which is another score; --metric {other} compares those"]
 
 
@@ -208,7 +221,9 @@ def _chosen_on_test(same: Sequence[Group], measure: Measure) -> str:
     means = [measure.sign * group.summary.mean for group in same if group.summary.mean is not None]
     best = same[means.index(max(means))]
     luck = picked_luck([len(group.runs) for group in same], [group.summary for group in same])
-    size = f", by {luck:.4f} on average for its seeds alone where settings are equal" if luck else ""
+    size = ""
+    if luck:
+        size = f", by {luck:.4f} on average for its seeds alone where settings are equal"
     return (
         f"settings are chosen by {measure.chosen_by}; choosing by {measure.metric} would name {best.label} and report"
         f" {best.summary.mean:.4f}, a score that is flattered by the choice{size}"
@@ -220,4 +235,6 @@ def _varies(groups: Sequence[Group], name: str) -> bool:
 
 
 def _letters(number: int) -> str:
-    return chr(ord("A") + number) if number < 26 else f"{_letters(number // 26 - 1)}{chr(ord('A') + number % 26)}"
+    if number < 26:
+        return chr(ord("A") + number)
+    return f"{_letters(number // 26 - 1)}{chr(ord('A') + number % 26)}"

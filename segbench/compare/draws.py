@@ -91,5 +91,7 @@ def _pseudo_values(folds: Sequence[Run], metric: str) -> tuple[np.ndarray, int, 
         raise Unusable("a fold holds all there is to score")
     values = score(total) + (len(folds) - 1) * (without.mean() - without)
     painted = paint_most_frequent(total)
-    trivial = None if painted is None else float(score(painted))
+    trivial = None
+    if painted is not None:
+        trivial = float(score(painted))
     return values, sum(map(len, tables)), trivial

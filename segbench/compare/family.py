@@ -137,7 +137,9 @@ def _of_draws(
 ) -> Family:
     """Return the family of groups on several draws of the data, each draw taken as one score of every group."""
     draws = max(blocks.draws) + 1
-    overlap = _overlap(members[0], measure.split, draws=draws) if draws > 1 else 0.0
+    overlap = 0.0
+    if draws > 1:
+        overlap = _overlap(members[0], measure.split, draws=draws)
     layout = _layout([range(draws)] * len(groups), paired=True, overlap=overlap)
     pooled = pooled_scores(members, blocks, metric=measure.metric)
     scores = draw_scores(members, blocks, metric=measure.metric)
@@ -153,13 +155,17 @@ def _of_draws(
         kept = [members[number] for number in eligible]
         chosen = Influence(draw_scores(kept, blocks, metric=measure.chosen_by), ())
     family = Family(groups, layout, reported, chosen, eligible, None, blocks, refused)
-    return family if pooled is None else replace(family, pooled=pooled.images, trivial=pooled.trivial)
+    if pooled is None:
+        return family
+    return replace(family, pooled=pooled.images, trivial=pooled.trivial)
 
 
 def _overlap(runs: Sequence[Run], split: str, *, draws: int) -> float:
     """Return test over training images; as in cross-validation where a run does not say how many it had."""
     known = [run.images[split] / run.images["train"] for run in runs if run.images.get("train") and split in run.images]
-    return sum(known) / len(known) if known else 1 / (draws - 1)
+    if known:
+        return sum(known) / len(known)
+    return 1 / (draws - 1)
 
 
 def _unread(

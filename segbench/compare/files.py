@@ -45,4 +45,6 @@ def number(value: object) -> float | None:
         finite = float(value)
     except OverflowError:
         return None
-    return finite if finite - finite == 0 else None
+    if finite - finite == 0:
+        return finite
+    return None

@@ -40,7 +40,9 @@ class Measure:
     @property
     def sign(self) -> int:
         """-1 where small scores are good."""
-        return -1 if lower_is_better(self.metric) else 1
+        if lower_is_better(self.metric):
+            return -1
+        return 1
 
 
 @dataclass(eq=False)
@@ -237,7 +239,9 @@ def _flattered(runs: Sequence[Run], measure: Measure) -> str:
     prints = [run.fingerprints for run in runs]
     if any(one.get("test") is not None and one.get("test") == one.get("val") for one in prints):
         return "val is the test"
-    return "val and test share images" if any(run.test_is_val for run in runs) else ""
+    if any(run.test_is_val for run in runs):
+        return "val and test share images"
+    return ""
 
 
 def _images(runs: Sequence[Run], split: str) -> str:

@@ -72,7 +72,9 @@ def is_share(metric: str) -> bool:
 def _score_name(metric: str, classes: tuple[str, ...]) -> str:
     """Return the name without split and size; a class may be called what a size is."""
     name = metric.partition("/")[2]
-    return name if name.partition("/")[2] in classes else without_size(name)
+    if name.partition("/")[2] in classes:
+        return name
+    return without_size(name)
 
 
 def _of_classes(kind: str, sums: np.ndarray, *, number: int | None) -> np.ndarray:
@@ -130,11 +132,10 @@ def _read_table(run: Run, metric: str, *, units: bool) -> ImageTable:
     head, _, body = text.partition("\n")
     try:
         heads, places = _places(head, run.classes, is_depth=name.startswith("depth/"))
-        table = (
-            np.loadtxt(io.StringIO(body), delimiter=",", usecols=places, quotechar='"', comments=None, ndmin=2)
-            if body.strip()
-            else np.empty((0, 1))
-        )
+        if body.strip():
+            table = np.loadtxt(io.StringIO(body), delimiter=",", usecols=places, quotechar='"', comments=None, ndmin=2)
+        else:
+            table = np.empty((0, 1))
     except (csv.Error, ValueError):
         raise Unusable(f"{path.name} is no table of images") from None
     if not len(table) or not np.isfinite(table).all() or (table < 0).any():
@@ -159,7 +160,9 @@ def _places(head: str, classes: tuple[str, ...], *, is_depth: bool) -> tuple[lis
 def _units(text: str, heads: list[str], *, order: np.ndarray) -> dict[str, list[str]]:
     """Return the columns `unit/<factor>` by factor; none where a row lacks one, so that no unit is made up."""
     places = {head.removeprefix(UNIT): place for place, head in enumerate(heads) if head.startswith(UNIT)}
-    rows = list(csv.reader(io.StringIO(text)))[1:] if places else []
+    rows = []
+    if places:
+        rows = list(csv.reader(io.StringIO(text)))[1:]
     columns = {name: [row[place] for row in rows] for name, place in places.items()}
     return {name: [column[k] for k in order] for name, column in columns.items() if all(column)}
 

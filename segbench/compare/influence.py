@@ -166,6 +166,8 @@ def _block_length(pieces: list[np.ndarray]) -> int:
         before = before - before.mean(axis=1, keepdims=True)
         after = after - after.mean(axis=1, keepdims=True)
     scale = float((before**2).sum())
-    rho = min(max(float((before * after).sum()) / scale, 0.0), 0.97) if scale > 0 else 0.0
+    rho = 0.0
+    if scale > 0:
+        rho = min(max(float((before * after).sum()) / scale, 0.0), 0.97)
     images = sum(len(piece) for piece in pieces)
     return math.ceil(1.1447 * math.cbrt(4 * rho**2 / (1 - rho**2) ** 2 * images))

@@ -50,7 +50,9 @@ def _judge_family(
     family = read_family(same[:MAX_JUDGED], measure, by=by)
     if not family.groups:
         return [refuse(group, same[0], reason=family.refused[group]) for group in same[1:]], None
-    control = family.groups.index(baseline) if baseline in family.groups else None
+    control = None
+    if baseline in family.groups:
+        control = family.groups.index(baseline)
     found = chosen_setting(
         family.reported,
         family.chosen,

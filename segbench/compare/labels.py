@@ -51,7 +51,9 @@ def _from_difference(text: str, others: Sequence[str], *, most: int) -> str:
         rest = GAP + text[len(text) - most + len(GAP) :]
     else:
         rest = GAP + rest
-    return rest if len(rest) <= most else rest[: most - len(GAP)] + GAP
+    if len(rest) <= most:
+        return rest
+    return rest[: most - len(GAP)] + GAP
 
 
 def _alike(one: str, other: str) -> int:

@@ -84,7 +84,9 @@ class Block:
 
 def gap(width: int) -> int:
     """Return the spaces between columns in a line of so many characters."""
-    return 1 if width < NARROW else 2
+    if width < NARROW:
+        return 1
+    return 2
 
 
 def blocks(comparison: Comparison, width: int) -> list[Block]:

@@ -38,7 +38,9 @@ def pair_runs(groups: Sequence[Group], measure: Measure, *, by: Sequence[str]) -
     """
     runs = [_counting(group, measure) for group in groups]
     draws = any("+" in (group.data or "") for group in groups)
-    varied = [name for name in _varied(runs) if name not in by] if by else []
+    varied = []
+    if by:
+        varied = [name for name in _varied(runs) if name not in by]
     if not draws and (len(groups) < 2 or not varied):
         return runs, None
     names = by or list(groups[0].settings)
@@ -85,7 +87,10 @@ def _block_words(common: Sequence[Identity], varied: Sequence[str]) -> str:
     """Return `over 4 values of optimizer.lr, 1 seed each`."""
     found = [dict(key) for key in common]
     places = {tuple(one.get(name, "") for name in varied) for one in found}
-    what = f"values of {varied[0]}" if len(varied) == 1 else f"combinations of {', '.join(varied)}"
+    if len(varied) == 1:
+        what = f"values of {varied[0]}"
+    else:
+        what = f"combinations of {', '.join(varied)}"
     return f"over {len(places)} {what}, {_each(len(found) / len(places), 'seed')}"
 
 

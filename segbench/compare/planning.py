@@ -69,7 +69,9 @@ class Plan:
         squares = on_units**2 / freedom
         if math.isfinite(seeds):
             squares += measured**2 / max((seeds - 1) * self.settings, 1.0)
-        degrees = min(max(total**2 / squares, 1.0), 1e6) if squares > 0 else 1e6
+        degrees = 1e6
+        if squares > 0:
+            degrees = min(max(total**2 / squares, 1.0), 1e6)
         tail = 0.5 * math.erfc(self.quantile / math.sqrt(2))
         return (t_quantile(1 - tail, degrees) + t_quantile(power, degrees)) * math.sqrt(total)
 
@@ -109,7 +111,9 @@ def plan_sentences(answer: Answer, difference: float, *, power: float) -> list[s
     if missing:
         return [f"the spread of seeds is not known well enough to plan with: {missing}"]
     plan = Plan.of(found)
-    words = family.design.words if family.design else "these images"
+    words = "these images"
+    if family.design:
+        words = family.design.words
     seen = f"{plan.settings} settings with {plan.seeds:.3g} seeds each on {words}"
     texts = [f"seen: {seen}; differences of {plan.detectable(plan.seeds, power=power):.4f} are found in {power:.0%}"]
     seeds = plan.seeds_for(difference, power)
@@ -128,9 +132,9 @@ def plan_sentences(answer: Answer, difference: float, *, power: float) -> list[s
     texts += [
         f"with {count} seeds each: {times:.3g} times the units, {_more(answer, times)}" for count, times in enough[:3]
     ]
-    return (
-        texts if enough else [*texts, f"nor will more units with up to {MAX_SEEDS} seeds each: seeds differ too much"]
-    )
+    if enough:
+        return texts
+    return [*texts, f"nor will more units with up to {MAX_SEEDS} seeds each: seeds differ too much"]
 
 
 def _more(answer: Answer, times: float) -> str:

@@ -67,13 +67,17 @@ class Run:
             tags = json.loads(self.settings.get("tags", "[]"))
         except (ValueError, RecursionError):
             return []
-        return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+        if not isinstance(tags, list):
+            return []
+        return [tag for tag in tags if isinstance(tag, str)]
 
     @property
     def note(self) -> str:
         """The remark that the run was given, "" where there is none."""
         note = self.settings.get("note", "")
-        return "" if note == "null" else note
+        if note == "null":
+            return ""
+        return note
 
     @property
     def counts(self) -> bool:
@@ -163,13 +167,17 @@ def _results(results: dict[str, Any]) -> dict[str, Any]:
 
 def _forced(resumes: object) -> tuple[str, ...]:
     """Return what the records of resumes name as forced, in their order."""
-    records = [one.get("forced") for one in resumes if isinstance(one, dict)] if isinstance(resumes, list) else []
+    records = []
+    if isinstance(resumes, list):
+        records = [one.get("forced") for one in resumes if isinstance(one, dict)]
     return tuple(str(word) for record in records if isinstance(record, list) for word in record)
 
 
 def _object(results: dict[str, Any], name: str) -> dict[str, Any]:
     value = results.get(name)
-    return value if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return value
+    return {}
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:

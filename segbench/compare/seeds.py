@@ -77,7 +77,10 @@ def seed_spread(found: Influence, layout: Layout) -> SeedSpread:
     """Return the pooled spread of the groups of runs in `found`."""
     odd = () if layout.paired else odd_groups(found.scores, layout.groups)
     kept = [members for number, members in enumerate(layout.groups) if number not in odd]
-    freedom = layout.freedom if layout.paired else sum(len(members) - 1 for members in kept)
+    if layout.paired:
+        freedom = layout.freedom
+    else:
+        freedom = sum(len(members) - 1 for members in kept)
     if not freedom:
         return SeedSpread(0.0, 0.0, 0, odd)
     squares = _interaction_squares if layout.paired else _within_squares

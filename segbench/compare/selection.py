@@ -39,14 +39,16 @@ def chosen_setting(
     if control is not None:
         return against_control(reported, control, picked_by=None)
     if val is test:
-        best = int((sign * reported.means).argmax()) if best is None else best
+        if best is None:
+            best = int((sign * reported.means).argmax())
         return against_control(reported, best, picked_by=Choice(reported), sign=sign)
     known = np.arange(len(layout.groups)) if eligible is None else eligible
     inside, runs = layout.subset(known)
     chosen = Spread.of(val, inside)
     scores = test.scores[runs]
     correlation = seed_correlation(val.scores, scores, groups=inside.groups, spreads=(chosen, reported))
-    best = int(known[(sign * chosen.means).argmax()]) if best is None else best
+    if best is None:
+        best = int(known[(sign * chosen.means).argmax()])
     picked_by = Choice(chosen, known, correlation)
     return against_control(reported, best, picked_by=picked_by, sign=sign)
 
@@ -70,7 +72,9 @@ def seed_correlation(
     kept = [members for number, members in enumerate(groups) if number not in {*one.odd, *other.odd}]
     product = sum(float(((first[m] - first[m].mean()) * (second[m] - second[m].mean())).sum()) for m in kept)
     freedom = sum(len(members) - 1 for members in kept)
-    return min(max(product / freedom / math.sqrt(one.own * other.own), 0.0), 1.0) if freedom else 1.0
+    if not freedom:
+        return 1.0
+    return min(max(product / freedom / math.sqrt(one.own * other.own), 0.0), 1.0)
 
 
 def held_out_score(test: np.ndarray, val: np.ndarray, *, groups: Sequence[np.ndarray], sign: int = 1) -> float | None:

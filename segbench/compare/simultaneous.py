@@ -98,7 +98,10 @@ class Spread:
         if found >= MIN_FREEDOM:
             return ""
         more = MIN_FREEDOM - found
-        where = "settings whose seeds lie far apart" if odd else "the settings that are here"
+        if odd:
+            where = "settings whose seeds lie far apart"
+        else:
+            where = "the settings that are here"
         runs = f"{more} more {repeat}{'s' * (more > 1)}"
         return f"{found} of the {MIN_FREEDOM} repeats that a word needs; run {runs} of {where}"
 
@@ -209,7 +212,9 @@ def _largest(test: Spread, control: int, *, picked_by: Choice | None, sign: int)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.abs(chance[rows] - chance[rows, one][:, None]) / spread
         largest[rows] = np.nan_to_num(ratio, posinf=0.0).max(axis=1)
-    luck = float(chance[np.arange(draws), picked].mean()) if picked_by is not None else 0.0
+    luck = 0.0
+    if picked_by is not None:
+        luck = float(chance[np.arange(draws), picked].mean())
     return float(np.quantile(largest, LEVEL)), luck
 
 
@@ -227,7 +232,10 @@ def _pick(
     if spread is test:
         ahead: np.ndarray = (sign * chance).argmax(axis=1)
         return ahead
-    settings = np.arange(len(test.means)) if picked_by.settings is None else picked_by.settings
+    if picked_by.settings is None:
+        settings = np.arange(len(test.means))
+    else:
+        settings = picked_by.settings
     other = draw.standard_normal((len(seeds), len(settings)))
     mixed = picked_by.correlation * seeds[:, settings] + math.sqrt(1 - picked_by.correlation**2) * other
     found = _draw_units(spread, draw, draws=len(seeds))[0] + mixed * np.sqrt(spread.own_seeds)

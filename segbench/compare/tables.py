@@ -37,18 +37,24 @@ FRONT = "front: no group has at least this quality for less (Pareto); params, FL
 def interval_legend(comparison: Comparison) -> str:
     """Return what the column of intervals speaks of."""
     bases = list(dict.fromkeys(answer.basis for answer in comparison.answers))
-    return f"95 % interval: of the score for {' / '.join(bases)}" if bases else "95 % interval: none is known here"
+    if not bases:
+        return "95 % interval: none is known here"
+    return f"95 % interval: of the score for {' / '.join(bases)}"
 
 
 def verdict_on(comparison: Comparison, group: Group) -> tuple[str, Difference | None]:
     """Return the verdict on a group against the baseline or the chosen one; "" where there is none."""
     found = comparison.verdict_of(group)
-    return (found.word.value, found.difference) if found else ("", None)
+    if found:
+        return (found.word.value, found.difference)
+    return ("", None)
 
 
 def score_text(value: float | None) -> str:
     """Return a score with four decimals, or `-`."""
-    return "-" if value is None else f"{value:.4f}"
+    if value is None:
+        return "-"
+    return f"{value:.4f}"
 
 
 def run_words(comparison: Comparison, run: Run, *, short: bool = False) -> str:
@@ -108,7 +114,9 @@ def to_csv(comparison: Comparison) -> str:
 def chosen_heads(comparison: Comparison) -> list[str]:
     """Return the heading of the score that is chosen by, where it is another than the reported one."""
     measure = comparison.measure
-    return [] if measure.chosen_by == measure.metric else [measure.chosen_by]
+    if measure.chosen_by == measure.metric:
+        return []
+    return [measure.chosen_by]
 
 
 def _csv_group(comparison: Comparison, group: Group) -> list[str | float | None]:
@@ -151,12 +159,18 @@ def trivial_score(comparison: Comparison, group: Group) -> float | None:
     draws = {run.fingerprints.get(split): run.baselines.get(split) for run in group.runs}
     scores = [_painted(baselines, without_size(name)) for baselines in draws.values()]
     known = [score for score in scores if score is not None]
-    return sum(known) / len(known) if known else None
+    if not known:
+        return None
+    return sum(known) / len(known)
 
 
 def _painted(baselines: object, name: str) -> float | None:
-    entry = baselines.get("most_frequent") if isinstance(baselines, dict) else None
-    return number(entry.get(name)) if isinstance(entry, dict) else None
+    entry = None
+    if isinstance(baselines, dict):
+        entry = baselines.get("most_frequent")
+    if not isinstance(entry, dict):
+        return None
+    return number(entry.get(name))
 
 
 def to_json(comparison: Comparison) -> str:
@@ -291,7 +305,10 @@ def to_markdown(comparison: Comparison) -> str:
     """Return tables, verdicts and notes in Markdown."""
     heads, rows = group_table(comparison)
     legend = f"{interval_legend(comparison)}. {FRONT}."
-    lines = [*_markdown_table(heads, rows), "", legend] if rows else ["No completed runs."]
+    if rows:
+        lines = [*_markdown_table(heads, rows), "", legend]
+    else:
+        lines = ["No completed runs."]
     if comparison.others:
         cells = [[run.name, run.state, run_words(comparison, run), run.error] for run in comparison.others]
         lines += ["", *_markdown_table(["run", "state", "settings", "why"], cells)]
@@ -310,7 +327,10 @@ def group_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """
     labels = comparison.data_labels
     several = len({group.data for group in comparison.groups}) > 1
-    against = "against baseline" if any(group.baseline for group in comparison.groups) else "against best"
+    if any(group.baseline for group in comparison.groups):
+        against = "against baseline"
+    else:
+        against = "against best"
     said = next((group.flattered for group in comparison.groups if group.flattered), "")
     mark = f" ({said})" if said else ""
     images = any(group.images for group in comparison.groups)
@@ -333,7 +353,9 @@ def group_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     rows = []
     for group in comparison.groups:
         numbers = group.summary
-        word = "baseline" if group.baseline else verdict_on(comparison, group)[0]
+        word = "baseline"
+        if not group.baseline:
+            word = verdict_on(comparison, group)[0]
         rows.append(
             [
                 "*" if group.best else "",
@@ -357,7 +379,9 @@ def group_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 def count_text(group: Group) -> str:
     """Return how many runs count, and of how many: `3`, or `3 of 4` where one failed or was pruned."""
     lost = sum(group.lost.values())
-    return f"{len(group.runs)} of {len(group.runs) + lost}" if lost else str(group.summary.n)
+    if lost:
+        return f"{len(group.runs)} of {len(group.runs) + lost}"
+    return str(group.summary.n)
 
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

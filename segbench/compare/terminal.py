@@ -107,7 +107,10 @@ def _fitting(columns: Sequence[Sequence[str]], width: int) -> Iterator[list[Sequ
 
 def _others(console: Console, comparison: Comparison) -> Table:
     """Return the runs without final numbers, one line each; settings where there is room for them."""
-    heads = ["state", "run", "why"] if console.width < ROOM_FOR_SETTINGS else ["state", "run", "settings", "why"]
+    if console.width < ROOM_FOR_SETTINGS:
+        heads = ["state", "run", "why"]
+    else:
+        heads = ["state", "run", "settings", "why"]
     room = (console.width - 12) // (len(heads) - 1) - 1
     table = _table(heads, [True] * len(heads), width=console.width)
     for run in comparison.others[:MAX_OTHERS]:

@@ -19,9 +19,13 @@ def csv_cell(value: str | float | None) -> str | float:
     if value is None:
         return ""
     if not isinstance(value, str):
-        return int(value) if value == int(value) else value
+        if value == int(value):
+            return int(value)
+        return value
     plain = printable(value, 10 * LONGEST)
-    return f"'{plain}" if plain.lstrip(" ").startswith(_FORMULA) and not _is_number(plain) else plain
+    if plain.lstrip(" ").startswith(_FORMULA) and not _is_number(plain):
+        return f"'{plain}"
+    return plain
 
 
 def markdown_cell(text: str, longest: int = LONGEST) -> str:
@@ -39,14 +43,18 @@ def si(value: float) -> str:
 
 def interval_text(low: float | None, high: float | None) -> str:
     """Return `0.8012 to 0.8214`, or `-`."""
-    return "-" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+    if low is None or high is None:
+        return "-"
+    return f"{low:.4f} to {high:.4f}"
 
 
 def cost_text(name: str, value: float | None) -> str:
     """Return a cost with its size's letter, seconds as a duration, or `-`."""
     if value is None:
         return "-"
-    return duration(value) if name == "seconds" else si(value)
+    if name == "seconds":
+        return duration(value)
+    return si(value)
 
 
 def _is_number(text: str) -> bool:

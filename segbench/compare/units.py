@@ -76,7 +76,9 @@ class Design:
         """What intervals of this split speak of."""
         if self.factors:
             return Scope.UNITS
-        return Scope.WITHIN if self.few else Scope.IMAGES
+        if self.few:
+            return Scope.WITHIN
+        return Scope.IMAGES
 
     @property
     def words(self) -> str:
@@ -98,4 +100,6 @@ def plural(name: str) -> str:
     """Return the plural of a unit's name, well enough for English nouns."""
     if name.endswith("y") and name[-2:-1] not in "aeiou":
         return f"{name[:-1]}ies"
-    return f"{name}es" if name.endswith(("s", "x", "ch", "sh")) else f"{name}s"
+    if name.endswith(("s", "x", "ch", "sh")):
+        return f"{name}es"
+    return f"{name}s"

@@ -82,12 +82,16 @@ class Judged:
     @property
     def repeat(self) -> str:
         """What repeats an experiment here: a seed, or where the data were drawn several times, another draw."""
-        return "data.seed" if self.family.blocks and self.family.blocks.draws else "seed"
+        if self.family.blocks and self.family.blocks.draws:
+            return "data.seed"
+        return "seed"
 
     @property
     def scope(self) -> Scope:
         """What the intervals speak of."""
-        return self.family.design.scope if self.family.design else Scope.NETWORKS
+        if not self.family.design:
+            return Scope.NETWORKS
+        return self.family.design.scope
 
 
 def refuse(first: Group, second: Group, *, reason: str) -> Verdict:
@@ -126,7 +130,9 @@ def verdict_on_pair(judged: Judged, number: int) -> Verdict:
         return Verdict(first, second, Word.FEW_SEEDS, images, seeds, difference, missing, sentence)
     difference = Difference(value, value - half, value + half)
     word = _word(judged.measure.sign * value, half)
-    middle = "may be as good as" if word is Word.OPEN else f"is {word} than"
+    middle = "may be as good as"
+    if word is not Word.OPEN:
+        middle = f"is {word} than"
     if judged.scope is Scope.WITHIN and word is not Word.OPEN:
         middle = f"is {word} here than"
     size = f"{value:+.4f} {judged.measure.metric}, {_interval_name(judged)} {value - half:+.4f} to {value + half:+.4f}"
@@ -138,13 +144,17 @@ def verdict_on_pair(judged: Judged, number: int) -> Verdict:
 def _word(ahead: float, half: float) -> Word:
     if abs(ahead) <= half:
         return Word.OPEN
-    return Word.BETTER if ahead > 0 else Word.WORSE
+    if ahead > 0:
+        return Word.BETTER
+    return Word.WORSE
 
 
 def _interval_name(judged: Judged) -> str:
     name = "within-unit interval" if judged.scope is Scope.WITHIN else "interval"
     several = len(judged.family.groups) > 2
-    return f"simultaneous 95 % {name}" if several else f"95 % {name}"
+    if several:
+        return f"simultaneous 95 % {name}"
+    return f"95 % {name}"
 
 
 def _evidence(judged: Judged, seeds: tuple[int, int]) -> str:
@@ -152,6 +162,11 @@ def _evidence(judged: Judged, seeds: tuple[int, int]) -> str:
     if family.blocks:
         count = family.blocks.words
     else:
-        count = f"{seeds[0]} seeds each" if seeds[0] == seeds[1] else f"{seeds[0]} and {seeds[1]} seeds"
+        if seeds[0] == seeds[1]:
+            count = f"{seeds[0]} seeds each"
+        else:
+            count = f"{seeds[0]} and {seeds[1]} seeds"
         count = count.replace("1 seeds each", "1 seed each")
-    return f"{family.design.words}, {count}" if family.design else count
+    if not family.design:
+        return count
+    return f"{family.design.words}, {count}"

@@ -39,14 +39,18 @@ def print_data_table(console: Console, report: Mapping[str, Any]) -> None:
 
 
 def _cells(entry: Mapping[str, Any]) -> tuple[str, str]:
-    return (f"{100 * entry['share']:.2f}", str(entry["pictures"])) if entry["pictures"] else ("-", "-")
+    if entry["pictures"]:
+        return (f"{100 * entry['share']:.2f}", str(entry["pictures"]))
+    return ("-", "-")
 
 
 def notes(report: Mapping[str, Any]) -> list[str]:
     """Return what the table does not show: the splits, classes that never occur, colours and repetitions."""
     lines = []
     for name, split in report["splits"].items():
-        looked = "" if split["looked_at"] == split["samples"] else f"; the first {split['looked_at']:,} are looked at"
+        looked = ""
+        if split["looked_at"] != split["samples"]:
+            looked = f"; the first {split['looked_at']:,} are looked at"
         lines.append(f"{name}: {split['describe']}{looked}")
         if split["never"]:
             lines.append(f"{name}: never occurs: {', '.join(split['never'])}")
@@ -54,11 +58,15 @@ def notes(report: Mapping[str, Any]) -> list[str]:
             lines.append(f"{name}: {split['repeated']} pictures repeat another one of this split")
     training = report["train"]
     lines += training["notes"]
-    channels = "red, green, blue" if training["bands"] is None else f"bands {_joined(training['bands'])}"
+    channels = "red, green, blue"
+    if training["bands"] is not None:
+        channels = f"bands {_joined(training['bands'])}"
     for word in ("mean", "std"):
         measured = _joined(f"{value:.4f}" for value in training[word])
         declared = training[f"declared_{word}"]
-        said = "null: this is used" if declared is None else _joined(f"{value:.4f}" for value in declared)
+        said = "null: this is used"
+        if declared is not None:
+            said = _joined(f"{value:.4f}" for value in declared)
         lines.append(f"train {word} of {channels}: {measured} (data.{word} is {said})")
     return lines
 

@@ -117,7 +117,9 @@ def shortened(name: str, fits: Callable[[str], bool]) -> str:
     start = 0
     while not fits(text[start:] if not start else f"...{text[start:]}") and start < len(text):
         start += 1
-    return f"...{text[start:]}" if start else text
+    if not start:
+        return text
+    return f"...{text[start:]}"
 
 
 def _legend(draw: ImageDraw.ImageDraw, classes: Sequence[str], *, top: int, font: Font) -> None:

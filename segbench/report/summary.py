@@ -116,4 +116,6 @@ def _table(title: str, first: str, *, columns: Sequence[str]) -> Table:
 
 
 def _cell(value: float | None) -> str:
-    return MISSING if value is None or value != value else f"{value:.4f}"
+    if value is None or value != value:
+        return MISSING
+    return f"{value:.4f}"

@@ -38,7 +38,9 @@ class HeatMap:
 def heat_map(comparison: Comparison) -> HeatMap | None:
     """Return the mean IoU over each group's runs by class, or None where no group has any."""
     kind = f"{comparison.metric.partition('/')[0]}/iou"
-    size = AT_INPUT if comparison.metric.endswith(AT_INPUT) else ""
+    size = ""
+    if comparison.metric.endswith(AT_INPUT):
+        size = AT_INPUT
     groups = comparison.groups[:MAX_GROUPS]
     classes = list(dict.fromkeys(name for group in groups for run in group.runs[:1] for name in run.classes))
     classes = classes[:MAX_CLASSES]
@@ -48,7 +50,9 @@ def heat_map(comparison: Comparison) -> HeatMap | None:
         if any(value is not None for value in values):
             rows.append((group_label(comparison, group), values))
     names = [printable(name, 60) for name in classes]
-    return HeatMap(f"{kind}{size}", names, rows, len(comparison.groups) - len(groups)) if rows else None
+    if not rows:
+        return None
+    return HeatMap(f"{kind}{size}", names, rows, len(comparison.groups) - len(groups))
 
 
 def confusion_data(comparison: Comparison) -> list[dict[str, Any]]:
@@ -69,7 +73,9 @@ def _matrix(run: Run, split: str) -> list[list[float]] | None:
         confusion = read_object(RunFolder(run.path).results, MAX_RESULTS).get("confusion")
     except Unusable:
         return None
-    rows = confusion.get(split) if isinstance(confusion, dict) else None
+    rows = None
+    if isinstance(confusion, dict):
+        rows = confusion.get(split)
     size = len(run.classes)
     if not isinstance(rows, list) or len(rows) != size or not 0 < size <= MAX_CLASSES:
         return None
@@ -81,4 +87,6 @@ def _matrix(run: Run, split: str) -> list[list[float]] | None:
 
 def _mean(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    if not known:
+        return None
+    return sum(known) / len(known)

@@ -91,7 +91,9 @@ def read_curves(run: Run) -> dict[str, Points]:
         names = next(table, [])
         if names[: len(KEYS)] != [*KEYS]:
             raise Unusable(f"{path.name} is not the table of a run")
-        rate = [(names.index("lr"), "lr")] if "lr" in names else []
+        rate = []
+        if "lr" in names:
+            rate = [(names.index("lr"), "lr")]
         columns = {"epoch": list(enumerate(names))[len(KEYS) :], "train": rate}
         for cells in table:
             _keep(rows, cells, columns=columns)

@@ -92,14 +92,19 @@ def _packed(cell: Cell) -> str | list[Any]:
     parts = [cell.text, cell.key, cell.kind, cell.hint, drawn]
     while len(parts) > 1 and not parts[-1]:
         parts.pop()
-    return cell.text if len(parts) == 1 else parts
+    if len(parts) == 1:
+        return cell.text
+    return parts
 
 
 def groups_table(comparison: Comparison) -> Table:
     """Return best mark, differing settings, metric with interval, costs, Pareto fronts and verdict of every group."""
     labels = comparison.data_labels
     several = len({group.data for group in comparison.groups}) > 1
-    against = "against baseline" if any(group.baseline for group in comparison.groups) else "against best"
+    if any(group.baseline for group in comparison.groups):
+        against = "against baseline"
+    else:
+        against = "against best"
     metric = _metric_column(comparison)
     columns = [
         Column("mark", hint="best of its data, or the baseline"),
@@ -119,7 +124,8 @@ def groups_table(comparison: Comparison) -> Table:
     for group in comparison.groups:
         numbers = group.summary
         mark = "baseline" if group.baseline else ""
-        mark = "best" if group.best else mark
+        if group.best:
+            mark = "best"
         rows.append(
             Row(
                 [
@@ -180,7 +186,9 @@ def _run(comparison: Comparison, run: Run, *, names: Sequence[str], reason: str)
 
 
 def _forced(run: Run) -> str:
-    return f"resumed by force: {', '.join(run.forced)}" if run.forced else ""
+    if not run.forced:
+        return ""
+    return f"resumed by force: {', '.join(run.forced)}"
 
 
 def _metric_column(comparison: Comparison) -> Column:
@@ -227,4 +235,6 @@ def _number(text: str, value: float | None) -> Cell:
 
 
 def _key(value: float | None) -> str:
-    return "" if value is None or value - value != 0 else f"{value:.9g}"
+    if value is None or value - value != 0:
+        return ""
+    return f"{value:.9g}"

@@ -50,7 +50,9 @@ class Scale:
         room = max(means) - min(means) or abs(means[0]) / 10 or 1.0
         low = max(min(means + lows), min(means) - room)
         high = min(max(means + highs), max(means) + room)
-        return cls(low, high) if low < high else cls(low - room, high + room)
+        if low < high:
+            return cls(low, high)
+        return cls(low - room, high + room)
 
     def whisker(self, summary: Summary) -> Whisker | None:
         """Return the drawing of a summary, None without a mean."""

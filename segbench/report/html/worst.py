@@ -49,7 +49,9 @@ class WorstImage:
     @property
     def label(self) -> str:
         """The end of its name, which tells it from others."""
-        return self.name if len(self.name) <= MAX_LABEL else f"…{self.name[-MAX_LABEL:]}"
+        if len(self.name) <= MAX_LABEL:
+            return self.name
+        return f"…{self.name[-MAX_LABEL:]}"
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,9 @@ def _thumbnail(path: Path) -> str:
         uri, width, height = picture_uri(path, LARGE_THUMBNAIL)
     except Unusable:
         return ""
-    return uri if max(width, height) <= MAX_SIDE else ""
+    if max(width, height) <= MAX_SIDE:
+        return uri
+    return ""
 
 
 def read_worst(run: Run, split: str, *, most: int = MAX_IMAGES) -> list[WorstImage]:
