@@ -120,4 +120,6 @@ def load(
 
 
 def _path(run: Run) -> Path:
-    return run.path if isinstance(run, RunFolder) else Path(run)
+    if isinstance(run, RunFolder):
+        return run.path
+    return Path(run)

@@ -102,7 +102,9 @@ def _text(form: str, result: Comparison) -> str:
         from segbench.report.html.report import to_html  # the template engine costs the other forms nothing
 
         return to_html(result)
-    return _WRITERS[form](result) if form in _WRITERS else _plain_table(result)
+    if form in _WRITERS:
+        return _WRITERS[form](result)
+    return _plain_table(result)
 
 
 def _plain_table(result: Comparison) -> str:

@@ -43,8 +43,12 @@ def check_data(config: RunConfig, out: Path | None, *, console: Console) -> int:
     with nullcontext() if out is None else file_for(out):
         data: SegmentationData = build(config.data, plugins=config.plugins, where="data")
         problems, usable = _prepare(data)
-        limit = None if isinstance(data, FileData) else MAX_GENERATED
-        splits = {split: measure(data, split, limit=limit) for split in SPLITS} if usable else {}
+        limit = None
+        if not isinstance(data, FileData):
+            limit = MAX_GENERATED
+        splits = {}
+        if usable:
+            splits = {split: measure(data, split, limit=limit) for split in SPLITS}
         _add_found_in_samples(data, splits, problems=problems)
         report = _report(data, splits, problems=problems)
         if splits:
@@ -56,10 +60,14 @@ def check_data(config: RunConfig, out: Path | None, *, console: Console) -> int:
     if out is not None and splits:
         say(console, f"all of it as JSON: {out.absolute()}")
     if problems:
-        advice = "; out=FILE.json lists each by name" if out is None and len(problems) > 1 else ""
+        advice = ""
+        if out is None and len(problems) > 1:
+            advice = "; out=FILE.json lists each by name"
         raise DataError(f"{number_of(problems)} in the data: {told(problems)}{advice}")
     notes = len(data.notes)
-    last = "no problems found" if not notes else "nothing has to be cured, but see the note" + "s" * (notes > 1)
+    last = "no problems found"
+    if notes:
+        last = "nothing has to be cured, but see the note" + "s" * (notes > 1)
     console.print(last, highlight=False)
     return 0
 

@@ -40,7 +40,9 @@ class Package:
     def problem(self) -> str | None:
         """What is wrong with it, in words; None where nothing is."""
         if self.version is None:
-            return None if self.extra else "missing"
+            if self.extra:
+                return None
+            return "missing"
         if Version(self.version) in Requirement(f"{self.name}{self.wanted}").specifier:
             return None
         _, reason = FLOORS.get(self.name, ("", ""))

@@ -37,8 +37,11 @@ def read_flags(words: Sequence[str]) -> argparse.Namespace:
     if unknown:
         options = [name for names in options_of(parser).values() for name in names if name.startswith("--")]
         name = unknown[0].split("=")[0]
-        hint = nearest(name, options) if name.startswith("--") else ""
-        hint = hint if "did you mean" in hint else "; settings are given as key=value, see --help"
+        hint = ""
+        if name.startswith("--"):
+            hint = nearest(name, options)
+        if "did you mean" not in hint:
+            hint = "; settings are given as key=value, see --help"
         raise ConfigError(f"there is no option '{name}'{hint}")
     for name, reason in REFUSED.items():
         if getattr(flags, name) is not None:

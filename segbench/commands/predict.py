@@ -91,7 +91,10 @@ def predict_images(run: str, images: Sequence[str], *, wanted: Wanted, plugins: 
     check_alike(members)
     trained = members[0]
     if ("background" in trained.module.inputs) != (wanted.backgrounds is not None):
-        need = "also needs the scene without foreground" if wanted.backgrounds is None else "is given the image alone"
+        if wanted.backgrounds is None:
+            need = "also needs the scene without foreground"
+        else:
+            need = "is given the image alone"
         raise ConfigError(
             f"this run {need}: {'give' if wanted.backgrounds is None else 'leave out'} --backgrounds DIR, a folder"
             " with a picture of the same name and size for each image"
@@ -152,7 +155,9 @@ def _predict_all(
         image = read_raster(file).upright()
         if any(data.channels.clips(image) for data in sets):
             clipped.append(shown_name(file.name))
-        background = None if wanted.backgrounds is None else _background(wanted.backgrounds / name, image)
+        background = None
+        if wanted.backgrounds is not None:
+            background = _background(wanted.backgrounds / name, image)
         return _given(image, background, sets=sets)
 
     def work(name: str, pictures: list[Pictures] | LargePicture) -> Predicted | None:

@@ -40,7 +40,9 @@ def large_picture(path: Path) -> LargePicture | None:
             pixels = page.imagelength * page.imagewidth
     except Exception:  # what is wrong with it is said where it is read
         return None
-    return LargePicture(path) if pixels > MAX_PIXELS else None
+    if pixels > MAX_PIXELS:
+        return LargePicture(path)
+    return None
 
 
 def predict_large(

@@ -48,5 +48,7 @@ def _row(item: Mapping[str, Any], data: SegmentationData) -> dict[str, np.ndarra
         for name, array in arrays.items()
         if name in ("image", "background")
     }
-    depth = {"depth": arrays["depth"][0]} if "depth" in arrays else {}
+    depth = {}
+    if "depth" in arrays:
+        depth = {"depth": arrays["depth"][0]}
     return sample_row({**pictures, "mask": arrays["mask"], **depth}, data.classes)

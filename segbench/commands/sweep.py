@@ -184,7 +184,9 @@ class _Work:
     def _plugins(self) -> list[str]:
         given = [override.value() for override in parse(self.typed) if override.get_key_element() == "plugins"]
         last = given[-1] if given else None
-        return [str(plugin) for plugin in last] if isinstance(last, list) else []
+        if not isinstance(last, list):
+            return []
+        return [str(plugin) for plugin in last]
 
     def _work(self, overview: Overview) -> None:
         if self.search is not None:
@@ -243,7 +245,9 @@ def _checkable(words: Sequence[str]) -> list[str]:
     found = []
     for override in parse(words):
         value = override.value()
-        ends = f"{value.start},{value.end}" if isinstance(value, IntervalSweep) else None
+        ends = None
+        if isinstance(value, IntervalSweep):
+            ends = f"{value.start},{value.end}"
         found.append(f"{override.get_key_element()}={ends}" if ends else override.input_line or "")
     return found
 

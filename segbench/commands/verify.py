@@ -60,7 +60,7 @@ def verify_run(path: str, changes: Sequence[str], *, plugins: Sequence[str], con
     check_start(config, changes, where=f"verify trains {run.path} anew, which")
     if not run.digests.is_file():
         raise ConfigError(f"{run.path} has no digests.csv: it has not finished an epoch, so there is nothing to verify")
-    before = read_json(run.environment) if run.environment.is_file() else {}
+    before = run.read_environment()
     if config.trainer.threads is None and before.get("device") == "cpu":
         config = replace(config, trainer=replace(config.trainer, threads=before.get("threads")))
     with tempfile.TemporaryDirectory(prefix="segbench-verify-") as folder:
@@ -121,7 +121,9 @@ def _other_results(run: RunFolder, again: RunFolder) -> str | None:
 
 
 def _report(run: RunFolder, verdict: Verdict, *, inexact: list[str], console: Console) -> None:
-    reasons = f"; what is not as it was then: {', '.join(inexact)}" if inexact else ""
+    reasons = ""
+    if inexact:
+        reasons = f"; what is not as it was then: {', '.join(inexact)}"
     if not verdict.steps:
         raise NotReproducedError(f"{run.path} and its repeat have no checkpoint of the same step to compare{reasons}")
     if verdict.other is not None:

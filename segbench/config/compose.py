@@ -63,7 +63,10 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     reference = _reference(choices)
     for override in parsed:
         _check_key(override, reference.config)
-    config = deepcopy(reference.config) if len(choices) == len(overrides) else _compose(list(overrides))
+    if len(choices) == len(overrides):
+        config = deepcopy(reference.config)
+    else:
+        config = _compose(list(overrides))
     written = _unresolved(config)
     for name in ("task", "inputs"):  # before others are computed from them
         if "${" not in str(written[name]):
@@ -135,7 +138,9 @@ def _why_unread(text: str) -> str:
     if not text.partition("=")[0].isascii():
         return "names of settings have letters of ASCII alone"
     strange = NEEDS_QUOTES.search(text.partition("=")[2])
-    cause = f"the {strange.group()} in its value" if strange else "a value with = , [ or spaces in it"
+    cause = "a value with = , [ or spaces in it"
+    if strange:
+        cause = f"the {strange.group()} in its value"
     return f"settings are given as key=value; {cause} needs quotes inside quotes, as in \"key='a=b'\""
 
 
@@ -174,7 +179,9 @@ def _compose(overrides: list[str]) -> DictConfig:
 def unreadable_yaml(error: MarkedYAMLError) -> str:
     """Return where a file is no YAML, and why."""
     mark = error.problem_mark
-    place = "a file of options" if mark is None else f"{mark.name}, line {mark.line + 1},"
+    place = "a file of options"
+    if mark is not None:
+        place = f"{mark.name}, line {mark.line + 1},"
     return f"{place} is no YAML: {error.problem}"
 
 
@@ -224,14 +231,18 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 
 def _resolved(config: DictConfig, key: Any) -> Any:
     value = config[key]
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    if not OmegaConf.is_config(value):
+        return value
+    return OmegaConf.to_container(value, resolve=True)
 
 
 def with_text_keys(value: Any) -> Any:
     """Return a value whose mappings have text for keys, at any depth, as JSON has: data.labels may have numbers."""
     if isinstance(value, Mapping):
         return {str(key): with_text_keys(item) for key, item in value.items()}
-    return [with_text_keys(item) for item in value] if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    return [with_text_keys(item) for item in value]
 
 
 def first_line(error: BaseException) -> str:
@@ -261,7 +272,8 @@ def groups() -> dict[str, list[str]]:
         group, *inner = file.relative_to(root).with_suffix("").parts
         if not inner:
             continue
-        group = group if group in OPTIONAL else "/".join([group, *inner[:-1]])
+        if group not in OPTIONAL:
+            group = "/".join([group, *inner[:-1]])
         found.setdefault(group, []).append("/".join(inner) if group in OPTIONAL else inner[-1])
     return found
 

@@ -77,8 +77,12 @@ def check_start(config: RunConfig, words: Sequence[str], *, where: str) -> None:
 def recorded_choices(saved: Mapping[str, Any]) -> dict[str, str]:
     """Return the options that a run says it was composed of."""
     about = saved.get("about")
-    choices = about.get("choices") if isinstance(about, Mapping) else None
-    return {str(group): str(option) for group, option in choices.items()} if isinstance(choices, Mapping) else {}
+    choices = None
+    if isinstance(about, Mapping):
+        choices = about.get("choices")
+    if not isinstance(choices, Mapping):
+        return {}
+    return {str(group): str(option) for group, option in choices.items()}
 
 
 def dropped_settings(raw: Mapping[str, Any], words: Sequence[str]) -> list[str]:
@@ -128,7 +132,9 @@ def _with_options(config: Config, words: list[str], *, options: list[Override]) 
         if group == "loss/depth":
             changed["loss"]["depth"] = composed["loss"]["depth"]
         elif group == "loss":
-            kept = {"depth": changed["loss"]["depth"]} if "depth" in changed["loss"] else {}
+            kept = {}
+            if "depth" in changed["loss"]:
+                kept = {"depth": changed["loss"]["depth"]}
             changed["loss"] = {**composed["loss"], **kept}
         else:
             changed[group] = composed[group] or {}
@@ -148,11 +154,15 @@ def _follows(before: Mapping[str, Any], now: Mapping[str, Any]) -> Config:
     """Return the augmentation of the data where it is that of the run, which it then follows."""
     data = now["data"]
     follows = "augment" in data and data["augment"] in (before["augment"], now["augment"])
-    return {"augment": now["augment"]} if follows else {}
+    if not follows:
+        return {}
+    return {"augment": now["augment"]}
 
 
 def _shipped_loggers(saved: Mapping[str, Any]) -> Config:
     """Return the loggers of a run if they are those of a shipped option, else none: others may report anywhere."""
     loggers = saved.get("logger") or {}
     shipped = (yaml.safe_load(file.read_text()) for file in (conf_dir() / "logger").glob("*.yaml"))
-    return loggers if loggers in shipped else {}
+    if loggers in shipped:
+        return loggers
+    return {}

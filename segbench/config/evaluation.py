@@ -28,7 +28,9 @@ class ScoreAt(StrEnum):
     @property
     def suffix(self) -> str:
         """What names of scores end in."""
-        return "" if self is ScoreAt.OWN else AT_INPUT
+        if self is ScoreAt.OWN:
+            return ""
+        return AT_INPUT
 
 
 class Boundary(StrEnum):
@@ -90,5 +92,9 @@ def _looks(value: tuple[str | float, ...] | str | float | None) -> tuple[str | f
 
 
 def _meant(word: object) -> str:
-    hint = nearest(word, MIRRORINGS) if isinstance(word, str) else ""
-    return hint if "did you mean" in hint else ""
+    hint = ""
+    if isinstance(word, str):
+        hint = nearest(word, MIRRORINGS)
+    if "did you mean" in hint:
+        return hint
+    return ""

@@ -95,7 +95,9 @@ def as_schema(hint: Any) -> Plain:
         return {"type": "object", "additionalProperties": as_schema(inner[-1]) if inner else {}}
     if issubclass(kind, Collection) and kind.__module__ in ("builtins", "collections.abc"):  # no tensor
         fixed = kind is tuple and inner and inner[-1] is not Ellipsis
-        length = {"minItems": len(inner), "maxItems": len(inner)} if fixed else {}
+        length = {}
+        if fixed:
+            length = {"minItems": len(inner), "maxItems": len(inner)}
         return {"type": "array", "items": as_schema(inner[0]) if inner else {}, **length}
     return {"type": "object", "required": ["_target_"]}  # a part
 
@@ -124,7 +126,9 @@ def _setting(hint: Any, meaning: str) -> Plain:
 def _value(hint: Any, meaning: str) -> Plain:
     told = {"description": meaning} if meaning else {}
     known = as_schema(hint)
-    return {**told, "anyOf": [*known.get("anyOf", [known]), LOOKED_UP]} if known else told
+    if not known:
+        return told
+    return {**told, "anyOf": [*known.get("anyOf", [known]), LOOKED_UP]}
 
 
 def _part(properties: Plain, *, is_open: bool) -> Plain:

@@ -81,7 +81,9 @@ class Options:
         """Return the arguments that can be set: those of the class, and those that YAML names."""
         node = self.node(group, option)
         kind = _class_of(node, plugins)
-        hints = {} if kind is None else dict.fromkeys(known_parameters(kind), Any) | argument_hints(kind)
+        hints = {}
+        if kind is not None:
+            hints = dict.fromkeys(known_parameters(kind), Any) | argument_hints(kind)
         meanings = {} if kind is None else _meanings(kind)
         declared = {name: declared_by(value) for name, value in node.items()} | hints
         declared |= FURTHER.get(group, {})

@@ -46,7 +46,9 @@ def _networks(value: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, An
 def _stripped(value: Any, *, top: bool = False) -> Any:
     if isinstance(value, Mapping):
         found = {name: _stripped(item) for name, item in value.items()}
-        return found | dict.fromkeys(_settings(value)) if top or _is_network(value) else found
+        if top or _is_network(value):
+            return found | dict.fromkeys(_settings(value))
+        return found
     if isinstance(value, list | tuple):
         return [_stripped(item) for item in value]
     return value

@@ -76,4 +76,6 @@ def _told(hint: Any) -> str:
     if words:
         return " or ".join(words)
     told = wanted(hint)
-    return "null, a word, a number, or a list of these" if told == "object" else told
+    if told == "object":
+        return "null, a word, a number, or a list of these"
+    return told

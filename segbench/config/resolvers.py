@@ -63,7 +63,9 @@ def _of_export(root: str | None, storage: DictConfig | None, name: str, /) -> An
     import fsspec
 
     address = f"{str(root).rstrip('/')}/dataset.json"
-    options = {str(key): value for key, value in (storage or {}).items()} if "://" in address else {}
+    options = {}
+    if "://" in address:
+        options = {str(key): value for key, value in (storage or {}).items()}
     try:
         with fsspec.open(address, "rb", **options) as file:
             found = json.loads(file.read(MAX_RECORD))[name]

@@ -226,4 +226,6 @@ def _default(key: str, choices: Mapping[str, str], *, otherwise: object) -> obje
 def _as_numbers(value: Any) -> Any:
     if isinstance(value, list):
         return [_as_numbers(item) for item in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value

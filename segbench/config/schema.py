@@ -166,7 +166,9 @@ def read_section(kind: type[Section], values: object, *, key: str, defaults: obj
         raise ConfigError(f"{key} is a group of settings and cannot be set to {shown(values)}")
     section: type = kind
     hints = hints_of(section)
-    shown_defaults = defaults if isinstance(defaults, Mapping) else {}
+    shown_defaults = {}
+    if isinstance(defaults, Mapping):
+        shown_defaults = defaults
     for name in values:
         if name not in hints:
             raise ConfigError(f"there is no setting '{_join(key, name)}'{nearest(str(name), hints)}")
@@ -192,7 +194,9 @@ def _read(value: Any, hint: Any, *, key: str, default: object) -> Any:
     for word in choices_of(hint):
         if word == value:
             return word
-    return tuple(value) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    return tuple(value)
 
 
 def as_plain(value: Any) -> Any:
@@ -205,7 +209,9 @@ def as_plain(value: Any) -> Any:
         return {str(name): as_plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [as_plain(item) for item in value]
-    return value.value if isinstance(value, StrEnum) else value
+    if isinstance(value, StrEnum):
+        return value.value
+    return value
 
 
 @cache
@@ -215,4 +221,6 @@ def hints_of(kind: type[object]) -> dict[str, Any]:
 
 
 def _join(key: str, name: object) -> str:
-    return f"{key}.{name}" if key else str(name)
+    if key:
+        return f"{key}.{name}"
+    return str(name)

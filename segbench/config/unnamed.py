@@ -81,7 +81,9 @@ class Unnamed:
         """Return the names that nothing asked for while `built` was made."""
         attributes = list(getattr(built, "__dict__", {}).values())
         kept = any(value is held for held in self._kept for value in attributes)
-        return set() if kept else self.left
+        if kept:
+            return set()
+        return self.left
 
 
 def _is_record(frame: FrameType) -> bool:
@@ -104,4 +106,6 @@ def _keywords(frame: FrameType) -> dict[str, Any]:
         return {}
     place = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
     held = frame.f_locals.get(code.co_varnames[place])
-    return held if isinstance(held, dict) else {}
+    if isinstance(held, dict):
+        return held
+    return {}

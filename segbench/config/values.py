@@ -91,7 +91,9 @@ def check(value: object, hint: Any, *, key: str, default: object = None) -> None
     choices = choices_of(hint)
     if choices and isinstance(value, str):
         one_of(choices, value, what=key)
-    told = "" if default is None or isinstance(default, bool | Mapping) else f" (the default is {default})"
+    told = ""
+    if default is not None and not isinstance(default, bool | Mapping):
+        told = f" (the default is {default})"
     raise ConfigError(f"{key} must be {wanted(hint)}{told}, got {shown(value)}")
 
 
@@ -138,7 +140,9 @@ def _is_plain(value: object, hint: type) -> bool:
         return hint is bool and isinstance(value, bool)
     if hint is float:
         return isinstance(value, int | float)
-    return isinstance(value, list | tuple) if hint is list else isinstance(value, hint)
+    if hint is list:
+        return isinstance(value, list | tuple)
+    return isinstance(value, hint)
 
 
 def _items_fit(values: Collection[object], origin: type, *, inner: tuple[Any, ...]) -> bool:
@@ -151,7 +155,9 @@ def choices_of(hint: Any) -> tuple[StrEnum, ...]:
     """Return the words that a declaration takes; nothing where it is no enumeration, also one that may be null."""
     if get_origin(hint) in (Union, types.UnionType):
         return tuple(word for one in get_args(hint) for word in choices_of(one))
-    return tuple(hint) if inspect.isclass(hint) and issubclass(hint, StrEnum) else ()
+    if inspect.isclass(hint) and issubclass(hint, StrEnum):
+        return tuple(hint)
+    return ()
 
 
 def wanted(hint: Any) -> str:
@@ -173,7 +179,9 @@ def wanted(hint: Any) -> str:
     if origin is tuple and inner[-1] is not Ellipsis:
         return f"a list of {len(inner)}, {', '.join(dict.fromkeys(map(wanted, inner)))} each"
     if inspect.isclass(origin) and issubclass(origin, Collection):
-        return "a list" if not inner or inner[0] is Any else f"a list ({wanted(inner[0])} each)"
+        if not inner or inner[0] is Any:
+            return "a list"
+        return f"a list ({wanted(inner[0])} each)"
     return getattr(hint, "__name__", str(hint))
 
 
@@ -182,8 +190,12 @@ def declared_by(default: object) -> Any:
     if default is None:
         return Any
     if isinstance(default, list):
-        return list if not default or default[0] is None else list[declared_by(default[0])]  # type: ignore[misc]
-    return Mapping[str, Any] if isinstance(default, Mapping) else type(default)
+        if not default or default[0] is None:
+            return list
+        return list[declared_by(default[0])]  # type: ignore[misc]
+    if isinstance(default, Mapping):
+        return Mapping[str, Any]
+    return type(default)
 
 
 def check_numbers(value: object, key: str = "") -> None:
@@ -205,4 +217,6 @@ def shown(value: object) -> str:
     if value is None or value == "":
         return "nothing"
     text = repr(value.value if isinstance(value, StrEnum) else value)
-    return text if len(text) <= 100 else f"{text[:80]}... ({len(text):,} characters)"
+    if len(text) <= 100:
+        return text
+    return f"{text[:80]}... ({len(text):,} characters)"
