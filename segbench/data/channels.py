@@ -52,7 +52,9 @@ class Channels:
     @property
     def count(self) -> int:
         """Number of channels of an image."""
-        return 3 if self.bands is None else len(self.bands)
+        if self.bands is None:
+            return 3
+        return len(self.bands)
 
     def chosen(self, raster: Raster) -> np.ndarray:
         """Return the channels `[H,W,C]` with the values of the file.
@@ -146,4 +148,6 @@ def _check_numbers(name: str, numbers: Sequence[int] | None) -> None:
 
 
 def _bands(count: int) -> str:
-    return "1 band" if count == 1 else f"{count} bands"
+    if count == 1:
+        return "1 band"
+    return f"{count} bands"

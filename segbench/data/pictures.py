@@ -65,7 +65,9 @@ def list_pictures(folder: Path, key: str) -> list[Path]:
         DataError: if the folder does not exist (naming the nearest one that does) or holds no picture.
     """
     if not folder.is_dir():
-        siblings = [item.name for item in folder.parent.iterdir() if item.is_dir()] if folder.parent.is_dir() else []
+        siblings = []
+        if folder.parent.is_dir():
+            siblings = [item.name for item in folder.parent.iterdir() if item.is_dir()]
         hint = nearest(folder.name, siblings) if siblings else ""
         raise DataError(f"{key}: there is no folder {folder}{hint if 'did you mean' in hint else ''}")
     # a broken link is kept, to be refused by name
@@ -147,8 +149,12 @@ def open_picture(path: Path) -> Image.Image:
 
 def upright(picture: Image.Image) -> Image.Image:
     """Return a picture of `load_picture`, turned by its EXIF orientation."""
-    turn = None if picture.format == "TIFF" else TURNS.get(picture.info["orientation"])
-    return picture if turn is None else picture.transpose(turn)
+    turn = None
+    if picture.format != "TIFF":
+        turn = TURNS.get(picture.info["orientation"])
+    if turn is None:
+        return picture
+    return picture.transpose(turn)
 
 
 def check_memory(height: int, width: int) -> None:
@@ -208,7 +214,9 @@ def _has_several_frames(picture: Image.Image) -> bool:
 
 def opened(path: Source) -> BinaryIO:
     """Return a file to read, or its content as one."""
-    return io.BytesIO(path) if isinstance(path, bytes) else path.open("rb")
+    if isinstance(path, bytes):
+        return io.BytesIO(path)
+    return path.open("rb")
 
 
 def _unidentified(path: Source) -> FileError:
@@ -250,7 +258,9 @@ def _is_lossy(picture: Image.Image, path: Source) -> bool:
         while head[place : place + 4] not in (b"VP8L", b"VP8 ", b""):  # chunks of other kinds come before the pixels
             place += 8 + int.from_bytes(head[place + 4 : place + 8], "little") + 1 & ~1
         return head[place : place + 4] != b"VP8L"
-    compression = picture.info.get("compression") if picture.format == "TIFF" else None
+    compression = None
+    if picture.format == "TIFF":
+        compression = picture.info.get("compression")
     return picture.format in ("JPEG", "MPO") or compression in LOSSY_TIFF
 
 

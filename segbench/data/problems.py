@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segbench.core.errors import DataError
-from segbench.core.text import printable
+from segbench.core.text import and_more, printable
 
 MOST_GROUPS = 20
 """Different problems that a message tells of."""
@@ -48,7 +48,9 @@ class Fault:
     @property
     def advice(self) -> str:
         """What would work, after a semicolon; empty where nothing is known."""
-        return f"; {self.cure.replace('{}', _listed(self.values), 1)}" if self.cure else ""
+        if not self.cure:
+            return ""
+        return f"; {self.cure.replace('{}', _listed(self.values), 1)}"
 
     def __str__(self) -> str:
         """Return both as a part of a sentence."""
@@ -139,7 +141,9 @@ class Problems(list[Problem]):
 
 def number_of(problems: Sequence[Problem]) -> str:
     """Return how many problems there are, in words."""
-    return "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+    if len(problems) == 1:
+        return "1 problem"
+    return f"{len(problems):,} problems"
 
 
 def told(problems: Iterable[Problem]) -> str:
@@ -148,20 +152,23 @@ def told(problems: Iterable[Problem]) -> str:
     for problem in problems:
         groups.setdefault((problem.kind, problem.fault.what, problem.fault.cure), []).append(problem)
     texts = [_told_once(group) for group in groups.values()]
-    rest = [f"and {len(texts) - MOST_GROUPS} more kinds of problem"] if len(texts) > MOST_GROUPS else []
+    rest = []
+    if len(texts) > MOST_GROUPS:
+        rest = [f"and {len(texts) - MOST_GROUPS} more kinds of problem"]
     return "; ".join([*texts[:MOST_GROUPS], *rest])
 
 
 def first_names(names: Sequence[str]) -> str:
     """Return the first three names and how many more there are."""
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return ", ".join(map(shown_name, names[:NAMED])) + more
+    return ", ".join(map(shown_name, names[:NAMED])) + and_more(len(names), NAMED)
 
 
 def shown_name(name: str) -> str:
     r"""Return a name for a message: bytes that are no UTF-8 as `\xff`, control characters escaped, never too long."""
     text = printable(name)
-    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."
+    if len(text) <= LONGEST_NAME:
+        return text
+    return f"{text[:LONGEST_NAME]}..."
 
 
 def check_name(path: Path) -> None:
@@ -183,10 +190,14 @@ def _told_once(group: Sequence[Problem]) -> str:
     first = group[0]
     if len(group) == 1 or not first.name:
         return str(first)
-    elsewhere = " and elsewhere" if len({problem.among for problem in group}) > 1 else ""
+    elsewhere = ""
+    if len({problem.among for problem in group}) > 1:
+        elsewhere = " and elsewhere"
     names = first_names([problem.name for problem in group])
     fault = _added_up([problem.fault for problem in group])
-    described = "; the first is described" if len({problem.fault.detail for problem in group}) > 1 else ""
+    described = ""
+    if len({problem.fault.detail for problem in group}) > 1:
+        described = "; the first is described"
     having = f"{len(group):,} {first.among or 'of them'}{elsewhere}: {names}{described}"
     kind = f"{first.kind}: " if first.kind else ""
     return f"{kind}{fault.words} ({having}){fault.advice}"
@@ -202,8 +213,8 @@ def _added_up(faults: Sequence[Fault]) -> Fault:
 
 def _counted(values: Mapping[str, int]) -> str:
     most = Counter(values).most_common(MOST_VALUES)
-    more = f" and {len(values) - MOST_VALUES:,} more" if len(values) > MOST_VALUES else ""
-    return ", ".join(f"{value} at {pixels:,} pixel{'s' * (pixels != 1)}" for value, pixels in most) + more
+    named = ", ".join(f"{value} at {pixels:,} pixel{'s' * (pixels != 1)}" for value, pixels in most)
+    return named + and_more(len(values), MOST_VALUES)
 
 
 def _listed(values: Mapping[str, int]) -> str:

@@ -87,7 +87,9 @@ def read_raster(path: Source) -> Raster:
 
 
 def _kind_of(content: bytes) -> str:
-    return ".tif" if content[:4] in TIFF_STARTS else ""
+    if content[:4] in TIFF_STARTS:
+        return ".tif"
+    return ""
 
 
 def of_picture(picture: Image.Image, path: Source | None = None) -> Raster:
@@ -103,7 +105,8 @@ def of_picture(picture: Image.Image, path: Source | None = None) -> Raster:
         return Raster(np.array(picture)[..., None], **facts)
     picture = _plain(picture)
     values = np.array(picture)
-    values = values if values.ndim == 3 else values[..., None]
+    if values.ndim != 3:
+        values = values[..., None]
     return Raster(values, rgb=picture.mode in ("RGB", "RGBA"), alpha=picture.mode in ("RGBA", "LA"), **facts)
 
 
@@ -126,12 +129,16 @@ def _deep_png(path: Source, stored: str) -> np.ndarray:
     if values is None or values.dtype != np.uint16:
         raise FileError("damaged: {}", detail="its 16-bit values cannot be decoded")
     if stored == "LA;16B":
-        return values[..., [0, -1]] if values.ndim == 3 else values[..., None]
+        if values.ndim == 3:
+            return values[..., [0, -1]]
+        return values[..., None]
     return values[..., [2, 1, 0, *range(3, values.shape[2])]]
 
 
 def _all_bytes(path: Source) -> np.ndarray:
-    return np.frombuffer(path, np.uint8) if isinstance(path, bytes) else np.fromfile(path, np.uint8)
+    if isinstance(path, bytes):
+        return np.frombuffer(path, np.uint8)
+    return np.fromfile(path, np.uint8)
 
 
 def load_npy(path: Path) -> np.ndarray:
@@ -171,7 +178,9 @@ def _read_tiff(path: Source) -> Raster:
         return _by_pillow(path, str(error))
     values = _bands_last(values, page.axes)
     raster = Raster(values, rgb=page.photometric == tifffile.PHOTOMETRIC.RGB, alpha=alpha, orientation=orientation)
-    return raster.upright() if orientation in UPRIGHT else replace(raster, is_turned=True)
+    if orientation in UPRIGHT:
+        return raster.upright()
+    return replace(raster, is_turned=True)
 
 
 def tiff_values(content: bytes) -> np.ndarray:
@@ -222,7 +231,9 @@ def _is_whole(page: Any) -> bool:
 def _bands_last(values: np.ndarray, axes: str) -> np.ndarray:
     if axes == "YX":
         return values[..., None]
-    return np.ascontiguousarray(np.moveaxis(values, 0, -1)) if axes == "SYX" else values
+    if axes != "SYX":
+        return values
+    return np.ascontiguousarray(np.moveaxis(values, 0, -1))
 
 
 def _check_size(height: int, width: int, *, size: int) -> None:

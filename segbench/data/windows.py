@@ -62,7 +62,10 @@ class TiffWindows:
         self.alpha = any(sample in (1, 2) for sample in page.extrasamples[-1:])
         """Whether the last band is tagged as transparency."""
         self._separate = self.bands if page.planarconfig == 2 else 1
-        extent = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
+        if page.is_tiled:
+            extent = (page.tilelength, page.tilewidth)
+        else:
+            extent = (page.rowsperstrip, page.imagewidth)
         self._extent = (min(extent[0], self.size[0]), extent[1])
         self._cells = tuple(math.ceil(size / step) for size, step in zip(self.size, self._extent, strict=True))
         self._decoded: OrderedDict[int, np.ndarray | None] = OrderedDict()
@@ -146,7 +149,9 @@ class TiffWindows:
         handle.seek(page.dataoffsets[index])
         data = handle.read(page.databytecounts[index])
         decoded, _, _ = page.decode(data, index, jpegtables=page.jpegtables)
-        return None if decoded is None else decoded[0]
+        if decoded is None:
+            return None
+        return decoded[0]
 
 
 def _common(begin: int, length: int, *, first: int, wanted: int) -> tuple[slice, slice]:

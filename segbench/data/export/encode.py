@@ -30,7 +30,9 @@ class Encoder:
 
     def suffixes(self) -> dict[str, str]:
         """Return the file suffix of every kind of array."""
-        image = IMAGE_SUFFIXES[self.image_format] if self.in_colour else ".tif"
+        image = ".tif"
+        if self.in_colour:
+            image = IMAGE_SUFFIXES[self.image_format]
         return {"image": image, "mask": ".png", "depth": ".npy", "background": image}
 
     def __call__(self, arrays: Arrays) -> dict[str, bytes]:

@@ -41,12 +41,15 @@ def file_facts(files: Mapping[str, bytes]) -> Row:
 
 def plan_columns(scene: Any) -> Row:
     """Return the fields of a plan as `plan_<field>`; what is not a number or a word is written as JSON."""
-    fields = asdict(scene) if is_dataclass(scene) and not isinstance(scene, type) else {}
+    fields = {}
+    if is_dataclass(scene) and not isinstance(scene, type):
+        fields = asdict(scene)
     return {f"plan_{name}": _cell(value) for name, value in fields.items()}
 
 
 def _cell(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return json.dumps(value, default=lambda item: item.tolist())

@@ -66,4 +66,6 @@ def _changes(found: Any, wanted: Any, *, name: str = "") -> list[str]:
         keys = dict.fromkeys([*wanted, *found])
         parts = [_changes(found.get(key), wanted.get(key), name=f"{name}.{key}".lstrip(".")) for key in keys]
         return [change for part in parts for change in part]
-    return [] if found == wanted else [f"{name} was {json.dumps(found)}, is {json.dumps(wanted)} now"]
+    if found == wanted:
+        return []
+    return [f"{name} was {json.dumps(found)}, is {json.dumps(wanted)} now"]

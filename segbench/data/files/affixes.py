@@ -57,7 +57,9 @@ def common_ending(images: Collection[str], masks: Collection[str]) -> str:
     """Return what most masks are called like an image with; empty where that holds for less than half of them."""
     cuts = (name[place:] for name in masks for place in range(1, len(name)) if name[:place] in images)
     ending, count = next(iter(Counter(cuts).most_common(1)), ("", 0))
-    return ending if 2 * count >= len(masks) else ""
+    if 2 * count >= len(masks):
+        return ending
+    return ""
 
 
 def _common_start(texts: Sequence[str]) -> str:

@@ -112,7 +112,9 @@ class Memory:
 
     def get(self, row: int) -> Pair | None:
         """Return image and mask, or None if they have not been read yet."""
-        return self.layout.arrays(self._pixels, row) if self._is_whole[row] else None
+        if self._is_whole[row]:
+            return self.layout.arrays(self._pixels, row)
+        return None
 
     def put(self, row: int, image: np.ndarray, *, mask: np.ndarray) -> None:
         """Keep a picture."""
@@ -163,9 +165,13 @@ def in_memory(word: str, layout: Layout, *, num_workers: int) -> Memory | Nothin
     wanted = layout.total * copies
     free = available_memory()
     if word == "auto":
-        return Memory(layout) if copies == 1 and wanted * MEMORY_SHARE <= free else Nothing()
+        if copies == 1 and wanted * MEMORY_SHARE <= free:
+            return Memory(layout)
+        return Nothing()
     if wanted > free:
-        each = f", {copies} times, as workers do not share it here," if copies > 1 else ""
+        each = ""
+        if copies > 1:
+            each = f", {copies} times, as workers do not share it here,"
         raise DataError(
             f"data.cache=memory: the {len(layout.sizes):,} pictures take {layout.total / 1e9:,.1f} GB decoded{each} and"
             f" {free / 1e9:,.1f} GB of memory are free; give data.cache=auto, none, disk or a folder"

@@ -60,7 +60,9 @@ class CamVid(FileData):
         super().__init__(**common)
         if split not in ("official", "kaggle"):
             raise ConfigError(f"data.split={split} is no split of CamVid{nearest(split, ('official', 'kaggle'))}")
-        colours = (self.root or Path()) / class_dict if class_dict else None
+        colours = None
+        if class_dict:
+            colours = (self.root or Path()) / class_dict
         self.reader = MaskReader(masks, self.classes, ignore=ignore, class_dict=colours)
         self.split = split
         self.official = official

@@ -119,7 +119,9 @@ class Coco(DividedFiles):
     def _read(self, split: Split, problems: Problems, *, prefix: str) -> list[Item]:
         file, folder = self.files[split]
         content = read_json(self.folder() / file, "annotations" if split == Split.TRAIN else f"{split}_annotations")
-        panoptic = self.folder() / self.panoptic if self.panoptic else None
+        panoptic = None
+        if self.panoptic:
+            panoptic = self.folder() / self.panoptic
         if panoptic is None and content["annotations"] and "segments_info" in content["annotations"][0]:
             raise DataError(f"{file} is a panoptic file; give data.panoptic=DIR, the folder of its PNGs")
         if panoptic is not None and any("segments_info" not in item for item in content["annotations"]):
@@ -187,7 +189,9 @@ class Coco(DividedFiles):
 
     def empty_advice(self, split: Split) -> str:
         """Return what would fill a split that has no pictures."""
-        smallest = f" of at least data.min_area={self.choice.min_area:g}" if self.choice.min_area else ""
+        smallest = ""
+        if self.choice.min_area:
+            smallest = f" of at least data.min_area={self.choice.min_area:g}"
         return (
             f"no picture has one of {', '.join(self.categories)}{smallest}, or"
             f" {share_settings(split)} leave none of them"

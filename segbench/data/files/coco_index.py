@@ -141,7 +141,10 @@ def read_items(
         own = found.get(number, [])
         segments = own[0]["segments_info"] if panoptic is not None else own
         objects = sorted((s for s in segments if s["category_id"] in chosen), key=lambda s: s["id"])
-        taken = map(choice.takes, objects) if panoptic is None else (counts(s, choice.min_area) for s in objects)
+        if panoptic is None:
+            taken = map(choice.takes, objects)
+        else:
+            taken = (counts(s, choice.min_area) for s in objects)
         if not choice.keep_empty and not any(taken):
             continue
         labels = Labels(

@@ -42,7 +42,8 @@ def decode(annotation: Annotation, *, height: int, width: int) -> np.ndarray:
     if not isinstance(outline, Mapping) or list(outline.get("size", ())) != [height, width]:
         raise LabelError(f"{where} has no outline of the picture's {height} x {width} pixels")
     runs = outline.get("counts")
-    runs = _unpacked(runs.encode()) if isinstance(runs, str) else runs
+    if isinstance(runs, str):
+        runs = _unpacked(runs.encode())
     if not isinstance(runs, list) or any(type(run) is not int or run < 0 for run in runs):
         raise LabelError(f"{where} has no run lengths")
     if sum(runs) != height * width:  # not checked by pycocotools, which would leave pixels as the memory was
@@ -73,7 +74,9 @@ def _unpacked(text: bytes) -> list[int] | None:
         value -= (1 << shift) if bits & 16 else 0
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
         value = shift = 0
-    return None if shift else runs
+    if shift:
+        return None
+    return runs
 
 
 def draw(

@@ -154,7 +154,9 @@ class FileData(ViewedData):
 
     def count_training(self) -> Statistics:
         """Count the training split, where no earlier start has counted the same pictures."""
-        levels = None if self.channels.levels is None else [level.tolist() for level in self.channels.levels]
+        levels = None
+        if self.channels.levels is not None:
+            levels = [level.tolist() for level in self.channels.levels]
         settings = [self._key(self.rows(Split.TRAIN)), self.channels.bands, levels, PIL.__version__, MEASURED_SAMPLES]
         return known_counts(self._identity() and settings, super().count_training)
 
@@ -209,7 +211,9 @@ class FileData(ViewedData):
         elif self.range == "percentile":
             self.use_values(Values(kind, self._percentiles(training)))
         elif self.range == "auto":
-            measured = extremes(table.take(training), self.channels.count) if kind != "uint8" else None
+            measured = None
+            if kind != "uint8":
+                measured = extremes(table.take(training), self.channels.count)
             self.use_values(Values(kind, measured))
         else:
             self.use_values(Values(kind, self.channels.levels, is_given=True))
@@ -227,7 +231,9 @@ class FileData(ViewedData):
     def _note_values(self) -> None:
         """Note what has to be known about the pictures' values and bands."""
         if self.values is not None and self.values.levels is not None:
-            source = "as given" if not isinstance(self.range, str) else "measured on the training split"
+            source = "as given"
+            if isinstance(self.range, str):
+                source = "measured on the training split"
             self.notes.append(f"values: {self.values}, {source} (data.range={self.range})")
             self.notes += self._outliers(self.values.levels)
         left_out = int(self.index.table.leaves_out.sum())
@@ -271,7 +277,9 @@ class FileData(ViewedData):
         """Return the items of the three splits, limited to their sizes."""
         place = self.place()
         if self.root is not None and not self.root.is_dir():
-            siblings = [i.name for i in self.root.parent.iterdir() if i.is_dir()] if self.root.parent.is_dir() else []
+            siblings = []
+            if self.root.parent.is_dir():
+                siblings = [i.name for i in self.root.parent.iterdir() if i.is_dir()]
             hint = nearest(self.root.name, siblings)
             raise DataError(f"{place}: there is no such folder{hint if 'did you mean' in hint else ''}")
         found = self.find(problems)
@@ -348,7 +356,9 @@ class FileData(ViewedData):
 
     def describe(self, split: Split) -> str:
         """Return how many pictures a split has, and whether the test is val."""
-        note = " of val (the data has no test split)" if split == Split.TEST and self.test_is_val else ""
+        note = ""
+        if split == Split.TEST and self.test_is_val:
+            note = " of val (the data has no test split)"
         return f"{self.num_samples(split):,} pictures{note}"
 
     def describe_sample(self, split: Split, index: int) -> str:
@@ -373,9 +383,9 @@ class FileData(ViewedData):
     def _bands_key(self) -> str:
         """Return what the name of a cache says of the bands in it."""
         bands = self.channels.bands
-        return (
-            "" if bands is None else f"-{hashlib.blake2b(json.dumps(list(bands)).encode(), digest_size=8).hexdigest()}"
-        )
+        if bands is None:
+            return ""
+        return f"-{hashlib.blake2b(json.dumps(list(bands)).encode(), digest_size=8).hexdigest()}"
 
     def _key(self, rows: np.ndarray) -> str:
         names = self.index.names.take(rows).texts()

@@ -164,4 +164,6 @@ COLUMNS = [field.name for field in fields(FactTable)]
 
 
 def _join(parts: list[Any]) -> Any:
-    return Ragged.joined(parts) if isinstance(parts[0], Ragged) else np.concatenate(parts)
+    if isinstance(parts[0], Ragged):
+        return Ragged.joined(parts)
+    return np.concatenate(parts)

@@ -78,7 +78,9 @@ class Folder(DividedFiles):
                 "data.images and data.mask_files go together, without data.mask_suffixes, got"
                 f" {images}, {mask_files} and {list(mask_suffixes)}"
             )
-        colours = (self.root or Path()) / class_dict if class_dict else None
+        colours = None
+        if class_dict:
+            colours = (self.root or Path()) / class_dict
         self.reader: MaskReader | OutlineReader
         if masks in READERS:
             self.reader = READERS[masks](self.classes, labels, boxes=boxes)
@@ -128,19 +130,25 @@ class Folder(DividedFiles):
         present = {split: path for split, path in paths.items() if path.exists()}
         if self.split == "files" and Split.TRAIN not in present:
             raise DataError(f"{self.place()}: data.split=files needs the list {paths.get('train', 'of train')}")
-        return present if Split.TRAIN in present else {}
+        if Split.TRAIN in present:
+            return present
+        return {}
 
     def _layouts(self, has_lists: bool) -> list[Layout]:
         if self.patterns is not None:
             return [self.patterns]
         wanted = {"folders": True, "shares": False}.get(self.split)
         layouts = known(self.suffixes, wanted, files=self.reader.suffixes)
-        return sorted(layouts, key=lambda layout: layout.has_splits) if has_lists else layouts
+        if not has_lists:
+            return layouts
+        return sorted(layouts, key=lambda layout: layout.has_splits)
 
     def _check_folders(self, layout: Layout, given: Splits) -> None:
         for split in SPLITS:
             pattern = layout.images.fill(split=split)
-            is_there = (self.folder() / pattern).parent.is_dir() if "{" not in pattern.rpartition("/")[0] else False
+            is_there = False
+            if "{" not in pattern.rpartition("/")[0]:
+                is_there = (self.folder() / pattern).parent.is_dir()
             if not given.get(split) and split in self.splits.values() and (split == Split.TRAIN or is_there):
                 raise DataError(f"{self.place()}: {pattern} holds no pictures")
 
@@ -168,7 +176,9 @@ class Folder(DividedFiles):
 
     def label_bytes(self, item: Item) -> bytes:
         """Return the content of the mask's file."""
-        return b"" if item.label is None else Path(item.label).read_bytes()
+        if item.label is None:
+            return b""
+        return Path(item.label).read_bytes()
 
     def check_ids(self, problems: Problems) -> None:
         """Note masks that look as if their values meant something else: 0 and 255, a mix of both, stray ids."""
@@ -193,7 +203,9 @@ def _layout(images: str, mask_files: str, *, files: tuple[str, ...]) -> Layout:
 def _list_of(lists: str | Mapping[str, str] | None, split: str) -> str:
     if lists is None:
         return ""
-    return lists.replace("{split}", split) if isinstance(lists, str) else lists.get(split, "")
+    if isinstance(lists, str):
+        return lists.replace("{split}", split)
+    return lists.get(split, "")
 
 
 def _known_splits(splits: Mapping[str, str]) -> dict[str, str]:

@@ -82,7 +82,9 @@ class Division:
         everything = [item for items in given.values() for item in items]
         groups = self._groups(everything, root, problems=problems)
         known = {split: [_in_group(item, groups) for item in items] for split, items in given.items()}
-        notes = [self._say_groups(groups)] if groups and self.group is None else []
+        notes = []
+        if groups and self.group is None:
+            notes = [self._say_groups(groups)]
         if self.folds is not None:
             return self._by_folds(known), notes
         if "" in known:
@@ -167,7 +169,9 @@ def _by_name(parts: Iterable[list[Item]]) -> list[Item]:
 
 
 def _in_group(item: Item, groups: dict[str, str]) -> Item:
-    return replace(item, units={**item.units, UNIT: groups[item.name]}) if item.name in groups else item
+    if item.name not in groups:
+        return item
+    return replace(item, units={**item.units, UNIT: groups[item.name]})
 
 
 def _place(item: Item, root: Path) -> str:
@@ -177,7 +181,9 @@ def _place(item: Item, root: Path) -> str:
 def _copies(items: list[Item]) -> dict[str, str]:
     """Return the source of each picture that Roboflow's names call a copy; empty where no source has two."""
     found = {item.name: match[1] for item in items if (match := ROBOFLOW.fullmatch(item.image.stem))}
-    return found if len(set(found.values())) < len(found) else {}
+    if len(set(found.values())) < len(found):
+        return found
+    return {}
 
 
 def _group_finder(group: str, root: Path) -> Groups:

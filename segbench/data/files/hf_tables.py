@@ -113,7 +113,9 @@ def path_of(cell: Any) -> Path | None:
     if not isinstance(cell, Mapping) or cell.get("bytes") is not None:
         return None
     path = cell.get("path")
-    return Path(path) if path and "://" not in path else None
+    if path and "://" not in path:
+        return Path(path)
+    return None
 
 
 def names_of(table: Any, column: str) -> list[str]:
@@ -121,13 +123,17 @@ def names_of(table: Any, column: str) -> list[str]:
     found = table.select_columns(column).with_format("arrow")[:][column]
     kind = found.type
     numbers = [f"{row:07d}" for row in range(len(table))]
-    fields = [kind.field(number).name for number in range(kind.num_fields)] if hasattr(kind, "num_fields") else []
+    fields = []
+    if hasattr(kind, "num_fields"):
+        fields = [kind.field(number).name for number in range(kind.num_fields)]
     if "path" not in fields:
         return numbers
     import pyarrow.compute as pc
 
     names = [Path(name or "").name for name in pc.struct_field(found, "path").to_pylist()]
-    return names if all(names) and len(set(names)) == len(names) else numbers
+    if all(names) and len(set(names)) == len(names):
+        return names
+    return numbers
 
 
 def first_line(error: BaseException) -> str:

@@ -66,7 +66,9 @@ class HuggingFace(DividedFiles):
         group: str | None = None,
         **common: Any,
     ) -> None:
-        column = group if group and re.fullmatch(r"\w+", group) else None
+        column = None
+        if group and re.fullmatch(r"\w+", group):
+            column = group
         super().__init__(group=None if column else group, **common)
         if masks not in MODES:
             raise ConfigError(f"data.masks={masks} is no kind of mask{nearest(masks, MODES)}")
@@ -142,11 +144,15 @@ class HuggingFace(DividedFiles):
         return table
 
     def _items(self, split: str, table: Any) -> list[Item]:
-        groups = table[self.column] if self.column is not None else None
+        groups = None
+        if self.column is not None:
+            groups = table[self.column]
         names = names_of(table, self.columns[0])
         items = []
         for row, name in enumerate(names):
-            units = {UNIT: str(groups[row])} if groups is not None else {}
+            units = {}
+            if groups is not None:
+                units = {UNIT: str(groups[row])}
             place = Path(self.name or "", split, name)
             items.append(Item(f"{split}/{row:07d}", place, (split, row), units))
         return items

@@ -80,7 +80,9 @@ def without_suffix(stem: str, suffixes: tuple[str, ...]) -> str | None:
     if not suffixes:
         return stem
     fitting = [suffix for suffix in sorted(suffixes, key=len, reverse=True) if stem.endswith(suffix)]
-    return stem[: len(stem) - len(fitting[0])] if fitting else None
+    if not fitting:
+        return None
+    return stem[: len(stem) - len(fitting[0])]
 
 
 def pair(images: dict[str, Path], masks: dict[str, Path], *, problems: Problems, suffixes: bool = False) -> list[Item]:
@@ -97,7 +99,9 @@ def pair(images: dict[str, Path], masks: dict[str, Path], *, problems: Problems,
     alone = {name: images[name] for name in sorted(images.keys() - masks.keys())}
     stray = {name: masks[name] for name in sorted(masks.keys() - images.keys())}
     ending = _common_ending(alone, stray) if suffixes else ""
-    cure = f"data.mask_suffixes=[{ending}] would pair them" if ending else ""
+    cure = ""
+    if ending:
+        cure = f"data.mask_suffixes=[{ending}] would pair them"
     for path in alone.values():
         problems.add_file("unpaired", path, what="an image without a mask of its name", cure=cure)
     for path in stray.values():
@@ -109,12 +113,16 @@ def _common_ending(images: Collection[str], masks: Collection[str]) -> str:
     """Return what most masks are called like an image with; empty where that holds for less than half of them."""
     cuts = (name[place:] for name in masks for place in range(1, len(name)) if name[:place] in images)
     ending, count = next(iter(Counter(cuts).most_common(1)), ("", 0))
-    return ending if 2 * count >= len(masks) else ""
+    if 2 * count >= len(masks):
+        return ending
+    return ""
 
 
 def share_settings(split: Split) -> str:
     """Return the settings that decide how many pictures a split gets by share; training gets what the others leave."""
-    return "data.val_share and data.test_share" if split == Split.TRAIN else f"data.{split}_share"
+    if split == Split.TRAIN:
+        return "data.val_share and data.test_share"
+    return f"data.{split}_share"
 
 
 def split_by_share(items: list[Item], val_share: float, *, test_share: float, seed: int) -> Splits:

@@ -77,7 +77,9 @@ def _picture_of(data: Mapping[str, object]) -> str:
 def _file_name(address: str) -> str:
     path = unquote(address.partition("?d=")[2] or address.partition("?")[0]).replace("\\", "/")
     folder, _, name = path.rpartition("/")
-    uploaded = UPLOADED.fullmatch(name) if "/upload/" in f"{folder}/" else None
+    uploaded = None
+    if "/upload/" in f"{folder}/":
+        uploaded = UPLOADED.fullmatch(name)
     return f"{folder}/{uploaded[1] if uploaded else name}"
 
 

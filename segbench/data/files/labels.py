@@ -62,7 +62,10 @@ def label_map(labels: Mapping[object, object] | None, classes: Sequence[str]) ->
         return LabelMap(_shifted(len(classes), 0), {}, names)
     entries = {str(key).strip(): value for key, value in labels.items()}
     offset = entries.pop(OFFSET, None)
-    other = _class_of(OTHER, entries.pop(OTHER), classes=classes) if OTHER in entries else UNKNOWN
+    if OTHER in entries:
+        other = _class_of(OTHER, entries.pop(OTHER), classes=classes)
+    else:
+        other = UNKNOWN
     has_ids = offset is None and any(True for key in entries for _ in _ids(key))
     values = _shifted(0, 0) if has_ids else _shifted(len(classes), 0 if offset is None else _whole(offset))
     values[values == UNKNOWN] = other

@@ -118,7 +118,9 @@ class Found:
         alone = sorted(self.images.keys() - masks.keys())
         stray = sorted(masks.keys() - self.images.keys())
         ending = common_ending({name for _, name in alone}, [name for _, name in stray])
-        cure = f"data.mask_suffixes=[{ending}] would pair them" if ending else ""
+        cure = ""
+        if ending:
+            cure = f"data.mask_suffixes=[{ending}] would pair them"
         if without_mask == "refuse":
             for key in alone:
                 problems.add_file("unpaired", self.images[key], what="an image without a mask of its name", cure=cure)
@@ -187,7 +189,9 @@ def known(
 
 
 def _words(words: Sequence[str]) -> str:
-    return f"{{{','.join(words)}}}" if len(words) > 1 else "".join(words)
+    if len(words) > 1:
+        return f"{{{','.join(words)}}}"
+    return "".join(words)
 
 
 def first_fitting(layouts: Sequence[Layout], root: Path, *, problems: Problems) -> tuple[Layout, Found]:

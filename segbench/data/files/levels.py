@@ -94,7 +94,9 @@ def percentiles(training: Iterator[np.ndarray]) -> Levels:
 
 def spaced(count: int, most: int = PICTURES) -> list[int]:
     """Return up to `most` evenly spaced numbers below `count`."""
-    return list(range(count)) if count <= most else [number * count // most for number in range(most)]
+    if count <= most:
+        return list(range(count))
+    return [number * count // most for number in range(most)]
 
 
 def _apart(low: np.ndarray, high: np.ndarray) -> Levels:

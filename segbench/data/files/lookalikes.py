@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
+from segbench.core.text import and_more
 from segbench.data.problems import NAMED, shown_name
 
 GRID = 8
@@ -82,7 +83,7 @@ def _apart(pairs: np.ndarray, homes: np.ndarray) -> np.ndarray:
 
 def _told(pairs: np.ndarray, names: Sequence[str], *, homes: np.ndarray, what: str) -> str:
     shown = [" and ".join(f"{shown_name(names[n])} ({homes[n]})" for n in pair) for pair in pairs[:NAMED].tolist()]
-    more = f" and {len(pairs) - NAMED:,} more" if len(pairs) > NAMED else ""
+    more = and_more(len(pairs), NAMED)
     number = f"{len(pairs):,} pair{'s' * (len(pairs) > 1)} of pictures"
     return f"{number} {what}, which flatters scores: {'; '.join(shown)}{more}"
 

@@ -30,7 +30,9 @@ CHUNK = 64
 
 def usable_cores() -> int:
     """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def looked_at(look: Callable[[Thing], Found], things: Sequence[Thing], *, processes: int, what: str) -> Iterator[Found]:
@@ -47,7 +49,10 @@ def looked_at(look: Callable[[Thing], Found], things: Sequence[Thing], *, proces
         DataError: if a process dies.
     """
     forks = multiprocessing.get_start_method() == "fork"
-    chunks = _in_processes if forks and processes > 1 and len(things) >= MANY else _in_threads
+    if forks and processes > 1 and len(things) >= MANY:
+        chunks = _in_processes
+    else:
+        chunks = _in_threads
     for found in told(
         ((len(part), part) for part in chunks(look, things, processes=processes)), what, total=len(things)
     ):

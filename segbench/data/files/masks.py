@@ -96,7 +96,9 @@ class MaskReader:
         if self.mode not in ("rgb", "auto") or (self.class_dict is None and not self.labels.colours):
             return
         names = [value for value in self.ignore if isinstance(value, str)]
-        listed = {} if self.class_dict is None else read_class_dict(self.class_dict)
+        listed = {}
+        if self.class_dict is not None:
+            listed = read_class_dict(self.class_dict)
         self._colours = _colour_table(listed, self.labels, classes=self.classes, ignore=names)
 
     @property
@@ -109,11 +111,15 @@ class MaskReader:
 
         A map of ids that changes nothing is none.
         """
-        table = None if self._colours is None else hashlib.blake2b(self._colours.tobytes()).hexdigest()
+        table = None
+        if self._colours is not None:
+            table = hashlib.blake2b(self._colours.tobytes()).hexdigest()
         ignored = [value for value in self.ignore if not isinstance(value, str)]
         plain = _id_table(label_map(None, self.classes), ignored)
         changed = not np.array_equal(self._ids, plain)
-        ids = hashlib.blake2b(self._ids.tobytes()).hexdigest() if changed else None
+        ids = None
+        if changed:
+            ids = hashlib.blake2b(self._ids.tobytes()).hexdigest()
         return {"masks": self.mode, "ignore": self.ignore, "threshold": self.threshold, "colours": table, "ids": ids}
 
     def of(self, item: Item) -> np.ndarray:
@@ -126,8 +132,12 @@ class MaskReader:
             return self._read_array(path)
         stored = load_picture(path)
         if stored.info["lossy"] and (self.mode != "binary" or self.threshold is None):
-            advice = "; data.masks=binary with data.threshold=128 can take it" if len(self.classes) == 2 else ""
-            what = "JPEG" if stored.format in ("JPEG", "MPO") else f"lossy {stored.format}"
+            advice = ""
+            if len(self.classes) == 2:
+                advice = "; data.masks=binary with data.threshold=128 can take it"
+            what = "JPEG"
+            if stored.format not in ("JPEG", "MPO"):
+                what = f"lossy {stored.format}"
             raise FileError(f"a {what}, which does not keep the values of a mask", cure=f"save masks as PNG{advice}")
         if stored.mode in NO_IDS and (self.mode != "binary" or stored.mode != "LA"):
             raise FileError(f"{NO_IDS[stored.mode]}, which is no mask of ids", cure=self._save_as(stored.mode))
@@ -144,12 +154,14 @@ class MaskReader:
         if self.mode not in ("auto", "index", "binary"):
             raise FileError("an array, which has ids and no colours", cure="data.masks=auto takes each file's kind")
         values = read_mask_array(path)
-        return self._binary(values) if self.mode == "binary" else self._classes(values)
+        if self.mode == "binary":
+            return self._binary(values)
+        return self._classes(values)
 
     def _save_as(self, mode: str) -> str:
-        binary = (
-            ", or give data.masks=binary, which looks at its grey" if mode == "LA" and len(self.classes) == 2 else ""
-        )
+        binary = ""
+        if mode == "LA" and len(self.classes) == 2:
+            binary = ", or give data.masks=binary, which looks at its grey"
         return f"save masks as grey PNG of 8 bit{binary}"
 
     def _kind(self, picture: Image.Image) -> str:
@@ -203,7 +215,9 @@ class MaskReader:
         labelled = values[values != IGNORE_INDEX]
         if labelled.size and labelled.min() == 1 and labelled.max() == len(self.classes):
             return "data.labels={offset:1} is for ids that begin at 1"
-        binary = "data.masks=binary makes all above 0 foreground, " if len(self.classes) == 2 else ""
+        binary = ""
+        if len(self.classes) == 2:
+            binary = "data.masks=binary makes all above 0 foreground, "
         return f"{binary}data.ignore=[{{}}] makes them unlabelled, more names in data.classes make them classes"
 
     def _read_binary(self, picture: Image.Image) -> np.ndarray:
@@ -247,7 +261,10 @@ def check_depth(picture: Image.Image) -> None:
 
 def _check_ignored(mode: str, ignore: Sequence[int | str], *, classes: Sequence[str]) -> None:
     for value in ignore:
-        known = value in classes if isinstance(value, str) else mode != "binary" and 0 <= value < len(classes)
+        if isinstance(value, str):
+            known = value in classes
+        else:
+            known = mode != "binary" and 0 <= value < len(classes)
         if known:
             name = value if isinstance(value, str) else classes[value]
             raise ConfigError(

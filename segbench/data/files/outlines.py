@@ -157,7 +157,9 @@ class Yolo(OutlineReader):
         return mask
 
     def _id(self, number: int) -> int:
-        return int(self.map.values[number]) if 0 <= number < len(self.map.values) else UNKNOWN
+        if 0 <= number < len(self.map.values):
+            return int(self.map.values[number])
+        return UNKNOWN
 
 
 def _object(path: Path) -> dict[str, Any]:

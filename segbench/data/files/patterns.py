@@ -105,7 +105,9 @@ class Pattern:
         found: Fields | None = {}
         for regex, part in zip(self._folders, folders[len(folders) - depth :], strict=True):
             found = None if found is None else _joined(found, regex.fullmatch(part))
-        return None if found is None else _joined(found, self._file.fullmatch(name))
+        if found is None:
+            return None
+        return _joined(found, self._file.fullmatch(name))
 
     def fill(self, **fields: str) -> str:
         """Return the pattern with fields replaced, and the first of several words, for messages."""

@@ -35,7 +35,9 @@ def collected(samples: Sequence[Sample]) -> EvaluationBatch:
 
 
 def _joined(tensors: list[Tensor]) -> Tensor | list[Tensor]:
-    return default_collate(tensors) if len({tensor.shape for tensor in tensors}) == 1 else tensors
+    if len({tensor.shape for tensor in tensors}) != 1:
+        return tensors
+    return default_collate(tensors)
 
 
 def samples_of(batch: Mapping[str, Tensor | list[Tensor]]) -> Iterator[Batch]:

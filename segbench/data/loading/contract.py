@@ -50,10 +50,15 @@ def check_sample(sample: object, *, where: str, entries: Sequence[str], channels
 
 def _check_array(array: object, name: str, *, where: str, channels: int) -> None:
     kinds = KINDS.get(name, PICTURE)
-    shape = f"[H,W,{channels}]" if kinds is PICTURE else "[H,W]"
+    shape = "[H,W]"
+    if kinds is PICTURE:
+        shape = f"[H,W,{channels}]"
     wanted = f"{' or '.join(kind.__name__ for kind in kinds)} {shape}"
     if not isinstance(array, np.ndarray):
         raise ConfigError(f"{where} must be an array of numpy, {wanted}, got {type(array).__name__}")
-    fits = array.ndim == 3 and array.shape[2] == channels if kinds is PICTURE else array.ndim == 2
+    if kinds is PICTURE:
+        fits = array.ndim == 3 and array.shape[2] == channels
+    else:
+        fits = array.ndim == 2
     if array.dtype not in kinds or not fits:
         raise ConfigError(f"{where} must be {wanted}, got {array.dtype} {list(array.shape)}")

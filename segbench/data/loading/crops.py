@@ -74,7 +74,9 @@ class TrainingCrops:
                 f"data.fit={fit} is about whole pictures, but data.view=crop trains on crops, and scores pictures at"
                 " their own scale; leave data.fit out"
             )
-        share = 1.0 if self.crop_class_share is None else self.crop_class_share
+        share = 1.0
+        if self.crop_class_share is not None:
+            share = self.crop_class_share
         return RandomCrop(size, tuple(self.scale or USUAL_SCALE), share, self.crop_balanced)
 
 
@@ -134,7 +136,9 @@ class RandomCrop:
         low, high = self.scale
         scale = math.exp(draw.uniform(math.log(low), math.log(high)))
         height, width = (max(1, round(length / scale)) for length in self.size)
-        target = _pixel_of_a_class(mask, draw) if self.balanced else None
+        target = None
+        if self.balanced:
+            target = _pixel_of_a_class(mask, draw)
         top = _start(mask.shape[0], height, target=None if target is None else target[0], draw=draw)
         left = _start(mask.shape[1], width, target=None if target is None else target[1], draw=draw)
         return Window(top, left, height, width)
@@ -177,7 +181,9 @@ def _pixel_of_a_class(mask: np.ndarray, draw: np.random.Generator) -> tuple[int,
 def _largest_share(mask: np.ndarray) -> float:
     """Return the share of the most frequent class among the labelled pixels; 1 where there is none."""
     counts = np.bincount(mask.ravel(), minlength=IGNORE_INDEX + 1)[:IGNORE_INDEX]
-    return float(counts.max() / counts.sum()) if counts.any() else 1.0
+    if not counts.any():
+        return 1.0
+    return float(counts.max() / counts.sum())
 
 
 def _inside(array: np.ndarray, window: Window) -> np.ndarray:
@@ -200,4 +206,6 @@ def _blank(name: str, dtype: np.dtype, *, mean: tuple[float, ...]) -> np.ndarray
     if name == "depth":
         return np.array(np.nan, dtype)
     colour = np.asarray(mean, np.float64)
-    return np.rint(colour * 255).astype(dtype) if dtype == np.uint8 else colour.astype(dtype)
+    if dtype == np.uint8:
+        return np.rint(colour * 255).astype(dtype)
+    return colour.astype(dtype)

@@ -167,7 +167,9 @@ class SegmentationData(pl.LightningDataModule):
 
     def values_record(self) -> dict[str, Any] | None:
         """Return the values as plain data; None before they are known, and for pictures that are not from files."""
-        return None if self.values is None else self.values.record()
+        if self.values is None:
+            return None
+        return self.values.record()
 
     def adopt_values(self, record: Mapping[str, Any] | None) -> None:
         """Take the values of files as a trained run did; a DataError for a record that does not fit."""
@@ -221,7 +223,9 @@ class SegmentationData(pl.LightningDataModule):
 
     def locate_sample(self, split: Split, index: int) -> str:
         """Return where a sample comes from, such as its file with its folder, for errors."""
-        return f"{split} {index}" if self.fresh and split == Split.TRAIN else self.describe_sample(split, index)
+        if self.fresh and split == Split.TRAIN:
+            return f"{split} {index}"
+        return self.describe_sample(split, index)
 
     def image_name(self, split: Split, index: int) -> str:
         """Return what a sample is called in tables: its file within the data's root, or its sources joined by ` + `."""
@@ -276,7 +280,9 @@ class SegmentationData(pl.LightningDataModule):
         """Return the loader of a split; only the training split is shuffled, augmented and cut to whole batches."""
         training = split == Split.TRAIN
         rank = self.trainer.global_rank if self.trainer else 0
-        world_size = self.trainer.world_size if self.trainer else 1
+        world_size = 1
+        if self.trainer:
+            world_size = self.trainer.world_size
         if self.batch_size % world_size:
             raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {world_size} devices")
         sampler = PlanSampler(
@@ -288,7 +294,9 @@ class SegmentationData(pl.LightningDataModule):
             world_size=world_size,
         )
         dataset = SplitDataset(self, split, augment=self.augment if training else None, seed=self.order_seed)
-        position = (self.position or self._epoch_of_trainer) if training else None
+        position = None
+        if training:
+            position = self.position or self._epoch_of_trainer
         return EpochLoader(
             dataset, sampler, num_workers=self.num_workers, pin_memory=self.pin_memory, position=position
         )
@@ -318,7 +326,9 @@ def _check_normalisation(mean: Sequence[float] | None, std: Sequence[float] | No
     std = std or ()
     fitting = len(mean) == len(std) == channels and min(mean) >= 0 and max(*mean, *std) <= 1 and min(std) >= LEAST_STD
     if not fitting:
-        advice = "; divide figures of 0..255 by 255" if 1 < max([*mean, *std], default=0) <= 255 else ""
+        advice = ""
+        if 1 < max([*mean, *std], default=0) <= 255:
+            advice = "; divide figures of 0..255 by 255"
         raise ConfigError(
             f"data.mean must be {channels} numbers from 0 to 1, one for each channel, and data.std {channels} from"
             f" {LEAST_STD:g} to 1, or both null to be measured, got {list(mean)} and {list(std)}{advice}"

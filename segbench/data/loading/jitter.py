@@ -51,4 +51,6 @@ class BandJitter(albumentations.ImageOnlyTransform):  # type: ignore[misc]  # al
         values = img.astype(np.float32)
         mean = np.float32(values.mean(dtype=np.float64))
         changed = np.clip(((values - mean) * contrast + mean) * (brightness * gains), 0, full)
-        return np.rint(changed).astype(np.uint8) if full == 255 else changed.astype(np.float32)
+        if full == 255:
+            return np.rint(changed).astype(np.uint8)
+        return changed.astype(np.float32)

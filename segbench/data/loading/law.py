@@ -139,7 +139,9 @@ def _twice(make: Callable[[], Arrays]) -> Arrays | str:
     if drawn:
         return f"draws from the global generator of {drawn}"
     same = first.keys() == second.keys() and all(_equal(first[name], second[name]) for name in first)
-    return first if same else "is another one when it is made again"
+    if same:
+        return first
+    return "is another one when it is made again"
 
 
 def _equal(first: np.ndarray, second: np.ndarray) -> bool:

@@ -78,7 +78,9 @@ class PlanSampler(Sampler[list[tuple[int, int]]]):
 
     def __len__(self) -> int:
         whole, rest = divmod(self.size, self.batch_size * self.world_size)
-        return whole if self.drop_last else whole + (self.rank * self.batch_size < rest)
+        if self.drop_last:
+            return whole
+        return whole + (self.rank * self.batch_size < rest)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         place = self._place()
@@ -87,10 +89,14 @@ class PlanSampler(Sampler[list[tuple[int, int]]]):
 
     def indices(self, batch: int) -> list[int]:
         """Return the samples of a batch of the current epoch."""
-        return [index for _, index in self._pairs(self._place(), batch)] if batch < len(self) else []
+        if batch < len(self):
+            return [index for _, index in self._pairs(self._place(), batch)]
+        return []
 
     def _place(self) -> Callable[[int], int]:
-        return self.order(self.epoch) if self.order else int
+        if not self.order:
+            return int
+        return self.order(self.epoch)
 
     def _pairs(self, place: Callable[[int], int], batch: int) -> list[tuple[int, int]]:
         together = self.batch_size * self.world_size
@@ -231,11 +237,15 @@ class EpochLoader:
         at = self._workers.at()
         batch = f"the batch of {self.dataset.names(indices)} was waited for"
         if dead:
-            making = f" while it made {self.dataset.names([at[dead[0]]])}" if at[dead[0]] != NOTHING else ""
+            making = ""
+            if at[dead[0]] != NOTHING:
+                making = f" while it made {self.dataset.names([at[dead[0]]])}"
             return f"{self._workers.how_it_ended(dead[0])}{making}; {batch}; {HINT}"
         if waited >= self.timeout:
             hanging = [index for index in indices if index in at]
-            where = f", of which {self.dataset.names(hanging)} is still being made" if hanging else ""
+            where = ""
+            if hanging:
+                where = f", of which {self.dataset.names(hanging)} is still being made"
             return (
                 f"no data loader worker gave a batch within {self.timeout:g} seconds; {batch}{where};"
                 " data.num_workers=0 shows where it hangs"

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from segbench.core.choices import Split
 from segbench.core.errors import DataError, SegbenchError
+from segbench.core.text import and_more
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.views import EvaluationView
 
@@ -94,8 +95,7 @@ class SplitDataset(Dataset[dict[str, Tensor]]):
 
     def names(self, indices: Sequence[int]) -> str:
         """Return what samples are, for messages: at most four of them, and how many more there are."""
-        more = f" and {len(indices) - NAMED} more" if len(indices) > NAMED else ""
-        return ", ".join(self._name(index) for index in indices[:NAMED]) + more
+        return ", ".join(self._name(index) for index in indices[:NAMED]) + and_more(len(indices), NAMED)
 
     def _name(self, index: int) -> str:
         number = f"{self.split} sample {index}"
@@ -103,7 +103,9 @@ class SplitDataset(Dataset[dict[str, Tensor]]):
             place = self.source.locate_sample(self.split, index)
         except Exception:  # a broken data set must not hide what broke it
             return number
-        return number if place == f"{self.split} {index}" else f"{number} ({place})"
+        if place == f"{self.split} {index}":
+            return number
+        return f"{number} ({place})"
 
 
 def seen_and_truth(original: Arrays, view: EvaluationView) -> Arrays:
@@ -120,7 +122,9 @@ def seen_and_truth(original: Arrays, view: EvaluationView) -> Arrays:
 def described(error: BaseException) -> str:
     """Return the kind and the first line of an error that is not segbench's own."""
     text = str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if not text:
+        return type(error).__name__
+    return f"{type(error).__name__}: {text}"
 
 
 def _to_tensor(name: str, array: np.ndarray) -> Tensor:

@@ -60,4 +60,6 @@ class ViewedData(SegmentationData):
 
 def _own(array: np.ndarray, original: np.ndarray) -> np.ndarray:
     """Return an array that shares no memory with the picture, which may be kept for the next epoch."""
-    return array.copy() if np.may_share_memory(array, original) else array
+    if not np.may_share_memory(array, original):
+        return array
+    return array.copy()

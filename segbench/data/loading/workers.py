@@ -98,7 +98,9 @@ class Batches(Dataset[Item]):
         if isinstance(items, Failure):
             return items
         try:
-            return stacked(items) if self.dataset.split == Split.TRAIN else collected(items)  # type: ignore[return-value]
+            if self.dataset.split == Split.TRAIN:
+                return stacked(items)
+            return collected(items)  # type: ignore[return-value]
         except Exception as error:
             names = self.dataset.names([int(item["index"]) for item in items])
             return Failure.of(DataError(f"{names} cannot be made one batch: {described(error)}"))
@@ -174,7 +176,9 @@ class Workers:
 
     def at(self) -> list[int]:
         """Return the sample that each worker is at, `NOTHING` for one that is between two."""
-        return [] if self._progress is None else self._progress.tolist()
+        if self._progress is None:
+            return []
+        return self._progress.tolist()
 
     def check(self) -> None:
         """Raise a RuntimeError if a worker has ended; torch does not notice one that other code has waited for."""
@@ -197,7 +201,10 @@ class Workers:
         """Return how a worker ended."""
         worker = self.workers[number]
         code = worker.exitcode or 0
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+        if code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+        else:
+            how = f"ended with exit status {code}"
         return f"a data loader worker (pid {worker.pid}) {how}"
 
     def stop(self) -> None:

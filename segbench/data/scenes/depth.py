@@ -52,7 +52,9 @@ class DepthModel:
     def ground(self, row: float) -> float:
         """Return the depth of the ground at `row`, a share of the canvas's height."""
         below = row - self.horizon
-        return self.far if below <= 0 else min(self.far, max(1.0, (1 - self.horizon) / below))
+        if below <= 0:
+            return self.far
+        return min(self.far, max(1.0, (1 - self.horizon) / below))
 
     def ground_rows(self, height: int) -> np.ndarray:
         """Return the ground's depth at the centre of each of `height` rows, float32 `[height]`."""

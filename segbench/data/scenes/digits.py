@@ -126,7 +126,9 @@ def _root(key: str, root: str | None) -> Path:
 
 
 def _nothing(place: Path) -> str:
-    return f"{place} holds nothing that can be read" if place.exists() else f"there is no {place}"
+    if place.exists():
+        return f"{place} holds nothing that can be read"
+    return f"there is no {place}"
 
 
 def _idx_files(folder: Path) -> dict[str, Path]:
@@ -250,7 +252,9 @@ def _stack(key: str, files: list[Path], *, read: Callable[[Path], np.ndarray], s
             raise DataError(f"{picture.shape[0]} x {picture.shape[1]} pixels, not {shape[0]} x {shape[1]}")
         return picture
 
-    return np.stack(read_all(files, checked, key=key)) if files else np.zeros((0, *shape), np.uint8)
+    if files:
+        return np.stack(read_all(files, checked, key=key))
+    return np.zeros((0, *shape), np.uint8)
 
 
 def _read_batches(key: str, home: Path, *, download: bool) -> dict[str, np.ndarray]:

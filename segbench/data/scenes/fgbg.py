@@ -179,7 +179,9 @@ class FgBg(SegmentationData):
         top = scene.background_y
         left = scene.background_x
         cut = self.ground[scene.background, top : top + height, left : left + width]
-        return cut[:, ::-1] if scene.background_flip else cut
+        if not scene.background_flip:
+            return cut
+        return cut[:, ::-1]
 
     def image_name(self, split: Split, index: int) -> str:
         """Return the files of foreground and background."""

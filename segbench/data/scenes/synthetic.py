@@ -139,7 +139,9 @@ class Synthetic(SegmentationData):
             ).items():
                 chosen[split][name] = [numbers[place] for place in places]
         count = 0 if self.photos is None else len(self.photos)
-        back = split_sources(count, self.split, shares=self.shares, seed=self.seed, what="backgrounds") if count else {}
+        back = {}
+        if count:
+            back = split_sources(count, self.split, shares=self.shares, seed=self.seed, what="backgrounds")
         for split in SPLITS:
             self.planners[split] = PaintingPlanner(
                 self.seed,
@@ -213,13 +215,18 @@ class Synthetic(SegmentationData):
         """Return how many scenes of how many pictures."""
         planner = self.planners[split]
         pictures = ", ".join(f"{len(numbers)} {name}" for name, numbers in planner.species)
-        on = f"{len(planner.backgrounds)} photos" if planner.backgrounds else f"{self.layout.background} backdrops"
+        if planner.backgrounds:
+            on = f"{len(planner.backgrounds)} photos"
+        else:
+            on = f"{self.layout.background} backdrops"
         return f"{self.sizes[split]:,} scenes of {pictures} on {on}"
 
     def image_name(self, split: Split, index: int) -> str:
         """Return the files of the cut-outs, back to front, and of the photograph behind them, where there is one."""
         scene = self.scene(split, epoch=0, index=index)
-        photo = [self.photo_names[scene.backdrop.background]] if self.photo_names else []
+        photo = []
+        if self.photo_names:
+            photo = [self.photo_names[scene.backdrop.background]]
         return " + ".join([*(self.names[layer.foreground] for layer in scene.layers), *photo])
 
     def units(self, split: Split, index: int) -> dict[str, str]:

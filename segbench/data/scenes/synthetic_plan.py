@@ -110,7 +110,9 @@ class PaintingLayout:
             raise ConfigError(f"there is no data.placement '{self.placement}'{nearest(self.placement, PLACEMENTS)}")
         if self.background not in BACKGROUNDS:
             raise ConfigError(f"there is no data.background '{self.background}'{nearest(self.background, BACKGROUNDS)}")
-        most = len(ORDER_SCALES) if self.placement == "original" else 100
+        most = 100
+        if self.placement == "original":
+            most = len(ORDER_SCALES)
         if not 1 <= self.objects[0] <= self.objects[1] <= most:
             raise ConfigError(
                 f"data.objects must be [fewest, most] with 1 <= fewest <= most <= {most} for"
@@ -198,7 +200,9 @@ class PaintingPlanner:
             red, green, blue, *other = (_pick(draw, 256) for _ in range(6))
             return (red, green, blue), (other[0], other[1], other[2])
         first = _pick(draw, len(choices))
-        further = 1 + _pick(draw, len(choices) - 1) if len(choices) > 1 else 0
+        further = 0
+        if len(choices) > 1:
+            further = 1 + _pick(draw, len(choices) - 1)
         return choices[first], choices[(first + further) % len(choices)]
 
     def _choose(self, draw: Iterator[float]) -> tuple[str, int]:

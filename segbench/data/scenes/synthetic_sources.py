@@ -74,7 +74,9 @@ def _read_whole(path: Path) -> Image.Image:
 
 
 def _list(root: Path) -> list[Path]:
-    folders = sorted(item for item in root.iterdir() if item.is_dir()) if root.is_dir() else []
+    folders = []
+    if root.is_dir():
+        folders = sorted(item for item in root.iterdir() if item.is_dir())
     inside = [file for folder in folders for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES]
     if not inside:
         return list_pictures(root, KEY)
@@ -83,6 +85,10 @@ def _list(root: Path) -> list[Path]:
 
 def _label(file: Path, root: Path, *, classes: Sequence[str]) -> int | None:
     if file.parent != root:
-        return classes.index(file.parent.name) if file.parent.name in classes[1:] else None
+        if file.parent.name not in classes[1:]:
+            return None
+        return classes.index(file.parent.name)
     fitting = [name for name in classes[1:] if re.fullmatch(rf"{re.escape(name)}(_.*|\d*)", file.stem)]
-    return classes.index(max(fitting, key=len)) if fitting else None  # polar_bear_1 is a polar_bear, not a polar
+    if not fitting:
+        return None
+    return classes.index(max(fitting, key=len))  # polar_bear_1 is a polar_bear, not a polar

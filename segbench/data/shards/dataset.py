@@ -179,7 +179,9 @@ class ShardedData(ViewedData):
 
     def describe(self, split: Split) -> str:
         """Return how many samples a split has, and whether the test is val."""
-        note = " of val (the export has no test split)" if split == Split.TEST and self.test_is_val else ""
+        note = ""
+        if split == Split.TEST and self.test_is_val:
+            note = " of val (the export has no test split)"
         return f"{self.num_samples(split):,} samples of shards{note}"
 
     def locate_sample(self, split: Split, index: int) -> str:

@@ -62,7 +62,9 @@ def read_record(store: Store, root: str) -> ShardRecord:
     advice = "give the folder that segbench data export --format webdataset wrote as a whole"
     try:
         size = store.size(RECORD)
-        content = store.whole(RECORD) if size <= MAX_RECORD else b""
+        content = b""
+        if size <= MAX_RECORD:
+            content = store.whole(RECORD)
     except FileNotFoundError:
         raise DataError(f"data.root={root} holds no {RECORD}; {advice}") from None
     except OSError as error:

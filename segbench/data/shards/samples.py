@@ -120,7 +120,9 @@ def decode(members: dict[str, bytes]) -> Arrays:
 
 
 def _decoded(kind: str, content: bytes) -> np.ndarray:
-    return tiff_values(content) if kind.endswith("tif") else _picture(content)
+    if kind.endswith("tif"):
+        return tiff_values(content)
+    return _picture(content)
 
 
 def _picture(content: bytes) -> np.ndarray:
@@ -131,4 +133,6 @@ def _picture(content: bytes) -> np.ndarray:
 def row(members: dict[str, bytes]) -> dict[str, Any]:
     """Return a sample's row of the manifest."""
     found = json.loads(members[ROW])
-    return found if isinstance(found, dict) else {}
+    if isinstance(found, dict):
+        return found
+    return {}
