@@ -46,7 +46,8 @@ def as_image(picture: Picture, data: SegmentationData) -> np.ndarray:
 def _of_array(array: np.ndarray, *, in_8_bit: bool) -> Raster:
     if array.ndim not in (2, 3) or not array.size:
         raise DataError(f"an array must be [H,W] or [H,W,C], got {list(array.shape)}")
-    array = array if array.ndim == 3 else array[..., None]
+    if array.ndim != 3:
+        array = array[..., None]
     count = array.shape[2]
     if in_8_bit and array.dtype != np.uint8:
         array = _as_bytes(array)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from segbench.config.instantiate import find_class
 from segbench.config.schema import Part, RunConfig
 from segbench.core.errors import ConfigError
+from segbench.core.text import and_more
 from segbench.inference.checkpoints import load_best, load_safely
 from segbench.inference.weights import AVERAGE
 from segbench.models.base import Network
@@ -130,7 +131,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], *, where: str, heads: 
     outputs = {*heads.values(), sum(heads.values()), max(2, *heads.values()) + 1}  # the last: of queries, with none
     wrong = [name for name in differ if not _is_of_a_head(name, state.get(name), now=own.get(name), outputs=outputs)]
     if wrong:
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        more = and_more(len(wrong), 5)
         raise ConfigError(
             f"{where} is of another network: missing, of another shape or unknown are {', '.join(wrong[:5])}{more};"
             " give a run with the same model settings"

@@ -22,4 +22,6 @@ def looking(network: Network, view: EvaluationView, *, settings: EvaluationSetti
     if foreign:
         network = padded(network, view.size)
     network = averaged(network, looks_of(settings.looks))
-    return tiled(network, Tiling.of(settings, view.size)) if view.own_scale else network
+    if not view.own_scale:
+        return network
+    return tiled(network, Tiling.of(settings, view.size))

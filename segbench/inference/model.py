@@ -57,10 +57,15 @@ class TrainedModel:
             ConfigError: for a background that is missing, or that the network is not given.
         """
         if self._needs_background != (background is not None):
-            need = "also needs the background" if self._needs_background else "is given the image alone"
+            if self._needs_background:
+                need = "also needs the background"
+            else:
+                need = "is given the image alone"
             raise ConfigError(f"the run {self.run.path} {need}; its setting is inputs={self._inputs}")
         picture = as_image(image, self._data)
-        behind = None if background is None else as_image(background, self._data)
+        behind = None
+        if background is not None:
+            behind = as_image(background, self._data)
         if behind is not None and behind.shape != picture.shape:
             raise DataError(
                 f"the background has another size than the image: {list(behind.shape[:2])} instead of"
@@ -71,4 +76,6 @@ class TrainedModel:
 
     @property
     def _inputs(self) -> str:
-        return "image+background" if self._needs_background else "image"
+        if self._needs_background:
+            return "image+background"
+        return "image"

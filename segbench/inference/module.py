@@ -208,7 +208,10 @@ class ScoredModule(pl.LightningModule):
         self.split_scores(split).gather()
         # in float64, so that it does not matter how many processes have added it up
         mine = torch.stack(self.eval_loss[split]).cpu().double().sum(0)
-        whole = self.sum_of_processes(mine.to(self.device)) if self.trainer.world_size > 1 else mine
+        if self.trainer.world_size > 1:
+            whole = self.sum_of_processes(mine.to(self.device))
+        else:
+            whole = mine
         self.eval_loss[split] = [whole]
 
     def _reset(self, split: Split) -> None:
@@ -236,7 +239,9 @@ def score_split(
 
 def in_unit_range(pictures: Tensor) -> Tensor:
     """Return pictures as float in 0..1; those of uint8 are divided by 255."""
-    return pictures if pictures.is_floating_point() else pictures.float() / 255
+    if pictures.is_floating_point():
+        return pictures
+    return pictures.float() / 255
 
 
 def with_long_mask(batch: Batch) -> Batch:

@@ -48,7 +48,10 @@ class Predictor:
             image: `[H,W,C]`, uint8 or float32 as the data set's pictures are.
             background: Likewise, for a network that is given one.
         """
-        pictures = {"image": image} if background is None else {"image": image, "background": background}
+        if background is None:
+            pictures = {"image": image}
+        else:
+            pictures = {"image": image, "background": background}
         heads = self.look({name: self.tensor(self.view.image(picture)) for name, picture in pictures.items()})
         return Answer(heads, self.view, (image.shape[0], image.shape[1]))
 

@@ -188,8 +188,12 @@ class PredictionReader:
 
     def __init__(self, data: SegmentationData, masks: str = "auto") -> None:
         own = getattr(data, "reader", None)
-        ignore = own.ignore if isinstance(own, MaskReader) else []
-        colours = own.class_dict if isinstance(own, MaskReader) and masks in ("auto", "rgb") else None
+        ignore = []
+        colours = None
+        if isinstance(own, MaskReader):
+            ignore = own.ignore
+            if masks in ("auto", "rgb"):
+                colours = own.class_dict
         if masks == "binary":
             ignore = []
         elif colours is None:
@@ -227,8 +231,10 @@ class PredictionReader:
             raise DataError(f"an array {list(array.shape)} of {array.dtype}; write ids [H,W] or probabilities [K,H,W]")
         if not np.isfinite(array).all():
             raise DataError("probabilities that are not finite")
-        array = array[:, 0] if array.ndim == 4 and array.shape[1] == 1 else array  # of one slice
-        array = array[None] if array.ndim == 2 else array
+        if array.ndim == 4 and array.shape[1] == 1:
+            array = array[:, 0]  # of one slice
+        if array.ndim == 2:
+            array = array[None]
         channels = (self.classes, 1) if self.classes == 2 else (self.classes,)
         if array.ndim == 3 and array.shape[0] not in channels:
             array = np.moveaxis(array, 2, 0)
@@ -252,7 +258,9 @@ def _read_array(path: Path) -> np.ndarray:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_ARRAY:
                 raise DataError(f"more than {MAX_ARRAY:,} bytes")
         with np.load(path, allow_pickle=False) as arrays:
-            name = "probabilities" if "probabilities" in arrays.files else arrays.files[0]
+            name = "probabilities"
+            if "probabilities" not in arrays.files:
+                name = arrays.files[0]
             if len(arrays.files) > 1 and name != "probabilities":
                 raise DataError(f"several arrays ({', '.join(arrays.files[:5])}) and none called probabilities")
             array: np.ndarray = arrays[name]

@@ -13,6 +13,7 @@ from PIL import Image
 from segbench.core.choices import Split
 from segbench.core.errors import DataError
 from segbench.core.tasks import IGNORE_INDEX, Task
+from segbench.core.text import and_more
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import Arrays
 from segbench.data.loading.views import EvaluationView, Size, resized
@@ -116,8 +117,7 @@ def _raise_any(problems: Mapping[str, list[str]]) -> None:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return ", ".join(names[:NAMED]) + and_more(len(names), NAMED)
 
 
 def _at_own_size(view: EvaluationView, own: Size, *, ids: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -135,7 +135,9 @@ def _with_class(ids: np.ndarray, truth: np.ndarray, *, classes: int) -> np.ndarr
     """Return ids of classes alone; 255 is allowed where the truth is not scored."""
     blank = int(((ids == IGNORE_INDEX) & (truth != IGNORE_INDEX)).sum())
     if blank:
-        advice = "; give --masks binary if 255 is the foreground" if classes == 2 else ""
+        advice = ""
+        if classes == 2:
+            advice = "; give --masks binary if 255 is the foreground"
         raise _NoClass(f"255 at {blank:,} labelled pixels{advice}")
     return np.where(ids == IGNORE_INDEX, 0, ids).astype(np.uint8)
 

@@ -149,7 +149,10 @@ class _Axis:
 
     def step(self, number: int) -> int:
         """Return the pixels from where a tile begins to where the next one does, or to the end."""
-        following = self.starts[number + 1] if number + 1 < len(self.starts) else self.length
+        if number + 1 < len(self.starts):
+            following = self.starts[number + 1]
+        else:
+            following = self.length
         return following - self.starts[number]
 
     def weights(self, number: int) -> Tensor:

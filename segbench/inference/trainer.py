@@ -50,7 +50,9 @@ def prepare_torch(settings: TrainerSettings) -> None:
     torch.set_float32_matmul_precision("highest" if settings.deterministic else "high")
     world = World.here()
     _check_gpus(settings, world)
-    shared = world.local_size if device_kind(settings) == "cpu" else 1
+    shared = 1
+    if device_kind(settings) == "cpu":
+        shared = world.local_size
     torch.set_num_threads(settings.threads or max(1, THREADS // shared))
 
 
@@ -112,7 +114,9 @@ class _Placed(ClusterEnvironment):
         pass
 
     def local_rank(self) -> int:
-        return 0 if self._own_device else self._world.local_rank
+        if self._own_device:
+            return 0
+        return self._world.local_rank
 
     def node_rank(self) -> int:
         return 0
@@ -131,8 +135,13 @@ def device_kind(settings: TrainerSettings) -> str:
 def describe_device(settings: TrainerSettings) -> str:
     """Return where and how the settings run, in a few words."""
     is_gpu = device_kind(settings) == "cuda"
-    name = torch.cuda.get_device_name() if is_gpu else f"{torch.get_num_threads()} CPU threads"
-    several = f", {settings.devices} processes" if settings.devices > 1 else ""
+    if is_gpu:
+        name = torch.cuda.get_device_name()
+    else:
+        name = f"{torch.get_num_threads()} CPU threads"
+    several = ""
+    if settings.devices > 1:
+        several = f", {settings.devices} processes"
     return f"{name}{several}, {settings.precision}"
 
 

@@ -112,7 +112,9 @@ class Mean:
         if not self._is_mask:
             return self._sum / self._count
         mean = self._sum - math.log(self._count)
-        return mean[:, 1:] - mean[:, :1] if self._channels == 1 else mean
+        if self._channels != 1:
+            return mean
+        return mean[:, 1:] - mean[:, :1]
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:

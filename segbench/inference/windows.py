@@ -40,7 +40,10 @@ def predict_by_windows(
         blend_heads(size, tiling, say=partial(_said, predictor, partial(windows, number)))
         for number, (predictor, tiling) in enumerate(zip(predictors, tilings, strict=True))
     ]
-    blocks = zip(*each, strict=True) if len(set(tilings)) == 1 else in_common_rows(each, size[1])
+    if len(set(tilings)) == 1:
+        blocks = zip(*each, strict=True)
+    else:
+        blocks = in_common_rows(each, size[1])
     for parts in blocks:
         answers = [
             Answer(heads, predictor.view, _size_of(heads))

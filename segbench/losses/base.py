@@ -170,11 +170,16 @@ def log_probabilities(logits: Tensor) -> Tensor:
 
 def probabilities(logits: Tensor) -> Tensor:
     """Return foreground probabilities `[B,1,H,W]` of one logit, or class probabilities `[B,K,H,W]`."""
-    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
+    if logits.shape[1] == 1:
+        return logits.sigmoid()
+    return logits.softmax(dim=1)
 
 
 def one_hot(target: Tensor, channels: int) -> Tensor:
     """Return float32 `[B,K,H,W]` of ids `[B,H,W]`: the foreground for one channel, else one channel for each class."""
-    ids = torch.ones(1, device=target.device) if channels == 1 else torch.arange(channels, device=target.device)
+    if channels == 1:
+        ids = torch.ones(1, device=target.device)
+    else:
+        ids = torch.arange(channels, device=target.device)
     # compared, since torch's one_hot makes int64 and a copy of it in another order
     return (target[:, None] == ids.view(1, -1, 1, 1)).float()

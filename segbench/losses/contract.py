@@ -54,7 +54,9 @@ def _made_up(heads: Sequence[str], classes: Sequence[str]) -> tuple[Tensors, Ten
     prediction = {}
     batch = {}
     for head in heads:
-        channels = mask_channels(classes) if head == "mask" else 1
+        channels = 1
+        if head == "mask":
+            channels = mask_channels(classes)
         output = torch.linspace(-1, 1, 2 * channels * height * width).view(2, channels, height, width)
         prediction[head] = output.requires_grad_()
         batch[head] = pattern % len(classes) if head == "mask" else 1 + pattern[:, None] / pattern.numel()
@@ -64,4 +66,6 @@ def _made_up(heads: Sequence[str], classes: Sequence[str]) -> tuple[Tensors, Ten
 def _told(value: object) -> str:
     if not isinstance(value, Tensor):
         return f"{type(value).__name__} {value!r}"[:80]
-    return f"a tensor {list(value.shape)}" if value.ndim else "a number that does not"
+    if not value.ndim:
+        return "a number that does not"
+    return f"a tensor {list(value.shape)}"

@@ -40,7 +40,9 @@ class CrossEntropy(MaskLoss):
         if not 0 <= label_smoothing < 1:
             raise ConfigError(f"loss.label_smoothing must be in [0, 1), got {label_smoothing}")
         self.label_smoothing = label_smoothing
-        given = None if class_weights is None or isinstance(class_weights, str) else _weights(class_weights)
+        given = None
+        if class_weights is not None and not isinstance(class_weights, str):
+            given = _weights(class_weights)
         self.register_buffer("class_weights", given, persistent=False)
 
     def set_class_weights(self, weights: Tensor) -> None:
@@ -57,7 +59,10 @@ class CrossEntropy(MaskLoss):
 
     def compute(self, logits: Tensor, target: Tensor, *, valid: Tensor) -> Tensor:
         """Return the mean over labelled pixels."""
-        weight = valid.float() if self.class_weights is None else self.class_weights[target] * valid
+        if self.class_weights is None:
+            weight = valid.float()
+        else:
+            weight = self.class_weights[target] * valid
         loss = -true_class_log_probability(logits, target) * weight
         if self.label_smoothing:
             loss = (1 - self.label_smoothing) * loss + self.label_smoothing * self._uniform(logits, valid)
@@ -73,7 +78,9 @@ class CrossEntropy(MaskLoss):
 
 def _weights(given: Sequence[float]) -> Tensor:
     """Return the weights of a configuration, float32 `[C]`, or raise a ConfigError."""
-    values = list(given) if isinstance(given, Sequence) else []
+    values = []
+    if isinstance(given, Sequence):
+        values = list(given)
     numbers = [value for value in values if isinstance(value, int | float) and 0 <= value < math.inf]
     if len(numbers) < len(values) or not any(numbers):
         raise ConfigError(_REFUSAL.format(given))

@@ -29,4 +29,6 @@ class Dice(RegionLoss):
     def cost(self, *, hits: Tensor, wrong: Tensor, missed: Tensor) -> Tensor:
         """Return the loss of each class from soft counts."""
         overlap = (2 * hits + self.smooth) / (2 * hits + wrong + missed + self.smooth)
-        return -overlap.clamp(min=1e-7).log() if self.log else 1 - overlap
+        if self.log:
+            return -overlap.clamp(min=1e-7).log()
+        return 1 - overlap

@@ -62,4 +62,6 @@ def as_loss(module: object, where: str = "loss") -> Loss:
     """Return a `Loss` as it is, and any other module wrapped; anything else, found at `where`, is a ConfigError."""
     if not isinstance(module, nn.Module):
         raise ConfigError(f"{where} must be a loss, a mapping with _target_, got {module!r}")
-    return module if isinstance(module, Loss) else External(module, where)
+    if isinstance(module, Loss):
+        return module
+    return External(module, where)

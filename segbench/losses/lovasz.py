@@ -38,12 +38,17 @@ class Lovasz(MaskLoss):
             occurs_anyway = False
         errors, truth = (self._rows(part * counted) for part in (errors, truth))
         loss = (errors * _weights(errors.detach(), truth)).sum(dim=1).view(-1, logits.shape[1])
-        occurs = torch.ones_like(loss) if occurs_anyway else (truth.sum(dim=1) > 0).view_as(loss).float()
+        if occurs_anyway:
+            occurs = torch.ones_like(loss)
+        else:
+            occurs = (truth.sum(dim=1) > 0).view_as(loss).float()
         return ((loss * occurs).sum(dim=1) / occurs.sum(dim=1).clamp(min=1)).mean()
 
     def _rows(self, values: Tensor) -> Tensor:
         """Return `[images * classes, pixels]`, or `[classes, pixels]` over the batch."""
-        return values.flatten(2).flatten(0, 1) if self.per_image else values.movedim(1, 0).flatten(1)
+        if self.per_image:
+            return values.flatten(2).flatten(0, 1)
+        return values.movedim(1, 0).flatten(1)
 
 
 def _weights(errors: Tensor, truth: Tensor) -> Tensor:

@@ -143,7 +143,9 @@ def try_out(module: nn.Module, channels: int, *, classes: int, where: str = "los
                 near = ALIKE * max(map(abs, perfect.values()))
                 truth = next(form for form, value in perfect.items() if value - least <= near)
                 return Manner(truth, example.scope(module, truth))
-    logits = "one logit a pixel" if channels == 1 else f"{channels} logits a pixel"
+    logits = "one logit a pixel"
+    if channels != 1:
+        logits = f"{channels} logits a pixel"
     mode = ", with mode=binary for two classes" if hasattr(module, "mode") else ""
     raise ConfigError(
         f"{where} ({type(module).__name__}) does not work on {classes} classes, which are {logits} ({reasons[0]});"
@@ -197,7 +199,9 @@ class _Example:
             return Scope.PIXELS
         if _close(value, sum(self._shuffled(module, truth, images=slice(one, one + 1)) for one in range(3)) / 3):
             return Scope.IMAGES
-        return Scope.ITSELF if truth is not Truth.MAPS and self._blind(module, whole) else Scope.GRID
+        if truth is not Truth.MAPS and self._blind(module, whole):
+            return Scope.ITSELF
+        return Scope.GRID
 
     def _shuffled(self, module: nn.Module, truth: Truth, *, images: slice) -> float:
         """Return the value of the pixels of some images as one row, in another order."""

@@ -45,4 +45,6 @@ class Tversky(RegionLoss):
         rest = self.alpha * wrong + self.beta * missed
         miss = rest / (hits + rest + self.smooth)
         # the floor keeps the root's gradient finite at 0
-        return miss if self.gamma == 1 else miss.clamp(min=1e-6) ** (1 / self.gamma) - 1e-6 ** (1 / self.gamma)
+        if self.gamma == 1:
+            return miss
+        return miss.clamp(min=1e-6) ** (1 / self.gamma) - 1e-6 ** (1 / self.gamma)

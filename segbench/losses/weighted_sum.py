@@ -50,7 +50,9 @@ class WeightedSum(Loss):
         return {name: loss for name, loss in zip(self._names, self.parts, strict=True) if isinstance(loss, Loss)}
 
     def _name(self, part: str, term: str) -> str:
-        return f"{part}_{term}" if term in self._shared else term
+        if term not in self._shared:
+            return term
+        return f"{part}_{term}"
 
     @property
     def wants_class_weights(self) -> bool:  # type: ignore[override]

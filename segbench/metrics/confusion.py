@@ -15,7 +15,9 @@ from segbench.core.tasks import IGNORE_INDEX
 
 def predicted_ids(logits: Tensor) -> Tensor:
     """Return class ids `[B,H,W]` of logits `[B,K,H,W]`; one logit means foreground where it is above 0."""
-    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+    if logits.shape[1] == 1:
+        return (logits[:, 0] > 0).long()
+    return logits.argmax(dim=1)
 
 
 def confusion_counts(predicted: Tensor, target: Tensor, *, classes: int) -> Tensor:

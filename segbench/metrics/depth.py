@@ -86,7 +86,9 @@ class DepthScores(Metric):
     def baselines(self) -> dict[str, Baseline]:
         """Return the error of telling the mean depth everywhere; empty where no depth is known."""
         total, squares = self.truth.cpu().unbind()
-        return depth_baselines(total, squares, pixels=self.pixels.cpu()) if int(self.pixels) else {}
+        if not int(self.pixels):
+            return {}
+        return depth_baselines(total, squares, pixels=self.pixels.cpu())
 
     def per_image_table(self) -> dict[str, np.ndarray]:
         """Return the images' `index` `[N]`, `squared_error` (sum) `[N]` and `pixels` (known ones) `[N]`."""

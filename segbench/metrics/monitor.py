@@ -39,4 +39,6 @@ class Monitor:
         value = scores.get(self.key, math.nan)
         if math.isnan(value):
             return -math.inf
-        return value if self.higher else -value
+        if self.higher:
+            return value
+        return -value

@@ -91,11 +91,15 @@ class SplitScores(nn.Module):
 
     def out_of_range(self) -> int:
         """Return how many pixels of the masks had an id that is neither a class nor 255."""
-        return 0 if self.masks is None else int(self.masks.out_of_range)
+        if self.masks is None:
+            return 0
+        return int(self.masks.out_of_range)
 
     def baselines(self) -> dict[str, Baseline]:
         """Return the scores of the trivial predictions on the same pixels, by name: `segbench.metrics.baselines`."""
-        masks = {} if self.masks is None else mask_baselines(self.masks.counts, self.masks.classes)
+        masks = {}
+        if self.masks is not None:
+            masks = mask_baselines(self.masks.counts, self.masks.classes)
         return masks | ({} if self.depths is None else self.depths.baselines())
 
     def images_with_class(self) -> dict[str, int]:

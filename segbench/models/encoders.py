@@ -105,11 +105,15 @@ class Encoder:
                 return Source()
             return Source(declared.url or None, declared.hf_hub_id or None, package=AS_PACKAGES.get(inner))
         known = smp.encoders.encoders[self.name]["pretrained_settings"].get(name)
-        return Source() if known is None else Source(repo=known["repo_id"], revision=known["revision"])
+        if known is None:
+            return Source()
+        return Source(repo=known["repo_id"], revision=known["revision"])
 
     def statistics(self) -> tuple[Colour, Colour]:
         """Return mean and standard deviation of red, green and blue that its weights were trained with."""
-        declared = libraries()[1].get_pretrained_cfg(self.name.removeprefix(TIMM)) if self.of_timm else None
+        declared = None
+        if self.of_timm:
+            declared = libraries()[1].get_pretrained_cfg(self.name.removeprefix(TIMM))
         if declared is None:
             return IMAGENET_MEAN, IMAGENET_STD
         red, green, blue = declared.mean

@@ -31,7 +31,8 @@ class External(Network):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the prediction under the head's name; raises ConfigError where its shape does not fit."""
         output = self.module(image)
-        output = output["out"] if isinstance(output, Mapping) else output
+        if isinstance(output, Mapping):
+            output = output["out"]
         wanted = (image.shape[0], self.channels, *image.shape[-2:])
         if tuple(output.shape) != wanted:
             raise ConfigError(
@@ -43,4 +44,6 @@ class External(Network):
 
 def as_network(module: nn.Module, heads: Mapping[str, int]) -> nn.Module:
     """Return a `Network` as it is, and any other module wrapped."""
-    return module if isinstance(module, Network) else External(module, heads)
+    if isinstance(module, Network):
+        return module
+    return External(module, heads)

@@ -112,7 +112,9 @@ class FCNResNet(Network):
         check_name("head", head, valid=HEADS)
         if name == "imagenet":
             return Source(IMAGENET[encoder].url)
-        return Source(PRETRAINED[encoder, head].url) if name == "torchvision" else Source()
+        if name == "torchvision":
+            return Source(PRETRAINED[encoder, head].url)
+        return Source()
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""
@@ -182,7 +184,9 @@ def check_name(setting: str, name: str, *, valid: Mapping[str, object] | tuple[s
 
 def make_backbone(encoder: str, in_channels: int, *, dilated: bool) -> tuple[nn.Sequential, int]:
     """Return a new ResNet up to its fourth stage, with torchvision's names, and the channels of its output."""
-    settings = {"replace_stride_with_dilation": [False, True, True]} if dilated else {}
+    settings = {}
+    if dilated:
+        settings = {"replace_stride_with_dilation": [False, True, True]}
     resnet = getattr(models, encoder)(weights=None, **settings)
     if in_channels != 3:
         resnet.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)

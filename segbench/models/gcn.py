@@ -171,7 +171,9 @@ class Sparse(nn.Module):
 def normalised_adjacency(height: int, width: int, *, neighbours: int, self_loops: bool) -> Tensor:
     """Return the sparse `D^-1/2 A D^-1/2` of a grid, `[H * W, H * W]`, pixels counted row by row."""
     number = torch.arange(height * width).view(height, width)
-    ends = [(number.flatten(), number.flatten())] if self_loops else []
+    ends = []
+    if self_loops:
+        ends = [(number.flatten(), number.flatten())]
     for row, column in OFFSETS[neighbours]:
         left = max(0, -column)
         right = max(0, column)

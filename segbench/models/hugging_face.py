@@ -83,7 +83,9 @@ class HuggingFace(Network):
     @classmethod
     def weights_source(cls, name: str, settings: Mapping[str, Any]) -> Source:
         """Return where weights can be had: a name is that of a repository, such as nvidia/mit-b0."""
-        return Source(repo=name) if name.count("/") == 1 and not name.startswith((".", "/", "~")) else Source()
+        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+            return Source(repo=name)
+        return Source()
 
     def _labels(self, network: str) -> int:
         """Return the number of labels of the network: all channels, or two where a query has to choose one."""
@@ -99,7 +101,10 @@ class HuggingFace(Network):
         """Return the predictions `[B, channels, H, W]` by head for an image `[B, in_channels, H, W]`."""
         shown = self._shown(image)
         found = self.network(pixel_values=shown)
-        logits = found["logits"] if "logits" in found else semantic(found, self.outputs["mask"])
+        if "logits" in found:
+            logits = found["logits"]
+        else:
+            logits = semantic(found, self.outputs["mask"])
         logits = F.interpolate(logits, size=shown.shape[-2:], mode="bilinear", align_corners=False)
         if self.side is not None:
             logits = F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
@@ -229,4 +234,6 @@ def semantic(found: Mapping[str, Tensor], channels: int) -> Tensor:
     masks = found["masks_queries_logits"].sigmoid()
     scores = torch.einsum("bqc,bqhw->bchw", classes, masks)
     logits = (scores + LEAST).log()
-    return logits if channels > 1 else logits[:, 1:] - logits[:, :1]
+    if channels > 1:
+        return logits
+    return logits[:, 1:] - logits[:, :1]

@@ -21,7 +21,9 @@ class PooledBatchNorm(nn.BatchNorm2d):
 def spare_pooled(network: nn.Module) -> None:
     """Make the normalisations behind every average over the whole picture such, in place."""
     for sequence in list(network.modules()):
-        first = next(iter(sequence.children()), None) if isinstance(sequence, nn.Sequential) else None
+        first = None
+        if isinstance(sequence, nn.Sequential):
+            first = next(iter(sequence.children()), None)
         if isinstance(first, nn.AdaptiveAvgPool2d) and first.output_size in (1, (1, 1)):
             for parent in list(sequence.modules()):
                 _spare_children(parent)

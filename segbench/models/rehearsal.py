@@ -36,8 +36,12 @@ def check_output(network: nn.Module, channels: int, *, heads: Mapping[str, int],
             f"model ({_name(network)}) does not work on pictures of {_words(size)}: {_why(error)}"
         ) from error
     for head, count in heads.items():
-        output = found.get(head) if isinstance(found, Mapping) else None
-        shape = list(output.shape) if isinstance(output, Tensor) else "nothing"
+        output = None
+        if isinstance(found, Mapping):
+            output = found.get(head)
+        shape = "nothing"
+        if isinstance(output, Tensor):
+            shape = list(output.shape)
         wanted = [1, count, *size]
         if shape != wanted:
             raise ConfigError(
@@ -60,11 +64,10 @@ def check_training(network: nn.Module, channels: int, *, sizes: Sequence[Size], 
             _passed(network, (min(batch, 2), channels, *size), training=True)
         except Exception as error:
             enough = batch == 1 and _works(network, (2, channels, *size))
-            remedy = (
-                "give data.batch_size=2 or more for each device, or larger pictures"
-                if enough
-                else "give larger pictures"
-            )
+            if enough:
+                remedy = "give data.batch_size=2 or more for each device, or larger pictures"
+            else:
+                remedy = "give larger pictures"
             raise ConfigError(
                 f"model ({_name(network)}) cannot be trained on batches of {batch} with pictures of {_words(size)}"
                 f" ({_why(error)}); {remedy}"

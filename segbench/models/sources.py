@@ -35,7 +35,9 @@ class Source:
     @property
     def names(self) -> list[str]:
         """Names of files and folders that the weights are looked up by in a folder."""
-        found = [] if self.url is None else [self.url.rpartition("/")[2]]
+        found = []
+        if self.url is not None:
+            found = [self.url.rpartition("/")[2]]
         if self.repo is not None:
             found.append(self.repo.rpartition("/")[2])
         return found

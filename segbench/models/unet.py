@@ -103,7 +103,8 @@ def double_convolution(before: int, after: int, *, middle: int | None = None, bi
 
     Without `bias`, since the normalisation right after a convolution takes its bias away.
     """
-    middle = after if middle is None else middle
+    if middle is None:
+        middle = after
     layers: list[nn.Module] = []
     for channels, outputs in ((before, middle), (middle, after)):
         convolution = nn.Conv2d(channels, outputs, 3, padding=1, bias=bias)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segbench.core.errors import ConfigError
+from segbench.core.text import and_more
 
 Colour = tuple[float, float, float]
 State = dict[str, Tensor]
@@ -74,7 +75,7 @@ def load_fitting(
         if name not in fitting and not name.startswith(new) and not name.endswith("num_batches_tracked")
     ]
     if wrong:
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        more = and_more(len(wrong), 5)
         raise ConfigError(
             f"{where} does not fit {what}: missing, of another shape or unknown are {', '.join(wrong[:5])}{more}"
         )
