@@ -116,8 +116,12 @@ class SweepFolder:
 
     def exit_code(self, job: Job) -> int:
         """Return the exit status of a job that failed."""
-        code = read_json(self._failure(job)).get("exit_code") if self._failure(job).is_file() else 1
-        return code if isinstance(code, int) and 0 < code < 256 else 1
+        code = 1
+        if self._failure(job).is_file():
+            code = read_json(self._failure(job)).get("exit_code")
+        if isinstance(code, int) and 0 < code < 256:
+            return code
+        return 1
 
     def forget_failure(self, job: Job) -> None:
         """Take the failure back: the job is tried again."""
@@ -134,7 +138,9 @@ class SweepFolder:
             status = run.read_status()
             if status["state"] is RunState.ABSENT:  # killed before it had one: it starts again
                 return JobState(RunState.QUEUED)
-            results = run.read_results() if status["state"] is RunState.COMPLETED and run.results.is_file() else None
+            results = None
+            if status["state"] is RunState.COMPLETED and run.results.is_file():
+                results = run.read_results()
             return JobState(status["state"], str(status.get("error", "")), *_progress(run), results)
         except (CheckpointError, OSError) as error:
             return JobState(RunState.FAILED, str(error))

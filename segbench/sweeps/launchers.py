@@ -90,7 +90,9 @@ def _place() -> int:
     from multiprocessing import current_process
 
     numbered = re.search(r"([0-9]+)$", current_process().name)  # LokyProcess-3
-    return max(0, int(numbered[1]) - 1) if numbered else 0
+    if not numbered:
+        return 0
+    return max(0, int(numbered[1]) - 1)
 
 
 def _joblib(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:

@@ -106,4 +106,6 @@ def table(jobs: Sequence[Job], states: Sequence[JobState], *, rows: int | None =
 
 
 def _score(state: JobState) -> str:
-    return "" if math.isnan(state.score) else f"{abs(state.score):.4f}"
+    if math.isnan(state.score):
+        return ""
+    return f"{abs(state.score):.4f}"

@@ -94,6 +94,7 @@ def make_job(number: int, chosen: Mapping[str, str], *, swept: Sequence[str]) ->
 def _short(key: str, value: str) -> str:
     """Return a setting as a part of a folder's name: nothing in it that a shell would take for more than a word."""
     with suppress(ValueError):
-        value = f"{float(value):.4g}" if not value.lstrip("-").isdigit() else value  # a search has many digits
+        if not value.lstrip("-").isdigit():
+            value = f"{float(value):.4g}"  # a search has many digits
     word = value if key in groups() else f"{key.rsplit('.', 1)[-1]}={value}"
     return re.sub(r"[^A-Za-z0-9._=+]+", "-", word).strip("-") or "none"

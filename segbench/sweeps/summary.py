@@ -48,5 +48,9 @@ def write_summary(sweep: SweepFolder, jobs: Sequence[Job]) -> list[JobState]:
 
 def _score(state: JobState, name: str) -> str:
     metric = (state.results or {}).get("metrics", {}).get(name)
-    value = metric.get("best") if isinstance(metric, dict) else None
-    return "" if not isinstance(value, int | float) or math.isnan(value) else f"{value:.6f}"
+    value = None
+    if isinstance(metric, dict):
+        value = metric.get("best")
+    if not isinstance(value, int | float) or math.isnan(value):
+        return ""
+    return f"{value:.6f}"

@@ -15,7 +15,7 @@ from typing import Any
 from segbench.core.errors import ConfigError, Interrupted, Pruned
 from segbench.core.files import write_json
 from segbench.core.states import RunState
-from segbench.runs.folder import RunFolder, read_json
+from segbench.runs.folder import RunFolder
 from segbench.training.checkpoints.resumption import Resumption
 from segbench.training.distributed.ranks import Ranks
 from segbench.training.loggers import open_loggers
@@ -62,7 +62,9 @@ def begun(
     # a signal that comes now waits for the first step, and no half is left
     with ranks.signals() as signals, ranks.heeding(signals):
         # one that refuses leaves a run that is continued as it was; a new run has no folder for them yet
-        early = [] if resumption is None else open_loggers(loggers)
+        early = []
+        if resumption is not None:
+            early = open_loggers(loggers)
         _write_beginning(run, begin, now=now, resumption=resumption)
         with _true_status(run, ranks) as started:
             yield Beginning(signals, early or open_loggers(loggers), started)
@@ -70,8 +72,10 @@ def begun(
 
 def first_weights(run: RunFolder, experiment: Experiment) -> list[Any]:
     """Return what the network began with: in a run that is continued, what its first session loaded."""
-    before = read_json(run.environment).get("weights") if run.has_begun() and run.environment.is_file() else None
-    return before if isinstance(before, list) else list(experiment.loaded)
+    before = run.read_environment().get("weights")
+    if run.has_begun() and isinstance(before, list):
+        return before
+    return list(experiment.loaded)
 
 
 def refuse_without_effect(run: RunFolder, settings: list[str]) -> None:
@@ -139,7 +143,9 @@ def _true_status(run: RunFolder, ranks: Ranks) -> Iterator[float]:
 def _state_after(error: BaseException) -> RunState:
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return RunState.INTERRUPTED
-    return RunState.PRUNED if isinstance(error, Pruned) else RunState.FAILED
+    if isinstance(error, Pruned):
+        return RunState.PRUNED
+    return RunState.FAILED
 
 
 def _said(error: BaseException) -> str:

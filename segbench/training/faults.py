@@ -49,7 +49,9 @@ def wants_memory(error: BaseException) -> bool:
 def _needs_less(settings: TrainerSettings, data: SegmentationData) -> str:
     height, width = data.size
     peak = peak_memory(torch.device(device_kind(settings)))
-    took = "were too many" if peak is None else f"took {peak / 2**30:.1f} GiB at most"
+    took = "were too many"
+    if peak is not None:
+        took = f"took {peak / 2**30:.1f} GiB at most"
     half = max(1, data.batch_size // 2)
     other = "a smaller data.size, model.width or another model"
     less = f"data.batch_size={half} trainer.accumulate={2 * settings.accumulate} makes steps of as many images"

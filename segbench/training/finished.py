@@ -33,7 +33,9 @@ def finished_results(run: RunFolder, settings: TrainerSettings) -> dict[str, Any
     if run.read_status()["state"] != RunState.COMPLETED or not run.results.is_file():
         return None
     results = run.read_results()
-    return results if _is_finished(results, settings) else None
+    if _is_finished(results, settings):
+        return results
+    return None
 
 
 def say_finished(run: RunFolder) -> None:
@@ -52,4 +54,6 @@ def _is_finished(results: Mapping[str, Any], settings: TrainerSettings) -> bool:
 
 def _count(results: Mapping[str, Any], name: str) -> int:
     value = results.get(name)
-    return value if isinstance(value, int) else 0
+    if isinstance(value, int):
+        return value
+    return 0

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from segbench.core.choices import NonFinite
 from segbench.core.errors import NonFiniteError
+from segbench.core.text import and_more
 
 MOST_SKIPPED = 10
 """Steps of a run that `trainer.non_finite=skip` leaves out before it gives up."""
@@ -112,7 +113,7 @@ def _arrived(answer: Tensor, event: torch.cuda.Event | None) -> bool:
 def _message(loss: Tensor, index: Tensor, *, where: str, describe: Callable[[int], str]) -> str:
     numbers = index.tolist()
     names = ", ".join(describe(number) for number in numbers[:NAMED])
-    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
+    more = and_more(len(numbers), NAMED)
     return f"the training loss became {loss.item()} {where}, on the samples {names}{more}"
 
 

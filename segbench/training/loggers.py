@@ -50,4 +50,6 @@ def open_loggers(loggers: Mapping[str, Any]) -> list[Any]:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".")[:200] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    return lines[0].rstrip(".")[:200]

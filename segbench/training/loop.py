@@ -102,7 +102,9 @@ class Session:
         ]
         if self.settings.non_finite == NonFinite.SKIP:
             columns.append(SKIPPED)
-        return MetricsLog(self.run.metrics, columns) if self.ranks.first else None
+        if not self.ranks.first:
+            return None
+        return MetricsLog(self.run.metrics, columns)
 
     def _callbacks(self, signals: StopSignals, console: Console | None, *, watch: Watch | None) -> list[pl.Callback]:
         settings = self.settings
@@ -123,7 +125,9 @@ class Session:
         if console is not None:
             shown.append(ProgressReport(console, self.recorder, steps=self.total_steps))
         # the checkpointer comes after those whose notes its checkpoint holds, before one that may end the run
-        watched = [] if watch is None else [_Watched(self.recorder, watch)]
+        watched = []
+        if watch is not None:
+            watched = [_Watched(self.recorder, watch)]
         limits = Limits(self.total_steps, settings.val_every)
         return [limits, self.recorder, self.patience, *shown, checkpointer, *watched]
 

@@ -129,7 +129,9 @@ class SegmentationModule(ScoredModule):
     @property
     def evaluated(self) -> nn.Module:
         """The average of the weights where there is one, else the network."""
-        return self.network if self.average is None else self.average
+        if self.average is None:
+            return self.network
+        return self.average
 
     def statistics(self) -> Iterator[Tensor]:
         """Return the buffers that differ between processes, those of the average as well."""

@@ -73,7 +73,10 @@ class Grouping:
             ConfigError: for a network without an encoder, where the encoder is to have a rate of its own.
         """
         factors = self._factors(network, [name for name, _ in parameters])
-        undecayed = set() if self.decay_norms or not options.get("weight_decay") else set(spared(network))
+        if self.decay_norms or not options.get("weight_decay"):
+            undecayed = set()
+        else:
+            undecayed = set(spared(network))
         found: dict[tuple[float, bool], list[nn.Parameter]] = {}
         for name, parameter in parameters:
             found.setdefault((factors[name], name in undecayed), []).append(parameter)

@@ -40,7 +40,10 @@ class Experiment(Parts):
 
     def check_training(self, devices: int) -> None:
         """Raise a ConfigError if the network cannot be trained on batches of this size, shared by so many devices."""
-        sizes = [self.data.size] if self.resolution is None else self.resolution.of_phases()
+        if self.resolution is None:
+            sizes = [self.data.size]
+        else:
+            sizes = self.resolution.of_phases()
         check_training(self.network, self.channels, sizes=sizes, batch=max(1, self.data.batch_size // devices))
 
     def module(self, total_steps: int = 1) -> SegmentationModule:
@@ -101,7 +104,10 @@ def build_experiment(config: RunConfig, shared: dict[str, SegmentationData] | No
 def _resolution(config: RunConfig, size: tuple[int, int]) -> Resolution | None:
     if config.resolution is None:
         return None
-    sides = [config.resolution] if isinstance(config.resolution, int) else list(config.resolution)
+    if isinstance(config.resolution, int):
+        sides = [config.resolution]
+    else:
+        sides = list(config.resolution)
     epochs = config.trainer.max_epochs
     if len(sides) > epochs:
         raise ConfigError(

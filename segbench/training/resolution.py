@@ -56,7 +56,10 @@ class Resolution:
         small = dict(batch)
         for name in ("image", "background"):
             if name in batch:
-                pictures = batch[name] if batch[name].is_floating_point() else batch[name].float() / 255
+                if batch[name].is_floating_point():
+                    pictures = batch[name]
+                else:
+                    pictures = batch[name].float() / 255
                 small[name] = F.interpolate(pictures, size, mode="area")
         if "mask" in batch:
             # nearest only: an average of ids is another class. Ids are whole numbers, exact in float32

@@ -89,7 +89,9 @@ def train(
         if run.exists():
             pin_threads(run, settings)
         now = conditions(settings, config.seed, data=experiment.data)
-        differences = Differences.of(run, config, now=now) if run.exists() else None
+        differences = None
+        if run.exists():
+            differences = Differences.of(run, config, now=now)
         if differences is not None and (finished := finished_results(run, settings)):
             refuse_without_effect(run, differences.forced)
             say_finished(run)
@@ -165,8 +167,11 @@ class _Run:
         """Train, from the newest checkpoint on if there is one, test, and write results, plots and tables."""
         for folder in (self.run.path, self.run.hydra, self.run.checkpoints):
             sweep_temporary(folder)
-        checkpoint = self.resumption.found.path if self.resumption else None
-        resumes = self.resumption.records if self.resumption else []
+        checkpoint = None
+        resumes = []
+        if self.resumption:
+            checkpoint = self.resumption.found.path
+            resumes = self.resumption.records
         self._bring_together(checkpoint)
         with self.ranks.connected(device_kind(self.settings)):
             session = self._fitted(checkpoint)
@@ -229,7 +234,9 @@ class _Run:
                 if rollbacks > MOST_ROLLBACKS:
                     raise NonFiniteError(f"{error}; the run went back {MOST_ROLLBACKS} times before") from None
                 log.warning("%s; going back to it with half the learning rate (%d)", error, rollbacks)
-            checkpoint = newest_good(self.run.checkpoints) if step_checkpoints(self.run.checkpoints) else None
+            checkpoint = None
+            if step_checkpoints(self.run.checkpoints):
+                checkpoint = newest_good(self.run.checkpoints)
             self.experiment = build_experiment(without_pretrained(self.config) if checkpoint else self.config)
             self.experiment.read_data()
 

@@ -66,7 +66,9 @@ class ProgressReport(pl.Callback):
     def _score(self) -> str:
         monitor = self.recorder.monitor
         value = self.recorder.last.get(monitor.key)
-        return "" if value is None else f"  val {monitor.label} {value:.4f}"
+        if value is None:
+            return ""
+        return f"  val {monitor.label} {value:.4f}"
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say one line: losses, val IoU, whether it is the best, seconds."""

@@ -133,15 +133,20 @@ class Recorder(pl.Callback):
             self.waited = 0
         elif self._val:
             self.waited += 1
-        self.validated = trainer.current_epoch if self._val else self.validated
+        if self._val:
+            self.validated = trainer.current_epoch
         self._val = {}
-        skipped = len(pl_module.finite.skipped) if isinstance(pl_module, SegmentationModule) else 0
+        skipped = 0
+        if isinstance(pl_module, SegmentationModule):
+            skipped = len(pl_module.finite.skipped)
         self._write(trainer, "epoch", row={**values, SKIPPED: skipped})
 
     @property
     def images_per_second(self) -> float:
         """Images trained a second by this process, without validation and start-up, of all its sessions."""
-        return self.images / self.train_seconds if self.train_seconds else math.nan
+        if not self.train_seconds:
+            return math.nan
+        return self.images / self.train_seconds
 
     @property
     def seconds(self) -> float:

@@ -88,7 +88,9 @@ def _fault(path: Path, record: dict[str, Any] | None, *, epoch: int) -> str | No
         content = load_whole(path, record)
     except (CheckpointError, OSError) as error:
         return str(error).rsplit(": ", 1)[-1]
-    return None if _is_end_of(content, epoch) else "it is of another epoch than the best"
+    if _is_end_of(content, epoch):
+        return None
+    return "it is of another epoch than the best"
 
 
 def _is_end_of(checkpoint: Checkpoint, epoch: int) -> bool:

@@ -104,7 +104,9 @@ def _try_a_step(optimizer: dict[str, Any], module: SegmentationModule, *, first:
     parameter.grad = torch.zeros_like(parameter)
     trial = module.make_optimizer([parameter])
     number = optimizer["param_groups"][0]["params"][0]
-    known = {number: deepcopy(optimizer["state"][number])} if number in optimizer["state"] else {}
+    known = {}
+    if number in optimizer["state"]:
+        known = {number: deepcopy(optimizer["state"][number])}
     try:
         trial.load_state_dict({"state": known, "param_groups": [{**optimizer["param_groups"][0], "params": [number]}]})
         trial.step()

@@ -60,7 +60,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     if now["device"] == "cpu":
         pairs["threads"] = (before.get("threads", now["threads"]), now["threads"])
     recorded = before.get("versions")
-    recorded = recorded if isinstance(recorded, Mapping) else {}
+    if not isinstance(recorded, Mapping):
+        recorded = {}
     for name in sorted({*recorded, *now["versions"]} - {*SILENT}):
         pairs[name] = (recorded.get(name), now["versions"].get(name))
     return [f"{name} {_word(old)} -> {_word(new)}" for name, (old, new) in pairs.items() if old != new]
@@ -81,4 +82,6 @@ def other_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> DataError |
 
 
 def _word(value: Any) -> str:
-    return "none" if value is None else str(value)[:80]
+    if value is None:
+        return "none"
+    return str(value)[:80]

@@ -19,7 +19,7 @@ from segbench.config.trainer_settings import MOST_THREADS, TrainerSettings
 from segbench.core.errors import CheckpointError, ConfigError
 from segbench.inference.trainer import device_kind
 from segbench.runs.checkpoints import BEST
-from segbench.runs.folder import RunFolder, read_json
+from segbench.runs.folder import RunFolder
 from segbench.training.checkpoints.best import BestAheadError, BestLostError, make_best, source_of_best
 from segbench.training.checkpoints.carry_over import carry_over
 from segbench.training.checkpoints.conditions import differences, other_data
@@ -53,8 +53,11 @@ class Differences:
             ConfigError: for other settings, unless `resume.force` is set.
             DataError: for other data, likewise.
         """
-        before = read_json(run.environment) if run.environment.is_file() else {}
-        saved = read_saved_config(run.config) if run.config.is_file() else config.plain()
+        before = run.read_environment()
+        if run.config.is_file():
+            saved = read_saved_config(run.config)
+        else:
+            saved = config.plain()
         settings = differing_settings(saved, config)
         data = other_data(before, now)
         if not config.resume.force:
@@ -178,7 +181,7 @@ def _not_carried(run: RunFolder, settings: list[str], *, reason: str) -> str:
 
 def pin_threads(run: RunFolder, settings: TrainerSettings) -> None:
     """Use as many CPU threads as the run did, on whatever machine: their number decides the last bits of its sums."""
-    before = read_json(run.environment).get("threads") if run.environment.is_file() else None
+    before = run.read_environment().get("threads")
     is_free = settings.threads is None and device_kind(settings) == "cpu"
     if is_free and isinstance(before, int) and 0 < before <= MOST_THREADS:
         torch.set_num_threads(before)

@@ -55,7 +55,9 @@ class AtomicCheckpointIO(CheckpointIO):
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Return a checkpoint; tensors and plain containers only, whatever was asked for."""
         checkpoint = load_safely(Path(path), map_location)
-        return checkpoint if self.adapt is None else self.adapt(checkpoint)
+        if self.adapt is None:
+            return checkpoint
+        return self.adapt(checkpoint)
 
     def remove_checkpoint(self, path: Any) -> None:
         """Remove a checkpoint file."""

@@ -128,7 +128,10 @@ class _Agent(threading.Thread):
         rank, first = self._error.get_first_failure()
         if first.exitcode == -signal.SIGKILL:
             return RankError(killed(rank, size), rank=rank)
-        how = f"signal {-first.exitcode}" if first.exitcode < 0 else f"status {first.exitcode}"
+        if first.exitcode < 0:
+            how = f"signal {-first.exitcode}"
+        else:
+            how = f"status {first.exitcode}"
         return RankError(f"process {rank} of {size} ended with {how}", max(1, first.exitcode), rank=rank)
 
 

@@ -272,7 +272,10 @@ class Ranks:
     def _tell_end(self, error: BaseException) -> None:
         assert self._watch is not None
         assert self._store is not None
-        sentence = str(error) if isinstance(error, SegbenchError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, SegbenchError):
+            sentence = str(error)
+        else:
+            sentence = f"{type(error).__name__}: {error}"
         requeue = bool(getattr(error, "requeue", False))
         ending = Ending(self.world.rank, exit_code_of(error), " ".join(sentence.split()), requeue)
         self._watch.tell(self._store, ending)

@@ -143,7 +143,9 @@ class Watch(threading.Thread):
         if not self._told and self.store.check(["end"]):
             self.ending = Ending(**json.loads(self.store.get("end")))
         for rank in self._others:
-            beat = self.store.get(f"beat/{rank}") if self.store.check([f"beat/{rank}"]) else b""
+            beat = b""
+            if self.store.check([f"beat/{rank}"]):
+                beat = self.store.get(f"beat/{rank}")
             self._silence[rank] = self._silence[rank] + 1 if beat == self._seen.get(rank) else 0
             self._seen[rank] = beat
         silent = self.silent(SILENT_AT_STOP if self._stopping else SILENT)
@@ -160,11 +162,15 @@ class Watch(threading.Thread):
         return Ending(rank, EXIT_CODES[number], f"{last} {said}; the last one is kept", number in NOTICES)
 
     def _stopped_by(self) -> signal.Signals | None:
-        return self.signals.wanted if self.signals is not None else None
+        if self.signals is not None:
+            return self.signals.wanted
+        return None
 
     def _lost(self) -> Ending:
         rank = None if self.world.has_agent else 0
-        gone = "the launcher" if rank is None else f"process {rank} of {self.world.size}"
+        gone = "the launcher"
+        if rank is not None:
+            gone = f"process {rank} of {self.world.size}"
         return Ending(rank, -1, f"{gone} is gone, and with it the store where the processes of the run meet")
 
     def _end_in_time(self) -> None:

@@ -73,4 +73,6 @@ class _Ear:
             return None
         text = file.read_text()
         self._heard = text.isdecimal()
-        return int(text) if self._heard else None
+        if not self._heard:
+            return None
+        return int(text)
