@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from segbench.compare.as_json import to_json
 from segbench.compare.comparison import Comparison, compare_runs
-from segbench.compare.tables import to_csv, to_json, to_markdown
+from segbench.compare.tables import to_csv, to_markdown
 from segbench.compare.terminal import print_comparison
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.files import make_folder, write_atomic

@@ -1,22 +1,20 @@
-"""A comparison as CSV, JSON and Markdown."""
+"""A comparison as CSV and Markdown, and the cells of its tables as text."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from segbench.compare.across import MARGINS, Across, across_table
-from segbench.compare.answer import Answer
+from segbench.compare.across import across_table
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import number
 from segbench.compare.groups import Group, setting
 from segbench.compare.labels import short_names
 from segbench.compare.runs import COSTS, Run
 from segbench.compare.text import cost_text, csv_cell, interval_text, markdown_cell
-from segbench.compare.verdict import Difference, Verdict
+from segbench.compare.verdict import Difference
 from segbench.core.score_names import without_size
 
 COST_HEADS = {
@@ -173,107 +171,6 @@ def _painted(baselines: object, name: str) -> float | None:
     return number(entry.get(name))
 
 
-def to_json(comparison: Comparison) -> str:
-    """Return everything as JSON, indented."""
-    groups = [_json_group(comparison, group) for group in comparison.groups]
-    others = [
-        {"run": run.name, "path": str(run.path), "state": run.state, "error": run.error, "settings": run.settings}
-        for run in comparison.others
-    ]
-    place = comparison.groups.index
-    whole = {
-        "metric": comparison.metric,
-        "chosen_by": comparison.measure.chosen_by,
-        "columns": comparison.columns,
-        "groups": groups,
-        "others": others,
-        "answers": [_json_answer(answer, place) for answer in comparison.answers],
-        "verdicts": [_json_verdict(verdict, place) for verdict in comparison.verdicts],
-        "notes": comparison.notes,
-        "over": _json_across(comparison.across) if comparison.across else None,
-    }
-    return json.dumps(whole, indent=2, allow_nan=False) + "\n"
-
-
-def _json_across(across: Across) -> dict[str, Any]:
-    contenders = [
-        {
-            **vars(one),
-            "scores": dict(zip(across.data, one.scores, strict=True)),
-            "profile": dict(zip(map(str, MARGINS), one.profile, strict=True)),
-        }
-        for one in across.contenders
-    ]
-    return {
-        "data": across.data,
-        "critical_difference": across.critical,
-        "settings": contenders,
-        "left_out": across.left_out,
-        "sentences": across.sentences,
-    }
-
-
-def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
-    metric = comparison.metric
-    chosen_by = comparison.measure.chosen_by
-    runs = [
-        {
-            "run": run.name,
-            "path": str(run.path),
-            "seed": run.settings.get("seed"),
-            "value": run.metrics.get(metric),
-            "chosen_by": run.metrics.get(chosen_by),
-            "tags": run.tags,
-            "note": run.note,
-            "forced": list(run.forced),
-        }
-        for run in group.runs
-    ]
-    return {
-        "settings": group.settings,
-        **vars(group.summary),
-        "chosen_by": group.chosen.mean,
-        "best": group.best,
-        "baseline": group.baseline,
-        "val_is_test": bool(group.flattered),
-        "images": group.images,
-        "most_frequent_class": trivial_score(comparison, group),
-        "lost": group.lost,
-        "data": comparison.data_labels[group.data],
-        "fingerprint": group.data,
-        "costs": group.costs,
-        "fronts": group.fronts,
-        "runs": runs,
-        "repeats": [run.name for run in group.repeats],
-    }
-
-
-def _json_answer(answer: Answer, place: Callable[[Group], int]) -> dict[str, Any]:
-    return {
-        "control": place(answer.control),
-        "judged": answer.judged,
-        "may_be_best": [place(group) for group in answer.may_be_best],
-        "expected_of_new_seeds": answer.expected,
-        "detectable_difference": answer.detectable,
-        "scope": answer.scope.value,
-        "intervals_of": answer.basis,
-        "sentences": answer.sentences,
-    }
-
-
-def _json_verdict(verdict: Verdict, place: Callable[[Group], int]) -> dict[str, Any]:
-    return {
-        "first": place(verdict.first),
-        "second": place(verdict.second),
-        "word": verdict.word.value,
-        **(vars(verdict.difference) if verdict.difference else {}),
-        "units": verdict.images,
-        "seeds": list(verdict.seeds),
-        "reason": verdict.reason,
-        "sentence": verdict.sentence,
-    }
-
-
 def sentences(comparison: Comparison) -> list[str]:
     """Return what is to be said in words: the answers, then every verdict."""
     return [*answer_sentences(comparison), *verdict_sentences(comparison)]
@@ -325,55 +222,74 @@ def group_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     The first column marks the chosen one with `*`; `data` is there only where numbers of different data stand side by
     side. Where val is the test, or they share images, the heading says so.
     """
-    labels = comparison.data_labels
-    several = len({group.data for group in comparison.groups}) > 1
+    some = _SomeColumns(
+        labels=comparison.data_labels,
+        data=len({group.data for group in comparison.groups}) > 1,
+        images=any(group.images for group in comparison.groups),
+        trivial=any(trivial_score(comparison, group) is not None for group in comparison.groups),
+    )
+    return _heads(comparison, some), [_cells(comparison, group, some=some) for group in comparison.groups]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SomeColumns:
+    """Columns that are there only where a group has something to say in them."""
+
+    labels: dict[str | None, str]
+    """The letter of each data set."""
+    data: bool
+    """That letter."""
+    images: bool
+    """How many images or other units were resampled."""
+    trivial: bool
+    """The score of painting the most frequent class everywhere."""
+
+
+def _heads(comparison: Comparison, some: _SomeColumns) -> list[str]:
+    against = "against best"
     if any(group.baseline for group in comparison.groups):
         against = "against baseline"
-    else:
-        against = "against best"
+    metric = comparison.metric
     said = next((group.flattered for group in comparison.groups if group.flattered), "")
-    mark = f" ({said})" if said else ""
-    images = any(group.images for group in comparison.groups)
-    trivial = any(trivial_score(comparison, group) is not None for group in comparison.groups)
-    heads = [
+    if said:
+        metric = f"{metric} ({said})"
+    return [
         "",
         *comparison.columns,
-        *["data"] * several,
+        *["data"] * some.data,
         "n",
         *chosen_heads(comparison),
-        f"{comparison.metric}{mark}",
+        metric,
         "sd",
         "95 % interval",
-        *["images"] * images,
-        *[TRIVIAL_HEAD] * trivial,
+        *["images"] * some.images,
+        *[TRIVIAL_HEAD] * some.trivial,
         *COST_HEADS.values(),
         FRONT_HEAD,
         against,
     ]
-    rows = []
-    for group in comparison.groups:
-        numbers = group.summary
-        word = "baseline"
-        if not group.baseline:
-            word = verdict_on(comparison, group)[0]
-        rows.append(
-            [
-                "*" if group.best else "",
-                *group.settings.values(),
-                *[labels[group.data]] * several,
-                count_text(group),
-                *(score_text(group.chosen.mean) for _ in chosen_heads(comparison)),
-                score_text(numbers.mean),
-                score_text(numbers.sd),
-                interval_text(numbers.low, numbers.high),
-                *[group.images] * images,
-                *[score_text(trivial_score(comparison, group))] * trivial,
-                *(cost_text(name, group.costs.get(name)) for name in COSTS),
-                " ".join(FRONT_HEADS[name] for name in group.fronts),
-                word,
-            ]
-        )
-    return heads, rows
+
+
+def _cells(comparison: Comparison, group: Group, *, some: _SomeColumns) -> list[str]:
+    numbers = group.summary
+    word = "baseline"
+    if not group.baseline:
+        word, _ = verdict_on(comparison, group)
+    return [
+        "*" if group.best else "",
+        *group.settings.values(),
+        *[some.labels[group.data]] * some.data,
+        count_text(group),
+        *(score_text(group.chosen.mean) for _ in chosen_heads(comparison)),
+        score_text(numbers.mean),
+        score_text(numbers.sd),
+        interval_text(numbers.low, numbers.high),
+        *[group.images] * some.images,
+        *[score_text(trivial_score(comparison, group))] * some.trivial,
+        *(cost_text(name, group.costs.get(name)) for name in COSTS),
+        " ".join(FRONT_HEADS[name] for name in group.fronts),
+        word,
+    ]
 
 
 def count_text(group: Group) -> str:

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from segbench.compare.across import critical_difference, mean_ranks, range_quantile
+from segbench.compare.as_json import to_json
 from segbench.compare.comparison import compare_runs
-from segbench.compare.tables import to_json, to_markdown
+from segbench.compare.tables import to_markdown
 from segbench.compare.terminal import print_comparison
 from segbench.core.errors import ConfigError
 from tests.support.fake_runs import write_run

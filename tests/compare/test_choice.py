@@ -8,8 +8,9 @@ import json
 
 import pytest
 
+from segbench.compare.as_json import to_json
 from segbench.compare.comparison import compare_runs
-from segbench.compare.tables import to_csv, to_json, to_markdown
+from segbench.compare.tables import to_csv, to_markdown
 from tests.support.fake_runs import some_counts, write_run
 
 

@@ -14,9 +14,10 @@ import yaml
 from rich.console import Console
 
 from segbench.commands.compare import compare
+from segbench.compare.as_json import to_json
 from segbench.compare.comparison import compare_runs
 from segbench.compare.settings import flat_yaml
-from segbench.compare.tables import to_csv, to_json, to_markdown
+from segbench.compare.tables import to_csv, to_markdown
 from segbench.compare.terminal import print_comparison
 from segbench.compare.text import csv_cell, markdown_cell, si
 from segbench.core.errors import ConfigError

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from segbench.compare.as_json import to_json
 from segbench.compare.comparison import compare_runs
-from segbench.compare.tables import to_json, to_markdown
+from segbench.compare.tables import to_markdown
 from segbench.report.html.classes import heat_map
 from segbench.report.html.report import to_html
 from tests.support.fake_runs import mean_iou, some_counts, write_run
