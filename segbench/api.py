@@ -30,7 +30,8 @@ def train(*settings: str, quiet: bool = False) -> RunFolder:
         SegbenchError: for everything that the settings or the data have wrong, as on the command line.
     """
     from segbench.commands.output_paths import folder_for
-    from segbench.config.compose import compose_config, spelled_out
+    from segbench.config.compose import compose_config
+    from segbench.config.words import spelled_out
     from segbench.training.distributed.together import decided_folder, together, with_devices
     from segbench.training.start import Begin, train_in
 
@@ -57,7 +58,7 @@ def resume(run: Run, *settings: str, quiet: bool = False) -> RunFolder:
         SegbenchError: as the command `segbench resume` does.
     """
     from segbench.commands.resume import continue_run
-    from segbench.config.compose import spelled_out
+    from segbench.config.words import spelled_out
     from segbench.training.distributed.together import together, with_devices
 
     words = with_devices(spelled_out(list(settings)))

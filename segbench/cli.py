@@ -121,7 +121,8 @@ def predict(
 
 
 def _settings(words: list[str] | None) -> RunConfig:
-    from segbench.config.compose import compose_config, run_config, spelled_out
+    from segbench.config.compose import compose_config, run_config
+    from segbench.config.words import spelled_out
 
     return run_config(compose_config(spelled_out(words or [])))
 

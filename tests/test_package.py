@@ -57,7 +57,8 @@ def test_every_command_in_the_documentation_is_accepted(line):
     import shlex
 
     from segbench import cli
-    from segbench.config.compose import check_sweep, compose_config, spelled_out
+    from segbench.config.compose import check_sweep, compose_config
+    from segbench.config.words import spelled_out
 
     words = shlex.split(line)
     if words[0] == "segbench":

@@ -17,9 +17,11 @@ from segbench.commands.flags import read_flags
 from segbench.commands.guard import guarded
 from segbench.commands.resume import resume_run
 from segbench.config.check import SWEEPS
-from segbench.config.compose import CONFIG_NAME, check_sweep, compose_config, first_line, spelled_out
+from segbench.config.compose import CONFIG_NAME, check_sweep, compose_config
+from segbench.config.hydra_errors import first_line
 from segbench.config.paths import conf_dir
 from segbench.config.resolvers import register
+from segbench.config.words import spelled_out
 from segbench.core.errors import ConfigError
 from segbench.core.world import World
 from segbench.training.distributed.together import refuse_sweep, together, with_devices

@@ -13,10 +13,11 @@ from rich.console import Console
 
 from segbench.commands.data_export import LOADING
 from segbench.commands.output_paths import folder_for
-from segbench.config.compose import chosen_options, compose_config, plain_config, spelled_out
+from segbench.config.compose import chosen_options, compose_config, plain_config
 from segbench.config.instantiate import build
 from segbench.config.quoting import rendered
 from segbench.config.saved import read_saved_config, with_changes
+from segbench.config.words import spelled_out
 from segbench.core.choices import SCORED, one_of
 from segbench.core.errors import ConfigError
 from segbench.core.states import RunState

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from segbench.config.compose import check_sweep, compose_config, parse, plain_config
+from segbench.config.compose import check_sweep, compose_config, plain_config
+from segbench.config.words import parse
 from segbench.core.errors import ConfigError, Interrupted, SegbenchError
 from segbench.core.files import make_folder, write_json
 from segbench.core.states import RunState

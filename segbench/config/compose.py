@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, IntervalSweep, Override
-from hydra.errors import HydraException, OverrideParseException
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
@@ -24,25 +22,17 @@ from yaml import MarkedYAMLError
 from segbench.config import resolvers
 from segbench.config.check import SWEEPS, check_values
 from segbench.config.contradictions import check_contradictions
+from segbench.config.hydra_errors import FROM_RESOLVER, first_line, unreadable_yaml
 from segbench.config.hydra_words import check_hydra, check_run_folder
+from segbench.config.options import OPTIONAL, groups
 from segbench.config.paths import conf_dir
-from segbench.config.quoting import rendered
 from segbench.config.schema import RunConfig, hints_of
 from segbench.config.values import check
+from segbench.config.words import parse, sweep_values
 from segbench.core.errors import ConfigError, DataError, nearest
 
 CONFIG_NAME = "train"
-OPTIONAL = ("experiment",)
-FROM_RESOLVER = "DataError raised while resolving interpolation: "
-"""What OmegaConf puts before the words of a resolver, whose error it does not pass on."""
-RAISED = re.compile("(ConfigError|DataError) raised while resolving interpolation: ")
 SEARCH_PATH = "hydra.searchpath"
-MOST_VALUES = 100_000
-SYNTAX = "[]{}()'\",="
-"""Characters that mean something in a value: text with one of them is left as it is typed."""
-NEEDS_QUOTES = re.compile(r"[^A-Za-z0-9_/\-\\+.$%*@?|: ,\[\]{}()'\"]")
-LONGEST_WORD = 4000
-"""Characters of a word of the command line; the time of Hydra's parser grows with the square of a list's length."""
 
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
@@ -78,70 +68,10 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     return config
 
 
-def spelled_out(words: Sequence[str]) -> list[str]:
-    """Return the words of a command line with this project's short forms as Hydra wants them.
-
-    `loss.depth=l1` chooses an option of the group `loss/depth`. `resolution=64,128` is one list of phases, unless -m
-    makes it a sweep. `tags=a,b` is one list, and a note is text whatever is in it.
-    """
-    sweep = "-m" in words or "--multirun" in words
-    found = []
-    for word in words:
-        name, _, value = word.partition("=")
-        if name == "loss.depth":
-            word = f"loss/depth={value}"
-        if name == "resolution" and "," in value and not value.startswith(("[", "'", '"')) and not sweep:
-            word = f"resolution=[{value}]"
-        if name == "tags" and value and not value.startswith(("[", "'", '"')):
-            word = f"tags={rendered(value.split(','))}"
-        if name == "note" and not value.startswith(("'", '"')):
-            word = f"note={rendered(value)}"
-        if name not in ("tags", "note") and not value.isascii() and not any(sign in SYNTAX for sign in value):
-            word = f"{name}={rendered(value)}"  # the grammar of Hydra knows no letters but those of ASCII
-        found.append(word)
-    return found
-
-
 def check_sweep(overrides: Sequence[str]) -> None:
     """Check a multirun before its first job: the first combination, and every further value of every swept key."""
     for combination in _one_at_a_time(parse(overrides)):
         compose_config(combination)
-
-
-def parse(overrides: Sequence[str]) -> list[Override]:
-    """Return the parsed overrides; a ConfigError quotes the one that cannot be read."""
-    parser = OverridesParser.create()
-    return [_parse_word(parser, text) for text in overrides]
-
-
-def _parse_word(parser: OverridesParser, text: str) -> Override:
-    short = text if len(text) <= 100 else f"{text[:80]}..."
-    if text.startswith("-"):
-        raise ConfigError(f"unknown option '{short}'; settings are given as key=value, see --help")
-    if text.startswith("~"):
-        raise ConfigError(f"cannot read '{short}': a setting cannot be taken away, only given another value")
-    if len(text) > LONGEST_WORD:
-        raise ConfigError(f"cannot read '{short}': it has {len(text):,} characters, the most are {LONGEST_WORD:,}")
-    if not text.isprintable():
-        raise ConfigError(f"cannot read {short!a}: it has characters that cannot be printed")
-    try:
-        override = parser.parse_override(text)
-        if "=" not in text:
-            raise OverrideParseException(text, "no value")
-        _ = override.value()
-    except (HydraException, ValueError, RecursionError):
-        raise ConfigError(f"cannot read '{short}': {_why_unread(text)}") from None
-    return override
-
-
-def _why_unread(text: str) -> str:
-    if not text.partition("=")[0].isascii():
-        return "names of settings have letters of ASCII alone"
-    strange = NEEDS_QUOTES.search(text.partition("=")[2])
-    cause = "a value with = , [ or spaces in it"
-    if strange:
-        cause = f"the {strange.group()} in its value"
-    return f"settings are given as key=value; {cause} needs quotes inside quotes, as in \"key='a=b'\""
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
@@ -174,15 +104,6 @@ def _compose(overrides: list[str]) -> DictConfig:
             raise ConfigError(unreadable_yaml(error)) from error
         except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
             raise ConfigError(first_line(error)) from error
-
-
-def unreadable_yaml(error: MarkedYAMLError) -> str:
-    """Return where a file is no YAML, and why."""
-    mark = error.problem_mark
-    place = "a file of options"
-    if mark is not None:
-        place = f"{mark.name}, line {mark.line + 1},"
-    return f"{place} is no YAML: {error.problem}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,39 +164,6 @@ def with_text_keys(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     return [with_text_keys(item) for item in value]
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error of Hydra or OmegaConf says, in one line; the ConfigError behind it where there is one."""
-    inner: BaseException | None = error
-    while inner is not None and not isinstance(inner, ConfigError):
-        inner = inner.__cause__
-    if inner is not None:
-        return str(inner)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if lines and (raised := RAISED.match(lines[0])):
-        return lines[0].removeprefix(raised[0])
-    cause = [line.strip() for line in str(error.__cause__ or "").splitlines() if line.strip()]
-    return "; ".join([*lines[:2], *[line for line in cause[:1] if line not in lines[:2]]])
-
-
-@cache
-def groups() -> dict[str, list[str]]:
-    """Return every group and its options, found by listing the configuration folder.
-
-    A folder within a group is a group of its own (`loss/depth`), but experiments are only sorted into folders: one is
-    chosen as `experiment=seed/camvid_unet`.
-    """
-    root = conf_dir()
-    found: dict[str, list[str]] = {}
-    for file in sorted(root.rglob("*.yaml")):
-        group, *inner = file.relative_to(root).with_suffix("").parts
-        if not inner:
-            continue
-        if group not in OPTIONAL:
-            group = "/".join([group, *inner[:-1]])
-        found.setdefault(group, []).append("/".join(inner) if group in OPTIONAL else inner[-1])
-    return found
 
 
 def _is_group(override: Override) -> bool:
@@ -341,23 +229,9 @@ def _all_keys(config: DictConfig) -> list[str]:
     return found
 
 
-def swept_values(override: Override) -> list[str]:
-    """Return the values of an override as they are written: one, or those that a sweep goes through.
-
-    Raises:
-        ConfigError: for an interval, which only a search can go through, and where there is no value at all.
-    """
-    if not override.is_sweep_override():
-        return [override.get_value_element_as_str()]
-    values = list(itertools.islice(_choices(override), MOST_VALUES))
-    if not values:
-        raise ConfigError(f"'{override.input_line}' sweeps over no value at all")
-    return values
-
-
 def _one_at_a_time(parsed: list[Override]) -> Iterator[list[str]]:
     swept = [
-        [f"{override.get_key_element()}={value}" for value in itertools.islice(_choices(override), 1000)]
+        [f"{override.get_key_element()}={value}" for value in itertools.islice(sweep_values(override), 1000)]
         if override.is_sweep_override()
         else [override.input_line or ""]
         for override in parsed
@@ -367,20 +241,3 @@ def _one_at_a_time(parsed: list[Override]) -> Iterator[list[str]]:
     for place, choices in enumerate(swept):
         for value in choices[1:]:
             yield [*first[:place], value, *first[place + 1 :]]
-
-
-def _choices(override: Override) -> Iterator[str]:
-    """Yield the values that a word sweeps over, as they are written; an interval has none."""
-    value = override.value()
-    word = override.input_line
-    if isinstance(value, Glob):
-        options = value.filter(groups().get(override.key_or_group, []))
-        if not options:
-            raise ConfigError(f"'{word}' fits no option of a group")
-        return iter(options)
-    if isinstance(value, IntervalSweep):
-        raise ConfigError(f"'{word}' is for a search: add sweep=tpe, or give values as key=1,2")
-    try:
-        return override.sweep_string_iterator()
-    except HydraException as error:
-        raise ConfigError(f"cannot read '{word}': {first_line(error)}") from error

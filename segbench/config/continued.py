@@ -12,12 +12,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segbench.config import resolvers
 from segbench.config.check import SWEEPS
-from segbench.config.compose import OPTIONAL, SEARCH_PATH, compose_config, first_line, groups, parse
+from segbench.config.compose import SEARCH_PATH, compose_config
 from segbench.config.contradictions import check_contradictions
+from segbench.config.hydra_errors import first_line
+from segbench.config.options import OPTIONAL, groups
 from segbench.config.paths import conf_dir
 from segbench.config.pretrained import loaded_weights
 from segbench.config.saved import is_cache, is_remote, with_changes
 from segbench.config.schema import RunConfig
+from segbench.config.words import parse
 from segbench.core.errors import ConfigError
 
 Config = dict[str, Any]

@@ -9,10 +9,12 @@ from typing import Any
 
 from segbench.config.arguments import check_argument
 from segbench.config.check import OPEN_NODES, in_schema
-from segbench.config.compose import compose_config, groups, parse, plain_config, with_text_keys
+from segbench.config.compose import compose_config, plain_config, with_text_keys
 from segbench.config.labels import check_plugins
+from segbench.config.options import groups
 from segbench.config.schema import RunConfig
 from segbench.config.values import check_numbers, declared_by, fits, shown
+from segbench.config.words import parse
 from segbench.core.choices import one_of
 from segbench.core.errors import ConfigError, nearest
 from segbench.core.plain_yaml import load_plain_yaml

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from segbench.config.compose import MOST_VALUES, groups, parse, swept_values
+from segbench.config.options import groups
+from segbench.config.words import MOST_VALUES, parse, swept_values
 from segbench.core.errors import ConfigError
 from segbench.training.start import Begin
 

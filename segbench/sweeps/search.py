@@ -12,7 +12,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override
 
-from segbench.config.compose import parse, swept_values
+from segbench.config.words import parse, swept_values
 from segbench.core.errors import ConfigError, Pruned
 from segbench.core.rng import key64
 from segbench.core.states import RunState

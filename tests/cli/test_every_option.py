@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segbench.config.compose import groups
+from segbench.config.options import groups
 from tests.models.test_models import need_packages
 from tests.support.matrix import FIVE_HALVINGS
 from tests.support.tiny_sources import SMALL, source_words

@@ -175,7 +175,8 @@ def test_numbers_that_are_none_are_left_out(tmp_path):
 def test_settings_are_read_as_a_yaml_library_reads_them(words):
     from omegaconf import OmegaConf
 
-    from segbench.config.compose import compose_config, plain_config, spelled_out
+    from segbench.config.compose import compose_config, plain_config
+    from segbench.config.words import spelled_out
 
     text = OmegaConf.to_yaml(OmegaConf.create(plain_config(compose_config(spelled_out(words)))))
     assert flat_yaml(text) == dict(flattened(yaml.safe_load(text)))

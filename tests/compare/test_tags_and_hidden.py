@@ -10,8 +10,9 @@ import yaml
 from segbench.commands.compare import compare
 from segbench.commands.hide import hide_runs, unhide_runs
 from segbench.compare.comparison import compare_runs
-from segbench.config.compose import compose_config, run_config, spelled_out
+from segbench.config.compose import compose_config, run_config
 from segbench.config.resume_rules import differing_settings
+from segbench.config.words import spelled_out
 from segbench.core.errors import CheckpointError, ConfigError
 from tests.support.fake_runs import write_run
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from segbench.config.compose import check_sweep, compose_config, groups, plain_config, spelled_out
+from segbench.config.compose import check_sweep, compose_config, plain_config
+from segbench.config.options import groups
+from segbench.config.words import spelled_out
 from segbench.core.errors import ConfigError
 
 OPTIONS = [(group, option) for group, options in groups().items() for option in options if "/" not in group]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from segbench.config.compose import compose_config, run_config, spelled_out
+from segbench.config.compose import compose_config, run_config
+from segbench.config.words import spelled_out
 from segbench.core.errors import ConfigError
 from segbench.training.parts import build_experiment
 

@@ -8,7 +8,8 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from segbench.commands import train as training
 from segbench.config.check import SWEEPS
-from segbench.config.compose import compose_config, groups, plain_config, run_config
+from segbench.config.compose import compose_config, plain_config, run_config
+from segbench.config.options import groups
 from segbench.config.paths import conf_dir
 from segbench.config.reference import field_docs, help_text, markdown_table, settings
 from segbench.config.schema import Losses, Part, RunConfig, hints_of

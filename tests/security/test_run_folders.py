@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from segbench.commands.resume import settings_of
-from segbench.config.compose import parse
 from segbench.config.continued import dropped_settings
 from segbench.config.quoting import rendered
 from segbench.config.saved import MAX_BYTES, read_saved_config
+from segbench.config.words import parse
 from segbench.core.errors import CheckpointError
 from segbench.runs.folder import MAX_JSON, RunFolder, open_run
 

@@ -24,8 +24,9 @@ from typing import Any
 
 import torch
 
-from segbench.config.compose import compose_config, groups, plain_config, run_config
+from segbench.config.compose import compose_config, plain_config, run_config
 from segbench.config.instantiate import find_class
+from segbench.config.options import groups
 from segbench.core.choices import Split
 from segbench.core.errors import ConfigError
 from segbench.data.loading.datamodule import SegmentationData

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segbench.config.compose import groups
+from segbench.config.options import groups
 from segbench.config.paths import conf_dir
 from tests.support.layouts import LAYOUTS
 from tests.support.tiny_files import write_camvid, write_camvid_32, write_coco, write_folder, write_parquet
