@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from segbench import __version__
+from segbench.commands.arguments import Overrides, Plugins, with_out
+from segbench.commands.data_app import data_app
 from segbench.commands.guard import guarded
 from segbench.commands.usage import run_app
-
-if TYPE_CHECKING:
-    from segbench.config.schema import RunConfig
 
 app = typer.Typer(
     help="Train, resume, evaluate and look at semantic segmentation experiments.",
@@ -21,11 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 sweep_app = typer.Typer(help="Look at sweeps; they are started with train -m.", no_args_is_help=True)
 app.add_typer(sweep_app, name="sweep")
-Overrides = Annotated[list[str] | None, typer.Argument(help="Settings as key=value, such as data=fgbg.")]
 
 
 def main() -> None:
@@ -63,9 +60,6 @@ def resume(run: str, overrides: Overrides = None) -> None:
     from segbench.commands.launch import launch
 
     launch([f"resume={run}", *(overrides or [])])
-
-
-Plugins = Annotated[list[str] | None, typer.Option(help="A package of your own that the run may use; trusted.")]
 
 
 @app.command()
@@ -118,19 +112,6 @@ def predict(
 
     wanted = Wanted(out, backgrounds, side, device, overlay, probabilities)
     print(predict_images(run, images, wanted=wanted, plugins=plugins or []))
-
-
-def _settings(words: list[str] | None) -> RunConfig:
-    from segbench.config.compose import compose_config, run_config
-    from segbench.config.words import spelled_out
-
-    return run_config(compose_config(spelled_out(words or [])))
-
-
-def _with_out(words: list[str] | None) -> tuple[list[str], Path | None]:
-    """Return the settings without `out=PATH`, and that path."""
-    given = [word.removeprefix("out=") for word in words or [] if word.startswith("out=")]
-    return [word for word in words or [] if not word.startswith("out=")], Path(given[-1]) if given else None
 
 
 @app.command()
@@ -204,7 +185,7 @@ def score(
     from segbench.commands.score import score_predictions
     from segbench.core.errors import ConfigError
 
-    words, folder = _with_out(overrides)
+    words, folder = with_out(overrides)
     if predictions is None:
         raise ConfigError("score needs the predictions: give --predictions DIR")
     words += [f"name={name}"] * (name is not None) + [f"seed={seed}"] * (seed is not None)
@@ -285,76 +266,3 @@ def schema(
     from segbench.commands.schema import write_schema
 
     write_schema(out, options or [], plugins=plugins or [])
-
-
-@data_app.command()
-def preview(
-    overrides: Overrides = None,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("preview.png"),
-    *,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
-    count: Annotated[int, typer.Option(min=1, max=64, help="Number of samples.")] = 8,
-) -> None:
-    """Write a labelled grid of samples as PNG."""
-    config = _settings(overrides)
-    from segbench.commands.preview import preview_data
-
-    print(preview_data(config, out, split=split, count=count))
-
-
-@data_app.command()
-def check(
-    overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="Also write all of it as JSON.")] = None,
-) -> None:
-    """Look for what is wrong with a data set: pairs, ids, sizes, duplicates; shares of classes, mean and std."""
-    from rich.console import Console
-
-    words, folder = _with_out(overrides)
-    config = _settings(words)
-    from segbench.commands.data_check import check_data
-
-    check_data(config, out or folder, console=Console())
-
-
-@data_app.command()
-def export(
-    overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="The folder to write; also as out=DIR.")] = None,
-    *,
-    format: Annotated[str, typer.Option(help="folder or webdataset.")] = "folder",
-    split: Annotated[list[str] | None, typer.Option(help="Only this split; may be given several times.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples of each split.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 works in this one.")] = 0,
-    chunk: Annotated[int, typer.Option(min=1, help="Samples in a shard, and between points to continue from.")] = 1000,
-    image_format: Annotated[str, typer.Option(help="png (exact) or jpeg (smaller).")] = "png",
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of JPEG.")] = 95,
-) -> None:
-    """Write a data set to disk: pictures, masks and a table of what they are. Continues where it was stopped."""
-    from rich.console import Console
-
-    from segbench.core.errors import ConfigError
-
-    words, folder = _with_out(overrides)
-    folder = out or folder
-    if folder is None:
-        raise ConfigError("data export needs a folder to write to: give out=DIR")
-    config = _settings(words)
-    from segbench.commands.data_export import export_data
-
-    console = Console()
-    splits = tuple(split) if split else ("train", "val", "test")
-    print(
-        export_data(
-            config.plain(),
-            folder,
-            format=format,
-            splits=splits,
-            count=count,
-            workers=workers,
-            chunk=chunk,
-            image_format=image_format,
-            quality=quality,
-            console=console,
-        )
-    )
