@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from segbench.config.hydra_private import options_of, options_parser
 from segbench.config.quoting import rendered
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.errors import ConfigError, similar
 
 REFUSED = {
     "config_path": "--config-path: the configuration is segbench's own; add options of yours with --config-dir DIR",
@@ -37,11 +37,7 @@ def read_flags(words: Sequence[str]) -> argparse.Namespace:
     if unknown:
         options = [name for names in options_of(parser).values() for name in names if name.startswith("--")]
         name = unknown[0].split("=")[0]
-        hint = ""
-        if name.startswith("--"):
-            hint = nearest(name, options)
-        if "did you mean" not in hint:
-            hint = "; settings are given as key=value, see --help"
+        hint = similar(name, options) or "; settings are given as key=value, see --help"
         raise ConfigError(f"there is no option '{name}'{hint}")
     for name, reason in REFUSED.items():
         if getattr(flags, name) is not None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from segbench.config.values import Like, Range
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.errors import ConfigError, similar
 from segbench.core.score_names import AT_INPUT
 
 LEAST_TILE = 32
@@ -92,9 +92,6 @@ def _looks(value: tuple[str | float, ...] | str | float | None) -> tuple[str | f
 
 
 def _meant(word: object) -> str:
-    hint = ""
-    if isinstance(word, str):
-        hint = nearest(word, MIRRORINGS)
-    if "did you mean" in hint:
-        return hint
-    return ""
+    if not isinstance(word, str):
+        return ""
+    return similar(word, MIRRORINGS)

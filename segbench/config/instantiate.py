@@ -160,9 +160,8 @@ def _refusal(target: type, name: str, *, where: str) -> ConfigError:
 def _call(target: type, arguments: Sequence[Any], *, values: Mapping[str, Any], where: str) -> Any:
     # the keywords of a logger go to a program of its own, which is not started yet
     later = any(kind.__module__.startswith("pytorch_lightning.loggers") for kind in target.__mro__)
-    if later:
-        names = ()
-    else:
+    names = []
+    if not later:
         names = [name for name in values if name not in inspect.signature(target).parameters]
     try:
         with Unnamed(names) as unnamed:

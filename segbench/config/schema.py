@@ -166,7 +166,7 @@ def read_section(kind: type[Section], values: object, *, key: str, defaults: obj
         raise ConfigError(f"{key} is a group of settings and cannot be set to {shown(values)}")
     section: type = kind
     hints = hints_of(section)
-    shown_defaults = {}
+    shown_defaults: Mapping[str, Any] = {}
     if isinstance(defaults, Mapping):
         shown_defaults = defaults
     for name in values:

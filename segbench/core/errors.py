@@ -89,12 +89,18 @@ class Interrupted(SegbenchError):
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return a hint for a wrong `name`: `"; did you mean 'unet'?"`, or the list of valid names where none is near."""
     names = sorted(valid)
-    match = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if match:
-        return f"; did you mean '{match[0]}'?"
-    if not names:
-        return ""
+    hint = similar(name, names)
+    if hint or not names:
+        return hint
     return f"; choose from {', '.join(names)}"
+
+
+def similar(name: str, valid: Iterable[str]) -> str:
+    """Return `"; did you mean 'unet'?"` where a valid name is near a wrong one, else nothing."""
+    match = difflib.get_close_matches(name, sorted(valid), n=1, cutoff=0.6)
+    if not match:
+        return ""
+    return f"; did you mean '{match[0]}'?"
 
 
 def exit_code_of(error: BaseException) -> int:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from segbench.core.errors import DataError, nearest
+from segbench.core.errors import DataError, similar
 from segbench.core.memory import available_memory
 from segbench.data.problems import FileError, Problems, check_name, first_names, told
 
@@ -64,17 +64,22 @@ def list_pictures(folder: Path, key: str) -> list[Path]:
     Raises:
         DataError: if the folder does not exist (naming the nearest one that does) or holds no picture.
     """
-    if not folder.is_dir():
-        siblings = []
-        if folder.parent.is_dir():
-            siblings = [item.name for item in folder.parent.iterdir() if item.is_dir()]
-        hint = nearest(folder.name, siblings) if siblings else ""
-        raise DataError(f"{key}: there is no folder {folder}{hint if 'did you mean' in hint else ''}")
+    check_folder(folder, key)
     # a broken link is kept, to be refused by name
     found = sorted(item for item in folder.iterdir() if item.suffix.lower() in SUFFIXES and not item.is_dir())
     if not found:
         raise DataError(f"{key}: {folder} holds no pictures; put {', '.join(SUFFIXES)} files directly into it")
     return found
+
+
+def check_folder(folder: Path, key: str) -> None:
+    """Raise a DataError where there is no such folder, naming the nearest one beside it; `key` is its setting."""
+    if folder.is_dir():
+        return
+    siblings = []
+    if folder.parent.is_dir():
+        siblings = [item.name for item in folder.parent.iterdir() if item.is_dir()]
+    raise DataError(f"{key}: there is no folder {folder}{similar(folder.name, siblings)}")
 
 
 def read_all(paths: list[Path], read: Callable[[Path], Result], *, key: str) -> list[Result]:

@@ -113,7 +113,7 @@ def test_every_kind_of_problem_is_listed_and_the_rest_is_counted(tmp_path):
 
 def test_structural_problems_leave_no_table(tmp_path):
     printed, report, error = check(tmp_path, "folder", root=str(tmp_path / "nowhere"))
-    assert "there is no such folder" in str(error)
+    assert "there is no folder" in str(error)
     assert (printed, report["splits"]) == ("", {})
     with pytest.raises(ConfigError, match="data.root is not set"):
         check(tmp_path, "coco")

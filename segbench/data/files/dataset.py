@@ -16,23 +16,23 @@ import PIL
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.core.ragged import Chosen
-from segbench.data.channels import Channels, Levels
+from segbench.data.channels import Channels
 from segbench.data.files.cache import Cache, Layout, Nothing, cached, folder_of, in_memory
 from segbench.data.files.index import Index, file_stamp
 from segbench.data.files.items import Item, Splits, subset
-from segbench.data.files.levels import PICTURES, Range, extremes, given_levels, kind_of, percentiles, spaced
+from segbench.data.files.levels import Range, given_levels
 from segbench.data.files.lookalikes import remarks
 from segbench.data.files.looking import looked_at, usable_cores
-from segbench.data.files.outliers import FEW_PICTURES, clipped_notes, stretched_notes
+from segbench.data.files.measured import Measured
 from segbench.data.files.remembered import FORMAT as INDEX_FORMAT
 from segbench.data.files.remembered import Remembered, known_counts
 from segbench.data.loading.datamodule import MEASURED_SAMPLES
 from segbench.data.loading.source import Arrays
 from segbench.data.loading.viewed import ViewedData
+from segbench.data.pictures import check_folder
 from segbench.data.problems import Problems
 from segbench.data.rasters import Raster
 from segbench.data.statistics import Statistics
-from segbench.data.values import Values
 
 MISSING_TEST = ("refuse", "val")
 VERSION = 2
@@ -201,57 +201,25 @@ class FileData(ViewedData):
 
     def _settle_values(self) -> None:
         """Find out what the values of the files are, and what of them becomes 0 and 1."""
-        table = self.index.table
         training = self.rows(Split.TRAIN)
         if not len(training):
             return
-        kind = kind_of(table.kinds, lambda row: self.index.items[row].image.name, wanted=self.range)
-        if self.values is not None and isinstance(self.range, str):  # as the run was trained that is evaluated
-            self.values.check(kind)
-        elif self.range == "percentile":
-            self.use_values(Values(kind, self._percentiles(training)))
-        elif self.range == "auto":
-            measured = None
-            if kind != "uint8":
-                measured = extremes(table.take(training), self.channels.count)
-            self.use_values(Values(kind, measured))
-        else:
-            self.use_values(Values(kind, self.channels.levels, is_given=True))
-        self._note_values()
-
-    def _percentiles(self, rows: np.ndarray, most: int = PICTURES) -> Levels:
-        pairs = (self._pair(int(rows[number])) for number in spaced(len(rows), most))
-        return percentiles(image for image, _ in pairs)
+        measured = Measured(
+            range=self.range,
+            channels=self.channels,
+            table=self.index.table,
+            training=training,
+            name=lambda row: self.index.items[row].image.name,
+            pair=self._pair,
+        )
+        values = measured.values(self.values)
+        self.use_values(values)
+        self.notes += measured.notes(values, {split: self.rows(split) for split in self._own_splits()})
 
     def adopt_values(self, record: Mapping[str, Any] | None) -> None:
         """Take the values as a trained run did, instead of measuring them; a given `data.range` counts more."""
         if isinstance(self.range, str):
             super().adopt_values(record)
-
-    def _note_values(self) -> None:
-        """Note what has to be known about the pictures' values and bands."""
-        if self.values is not None and self.values.levels is not None:
-            source = "as given"
-            if isinstance(self.range, str):
-                source = "measured on the training split"
-            self.notes.append(f"values: {self.values}, {source} (data.range={self.range})")
-            self.notes += self._outliers(self.values.levels)
-        left_out = int(self.index.table.leaves_out.sum())
-        if left_out:
-            self.notes.append(
-                f"bands: {left_out:,} of {len(self.index.table):,} pictures have more than red, green and blue, such as"
-                " transparency, which is not used; data.bands=[0,1,2,3] uses the fourth"
-            )
-
-    def _outliers(self, levels: Levels) -> list[str]:
-        """Return what there is to say of values far from all others; percentiles leave them out on purpose."""
-        if self.range == "percentile":
-            return []
-        notes = clipped_notes(levels, {split: self.index.table.take(self.rows(split)) for split in self._own_splits()})
-        if self.range == "auto":
-            typical = self._percentiles(self.rows(Split.TRAIN), FEW_PICTURES)
-            notes += stretched_notes(levels, typical, bands=self.channels.bands)
-        return notes
 
     def _own_splits(self) -> list[Split]:
         """Return the splits that have pictures of their own."""
@@ -276,12 +244,8 @@ class FileData(ViewedData):
     def _find(self, problems: Problems) -> dict[str, list[Item]]:
         """Return the items of the three splits, limited to their sizes."""
         place = self.place()
-        if self.root is not None and not self.root.is_dir():
-            siblings = []
-            if self.root.parent.is_dir():
-                siblings = [i.name for i in self.root.parent.iterdir() if i.is_dir()]
-            hint = nearest(self.root.name, siblings)
-            raise DataError(f"{place}: there is no such folder{hint if 'did you mean' in hint else ''}")
+        if self.root is not None:
+            check_folder(self.root, "data.root")
         found = self.find(problems)
         if Split.TEST not in found:
             if self.missing_test == "refuse":
