@@ -148,10 +148,11 @@ class TiffWindows:
             return None
         handle.seek(page.dataoffsets[index])
         data = handle.read(page.databytecounts[index])
-        decoded, _, _ = page.decode(data, index, jpegtables=page.jpegtables)
+        decoded: np.ndarray | None = page.decode(data, index, jpegtables=page.jpegtables)[0]
         if decoded is None:
             return None
-        return decoded[0]
+        segment: np.ndarray = decoded[0]
+        return segment
 
 
 def _common(begin: int, length: int, *, first: int, wanted: int) -> tuple[slice, slice]:

@@ -106,10 +106,9 @@ class DigitPlanner:
         """Return scene `index` of `epoch`."""
         # one call for all numbers; a number below 1 times a small count is always rounded to below the count
         draw = generator("digit", self.seed, self.split, epoch, index).random(7).tolist()
+        colour = [255, 255, 255]
         if self.layout.colour == "random":
-            colour = (int(share * 256) for share in draw[4:])
-        else:
-            colour = (255, 255, 255)
+            colour = [int(share * 256) for share in draw[4:]]
         return DigitScene(
             int(self.digits[int(draw[0] * len(self.digits))]),
             int(self.photos[int(draw[1] * len(self.photos))]),
