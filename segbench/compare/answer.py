@@ -10,6 +10,7 @@ import numpy as np
 
 from segbench.compare.family import Family
 from segbench.compare.groups import Group
+from segbench.compare.lacking import lacking
 from segbench.compare.selection import held_out_score
 from segbench.compare.simultaneous import Simultaneous
 from segbench.compare.student import t_quantiles
@@ -64,7 +65,8 @@ def give_answer(judged: Judged, said: Sequence[Verdict], *, unjudged: int) -> An
         may_be_best = [judged.control, *open_ones]
     expected = _expected(judged)
     detectable = None if few or not said else _detectable(found)
-    sentences = [*_choice(judged, expected), *_best_of(judged, may_be_best, unjudged=unjudged)]
+    sentences = [*_choice(judged, expected), *_ahead_but_refused(judged)]
+    sentences += _best_of(judged, may_be_best, unjudged=unjudged)
     if judged.chosen:
         sentences += _disagreement(judged)
     if detectable is not None:
@@ -118,7 +120,9 @@ def _choice(judged: Judged, expected: float | None) -> list[str]:
     else:
         text = f"chosen by {measure.chosen_by} ({group.chosen.mean:.4f}): {group.label}, {score}"
     if expected is not None:
-        text += f"; {expected:.4f} is to be expected of new seeds, as a choice favours lucky ones"
+        text += f"; {expected:.4f} is to be expected of new seeds"
+        if measure.sign * (group.summary.mean - expected) >= 5e-5:
+            text += ", as a choice favours lucky ones"
     elif group.summary.n == 1 and len(judged.family.groups) > 1:
         text += "; one seed, whose luck is in it"
     return [text]
@@ -140,11 +144,9 @@ def _best_of(judged: Judged, may_be_best: Sequence[Group], *, unjudged: int) -> 
 
 
 def _missing(judged: Judged) -> str:
-    spread = judged.found.spread
-    numbers = [number for number in range(len(judged.family.groups)) if number != judged.found.control]
-    return next(
-        (text for text in (spread.missing(n, judged.found.control, repeat=judged.repeat) for n in numbers) if text), ""
-    )
+    family = judged.family
+    numbers = [number for number in range(len(family.groups)) if number != judged.found.control]
+    return next((text for text in (lacking(family, judged.found, number=number) for number in numbers) if text), "")
 
 
 def _disagreement(judged: Judged) -> list[str]:
@@ -157,7 +159,7 @@ def _disagreement(judged: Judged) -> list[str]:
         return []
     group = judged.family.groups[best]
     within = ahead[best] <= found.half[best]
-    if found.spread.missing(best, found.control):
+    if lacking(judged.family, found, number=best):
         chance = "with too few seeds to say whether by chance"
     else:
         chance = "within what chance does" if within else "more than chance does"
@@ -188,11 +190,29 @@ def _limits(judged: Judged) -> list[str]:
             f"the seeds of {family.groups[number].label} lie further apart (sd {sd:.4f}) than chance allows beside the"
             f" others' {math.sqrt(spread.seeds.measured):.4f}: it keeps its own spread, the others share theirs"
         )
-    if family.blocks and family.blocks.left_out:
-        shown = "; ".join(family.blocks.left_out[:5])
-        more = and_more(len(family.blocks.left_out), 5)
-        texts.append(f"left out of the pairs, as not every setting was run there: {shown}{more}")
+    left_out = list(dict.fromkeys(words for group in family.groups for words in group.left_out))
+    if left_out:
+        shown = "; ".join(left_out[:5])
+        more = and_more(len(left_out), 5)
+        texts.append(f"left out, as not every setting was run there: {shown}{more}")
     return texts
+
+
+def _ahead_but_refused(judged: Judged) -> list[str]:
+    """Name the settings that a choice by val alone would prefer, but that cannot be compared."""
+    measure = judged.measure
+    chosen = judged.control.chosen.mean
+    if not judged.chosen or chosen is None:
+        return []
+    ahead = [
+        f"{group.label} ({group.chosen.mean:.4f}): {reason}"
+        for group, reason in judged.family.refused.items()
+        if group.chosen.mean is not None and measure.sign * (group.chosen.mean - chosen) > 0
+    ]
+    if not ahead:
+        return []
+    more = and_more(len(ahead), 5)
+    return [f"better by {measure.chosen_by}, but not comparable: {'; '.join(ahead[:5])}{more}"]
 
 
 def _basis(judged: Judged) -> str:

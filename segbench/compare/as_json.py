@@ -86,6 +86,7 @@ def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
         "fronts": group.fronts,
         "runs": runs,
         "repeats": [run.name for run in group.repeats],
+        "unpaired": [run.name for run in group.unpaired],
     }
 
 

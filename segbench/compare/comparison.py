@@ -9,17 +9,15 @@ from pathlib import Path
 
 from segbench.compare.across import Across, compare_across
 from segbench.compare.answer import Answer
-from segbench.compare.family import families
 from segbench.compare.filters import filter_runs
-from segbench.compare.groups import Group, Measure, check_by, choose_measure, group_runs
+from segbench.compare.groups import Group, Measure, check_by, choose_measure, group_runs, ranked
 from segbench.compare.judge import judge
+from segbench.compare.notes import notes_on
+from segbench.compare.pairs import share_blocks
 from segbench.compare.runs import Run, find_runs, read_run
-from segbench.compare.selection import picked_luck
 from segbench.compare.settings import differing
 from segbench.compare.verdict import Verdict
 from segbench.core.errors import ConfigError, nearest
-from segbench.core.score_names import AT_INPUT, without_size
-from segbench.core.text import and_more
 from segbench.runs.folder import RunFolder
 
 
@@ -105,7 +103,9 @@ def compare_runs(
     measure = choose_measure(runs, metric)
     columns = list(by) or differing([run.settings for run in runs if run.settings])
     groups = group_runs(runs, measure, shown=columns, by=by)
-    reference = next((g for g in groups if chosen in g.runs or chosen in g.repeats), None)
+    if share_blocks(groups, measure, by=by):
+        groups = ranked(groups, measure)
+    reference = next((g for g in groups if chosen in (*g.runs, *g.repeats, *g.unpaired)), None)
     if reference is not None:
         reference.baseline = True
     verdicts, answers = judge(groups, measure, by=by, baseline=reference)
@@ -113,7 +113,7 @@ def compare_runs(
     across = None
     if over:
         across = compare_across(groups, measure, over=over)
-    notes = [*_notes(groups, measure, by=by, asked=metric is not None), *_left_out(found, runs)]
+    notes = [*notes_on(groups, others, measure=measure, by=by, asked=metric is not None), *_left_out(found, runs)]
     return Comparison(measure, columns, groups, others, verdicts, answers, notes, runs, across)
 
 
@@ -156,82 +156,6 @@ def _near_run(wanted: str, runs: Sequence[Run]) -> str:
     if len(names) <= 10 or "did you mean" in hint:
         return hint
     return f"; give a path, or a name such as {names[0]}"
-
-
-def _notes(groups: Sequence[Group], measure: Measure, *, by: Sequence[str], asked: bool) -> list[str]:
-    notes = []
-    if measure.chosen_by == measure.metric and measure.split == "test":
-        notes.append(
-            f"no run has a score of val: the best is named by {measure.metric} itself, which flatters it; the words"
-            " allow for that"
-        )
-    elif asked and measure.split == "test":
-        notes += [_chosen_on_test(same, measure) for same in families(groups) if len(same) > 1]
-    notes += _other_size(groups, measure)
-    known = {group.data for group in groups if group.summary.n}
-    if len(known) > 1 or None in known:
-        count = len(known - {None})
-        notes.append(
-            f"numbers of different {measure.split} data stand side by side ({count} known by fingerprint, see column"
-            " data): they are ranked and judged only within the same data"
-        )
-    repeats = sum(len(group.repeats) for group in groups)
-    if repeats:
-        notes.append(f"left out as repeats of the same settings and seed: {repeats}; the newest of each counts")
-    mixed = []
-    if by:
-        mixed = differing([run.settings for group in groups for run in group.runs])
-    hidden = [name for name in mixed if name not in by and _varies(groups, name)]
-    if hidden:
-        notes.append(f"groups join runs that differ in more than the seed: {', '.join(hidden)}")
-    for group in groups:
-        if group.lost:
-            lost = " and ".join(f"{count} {state}" for state, count in sorted(group.lost.items()))
-            notes.append(f"{group.label} also has {lost} run{'s' * (sum(group.lost.values()) != 1)} without numbers")
-    skipped = [run for group in groups for run in group.runs if run.skipped_steps]
-    if skipped:
-        names = ", ".join(f"{run.name} ({run.skipped_steps})" for run in skipped[:5])
-        notes.append(f"steps of training were skipped for a loss or gradient that is no number: {names}")
-    forced = [run for group in groups for run in group.runs if run.forced]
-    if forced:
-        names = "; ".join(f"{run.name}: {', '.join(run.forced[:3])}" for run in forced[:5])
-        more = and_more(len(forced), 5)
-        notes.append(
-            f"resumed by force as another experiment, so that their settings hold for a part of them: {names}{more}"
-        )
-    return notes
-
-
-def _other_size(groups: Sequence[Group], measure: Measure) -> list[str]:
-    """Say where runs have the score at another size only: of the network's input, or of the pictures."""
-    plain = without_size(measure.metric)
-    other = plain if plain != measure.metric else f"{plain}{AT_INPUT}"
-    missing = [run for group in groups for run in group.runs if measure.metric not in run.metrics]
-    count = sum(other in run.metrics for run in missing)
-    if not count:
-        return []
-    words = "1 run has"
-    if count != 1:
-        words = f"{count} runs have"
-    return [f"{words} no {measure.metric}, but {other}, which is another score; --metric {other} compares those"]
-
-
-def _chosen_on_test(same: Sequence[Group], measure: Measure) -> str:
-    """Say what it would mean to choose by the test."""
-    means = [measure.sign * group.summary.mean for group in same if group.summary.mean is not None]
-    best = same[means.index(max(means))]
-    luck = picked_luck([len(group.runs) for group in same], [group.summary for group in same])
-    size = ""
-    if luck:
-        size = f", by {luck:.4f} on average for its seeds alone where settings are equal"
-    return (
-        f"settings are chosen by {measure.chosen_by}; choosing by {measure.metric} would name {best.label} and report"
-        f" {best.summary.mean:.4f}, a score that is flattered by the choice{size}"
-    )
-
-
-def _varies(groups: Sequence[Group], name: str) -> bool:
-    return any(len({run.settings.get(name) for run in group.runs}) > 1 for group in groups)
 
 
 def _letters(number: int) -> str:

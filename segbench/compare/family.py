@@ -114,6 +114,8 @@ def _unfit(group: Group, first: Group, *, measure: Measure) -> str:
     """Return why a group cannot be compared with the first, "" where it may be."""
     if group.summary.mean is None:
         return f"{group.label} has no {measure.metric}"
+    if group.apart:
+        return group.apart
     if any(run.classes != group.runs[0].classes for run in group.runs):
         return f"the runs of {group.label} have different classes"
     if group.runs[0].classes != first.runs[0].classes:
@@ -145,8 +147,7 @@ def _of_draws(
     scores = draw_scores(members, blocks, metric=measure.metric)
     if pooled is not None:
         scores = pooled.scores
-        each = f"{len(blocks.draws) / draws:.3g}"
-        words = f"over {draws} folds of {pooled.images} pictures pooled, {each} run{'s' * (each != '1')} each"
+        words = f"over {draws} folds of {pooled.images} pictures pooled, {blocks.words.partition(', ')[2]}"
         blocks = replace(blocks, words=words)
     reported = Influence(scores, ())
     eligible = _eligible(groups, measure)
@@ -242,11 +243,3 @@ class _Reader:
             sizes = f"{len(self._index)} and {len(table.index)}, {both} in both"
             raise Unusable(f"they were scored on different images: {sizes}")
         return self._jackknife
-
-
-def families(groups: Sequence[Group]) -> Iterator[list[Group]]:
-    """Yield the groups of each known data set that have scores."""
-    for data in dict.fromkeys(group.data for group in groups):
-        same = [group for group in groups if group.data == data and group.summary.mean is not None]
-        if data is not None and same:
-            yield same

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypedDict
 
 from segbench.compare.filters import known_names
 from segbench.compare.intervals import Summary, summarize
@@ -21,6 +22,14 @@ FRONTS = ("parameters", "flops_per_image", "seconds")
 """Costs that the Pareto front is drawn against."""
 
 Identity = tuple[tuple[str, str], ...]
+
+
+class _Numbers(TypedDict):
+    summary: Summary
+    chosen: Summary
+    costs: dict[str, float]
+    flattered: str
+    images: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,12 @@ class Group:
     """Those that count, best first by the score that is chosen by, then those without it."""
     repeats: list[Run]
     """Runs that repeat settings and seed of a newer one, which are left out."""
+    unpaired: list[Run] = field(default_factory=list, kw_only=True)
+    """Runs in blocks that another group of the same data lacks, which are left out where groups are paired."""
+    left_out: tuple[str, ...] = field(default=(), kw_only=True)
+    """The blocks of those, in words."""
+    apart: str = field(default="", kw_only=True)
+    """Why it is not compared with the others of its data, though it has their score; else empty."""
     summary: Summary
     """Of the reported metric."""
     chosen: Summary
@@ -77,6 +92,13 @@ class Group:
     """Whether the others are judged against it."""
     fronts: list[str] = field(default_factory=list)
     """Costs in whose Pareto front it is, among the groups of the same data."""
+
+    def leave_out(self, runs: Sequence[Run], words: Sequence[str], *, measure: Measure) -> None:
+        """Count the other runs alone; `words` name what is left out."""
+        self.unpaired = list(runs)
+        self.left_out = tuple(words)
+        self.runs = [run for run in self.runs if run not in runs]
+        vars(self).update(_numbers(self.runs, measure))
 
     @property
     def label(self) -> str:
@@ -142,18 +164,38 @@ def group_runs(runs: Sequence[Run], measure: Measure, *, shown: Sequence[str], b
     for group, identity in zip(groups, members, strict=True):
         group.lost = lost.get(identity, {})
     _join_draws(groups)
-    _mark(groups, measure)
-    first = {group.data: group.chosen.mean for group in groups if group.best}
-    return sorted(
+    return ranked(groups, measure)
+
+
+def ranked(groups: Sequence[Group], measure: Measure) -> list[Group]:
+    """Return groups best first, those of the same data together and the newest data first; marks the best ones."""
+    newest: dict[str | None, float] = {}
+    for group in groups:
+        ends = [run.finished or 0.0 for run in group.runs]
+        newest[group.data] = max(newest.get(group.data, 0.0), *ends)
+    found = sorted(
         groups,
         key=lambda group: (
-            *_worst_last(first.get(group.data), measure.sign),
+            group.data is None,
+            -newest[group.data],
             str(group.data),
+            bool(group.apart),
             *_worst_last(group.chosen.mean, measure.sign),
             *_worst_last(group.summary.mean, measure.sign),
             group.label,
         ),
     )
+    for same in families(found):
+        _mark(same, measure)
+    return found
+
+
+def families(groups: Sequence[Group]) -> Iterator[list[Group]]:
+    """Yield the groups of each known data set that have scores."""
+    for data in dict.fromkeys(group.data for group in groups):
+        same = [group for group in groups if group.data == data and group.summary.mean is not None]
+        if data is not None and same:
+            yield same
 
 
 def check_by(runs: Sequence[Run], by: Sequence[str], *, option: str = "--by") -> None:
@@ -192,18 +234,25 @@ def _group(found: Sequence[Run], measure: Measure, *, shown: Sequence[str]) -> G
         newest[_experimental(run)] = run
     kept = list(newest.values())
     kept.sort(key=lambda run: (*_worst_last(run.metrics.get(measure.chosen_by), measure.sign), run.path))
-    scored = [run for run in kept if measure.metric in run.metrics]
     return Group(
         settings={name: setting(kept[0], name) for name in shown},
         runs=kept,
         repeats=[run for run in found if run not in kept],
-        summary=summarize([run.metrics[measure.metric] for run in scored]),
-        chosen=summarize([run.metrics[measure.chosen_by] for run in kept if measure.chosen_by in run.metrics]),
-        costs=_mean_costs([run.costs for run in kept]),
-        data=_data(scored, measure.split),
-        flattered=_flattered(scored, measure),
-        images=_images(scored, measure.split),
+        data=_data([run for run in kept if measure.metric in run.metrics], measure.split),
+        **_numbers(kept, measure),
     )
+
+
+def _numbers(runs: Sequence[Run], measure: Measure) -> _Numbers:
+    """Return what a group holds of the runs that count."""
+    scored = [run for run in runs if measure.metric in run.metrics]
+    return {
+        "summary": summarize([run.metrics[measure.metric] for run in scored]),
+        "chosen": summarize([run.metrics[measure.chosen_by] for run in runs if measure.chosen_by in run.metrics]),
+        "costs": _mean_costs([run.costs for run in runs]),
+        "flattered": _flattered(scored, measure),
+        "images": _images(scored, measure.split),
+    }
 
 
 def _data(runs: Sequence[Run], split: str) -> str | None:
@@ -258,15 +307,14 @@ def _worst_last(value: float | None, sign: int) -> tuple[bool, float]:
     return value is None, 0.0 if value is None else -sign * value
 
 
-def _mark(groups: Sequence[Group], measure: Measure) -> None:
-    """Mark the chosen group and the Pareto fronts, among those of the same known data."""
-    for data in {group.data for group in groups if group.data is not None}:
-        same = [group for group in groups if group.data == data and group.summary.mean is not None]
-        quality = [None if group.chosen.mean is None else measure.sign * group.chosen.mean for group in same]
-        known = [value for value in quality if value is not None]
-        for group, value in zip(same, quality, strict=True):
-            group.best = value is not None and value == max(known)
-        for cost in FRONTS:
-            front = pareto_front(quality, [group.costs.get(cost) for group in same])
-            for group, on_it in zip(same, front, strict=True):
-                group.fronts += [cost] * on_it
+def _mark(same: Sequence[Group], measure: Measure) -> None:
+    """Mark the first group and the Pareto fronts, among groups of the same data, best first."""
+    compared = [group for group in same if not group.apart]
+    quality = [None if group.chosen.mean is None else measure.sign * group.chosen.mean for group in compared]
+    for group in same:
+        group.best = group is same[0] and group.chosen.mean is not None
+        group.fronts = []
+    for cost in FRONTS:
+        front = pareto_front(quality, [group.costs.get(cost) for group in compared])
+        for group, on_it in zip(compared, front, strict=True):
+            group.fronts += [cost] * on_it

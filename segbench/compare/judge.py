@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import repeat
 
 import numpy as np
 
 from segbench.compare.answer import Answer, give_answer
-from segbench.compare.family import MAX_JUDGED, families, read_family
-from segbench.compare.groups import Group, Measure
+from segbench.compare.family import MAX_JUDGED, read_family
+from segbench.compare.groups import Group, Measure, families
 from segbench.compare.images import is_share
+from segbench.compare.influence import Influence
 from segbench.compare.intervals import LEVEL, score_interval
+from segbench.compare.seeds import Layout
 from segbench.compare.selection import chosen_setting
+from segbench.compare.simultaneous import Spread
 from segbench.compare.student import t_quantiles
 from segbench.compare.verdict import Judged, Verdict, elsewhere, refuse, verdict_on_pair
 
@@ -63,6 +67,9 @@ def _judge_family(
         sign=measure.sign,
     )
     judged = Judged(family, found, measure, chosen=baseline is None)
+    if baseline is None:
+        for group in same:
+            group.best = group is judged.control and group.chosen.mean is not None
     _give_intervals(judged)
     against = baseline or judged.control
     refused = [
@@ -86,7 +93,14 @@ def _give_intervals(judged: Judged) -> None:
     """
     spread = judged.found.spread
     share = is_share(judged.measure.metric)
-    errors, freedoms = zip(*map(spread.of_mean, range(len(judged.family.groups))), strict=True)
+    means = map(spread.of_mean, range(len(judged.family.groups)))
+    if judged.family.blocks and judged.family.blocks.draws:
+        means = map(
+            _of_draws,
+            judged.family.reported.scores[np.stack(judged.family.layout.groups)],
+            repeat(judged.family.layout.overlap),
+        )
+    errors, freedoms = zip(*means, strict=True)
     reach = t_quantiles(np.full(len(freedoms), 0.5 - LEVEL / 2), np.array(freedoms))
     for number, group in enumerate(judged.family.groups):
         if judged.family.pooled:
@@ -98,3 +112,12 @@ def _give_intervals(judged: Judged) -> None:
             continue
         low, high = score_interval(group.summary.mean, float(reach[number]) * error, share=share)
         group.summary = replace(group.summary, low=low, high=high)
+
+
+def _of_draws(scores: np.ndarray, overlap: float) -> tuple[float | None, float]:
+    """Return standard error and degrees of freedom of the mean of a setting's scores `[D]` on draws of the data.
+
+    What makes a draw hard for all settings alike is no part of their differences, but of each score.
+    """
+    alone = Layout((np.arange(len(scores)),), overlap=overlap)
+    return Spread.of(Influence(scores, ()), alone).of_mean(0)

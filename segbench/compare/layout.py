@@ -98,8 +98,7 @@ def blocks(comparison: Comparison, width: int) -> list[Block]:
     """
     heads, cells = group_table(comparison)
     rows = dict(zip(comparison.groups, [[printable(cell, 200) for cell in row] for row in cells], strict=True))
-    families = [[group for group in rows if group.data == data] for data in {group.data for group in rows}]
-    families.sort(key=lambda groups: -max(run.finished or 0.0 for group in groups for run in group.runs))
+    families = [[group for group in rows if group.data == data] for data in dict.fromkeys(group.data for group in rows)]
     several = len(families) > 1
     found = []
     for groups in families:

@@ -9,6 +9,7 @@ import numpy as np
 
 from segbench.compare.answer import Answer
 from segbench.compare.intervals import t_quantile
+from segbench.compare.lacking import lacking
 from segbench.compare.simultaneous import Simultaneous
 
 MAX_SEEDS = 100
@@ -107,7 +108,7 @@ def plan_sentences(answer: Answer, difference: float, *, power: float) -> list[s
         return ["one setting has nothing to be compared with: run at least two, with three seeds each"]
     if family.blocks:
         return [f"planning takes runs that are repeated by the seed alone; these are compared {family.blocks.words}"]
-    missing = found.spread.missing(int(found.control == 0), found.control)
+    missing = lacking(family, found, number=int(found.control == 0))
     if missing:
         return [f"the spread of seeds is not known well enough to plan with: {missing}"]
     plan = Plan.of(found)

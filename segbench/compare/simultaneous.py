@@ -9,7 +9,7 @@ import numpy as np
 
 from segbench.compare.influence import Influence
 from segbench.compare.intervals import LEVEL
-from segbench.compare.seeds import MIN_FREEDOM, Layout, SeedSpread, seed_spread
+from segbench.compare.seeds import Layout, SeedSpread, seed_spread
 from segbench.compare.student import t_quantiles
 from segbench.core.rng import generator
 
@@ -91,19 +91,10 @@ class Spread:
             return None, 1.0
         return math.sqrt(total), min(max(total**2 / squares, 1.0), 1e6)
 
-    def missing(self, first: int, second: int, *, repeat: str = "seed") -> str:
-        """Return how many more repeats (seeds, or draws of the data) a word on two settings needs, "" for none."""
+    def repeats(self, first: int, second: int) -> int:
+        """Return how many repeats (of seeds, or draws of the data) a word on two settings rests on."""
         odd = [number for number in (first, second) if number in self.seeds.odd]
-        found = min([self.seeds.freedom, *(int(self.freedom[number]) for number in odd)])
-        if found >= MIN_FREEDOM:
-            return ""
-        more = MIN_FREEDOM - found
-        if odd:
-            where = "settings whose seeds lie far apart"
-        else:
-            where = "the settings that are here"
-        runs = f"{more} more {repeat}{'s' * (more > 1)}"
-        return f"{found} of the {MIN_FREEDOM} repeats that a word needs; run {runs} of {where}"
+        return min([self.seeds.freedom, *(int(self.freedom[number]) for number in odd)])
 
     def degrees(self, first: int, second: np.ndarray) -> np.ndarray:
         """Return Satterthwaite's degrees of freedom of `variance`; those of crossed units are of the scarcest kind."""

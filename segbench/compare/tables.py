@@ -26,6 +26,7 @@ COST_HEADS = {
 }
 FRONT_HEADS = {"parameters": "params", "flops_per_image": "FLOPs", "seconds": "time"}
 FRONT_HEAD = "front"
+INTERVAL_HEAD = "95 % interval"
 TRIVIAL_HEAD = "one class"
 """Heading of the score of painting the most frequent class everywhere."""
 FRONT = "front: no group has at least this quality for less (Pareto); params, FLOPs of one image, time of training"
@@ -34,7 +35,8 @@ FRONT = "front: no group has at least this quality for less (Pareto); params, FL
 
 def interval_legend(comparison: Comparison) -> str:
     """Return what the column of intervals speaks of."""
-    bases = list(dict.fromkeys(answer.basis for answer in comparison.answers))
+    known = {group.data for group in comparison.groups if group.summary.low is not None}
+    bases = list(dict.fromkeys(answer.basis for answer in comparison.answers if answer.control.data in known))
     if not bases:
         return "95 % interval: none is known here"
     return f"95 % interval: of the score for {' / '.join(bases)}"
@@ -261,7 +263,7 @@ def _heads(comparison: Comparison, some: _SomeColumns) -> list[str]:
         *chosen_heads(comparison),
         metric,
         "sd",
-        "95 % interval",
+        INTERVAL_HEAD,
         *["images"] * some.images,
         *[TRIVIAL_HEAD] * some.trivial,
         *COST_HEADS.values(),

@@ -13,7 +13,15 @@ from segbench.compare.across import Across, across_table
 from segbench.compare.comparison import Comparison
 from segbench.compare.labels import shorten, shorten_apart
 from segbench.compare.layout import blocks, gap
-from segbench.compare.tables import FRONT, FRONT_HEAD, answer_sentences, interval_legend, run_words, verdict_sentences
+from segbench.compare.tables import (
+    FRONT,
+    FRONT_HEAD,
+    INTERVAL_HEAD,
+    answer_sentences,
+    interval_legend,
+    run_words,
+    verdict_sentences,
+)
 from segbench.core.states import RunState
 from segbench.core.text import printable, say
 
@@ -61,9 +69,10 @@ def _say(console: Console, line: str, *, style: str = "") -> None:
 
 def _print_groups(console: Console, comparison: Comparison) -> None:
     """Print a table for each data set, every row one line, and what the columns mean."""
-    legends = [interval_legend(comparison)]
+    legends: list[str] = []
     for block in blocks(comparison, console.width):
-        _say(console, printable(block.title, 1000))
+        if block.title:
+            _say(console, printable(block.title, 1000))
         heads = ["\n".join(column.head_lines) for column in block.columns]
         left = [column.left for column in block.columns]
         table = _table(heads, left, width=console.width)
@@ -73,9 +82,9 @@ def _print_groups(console: Console, comparison: Comparison) -> None:
         if block.dropped:
             names = ", ".join(block.dropped)
             _say(console, f"no room for {names}: a wider terminal or --format csv has them", style="dim")
-        if FRONT_HEAD in heads and FRONT not in legends:
-            legends.append(FRONT)
-    for legend in legends:
+        shown = [column.head for column in block.columns]
+        legends += [interval_legend(comparison)] * (INTERVAL_HEAD in shown) + [FRONT] * (FRONT_HEAD in shown)
+    for legend in dict.fromkeys(legends):
         _say(console, legend, style="dim")
 
 

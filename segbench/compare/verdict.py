@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from segbench.compare.family import Family
 from segbench.compare.groups import Group, Measure, labels_apart
+from segbench.compare.lacking import lacking
 from segbench.compare.simultaneous import Simultaneous
 from segbench.compare.units import Scope
 
@@ -80,13 +81,6 @@ class Judged:
         return self.family.groups[self.found.control]
 
     @property
-    def repeat(self) -> str:
-        """What repeats an experiment here: a seed, or where the data were drawn several times, another draw."""
-        if self.family.blocks and self.family.blocks.draws:
-            return "data.seed"
-        return "seed"
-
-    @property
     def scope(self) -> Scope:
         """What the intervals speak of."""
         if not self.family.design:
@@ -121,7 +115,7 @@ def verdict_on_pair(judged: Judged, number: int) -> Verdict:
     seeds = len(family.layout.groups[number]), len(family.layout.groups[found.control])
     value = float(found.value[number])
     half = float(found.half[number])
-    missing = found.spread.missing(number, found.control, repeat=judged.repeat)
+    missing = lacking(family, found, number=number)
     images = family.design.words if family.design else ""
     if missing:
         difference = Difference(value, None, None)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from segbench.compare.across import critical_difference, mean_ranks, range_quantile
+from segbench.compare.across import critical_difference, mean_ranks
 from segbench.compare.as_json import to_json
 from segbench.compare.comparison import compare_runs
 from segbench.compare.tables import to_markdown
@@ -35,11 +35,17 @@ def write(root, scores=SCORES):
     return root
 
 
-def test_critical_differences_are_demsars():
-    # table 5 of Demsar (2006): q_0.05 = 1.960, 2.343, 2.569, 2.728 ... 3.164 for 2, 3, 4, 5, 10 classifiers
-    for settings, value in {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 10: 3.164}.items():
-        assert range_quantile(settings) / 2**0.5 == pytest.approx(value, abs=1.5e-3)
-    assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.01)  # his example of four on 14 data sets
+def test_critical_differences_are_demsars_where_data_sets_are_many():
+    # table 5 of Demsar (2006): q_0.05 of 2, 3, 5 classifiers; mean ranks come in steps of 1 / data
+    for settings, quantile in {2: 1.960, 3: 2.343, 5: 2.728}.items():
+        normal = quantile * (settings * (settings + 1) / (6 * 60)) ** 0.5
+        assert critical_difference(settings, 60) == pytest.approx(normal, abs=2 / 60)
+
+
+def test_critical_differences_hold_for_few_data_sets():
+    # two settings: the same one wins on all of n data sets in 2 / 2^n of comparisons, 6.25 % of five, 3.1 % of six
+    assert [critical_difference(2, data) for data in (2, 4, 5, 6)] == [None, None, None, 1.0]
+    assert critical_difference(3, 2) is None  # first on both, the other last on both: 6 / 36
 
 
 def test_ranks_share_ties():
@@ -56,10 +62,18 @@ def test_settings_are_ranked_over_data(tmp_path):
     assert by_label["loss=focal"].record == (0, 1, 3) and by_label["loss=bce"].record == (1, 0, 3)
     assert by_label["loss=dice"].profile == (0.75, 0.75, 0.75, 1.0)
     assert by_label["loss=focal"].rank == 2.25 and by_label["loss=bce"].rank == 2.5
-    assert any("3 of 3 settings may be the best" in text for text in across.sentences)  # 1.25 < 1.66
+    assert any("3 of 3 settings may be the best" in text for text in across.sentences)  # 1.25 < 1.75
+    assert "loss=dice has the best mean rank by val (1.25), and 1.25 by test" in across.sentences[0]
     whole = json.loads(to_json(found))["over"]
-    assert whole["critical_difference"] == pytest.approx(2.343 * (12 / 24) ** 0.5, abs=1e-3)
+    assert whole["critical_difference"] == 1.75  # the first step above Demsar's 1.66
     assert "| loss=focal |" in to_markdown(found)
+
+
+def test_too_few_data_sets_name_no_best(tmp_path):
+    scores = {"dice": (0.8, 0.7, 0.6, 0.9), "focal": (0.7, 0.6, 0.5, 0.8)}
+    across = compare_runs([write(tmp_path, scores)], over="data").across
+    assert across.critical is None
+    assert across.sentences[1].startswith("4 data sets are too few to say which of 2 settings may be the best")
 
 
 def test_incomplete_settings_are_named(tmp_path):

@@ -103,7 +103,7 @@ def test_lost_seeds_are_counted(tmp_path):
     found = compare_runs([tmp_path])
     assert found.groups[0].lost == {"failed": 1, "pruned": 1}
     assert "3 of 5" in to_markdown(found)
-    assert any("also has 1 failed and 1 pruned runs without numbers" in note for note in found.notes)
+    assert any("missing in the scores of" in note and "(1 failed, 1 pruned)" in note for note in found.notes)
     assert sorted(run.state for run in found.others) == ["failed", "pruned"]
 
 

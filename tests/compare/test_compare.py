@@ -265,7 +265,7 @@ def test_one_seed_each_is_said(tmp_path):
         write_run(tmp_path / name, loss=name, counts=some_counts(40, recall, 1))
     (verdict,) = compare_runs([tmp_path]).verdicts
     assert (verdict.word, verdict.difference.low, verdict.difference.high) == ("too few seeds", None, None)
-    assert "too few seeds: 0 of the 4 repeats that a word needs; run 4 more seeds" in verdict.sentence
+    assert "too few seeds: 0 of the 4 repeats that a word needs; 4 more runs in all" in verdict.sentence
 
 
 def test_a_word_is_read_as_any_reader_of_yaml_reads_it():

@@ -23,6 +23,11 @@ from segbench.compare.text import LONGEST, cost_text, interval_text
 from segbench.core.text import printable
 from segbench.report.html.whiskers import Scale, Whisker
 
+REPEATED = "left out: repeats settings and seed of a newer run"
+UNPAIRED = "left out: not every setting was run with its other settings and seed, or on its data"
+LEFT_OUT = {REPEATED: "repeat", UNPAIRED: "left out"}
+"""Reasons why completed runs do not count, and what is shown as their state."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -159,13 +164,11 @@ def runs_table(comparison: Comparison) -> Table:
         *_cost_columns(),
         Column("reason"),
     ]
-    repeats = [run for group in comparison.groups for run in group.repeats]
     counting = [run for group in comparison.groups for run in group.runs]
     rows = [_run(comparison, run, names=names, reason="") for run in [*counting, *comparison.others]]
-    rows += [
-        _run(comparison, run, names=names, reason="left out: repeats settings and seed of a newer run")
-        for run in repeats
-    ]
+    for group in comparison.groups:
+        rows += [_run(comparison, run, names=names, reason=UNPAIRED) for run in group.unpaired]
+        rows += [_run(comparison, run, names=names, reason=REPEATED) for run in group.repeats]
     return Table(columns, rows)
 
 
@@ -173,7 +176,7 @@ def _run(comparison: Comparison, run: Run, *, names: Sequence[str], reason: str)
     value = run.metrics.get(comparison.metric)
     return Row(
         [
-            Cell("repeat" if reason else run.state, kind="state"),
+            Cell(LEFT_OUT.get(reason, run.state), kind="state"),
             Cell(printable(run.name, LONGEST), kind="name"),
             *(_text(setting(run, name)) for name in names),
             *(_number(score_text(run.metrics.get(name)), run.metrics.get(name)) for name in chosen_heads(comparison)),
