@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -11,15 +9,15 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError
-from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import Arrays
 from segbench.data.pictures import together
 from segbench.data.scenes.digits import DOWNLOAD, WANTED, read_digits, read_photos
 from segbench.data.scenes.mnist_cifar_plan import DigitLayout, DigitPlanner, DigitScene, official_splits
 from segbench.data.scenes.mnist_cifar_render import DigitTaps, render_digit
+from segbench.data.scenes.planned import PlannedData
 
 
-class MnistCifar(SegmentationData):
+class MnistCifar(PlannedData[DigitScene]):
     """MNIST digits over CIFAR-10 photos; the idea, and the recipe `blend=add`, are RobRomijnders/segm's.
 
     `classes` says what is asked: of 2, the second is any digit; of 11, the others are the digits 0 to 9. Training uses
@@ -31,9 +29,6 @@ class MnistCifar(SegmentationData):
         cifar: .npz, folder that holds `cifar-10-batches-py`, or folder of PNG; None looks in `root`.
         root: Folder as torchvision makes it, with `MNIST/raw` and `cifar-10-batches-py`.
         download: Let torchvision fetch what is missing into `root`.
-        train_size: Scenes in an epoch of training.
-        val_size: Scenes for validation.
-        test_size: Scenes for the test.
         val_share: Share of the official training pictures kept for val.
         blend: `add`: the digit brightens the photo, as in the older project. `alpha`: it is laid over it.
         gain: What a full digit value adds, 0..255, for `add`.
@@ -41,11 +36,11 @@ class MnistCifar(SegmentationData):
         mask_threshold: Share of a full digit value above which a pixel is digit.
         offsets: `original`: places 0 to 17 of 0 to 18 in each direction, at 32 pixels, so that the last row and column
             never show a digit, as in the older project. `all`: every place.
-        fresh: New training scenes in every epoch; otherwise every epoch shows the same ones.
-        **common: As for every data set: `SegmentationData`.
+        **common: As for every generated data set: `PlannedData`.
     """
 
     entries = ("image", "mask", "background")
+    planners: dict[Split, DigitPlanner]
 
     def __init__(
         self,
@@ -63,10 +58,9 @@ class MnistCifar(SegmentationData):
         colour: str = "white",
         mask_threshold: float = 0.3,
         offsets: str = "original",
-        fresh: bool = True,
         **common: Any,
     ) -> None:
-        super().__init__(**common)
+        super().__init__(train_size=train_size, val_size=val_size, test_size=test_size, **common)
         if len(self.classes) not in (2, 11):
             raise ConfigError(
                 "data.classes must be 2 names (background and any digit) or 11 (background and the digits 0 to 9), got"
@@ -79,11 +73,8 @@ class MnistCifar(SegmentationData):
         self.paths = (mnist, cifar)
         self.root = root
         self.download = download
-        self.sizes = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
         self.val_share = val_share
-        self.fresh = fresh
         self.layout = DigitLayout(self.size, blend, gain, mask_threshold, colour, offsets)
-        self.planners: dict[Split, DigitPlanner] = {}
 
     def prepare(self) -> None:
         """Read and check the digits and photos, split them and set up the plans."""
@@ -119,14 +110,6 @@ class MnistCifar(SegmentationData):
             )
         self.check_splits()
 
-    def num_samples(self, split: Split) -> int:
-        """Return the number of scenes of a split."""
-        return self.sizes[split]
-
-    def scene(self, split: Split, *, epoch: int, index: int) -> DigitScene:
-        """Return the plan of a scene."""
-        return self.planners[split].scene(epoch if self.fresh and split == Split.TRAIN else 0, index)
-
     def sample(self, split: Split, *, epoch: int, index: int) -> Arrays:
         """Return image, mask and background of a scene."""
         scene = self.scene(split, epoch=epoch, index=index)
@@ -138,17 +121,8 @@ class MnistCifar(SegmentationData):
 
     def fingerprint(self, split: Split) -> str:
         """Return a digest of the pictures and of every setting that decides the scenes of a split."""
-        settings = {
-            "layout": asdict(self.layout),
-            "val_share": self.val_share,
-            "seed": self.seed,
-            "split": split,
-            "size": self.sizes[split],
-            "fresh": self.fresh,
-            "classes": self.classes,
-            "pictures": self._digest,
-        }
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+        settings = {"layout": asdict(self.layout), "val_share": self.val_share, "pictures": self._digest}
+        return self.digest(split, settings)
 
     def describe(self, split: Split) -> str:
         """Return how many scenes of how many digits and photos."""
