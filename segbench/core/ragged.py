@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -82,7 +83,24 @@ class Ragged:
         return bool(bounds and (self.lengths >= 0).all())
 
 
-class Packed(Sequence[Value], Generic[Value]):
+class _Numbered(Sequence[Value], Generic[Value]):
+    """Values by their numbers, of which a slice makes none of those that it takes."""
+
+    @overload
+    def __getitem__(self, index: int) -> Value: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Value]: ...
+    def __getitem__(self, index: int | slice) -> Value | Sequence[Value]:
+        if isinstance(index, slice):
+            return Chosen(self, np.arange(len(self))[index])
+        return self._at(range(len(self))[index])
+
+    @abstractmethod
+    def _at(self, number: int) -> Value:
+        """Return the value of a number from 0 to the length."""
+
+
+class Packed(_Numbered[Value]):
     """Values that are made anew each time they are asked for: a list of objects would be copied into every worker.
 
     Counting references writes to an object, so that a forked process soon has a copy of each one that it looks at.
@@ -97,19 +115,12 @@ class Packed(Sequence[Value], Generic[Value]):
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> Value: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Value]: ...
-    def __getitem__(self, index: int | slice) -> Value | Sequence[Value]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(len(self))[index]]
-        number = range(len(self))[index]
+    def _at(self, number: int) -> Value:
         value: Value = pickle.loads(self._content[self._starts[number] : self._starts[number + 1]])
         return value
 
 
-class Chosen(Sequence[Value], Generic[Value]):
+class Chosen(_Numbered[Value]):
     """Some values of another sequence, by their numbers there."""
 
     def __init__(self, values: Sequence[Value], rows: np.ndarray) -> None:
@@ -119,11 +130,5 @@ class Chosen(Sequence[Value], Generic[Value]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    @overload
-    def __getitem__(self, index: int) -> Value: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Value]: ...
-    def __getitem__(self, index: int | slice) -> Value | Sequence[Value]:
-        if isinstance(index, slice):
-            return Chosen(self.values, self.rows[index])
-        return self.values[int(self.rows[index])]
+    def _at(self, number: int) -> Value:
+        return self.values[int(self.rows[number])]
