@@ -177,16 +177,22 @@ def _predict_all(
             fault = error.fault if isinstance(error, FileError) else Fault(str(error))
             problems.append(Problem("", fault, shown_name(str(found.files[name])), "pictures"))
     count = len(found.files)
-    done = f"{count - len(problems)} of {count} pictures predicted: {wanted.out.absolute()}"
-    if clipped:
-        done += (
-            f"; of {len(clipped):,}, more than 5 % of the values lie beyond those of the training, and were clipped:"
-            f" {first_names(clipped)}"
-        )
-    if found.missing or problems:
-        reasons = [*found.missing, *([told(problems)] if problems else [])]
+    done = f"{count - len(problems)} of {count} pictures predicted: {wanted.out.absolute()}{_clipping(clipped)}"
+    reasons = list(found.missing)
+    if problems:
+        reasons.append(told(problems))
+    if reasons:
         raise DataError(f"{done}; not used: {'; '.join(reasons)}")
     return done
+
+
+def _clipping(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return (
+        f"; of {len(names):,}, more than 5 % of the values lie beyond those of the training, and were clipped:"
+        f" {first_names(names)}"
+    )
 
 
 def _predict_large(

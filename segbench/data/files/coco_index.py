@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,12 +125,7 @@ def read_items(
     """
     _check(content, choice, panoptic=panoptic is not None)
     chosen = {number for ids in category_ids(content, choice.names).values() for number in ids}
-    entries: dict[int, dict[str, Any]] = {}
-    for entry in content["images"]:
-        if entry["id"] in entries:
-            what = "it comes more than once in the annotation file"
-            problems.add("duplicate", what, name=f"picture {entry['id']}", among="pictures")
-        entries[entry["id"]] = entry
+    entries = _entries(content["images"], problems)
     found = _by_picture(content["annotations"], entries, problems=problems)
     if panoptic is not None:
         for number in sorted(entries.keys() - found.keys()):
@@ -154,6 +149,16 @@ def read_items(
         )
         items.append(Item(f"{prefix}{number}", _file(images, entry["file_name"]), labels))
     return items
+
+
+def _entries(images: Iterable[dict[str, Any]], problems: Problems) -> dict[int, dict[str, Any]]:
+    entries: dict[int, dict[str, Any]] = {}
+    for entry in images:
+        if entry["id"] in entries:
+            what = "it comes more than once in the annotation file"
+            problems.add("duplicate", what, name=f"picture {entry['id']}", among="pictures")
+        entries[entry["id"]] = entry
+    return entries
 
 
 def _has_no_outline(annotation: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from segbench import __version__
@@ -15,7 +16,7 @@ from segbench.core.text import printable
 from segbench.report.html import classes, curves, effects, pareto, pictures, plans, settings, unit_scores, worst
 from segbench.report.html.choice import run_label
 from segbench.report.html.page import render
-from segbench.report.html.tables import groups_table, runs_table
+from segbench.report.html.tables import Table, groups_table, runs_table
 from segbench.report.html.whiskers import WIDTH
 
 SYMBOLS = {
@@ -47,9 +48,13 @@ def to_html(comparison: Comparison) -> str:
 
     It opens from disk and needs no network. Reads further text files of the best runs, and their sample panels.
     """
-    heat = classes.heat_map(comparison)
     tables = {"groups": groups_table(comparison), "runs": runs_table(comparison)}
-    data = {
+    return render(_packed(comparison, tables), _view(comparison, tables))
+
+
+def _packed(comparison: Comparison, tables: Mapping[str, Table]) -> dict[str, Any]:
+    """Return what the scripts of the page draw from."""
+    return {
         "runs": [_run(comparison, number) for number in range(len(comparison.runs))],
         "order": _order(comparison),
         "curves": curves.curve_data(comparison),
@@ -63,7 +68,11 @@ def to_html(comparison: Comparison) -> str:
         "whisker": WIDTH,
         "at_first": AT_FIRST,
     }
-    view = {
+
+
+def _view(comparison: Comparison, tables: Mapping[str, Table]) -> dict[str, Any]:
+    """Return what the template of the page shows."""
+    return {
         "made": time.strftime("%Y-%m-%d %H:%M"),
         "version": __version__,
         "metric": printable(comparison.metric, 80),
@@ -79,7 +88,7 @@ def to_html(comparison: Comparison) -> str:
         ],
         "notes": [printable(note, 1000) for note in comparison.notes],
         "legends": [interval_legend(comparison), FRONT],
-        "heat": heat,
+        "heat": classes.heat_map(comparison),
         "panels": pictures.sample_panels(comparison),
         "worst": worst.worst_images(comparison),
         "units": unit_scores.unit_scores(comparison) if comparison.groups else [],
@@ -95,7 +104,6 @@ def to_html(comparison: Comparison) -> str:
         "symbols": SYMBOLS,
         "whisker_width": WIDTH,
     }
-    return render(data, view)
 
 
 def rests_on(comparison: Comparison, verdict: Verdict) -> list[tuple[str, str]]:
