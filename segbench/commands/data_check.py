@@ -67,7 +67,7 @@ def check_data(config: RunConfig, out: Path | None, *, console: Console) -> int:
     notes = len(data.notes)
     last = "no problems found"
     if notes:
-        last = "nothing has to be cured, but see the note" + "s" * (notes > 1)
+        last += ", but see the note" + "s" * (notes > 1)
     console.print(last, highlight=False)
     return 0
 

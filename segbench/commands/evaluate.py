@@ -57,7 +57,7 @@ def _verdict(report: dict[str, Any], split: str, *, changes: Sequence[str], is_c
         return "this is not the data of the training (another fingerprint), so the recorded scores do not compare"
     otherwise = [word for word in changes if word.lstrip("+").startswith("evaluate.")]
     if otherwise:
-        return f"scored otherwise than the run was ({', '.join(otherwise)}), so the recorded scores do not compare"
+        return f"scored with other settings ({', '.join(otherwise)}), so the recorded scores do not compare"
     distance = {
         name: abs(report["scores"].get(name, math.inf) - value)
         for name, value in report["recorded"].items()

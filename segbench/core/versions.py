@@ -23,7 +23,7 @@ def check_versions() -> None:
             continue
         if _numbers(found) < _numbers(floor):
             raise ConfigError(
-                f"{package} {found} must not be used: {reason}; pip install '{package}>={floor}' cures it"
+                f"{package} {found} must not be used: {reason}; pip install '{package}>={floor}' fixes it"
             )
 
 

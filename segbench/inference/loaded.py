@@ -133,7 +133,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], *, where: str, heads: 
     if wrong:
         more = and_more(len(wrong), 5)
         raise ConfigError(
-            f"{where} is of another network: missing, of another shape or unknown are {', '.join(wrong[:5])}{more};"
+            f"{where} is of another network: {', '.join(wrong[:5])}{more} are missing, unknown or of another shape;"
             " give a run with the same model settings"
         )
     if not fitting:

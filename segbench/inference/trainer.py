@@ -24,7 +24,7 @@ SETTLED = (
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own call into torch
     ".*broadcast_buffers. is deprecated.*",  # its successor is not in every torch that is supported
 )
-"""Warnings of Lightning about what is a choice of this project, or not for its users to mend."""
+"""Warnings of Lightning about what is a choice of this project, or not for its users to fix."""
 
 THREADS = torch.get_num_threads()
 """What torch takes by itself: the number of cores."""

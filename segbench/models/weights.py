@@ -77,7 +77,7 @@ def load_fitting(
     if wrong:
         more = and_more(len(wrong), 5)
         raise ConfigError(
-            f"{where} does not fit {what}: missing, of another shape or unknown are {', '.join(wrong[:5])}{more}"
+            f"{where} does not fit {what}: {', '.join(wrong[:5])}{more} are missing, unknown or of another shape"
         )
     module.load_state_dict(fitting, strict=False)
 

@@ -52,8 +52,7 @@ def remark(decay: float, warmup: bool, *, steps: int) -> str | None:
         needed = round((10 * decay - 1) / (1 - decay))
         return (
             f"trainer.ema={decay} never comes into force: its warm-up takes {needed:,} steps and the training has"
-            f" {steps:,}, so that every decay above {_rising(steps - 1):.4f} gives the same;"
-            " trainer.ema_warmup=false uses it from the first step"
+            f" {steps:,}; trainer.ema_warmup=false uses it from the first step"
         )
     start = decay**steps
     if not warmup and start > MUCH:

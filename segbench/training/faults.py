@@ -37,7 +37,7 @@ def in_one_sentence(run: RunFolder, settings: TrainerSettings, *, data: Segmenta
             raise
         raise CheckpointError(
             f"{error.filename or run.path} cannot be written: {error.strerror}; what was written before is untouched,"
-            f" and the run can be continued with resume={run.path} once that is mended"
+            f" and the run can be continued with resume={run.path} once that is fixed"
         ) from error
 
 

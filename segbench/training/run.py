@@ -71,7 +71,7 @@ def train(
         shared: Data that earlier runs of this process have read; see `build_experiment`.
 
     Raises:
-        SegbenchError: for everything the user can mend, with its exit code.
+        SegbenchError: for everything the user can fix, with its exit code.
     """
     settings = config.trainer
     ranks = current()

@@ -63,9 +63,7 @@ def test_a_run_and_its_evaluation_state_baselines_and_numbers_of_pictures(segben
 
 def test_evaluate_says_when_it_scored_otherwise(segbench, run):
     outcome = segbench("evaluate", run, "evaluate.tta=hflip")
-    assert (
-        "scored otherwise than the run was (evaluate.tta=hflip), so the recorded scores do not compare" in outcome.out
-    )
+    assert "scored with other settings (evaluate.tta=hflip), so the recorded scores do not compare" in outcome.out
 
 
 def test_evaluate_says_why_there_is_nothing_to_compare_with(segbench, run):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segbench.core.choices import SPLITS
-from segbench.data.scenes.fgbg import FgBg
+from tests.support.tiny_generated import tiny_fgbg
 from tests.support.tiny_sources import source_words
 
 CLASSES = ("background", "foreground")
@@ -40,19 +40,7 @@ def test_batch_normalisation_is_trained_after_a_validation(command, tiny, monkey
 def test_no_scene_is_in_two_splits(pictures):
     """One project trained and tested on the same folder."""
     for split in ("by_source", "random"):
-        data = FgBg(
-            **{name: str(folder) for name, folder in pictures.items()},
-            classes=["background", "foreground"],
-            size=[32, 32],
-            mean=[0.5] * 3,
-            std=[0.25] * 3,
-            batch_size=4,
-            train_size=40,
-            val_size=40,
-            test_size=40,
-            split=split,
-        )
-        data.prepare()
+        data = tiny_fgbg(pictures, val_size=40, test_size=40, split=split)
         images = {
             name: {data.sample(name, epoch=0, index=index)["image"].tobytes() for index in range(40)} for name in SPLITS
         }

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,30 +10,12 @@ from PIL import Image
 
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.scenes.depth import DepthModel
-from segbench.data.scenes.fgbg import FgBg
-from tests.support.tiny_generated import samples_digest
-
-COMMON = {
-    "classes": ["background", "foreground"],
-    "size": [48, 64],
-    "mean": [0.5] * 3,
-    "std": [0.25] * 3,
-    "batch_size": 4,
-    "train_size": 40,
-    "val_size": 8,
-    "test_size": 8,
-}
+from tests.support.tiny_generated import samples_digest, tiny_fgbg
 
 
 @pytest.fixture
 def make(pictures):
-    def make(**settings):
-        folders = {name: str(folder) for name, folder in pictures.items()}
-        data = FgBg(**{**COMMON, **folders, **settings})
-        data.prepare()
-        return data
-
-    return make
+    return partial(tiny_fgbg, pictures, size=[48, 64])
 
 
 @pytest.mark.parametrize(
@@ -75,9 +58,8 @@ def test_full_size_copy_is_the_source_itself(tmp_path):
         (tmp_path / name).mkdir()
     Image.fromarray(rgba).save(tmp_path / "fg" / "a.png")
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / "bg" / "b.png")
-    folders = {"foregrounds": str(tmp_path / "fg"), "backgrounds": str(tmp_path / "bg")}
-    data = FgBg(**{**COMMON, **folders, "size": [32, 32], "split": "random", "scale": [1.0, 1.0], "flip": False})
-    data.prepare()
+    folders = {"foregrounds": tmp_path / "fg", "backgrounds": tmp_path / "bg"}
+    data = tiny_fgbg(folders, split="random", scale=[1.0, 1.0], flip=False)
     from dataclasses import replace
 
     from segbench.data.scenes.render import render

@@ -9,7 +9,7 @@ import torch
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.loader import EpochLoader, PlanSampler, shuffled
 from segbench.data.loading.source import SplitDataset
-from segbench.data.scenes.fgbg import FgBg
+from tests.support.tiny_generated import tiny_fgbg
 
 albumentations = pytest.importorskip("albumentations")
 
@@ -26,20 +26,7 @@ def standard():
 
 @pytest.fixture
 def data(pictures):
-    data = FgBg(
-        **{name: str(folder) for name, folder in pictures.items()},
-        classes=["background", "foreground"],
-        size=[32, 32],
-        mean=[0.5] * 3,
-        std=[0.25] * 3,
-        batch_size=4,
-        train_size=18,
-        val_size=6,
-        test_size=5,
-        augment=standard(),
-    )
-    data.prepare()
-    return data
+    return tiny_fgbg(pictures, train_size=18, val_size=6, test_size=5, augment=standard())
 
 
 def digests(loader):

@@ -22,20 +22,13 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.data.scenes.mnist_cifar import MnistCifar
 from segbench.data.scenes.mnist_cifar_plan import DigitLayout, DigitScene
 from segbench.data.scenes.mnist_cifar_render import DigitTaps, render_digit
+from tests.support import tiny_generated
 from tests.support.tiny_generated import IDX, digits, photos, samples_digest, write_cifar, write_mnist
 
 BINARY = ["background", "digit"]
 ELEVEN = ["background", *map(str, range(10))]
-COMMON = {
-    "classes": BINARY,
-    "size": [32, 32],
-    "mean": [0.5] * 3,
-    "std": [0.25] * 3,
-    "batch_size": 4,
-    "train_size": 60,
-    "val_size": 20,
-    "test_size": 20,
-}
+SIZES = {"train_size": 60, "val_size": 20, "test_size": 20}
+COMMON = {**tiny_generated.COMMON, **SIZES, "classes": BINARY, "size": [32, 32]}
 SPLITS = ("train", "val", "test")
 REAL = Path(os.environ.get("SEGBENCH_TEST_DATA", "nowhere"))
 
@@ -244,7 +237,7 @@ def test_downloads_are_torchvisions(tmp_path, make, monkeypatch):
         raise RuntimeError("Error downloading train-images-idx3-ubyte.gz:\nTried a mirror")
 
     monkeypatch.setattr(torchvision.datasets, "MNIST", offline)
-    with pytest.raises(DataError, match="no sound MNIST in .*Error downloading") as caught:
+    with pytest.raises(DataError, match="no intact MNIST in .*Error downloading") as caught:
         make(mnist=None, cifar=cifar, root=str(tmp_path / "offline"), download=True)
     assert "\n" not in str(caught.value)
 

@@ -21,18 +21,10 @@ from segbench.data.scenes.synthetic_backdrops import NOISE
 from segbench.data.scenes.synthetic_plan import Backdrop, Painting, layer_depths
 from segbench.data.scenes.synthetic_render import paint, render_backdrop
 from segbench.data.scenes.textures import make_texture
+from tests.support import tiny_generated
 from tests.support.tiny_generated import samples_digest, write_species
 
-COMMON = {
-    "classes": ["background", "cat", "dog", "owl"],
-    "size": [48, 64],
-    "mean": [0.5] * 3,
-    "std": [0.25] * 3,
-    "batch_size": 4,
-    "train_size": 40,
-    "val_size": 8,
-    "test_size": 8,
-}
+COMMON = {**tiny_generated.COMMON, "classes": ["background", "cat", "dog", "owl"], "size": [48, 64]}
 SPLITS = ("train", "val", "test")
 REAL = Path(os.environ.get("SEGBENCH_TEST_DATA", "nowhere")) / "synthetic"
 

@@ -16,6 +16,7 @@ from segbench.models.fcn import FCN
 from segbench.models.two_stem import TwoStem
 from segbench.models.unet import UNet
 from segbench.models.unet_valid import UNetValid
+from tests.support.tiny_networks import SEGFORMER
 
 MODELS = sorted(path.stem for path in Path(conf_dir() / "model").glob("*.yaml"))
 CHANNELS = {"two_stem": 6, "gcn_original": 3}
@@ -26,14 +27,7 @@ SMALL = {"width": 4, "encoder": "resnet18", "layers": [1, 1, 1, 1, 1], "bottlene
 
 OWN_SMALL = {
     "dinov3": {"encoder": "tu-test_vit"},
-    "segformer": {
-        "config": {
-            "depths": [1, 1, 1, 1],
-            "hidden_sizes": [8, 16, 16, 16],
-            "decoder_hidden_size": 16,
-            "num_attention_heads": [1, 1, 2, 2],
-        }
-    },
+    "segformer": {"config": SEGFORMER},
 }
 """What makes a network fast that has no such setting."""
 

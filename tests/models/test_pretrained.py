@@ -21,16 +21,6 @@ def small(in_channels=3, heads=None, **settings):
     return FCNResNet(in_channels, heads or {"mask": 1}, **{"encoder": "resnet18", **settings})
 
 
-@pytest.fixture(scope="module")
-def resnet18_file(tmp_path_factory):
-    """A plain resnet18 with a classifier and batch statistics that are not the initial ones."""
-    torch.manual_seed(0)
-    network, path = resnet18(weights=None), tmp_path_factory.mktemp("weights") / "resnet18.pth"
-    network.train()(torch.randn(4, 3, 64, 64))
-    torch.save(network.state_dict(), path)
-    return path
-
-
 @pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
 @pytest.mark.parametrize("heads", [{"mask": 1}, {"depth": 1}, BOTH])
 def test_predictions_lie_on_the_images_pixels(head, heads):

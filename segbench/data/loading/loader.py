@@ -32,9 +32,8 @@ LOOK_EVERY = 20.0
 MOST_RESTARTS = 3
 """Times that a loader replaces workers that were told to stop, in its life."""
 HINT = (
-    "the memory may have run out (that of /dev/shm, where the signal is SIGBUS): give a smaller data.num_workers or"
-    " data.batch_size, or data.cache=none where decoded pictures are kept in memory; data.num_workers=0 shows the error"
-    " itself"
+    "the memory may have run out (SIGBUS: that of /dev/shm); give a smaller data.num_workers or data.batch_size, or"
+    " data.cache=none; data.num_workers=0 shows the error itself"
 )
 
 

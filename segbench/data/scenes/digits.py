@@ -273,7 +273,7 @@ def _torchvision(key: str, name: str, *, home: Path, download: bool, train: bool
     except (RuntimeError, OSError, EOFError, tarfile.TarError, zlib.error) as error:
         reason = str(error).split(". You can")[0].split("\n")[0]
         raise DataError(
-            f"{key}: torchvision finds no sound {name} in {home} ({reason}); give {key}=PATH: {WANTED[key]};"
+            f"{key}: torchvision finds no intact {name} in {home} ({reason}); give {key}=PATH: {WANTED[key]};"
             f" or {DOWNLOAD}"
         ) from None
 

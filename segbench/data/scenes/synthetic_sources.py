@@ -51,8 +51,8 @@ def read_species(folder: str | None, classes: Sequence[str], *, crop: bool = Tru
     if unknown and folder:
         raise DataError(
             f"{KEY}: {len(unknown)} of {len(files)} pictures in {root} belong to none of the classes {names}:"
-            f" {first_names(unknown)};"
-            " name them <class>_<anything>.png, put them into sub-folders <class>/, or add their class to data.classes"
+            f" {first_names(unknown)}; call them <class>_<anything>.png or <class>/<anything>.png, or add their class"
+            " to data.classes"
         )
     empty = [name for label, name in enumerate(classes) if label and label not in labels]
     if empty:

@@ -65,9 +65,8 @@ def source_of_best(newest: Found) -> Path | None:
     if record is not None and record["step"] > newest.content["global_step"]:
         raise BestAheadError(f"{folder / BEST} cannot be used ({reason}), and its epoch is trained again")
     raise BestLostError(
-        f"{folder / BEST} cannot be used ({reason}), and the step checkpoint that it was made of is gone: bring the"
-        " file back from a copy, or give resume.force=true to choose the best of the epochs that are still to come,"
-        " with a larger trainer.max_epochs where none are"
+        f"{folder / BEST} cannot be used ({reason}), and the step checkpoint that it was made of is gone; restore the"
+        " file, or give resume.force=true to choose the best of the epochs still to come"
     )
 
 
