@@ -4,12 +4,13 @@ import json
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 
 import numpy as np
 import pytest
 
-from segbench.core.errors import CheckpointError, DataError
+from segbench.core.errors import CheckpointError, ConfigError, DataError
 from segbench.data.loading import loader as room
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.datamodule import SegmentationData
@@ -280,6 +281,18 @@ def test_a_loader_can_be_read_again_after_an_error(tmp_path):
     flag.touch()
     assert [index for batch in loader for index in batch["index"].tolist()] == list(range(10))
     loader._stop_workers()
+
+
+def test_a_temporary_folder_that_is_too_long_for_sockets_is_refused_before_workers_start(tmp_path, monkeypatch):
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setitem(multiprocessing.current_process()._config, "tempdir", None)  # none has been made yet
+    with pytest.raises(ConfigError, match=f"num_workers=2 needs sockets in the temporary folder {folder}.*TMPDIR"):
+        Faulty(num_workers=2)
+    Faulty(num_workers=0)
+    monkeypatch.undo()
+    Faulty(num_workers=2)
 
 
 def test_errors_from_within_a_split_name_the_sample_without_a_loader():

@@ -19,6 +19,7 @@ from segbench.data.loading.contract import check_sample
 from segbench.data.loading.loader import EpochLoader, PlanSampler, Position, shuffled
 from segbench.data.loading.source import Arrays, SplitDataset
 from segbench.data.loading.views import EvaluationView
+from segbench.data.loading.workers import check_sockets
 from segbench.data.pictures import MAX_PIXELS
 from segbench.data.rasters import Raster
 from segbench.data.statistics import Statistics, measure
@@ -99,6 +100,7 @@ class SegmentationData(pl.LightningDataModule):
                 f"data.batch_size must be at least 1 and data.num_workers 0 to {MAX_WORKERS}, got {batch_size} and"
                 f" {num_workers}"
             )
+        check_sockets(num_workers)
         _check_normalisation(mean, std, channels=channels.count)
         if augment is not None and not isinstance(augment, Augment):
             raise ConfigError(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import wait
+from multiprocessing.connection import Listener, wait
 from types import FrameType
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from segbench.core.choices import Split
-from segbench.core.errors import DataError, SegbenchError
+from segbench.core.errors import ConfigError, DataError, SegbenchError
 from segbench.data.loading.batches import EvaluationBatch, collected, stacked
 from segbench.data.loading.source import SplitDataset, described
 from segbench.data.loading.torch_private import shut_down, workers_of
@@ -153,6 +154,23 @@ class _Deaths:
 
 
 deaths = _Deaths()
+
+
+def check_sockets(num_workers: int) -> None:
+    """Raise a ConfigError where no worker could hand a batch over, which would be waited for until the time is up.
+
+    They do so through sockets in the temporary folder, whose paths the system allows some hundred letters.
+    """
+    if not num_workers:
+        return
+    try:
+        Listener().close()
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        raise ConfigError(
+            f"data.num_workers={num_workers} needs sockets in the temporary folder {folder}, where there can be none:"
+            f" {error}; let TMPDIR name a folder with a short path, such as /tmp, or give data.num_workers=0"
+        ) from None
 
 
 def _shared(count: int) -> Tensor:
