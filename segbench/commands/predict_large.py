@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from segbench.commands.large_masks import write_large_mask
 from segbench.data.pictures import MAX_PIXELS
 from segbench.data.problems import FileError
 from segbench.data.rasters import Raster, as_stored
+from segbench.data.tiffs import Tiff
 from segbench.data.windows import TiffWindows, Window
 
 if TYPE_CHECKING:
@@ -32,12 +34,9 @@ def large_picture(path: Path) -> LargePicture | None:
     """Return a TIFF of more than `MAX_PIXELS` pixels, by its header; None for any other file."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         return None
-    import tifffile
-
     try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages.first
-            pixels = page.imagelength * page.imagewidth
+        with Tiff(path) as tiff:
+            pixels = math.prod(tiff.size)
     except Exception:  # what is wrong with it is said where it is read
         return None
     if pixels > MAX_PIXELS:
@@ -64,14 +63,14 @@ def predict_large(
     with TiffWindows(picture.path) as reader:
 
         def windows(number: int, window: Window) -> np.ndarray:
-            raster = as_stored(Raster(reader.read(window), rgb=reader.rgb, alpha=reader.alpha))
+            raster = as_stored(Raster(reader.read(window), rgb=reader.tiff.rgb, alpha=reader.tiff.alpha))
             return sets[number].image_of(raster)
 
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(
             path,
-            reader.size,
-            blocks=predict_by_windows(predictors, reader.size, windows=windows),
+            reader.tiff.size,
+            blocks=predict_by_windows(predictors, reader.tiff.size, windows=windows),
             classes=len(sets[0].classes),
         )
 

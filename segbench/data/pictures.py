@@ -32,6 +32,9 @@ MAX_PIXELS = 64_000_000
 BYTES_A_PIXEL = 16
 """Memory that decoding takes for each pixel: Pillow's four bytes, the array, and what is taken or computed from it."""
 
+MAX_BYTES = 2 << 30
+"""Pictures of more values are refused by their header, before they are decoded."""
+
 FREE_SHARE = 2
 """A picture is decoded if it takes at most this part of the memory that is free: half."""
 
@@ -172,6 +175,13 @@ def check_memory(height: int, width: int) -> None:
             " are free, of which it may have half",
             cure=SAVE_TILES,
         )
+
+
+def check_size(height: int, width: int, *, size: int) -> None:
+    """Raise a FileError for a picture whose values, of so many bytes, cannot be held."""
+    check_memory(height, width)
+    if size > MAX_BYTES:
+        raise FileError(f"{{}}, more than {MAX_BYTES:,}", detail=f"{size:,} bytes")
 
 
 def load_picture(path: Source) -> Image.Image:

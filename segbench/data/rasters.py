@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from segbench.core.errors import DataError
-from segbench.data.pictures import SUFFIXES, Source, check_memory, load_picture, opened
+from segbench.data.pictures import SUFFIXES, Source, check_size, load_picture
 from segbench.data.problems import FileError
+from segbench.data.tiffs import STARTS, Tiff
 
 NPY = ".npy"
 RASTER_SUFFIXES = (*SUFFIXES, NPY)
 """Files that a picture of any bands, or a mask, is read from."""
 
-MAX_BYTES = 2 << 30
-"""Pictures that would take more memory are refused by their header, before they are decoded."""
-
 DEEP_PNG = ("RGB;16B", "RGBA;16B", "LA;16B")
 """What Pillow would hand out with the upper 8 of 16 bits alone."""
-
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""What the content of a TIFF begins with."""
-
-OVERVIEWS = 16
-"""Pages of a TIFF that are looked at: smaller copies of the picture may follow it."""
 
 UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
@@ -87,7 +77,7 @@ def read_raster(path: Source) -> Raster:
 
 
 def _kind_of(content: bytes) -> str:
-    if content[:4] in TIFF_STARTS:
+    if content[:4] in STARTS:
         return ".tif"
     return ""
 
@@ -152,50 +142,27 @@ def load_npy(path: Path) -> np.ndarray:
     if values.ndim not in (2, 3) or 0 in values.shape:
         raise FileError("an array {}", detail=str(list(values.shape)), cure="save it as [height, width, bands]")
     height, width = values.shape[:2]
-    _check_size(height, width, size=values.nbytes)
+    check_size(height, width, size=values.nbytes)
     return np.array(values if values.ndim == 3 else values[..., None])
 
 
 def _read_tiff(path: Source) -> Raster:
     """Return the picture in a TIFF; of colours that are more than values, or of other codecs, as Pillow has it."""
-    import tifffile
-
     try:
-        with opened(path) as content, tifffile.TiffFile(content) as file:
-            page = file.pages.first
-            _check_pages(file)
-            _check_size(page.imagelength, page.imagewidth, size=page.nbytes)
-            if page.photometric not in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.MINISBLACK):
+        with Tiff(path) as tiff:
+            if tiff.has_several_pages:
+                raise FileError("an animation or several pages", cure="export one frame")
+            if not (tiff.is_plain and tiff.has_whole_bytes and tiff.is_whole):
                 return of_picture(load_picture(path))
-            if page.imagedepth != 1 or page.bitspersample not in (8, 16, 32, 64) or not _is_whole(page):
-                return of_picture(load_picture(path))
-            values = page.asarray(maxworkers=1)
-            alpha = any(sample in (1, 2) for sample in page.extrasamples[-1:])
-            orientation = page.tags.valueof("Orientation", 1)
+            values = tiff.values()
     except DataError:
         raise
     except Exception as error:  # damaged files give anything from KeyError to MemoryError, and codecs may be missing
         return _by_pillow(path, str(error))
-    values = _bands_last(values, page.axes)
-    raster = Raster(values, rgb=page.photometric == tifffile.PHOTOMETRIC.RGB, alpha=alpha, orientation=orientation)
-    if orientation in UPRIGHT:
+    raster = Raster(values, rgb=tiff.rgb, alpha=tiff.alpha, orientation=tiff.orientation)
+    if tiff.orientation in UPRIGHT:
         return raster.upright()
     return replace(raster, is_turned=True)
-
-
-def tiff_values(content: bytes) -> np.ndarray:
-    """Return `[H,W,C]` of the content of a TIFF as an export writes it; raises a ValueError for what is damaged."""
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(io.BytesIO(content)) as file:
-            page = file.pages.first
-            _check_size(page.imagelength, page.imagewidth, size=page.nbytes)
-            return _bands_last(page.asarray(maxworkers=1), page.axes)
-    except DataError:
-        raise
-    except Exception as error:  # damaged files give anything from KeyError to MemoryError
-        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _by_pillow(path: Source, reason: str) -> Raster:
@@ -209,37 +176,6 @@ def _by_pillow(path: Source, reason: str) -> Raster:
             detail=reason,
             cure="pip install imagecodecs, or save it without compression or with deflate",
         ) from None
-
-
-def _check_pages(file: Any) -> None:
-    for number in range(1, OVERVIEWS):
-        try:
-            page = file.pages[number]
-        except IndexError:
-            return
-        if not (page.is_reduced or page.is_mask):
-            raise FileError("an animation or several pages", cure="export one frame")
-
-
-def _is_whole(page: Any) -> bool:
-    """Whether the file is as long as its header says; what is missing would be read as zeros."""
-    end = page.parent.filehandle.size
-    pieces = zip(page.dataoffsets, page.databytecounts, strict=True)
-    return all(start + size <= end and bool(start) == bool(size) for start, size in pieces)  # 0 and 0: left out
-
-
-def _bands_last(values: np.ndarray, axes: str) -> np.ndarray:
-    if axes == "YX":
-        return values[..., None]
-    if axes != "SYX":
-        return values
-    return np.ascontiguousarray(np.moveaxis(values, 0, -1))
-
-
-def _check_size(height: int, width: int, *, size: int) -> None:
-    check_memory(height, width)
-    if size > MAX_BYTES:
-        raise FileError(f"{{}}, more than {MAX_BYTES:,}", detail=f"{size:,} bytes")
 
 
 def as_stored(raster: Raster) -> Raster:

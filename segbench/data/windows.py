@@ -11,11 +11,12 @@ from types import TracebackType
 import numpy as np
 
 from segbench.data.problems import FileError
+from segbench.data.tiffs import Tiff
 
 KEPT = 128_000_000
 """Bytes of decoded tiles or strips that are kept for the next window."""
 
-LARGEST_SEGMENT = 256_000_000
+LARGEST_PIECE = 256_000_000
 """Bytes of a tile or strip that is decoded at once."""
 
 
@@ -47,61 +48,48 @@ class TiffWindows:
     """
 
     def __init__(self, path: Path) -> None:
-        import tifffile
-
         try:
-            self._file = tifffile.TiffFile(path)
-            self._page = self._file.pages.first
+            self.tiff = Tiff(path)
         except Exception as error:  # damaged files give anything from KeyError to MemoryError
             raise FileError("not a TIFF that can be read by windows: {}", detail=str(error)) from None
-        page = self._page
-        self.size: tuple[int, int] = (page.imagelength, page.imagewidth)
-        self.bands: int = page.samplesperpixel
-        self.rgb = page.photometric == tifffile.PHOTOMETRIC.RGB
-        """Whether the first three bands are red, green and blue."""
-        self.alpha = any(sample in (1, 2) for sample in page.extrasamples[-1:])
-        """Whether the last band is tagged as transparency."""
-        self._separate = self.bands if page.planarconfig == 2 else 1
-        if page.is_tiled:
-            extent = (page.tilelength, page.tilewidth)
-        else:
-            extent = (page.rowsperstrip, page.imagewidth)
-        self._extent = (min(extent[0], self.size[0]), extent[1])
-        self._cells = tuple(math.ceil(size / step) for size, step in zip(self.size, self._extent, strict=True))
-        self._decoded: OrderedDict[int, np.ndarray | None] = OrderedDict()
-        self._check()
+        self._decoded: OrderedDict[tuple[int, int, int], np.ndarray | None] = OrderedDict()
+        try:
+            self.dtype = self._checked_type()
+            self._check_pieces()
+        except BaseException:
+            self.tiff.__exit__(None, None, None)
+            raise
 
-    def _check(self) -> None:
-        import tifffile
-
-        page = self._page
-        photometric = tifffile.PHOTOMETRIC
-        as_it_is = page.photometric in (photometric.RGB, photometric.MINISBLACK)
-        upright = page.tags.valueof("Orientation", 1) == 1
-        if page.dtype is None or page.imagedepth != 1 or not (as_it_is and upright):
+    def _checked_type(self) -> np.dtype:
+        tiff = self.tiff
+        if tiff.dtype is None or not tiff.is_plain or tiff.orientation != 1:
             raise FileError(
                 "a TIFF of a kind that is not read by windows: {}",
-                detail=f"{photometric(page.photometric).name.lower()}, {page.dtype}",
+                detail=f"{tiff.colours}, {tiff.dtype}",
                 cure="save it upright, as grey or RGB or bands, in tiles",
             )
-        others = self._file.pages[1:2]
-        if not all(isinstance(other, tifffile.TiffPage) and other.is_reduced for other in others):  # no overview
+        if tiff.has_several_pages:
             raise FileError("several pages", cure="export one of them")
-        self.dtype = np.dtype(page.dtype)
-        self._segment_bytes = math.prod(self._extent) * self.bands // self._separate * self.dtype.itemsize
-        if self._segment_bytes > LARGEST_SEGMENT:
+        if not tiff.is_whole:
+            raise FileError("damaged: {}", detail="the file is shorter than its header says")
+        return tiff.dtype
+
+    def _check_pieces(self) -> None:
+        height, width = self.tiff.extent
+        self._piece_bytes = height * width * self.tiff.bands // self.tiff.layers * self.dtype.itemsize
+        if self._piece_bytes > LARGEST_PIECE:
             raise FileError(
                 "a TIFF whose pieces are {}, too large to be read one by one",
-                detail=f"{self._extent[0]:,} x {self._extent[1]:,} pixels",
+                detail=f"{height:,} x {width:,} pixels",
                 cure="save it in tiles, such as 512 x 512",
             )
         try:
-            self._decode(0)
+            self.tiff.piece(0, 0, column=0)
         except Exception as error:
             reason = str(error).split("\n")[0]
             raise FileError(
                 "a TIFF compressed as {}, which cannot be read here",
-                detail=f"{tifffile.COMPRESSION(page.compression).name}: {reason}",
+                detail=f"{self.tiff.compression}: {reason}",
                 cure="install imagecodecs, or save it with deflate",
             ) from None
 
@@ -111,48 +99,36 @@ class TiffWindows:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self.tiff.__exit__(kind, error, trace)
 
     def read(self, window: Window) -> np.ndarray:
         """Return the values of a window inside of the picture, `[height, width, bands]`, of the file's own type."""
-        found = np.zeros((window.height, window.width, self.bands), self.dtype)
-        step_down, step_right = self._extent
-        for band in range(self._separate):
+        found = np.zeros((window.height, window.width, self.tiff.bands), self.dtype)
+        step_down, step_right = self.tiff.extent
+        for layer in range(self.tiff.layers):
+            bands = slice(layer, layer + 1) if self.tiff.layers > 1 else slice(None)
             for row in range(window.top // step_down, math.ceil((window.top + window.height) / step_down)):
                 for column in range(window.left // step_right, math.ceil((window.left + window.width) / step_right)):
-                    segment = self._segment((band * self._cells[0] + row) * self._cells[1] + column)
-                    if segment is None:  # left out by the writer: all 0
+                    piece = self._piece(layer, row, column=column)
+                    if piece is None:  # left out by the writer: all 0
                         continue
-                    inside, outside = _common(row * step_down, segment.shape[0], first=window.top, wanted=window.height)
+                    inside, outside = _common(row * step_down, piece.shape[0], first=window.top, wanted=window.height)
                     across, beyond = _common(
-                        column * step_right, segment.shape[1], first=window.left, wanted=window.width
+                        column * step_right, piece.shape[1], first=window.left, wanted=window.width
                     )
-                    bands = slice(band, band + 1) if self._separate > 1 else slice(None)
-                    found[outside, beyond, bands] = segment[inside, across]
+                    found[outside, beyond, bands] = piece[inside, across]
         return found
 
-    def _segment(self, index: int) -> np.ndarray | None:
-        if index in self._decoded:
-            self._decoded.move_to_end(index)
-            return self._decoded[index]
-        segment = self._decode(index)
-        self._decoded[index] = segment
-        while len(self._decoded) > max(1, KEPT // self._segment_bytes):
+    def _piece(self, layer: int, row: int, *, column: int) -> np.ndarray | None:
+        place = (layer, row, column)
+        if place in self._decoded:
+            self._decoded.move_to_end(place)
+            return self._decoded[place]
+        piece = self.tiff.piece(layer, row, column=column)
+        self._decoded[place] = piece
+        while len(self._decoded) > max(1, KEPT // self._piece_bytes):
             self._decoded.popitem(last=False)
-        return segment
-
-    def _decode(self, index: int) -> np.ndarray | None:
-        page = self._page
-        handle = self._file.filehandle
-        if not page.databytecounts[index]:
-            return None
-        handle.seek(page.dataoffsets[index])
-        data = handle.read(page.databytecounts[index])
-        decoded: np.ndarray | None = page.decode(data, index, jpegtables=page.jpegtables)[0]
-        if decoded is None:
-            return None
-        segment: np.ndarray = decoded[0]
-        return segment
+        return piece
 
 
 def _common(begin: int, length: int, *, first: int, wanted: int) -> tuple[slice, slice]:

@@ -42,7 +42,7 @@ def test_a_window_is_that_part_of_the_picture(tmp_path, writer, bands, dtype):
     array = values(bands, dtype)
     write(tmp_path / "a.tif", array, **WRITERS[writer])
     with TiffWindows(tmp_path / "a.tif") as reader:
-        assert (reader.size, reader.bands, reader.dtype) == ((90, 110), bands, np.dtype(dtype))
+        assert (reader.tiff.size, reader.tiff.bands, reader.dtype) == ((90, 110), bands, np.dtype(dtype))
         for top, left, height, width in [(0, 0, 90, 110), (5, 11, 1, 1), (31, 40, 33, 60), (89, 0, 1, 110)]:
             found = reader.read(Window(top, left, height, width))
             assert found.dtype == dtype
@@ -59,7 +59,7 @@ def test_few_pieces_are_kept(tmp_path, monkeypatch):
 
 
 def test_a_picture_in_one_large_piece_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(windows, "LARGEST_SEGMENT", 1000)
+    monkeypatch.setattr(windows, "LARGEST_PIECE", 1000)
     write(tmp_path / "a.tif", values(1, np.uint8))
     with pytest.raises(DataError, match=r"90 x 110 pixels.*save it in tiles"):
         TiffWindows(tmp_path / "a.tif")
@@ -75,6 +75,14 @@ def test_several_pages_are_refused_and_overviews_are_not(tmp_path):
         TiffWindows(tmp_path / "pages.tif")
     with TiffWindows(tmp_path / "pyramid.tif") as reader:
         assert np.array_equal(reader.read(Window(0, 0, 90, 110))[..., 0], array)
+
+
+def test_a_file_that_ends_too_soon_is_refused_before_anything_is_predicted(tmp_path):
+    write(tmp_path / "a.tif", values(3, np.uint8), tile=(32, 48))
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:-5000])
+    with pytest.raises(DataError, match="damaged: the file is shorter than its header says"):
+        TiffWindows(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\0", b"no TIFF at all", b"II*\0\x08\0\0\0\xff\xff"])
@@ -94,4 +102,4 @@ def test_a_compression_that_cannot_be_read_is_named(tmp_path):
         with pytest.raises(DataError, match=r"LZW.*install imagecodecs"):
             TiffWindows(tmp_path / "a.tif")
     else:
-        assert TiffWindows(tmp_path / "a.tif").size == (90, 110)
+        assert TiffWindows(tmp_path / "a.tif").tiff.size == (90, 110)

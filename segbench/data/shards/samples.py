@@ -15,8 +15,8 @@ from segbench.core.errors import DataError
 from segbench.data.export.options import sample_name
 from segbench.data.export.shards import INDEX_SUFFIX, INDEX_TYPE, shard_name
 from segbench.data.loading.source import Arrays
-from segbench.data.rasters import tiff_values
 from segbench.data.shards.store import Store
+from segbench.data.tiffs import tiff_values
 
 INDICES = 256
 """Indices of shards that a process keeps: 8 bytes a sample."""
