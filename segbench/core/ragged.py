@@ -6,7 +6,7 @@ import pickle
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -27,10 +27,10 @@ class Ragged:
     @classmethod
     def of(cls, rows: Iterable[Sequence[Any]], dtype: Any) -> Ragged:
         """Return rows of values of a numpy type."""
-        arrays = [np.array(row, dtype).reshape(-1) for row in rows]
-        starts = np.zeros(len(arrays) + 1, np.int64)
-        np.cumsum([len(array) for array in arrays], out=starts[1:])
-        return cls(starts, np.concatenate([np.zeros(0, dtype), *arrays]))
+        lists = list(rows)
+        starts = np.zeros(len(lists) + 1, np.int64)
+        np.cumsum([len(row) for row in lists], out=starts[1:])
+        return cls(starts, np.array(list(chain.from_iterable(lists)), dtype))  # one array: each costs a microsecond
 
     @classmethod
     def of_texts(cls, texts: Sequence[str]) -> Ragged:

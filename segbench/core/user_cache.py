@@ -13,6 +13,9 @@ VARIABLE = "SEGBENCH_CACHE"
 UNUSED_DAYS = 90
 """Days after which a file that no run has used is removed."""
 
+HALF_WRITTEN_HOURS = 1
+"""Hours after which what a killed process has left half written is removed; a living one needs seconds."""
+
 
 def cache_home() -> Path | None:
     """Return the folder of segbench in the user's cache, which may not exist yet; None where nothing is to be kept."""
@@ -50,8 +53,16 @@ def size_of(folder: Path) -> int:
 
 
 def remove_unused(folder: Path, pattern: str) -> None:
-    """Remove the files of a folder that no run has used for a season; what cannot be removed stays."""
-    oldest = time.time() - UNUSED_DAYS * 86400
+    """Remove the files of a folder that no run has used for a season, and those that killed ones left half written.
+
+    What cannot be removed stays.
+    """
+    _remove_older(folder, pattern, UNUSED_DAYS * 24)
+    _remove_older(folder, f".{pattern}.*.tmp", HALF_WRITTEN_HOURS)  # the names that `replacing` gives
+
+
+def _remove_older(folder: Path, pattern: str, hours: int) -> None:
+    oldest = time.time() - hours * 3600
     for path in folder.glob(pattern):
         try:
             if path.lstat().st_mtime < oldest:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from segbench.core.choices import SPLITS
 from segbench.core.errors import ConfigError, DataError
-from segbench.data.files import remembered
+from segbench.data.files import stamps
 from segbench.data.files.folder import Folder
 from segbench.data.files.huggingface import HuggingFace
 from tests.support.tiny_files import png_of, rows, scene, write_parquet
@@ -132,7 +132,7 @@ def test_groups_and_folds_are_of_a_column(tmp_path):
 
 def test_a_second_start_looks_at_no_row_and_another_content_is_another_fingerprint(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "home"))
-    monkeypatch.setattr(remembered, "YOUNG", -(10**12))
+    monkeypatch.setattr(stamps, "YOUNG", -(10**12))
     root = write_parquet(tmp_path / "set")
     first = [opened(root).fingerprint(split) for split in SPLITS]
     looks = []
@@ -150,7 +150,7 @@ def test_a_second_start_looks_at_no_row_and_another_content_is_another_fingerpri
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "home"))
-    monkeypatch.setattr(remembered, "YOUNG", -(10**12))
+    monkeypatch.setattr(stamps, "YOUNG", -(10**12))
 
 
 def labelled_pixels(data):

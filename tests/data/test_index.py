@@ -3,6 +3,8 @@
 import gc
 import multiprocessing
 import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +14,18 @@ from PIL import Image
 from segbench.core.choices import SPLITS
 from segbench.core.errors import DataError
 from segbench.core.user_cache import cache_home, size_of
-from segbench.data.files import looking, remembered
+from segbench.data.files import index, looking, stamps
+from segbench.data.files.coco import Coco
 from segbench.data.files.folder import Folder
 from segbench.data.files.items import Item
-from tests.support.tiny_files import write_folder
+from tests.support.tiny_files import write_coco, write_folder
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A cache of its own, in which also files that have just been written are kept."""
     monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "home"))
-    monkeypatch.setattr(remembered, "YOUNG", -(10**12))
+    monkeypatch.setattr(stamps, "YOUNG", -(10**12))
     return tmp_path / "home"
 
 
@@ -138,11 +141,51 @@ def test_other_settings_are_other_facts(other, tmp_path, home, looks):
 
 
 def test_files_that_have_just_changed_are_not_kept(tmp_path, home, looks, monkeypatch):
-    monkeypatch.setattr(remembered, "YOUNG", 10**12)
+    monkeypatch.setattr(stamps, "YOUNG", 10**12)
     root = write_folder(tmp_path / "d", count=20)
     folder(root)
     folder(root)
     assert len(looks) == 40
+
+
+def test_a_time_of_change_to_come_is_no_reason_to_look_again(tmp_path, home, looks):
+    """As unpacked archives and cameras with a wrong clock leave it."""
+    root = write_folder(tmp_path / "d", count=20)
+    for path in (root / "images").iterdir():
+        os.utime(path, (0, time.time() + 10**6))
+    folder(root)
+    folder(root)
+    assert len(looks) == 20
+
+
+def _coco(root):
+    settings = {"size": [40, 48], "mean": [0.5] * 3, "std": [0.25] * 3, "batch_size": 2}
+    data = Coco(root=str(root), classes=["a", "person"], **settings)
+    data.prepare()
+    return data
+
+
+def test_annotations_that_change_while_they_are_read_are_not_believed_for_ever(tmp_path, home, monkeypatch):
+    monkeypatch.setattr(stamps, "YOUNG", 100_000_000)
+    root = write_coco(tmp_path / "d", count=20)
+    path = root / "annotations" / "instances_train2017.json"
+    time.sleep(0.2)
+    find = Coco.find
+
+    def found_before_a_change(self, problems):
+        found = find(self, problems)
+        path.write_text(path.read_text().replace('"category_id": 18', '"category_id": 1'))  # dogs become persons
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Coco, "find", found_before_a_change)
+        before = _coco(root)
+    time.sleep(0.2)
+    data = _coco(root)
+    masks = [data.original(split, n)["mask"] for split in SPLITS for n in range(data.num_samples(split))]
+    persons = data.index.table.labels.values
+    assert persons["pixels"][persons["id"] == 1].sum() == sum((mask == 1).sum() for mask in masks)
+    assert data.fingerprint("train") != before.fingerprint("train")
 
 
 def _damage(path, how):
@@ -274,6 +317,41 @@ def test_what_was_found_before_an_interruption_is_kept(tmp_path, home, looks, mo
 
 def _start(root, results):
     results.put(known(folder(root)))
+
+
+def _killed_at_p15(root, read):
+    def deadly(self, item):
+        if item.name == "p15":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(self, item)
+
+    Folder.read = deadly
+    folder(root)
+
+
+def test_what_was_found_before_a_kill_is_kept_from_time_to_time(tmp_path, home, looks, monkeypatch):
+    monkeypatch.setattr(index, "KEEP_AFTER", 0.0)
+    monkeypatch.setattr(looking, "THREADS", 1)
+    root = write_folder(tmp_path / "d", count=20)
+    process = multiprocessing.get_context("fork").Process(target=_killed_at_p15, args=(root, Folder.read))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    folder(root)
+    assert 5 <= len(looks) < 20
+    assert looks[-5:] == ["p15", "p16", "p17", "p18", "p19"]
+
+
+def test_what_a_killed_start_left_half_written_is_removed(tmp_path, home):
+    root = write_folder(tmp_path / "d", count=20)
+    left = {name: home / "index" / f".{name}.npz.99.tmp" for name in ("old", "new")}
+    (home / "index").mkdir(parents=True)
+    for path in left.values():
+        path.write_bytes(b"PK")
+    os.utime(left["old"], (0, time.time() - 4000))
+    folder(root)
+    assert not left["old"].exists()
+    assert left["new"].exists()  # another process may be writing it
 
 
 def test_two_processes_may_look_at_once(tmp_path, home):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.core.ragged import Chosen
 from segbench.data.channels import Channels
 from segbench.data.files.cache import Cache, Layout, Nothing, cached, folder_of, in_memory
-from segbench.data.files.index import Index, file_stamp
+from segbench.data.files.index import Index
 from segbench.data.files.items import Item, Splits, subset
 from segbench.data.files.levels import Range, given_levels
 from segbench.data.files.lookalikes import remarks
@@ -26,6 +27,7 @@ from segbench.data.files.looking import looked_at, usable_cores
 from segbench.data.files.measured import Measured
 from segbench.data.files.remembered import FORMAT as INDEX_FORMAT
 from segbench.data.files.remembered import Remembered, known_counts
+from segbench.data.files.stamps import STAMP, file_stamp, just_changed
 from segbench.data.loading.datamodule import MEASURED_SAMPLES
 from segbench.data.loading.source import Arrays
 from segbench.data.loading.viewed import ViewedData
@@ -117,7 +119,7 @@ class FileData(ViewedData):
 
     def files_of(self, item: Item) -> list[Path]:
         """Return the files that an item is read from."""
-        return [item.image, Path(item.label)]
+        return [item.image, item.label]
 
     def parts(self) -> Sequence[str]:
         """Return which parts of the files are read, where they hold more: facts are of these alone."""
@@ -158,7 +160,7 @@ class FileData(ViewedData):
         if self.channels.levels is not None:
             levels = [level.tolist() for level in self.channels.levels]
         settings = [self._key(self.rows(Split.TRAIN)), self.channels.bands, levels, PIL.__version__, MEASURED_SAMPLES]
-        return known_counts(self._identity() and settings, super().count_training)
+        return known_counts(settings if self._is_ours else None, super().count_training)
 
     def _cache(self) -> Cache:
         if self.cache == "none":
@@ -229,9 +231,10 @@ class FileData(ViewedData):
         """Find all pictures and get to know their facts; with `fresh`, by looking at every one."""
         problems = Problems(self.root)
         self.notes = []
+        began = time.time_ns()
         splits = self._find(problems)
         unique = {item.name: item for items in splits.values() for item in items}
-        remembered = Remembered(self._identity(), fresh=fresh)
+        remembered = Remembered(self._identity(began), fresh=fresh)
         processes = self.num_workers or usable_cores()
         self.index = Index(self, self.channels)
         self.index.fill([unique[name] for name in sorted(unique)], problems, processes=processes, remembered=remembered)
@@ -262,13 +265,24 @@ class FileData(ViewedData):
                 found[split] = self._limited(split, found[split], problems=problems)
         return {split: found[split] for split in SPLITS}
 
-    def _identity(self) -> str | None:
-        """Return a digest of what decides the facts of a file beside its content; None where that is not known."""
-        kind = type(self)
-        if not kind.__module__.startswith("segbench."):  # code of others may change at any time
+    @property
+    def _is_ours(self) -> bool:
+        """Whether the code that reads the files is of this version; that of others may change at any time."""
+        return type(self).__module__.startswith("segbench.")
+
+    def _identity(self, began: int) -> str | None:
+        """Return a digest of what decides the facts of a file beside its content; None where that is not certain.
+
+        Args:
+            began: When the files that are shared began to be read: what changed since may not be what was read.
+        """
+        stamps = {str(path): file_stamp(path) for path in self.shared_files()}
+        is_young = just_changed(np.array([*stamps.values()], np.int64).reshape(-1, STAMP), began).any()
+        if is_young or not self._is_ours:
             return None
-        shared = [[str(path), *file_stamp(path)] for path in self.shared_files()]
-        settings = [kind.__qualname__, str(self.root), self.classes, self.settings(), self.channels.bands, self.parts()]
+        shared = [[name, *stamp] for name, stamp in stamps.items()]
+        kind = type(self).__qualname__
+        settings = [kind, str(self.root), self.classes, self.settings(), self.channels.bands, self.parts()]
         text = json.dumps([VERSION, INDEX_FORMAT, PIL.__version__, settings, shared], sort_keys=True, default=str)
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 

@@ -172,7 +172,7 @@ class Folder(DividedFiles):
 
     def files_of(self, item: Item) -> list[Path]:
         """Return the files that an item is read from: there may be no mask."""
-        return [item.image, *([] if item.label is None else [Path(item.label)])]
+        return [item.image] if item.label is None else [item.image, item.label]
 
     def label_bytes(self, item: Item) -> bytes:
         """Return the content of the mask's file."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from segbench.core.errors import DataError
-from segbench.data.files.index import file_stamp
 from segbench.data.files.patterns import ALL_SPLIT_WORDS, split_of
+from segbench.data.files.stamps import file_stamp
 
 WORD = re.compile(rf"(?:^|[^a-z])({'|'.join(ALL_SPLIT_WORDS)})(?:[^a-z]|$)", re.I)
 """A split's word in the name of a Parquet file."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import stat
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -21,21 +17,14 @@ from segbench.data.files.facts import Facts, FactTable
 from segbench.data.files.items import Item
 from segbench.data.files.looking import looked_at
 from segbench.data.files.remembered import Remembered
+from segbench.data.files.stamps import CONTENT, STAMP, file_stamp, stamp_or_none, stamps_of
 from segbench.data.problems import Problem, Problems
 from segbench.data.rasters import Raster
 
-STAMP = 4
-"""Numbers of a file's stamp: its number on the disk, size, time of change, and time at which the system changed it."""
-
-CONTENT = 3
-"""Of these, how many differ as soon as other content was written, if nobody sets the time of change back."""
-
-ASKED_AT_ONCE = 8
-"""Threads that ask for stamps: a file server answers several as fast as one."""
+KEEP_AFTER = 60.0
+"""Seconds of looking after which what was found is kept; then after twice as many, and so on."""
 
 WHAT = "looking at new or changed pictures"
-PART = 512
-"""Items whose stamps a thread asks for in one go."""
 
 Look = tuple[bytes, Facts] | list[Problem]
 """The digest and the facts of an item, or what is wrong with it."""
@@ -91,21 +80,31 @@ class Index:
             remembered: What earlier starts have found; what this one finds is added.
         """
         asked_at = time.time_ns()
-        stamps = self._stamps_of(items)
-        keys = [self._key(item) for item in items]
+        files = [[str(path) for path in self.reader.files_of(item)] for item in items]
+        stamps = stamps_of(files)
+        keys = ["\0".join([item.name, *paths]) for item, paths in zip(items, files, strict=True)]
         rows = remembered.rows(keys, stamps)
         unknown = np.flatnonzero(rows < 0)
         looks: list[Look] = []
-        try:
-            for found in looked_at(
-                self._look, [(items[n], stamps[n]) for n in unknown.tolist()], processes=processes, what=WHAT
-            ):
-                looks.append(found)
-        finally:  # what was found until then is not looked for again
+
+        def keep() -> tuple[np.ndarray, FactTable]:
+            """Keep what was found until now, and return which items these are, and their facts."""
             good = np.array([n for n, look in zip(unknown, looks, strict=False) if isinstance(look, tuple)], np.int64)
             fresh = [look for look in looks if isinstance(look, tuple)]
             table = FactTable.of([digest for digest, _ in fresh], [facts for _, facts in fresh])
             remembered.add([keys[n] for n in good], stamps.take(good), table=table, asked_at=asked_at)
+            return good, table
+
+        things = [(items[n], stamps[n]) for n in unknown.tolist()]
+        keep_at, began = KEEP_AFTER, time.monotonic()
+        try:
+            for found in looked_at(self._look, things, processes=processes, what=WHAT):
+                looks.append(found)
+                if time.monotonic() - began >= keep_at:  # a process that is killed keeps nothing at its end
+                    keep()
+                    keep_at *= 2
+        finally:
+            good, table = keep()
         for look in looks:
             problems.extend(look if isinstance(look, list) else [])
         known = np.flatnonzero(rows >= 0)
@@ -116,24 +115,6 @@ class Index:
         self.items = Packed(items[n] for n in kept)
         self.names = Ragged.of_texts([items[n].name for n in kept])
         self.stamps = stamps.take(usable[order])
-
-    def _key(self, item: Item) -> str:
-        return "\0".join([item.name, *map(str, self.reader.files_of(item))])
-
-    def _stamps_of(self, items: Sequence[Item]) -> Ragged:
-        parts = [items[start : start + PART] for start in range(0, len(items), PART)]
-        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-            found = [row for rows in pool.map(self._stamps_of_part, parts) for row in rows]
-        return Ragged.of(found, np.int64)
-
-    def _stamps_of_part(self, items: Sequence[Item]) -> list[list[int]]:
-        return [self._stamps_or_none(item) for item in items]
-
-    def _stamps_or_none(self, item: Item) -> list[int]:
-        try:
-            return [number for path in self.reader.files_of(item) for number in file_stamp(path)]
-        except (OSError, ValueError):  # told of when it is looked at
-            return []
 
     def _look(self, item_and_stamps: tuple[Item, np.ndarray]) -> Look:
         item, stamps = item_and_stamps
@@ -185,33 +166,10 @@ class Index:
         files = self.reader.files_of(item)
         is_touched = False
         for number, path in enumerate(files):
-            now = _stamp_or_none(path)
+            now = stamp_or_none(path)
             before = known[number] if number < len(known) else []
             if now is None or now[:CONTENT] != before[:CONTENT]:
                 raise DataError(f"{path} was changed or removed after segbench had looked at it; start again")
             is_touched = is_touched or now != before
         if is_touched and self._digest(item) != digest:
             raise DataError(f"{files[0]} or its mask was changed after segbench had looked at it; start again")
-
-
-def file_stamp(path: Path) -> list[int]:
-    """Return what tells that a file is still the same.
-
-    Its number on the disk, its size, and the times at which its content and its entry on the disk changed, in
-    nanoseconds. Programs can set the first time back to what it was; the second one is the system's own.
-
-    Raises:
-        OSError: if there is no such file, or it is no regular one: reading a pipe would wait for ever.
-        ValueError: for a name that no file can have.
-    """
-    found = os.stat(path)  # noqa: PTH116 - without Path's detour, for hundreds of thousands of files
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
-
-
-def _stamp_or_none(path: Path) -> list[int] | None:
-    try:
-        return file_stamp(path)
-    except (OSError, ValueError):
-        return None

@@ -127,15 +127,15 @@ def _joined(fields: Fields, match: re.Match[str] | None) -> Fields | None:
     found = match.groupdict()
     if "split" in found:
         found["split"] = split_of(found["split"])
-    if any(fields.get(name, value) != value for name, value in found.items()):
+    if fields and any(fields.get(name, value) != value for name, value in found.items()):
         return None
-    return {**fields, **found}
+    return {**fields, **found} if fields else found
 
 
 def _names(folder: Path) -> list[str]:
     """Return the names in a folder, sorted; hidden ones are left out."""
     try:
-        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208 - no Path for each
     except OSError:
         return []
 

@@ -21,17 +21,11 @@ from segbench.core.files import replacing, write_atomic
 from segbench.core.ragged import Ragged
 from segbench.core.user_cache import cache_home, remove_unused
 from segbench.data.files.facts import FactTable
+from segbench.data.files.stamps import STAMP, just_changed
 from segbench.data.statistics import Statistics
 
 FORMAT = 1
 """To be raised when the columns come to mean something else."""
-
-STAMP = 4
-CHANGED = 2
-"""Numbers of a file's stamp, and where in it the times of change begin; see `file_stamp`."""
-
-YOUNG = 2_000_000_000
-"""Nanoseconds; the coarsest clock of a file system, that of FAT, has ticks of two seconds."""
 
 MOST = 10_000_000
 """Rows of a file; the oldest are left out."""
@@ -141,9 +135,9 @@ class Remembered:
 
 def _at_rest(stamps: Ragged, asked_at: int) -> np.ndarray:
     """Return the numbers of the items whose files had not just changed when their stamps were taken."""
-    times = stamps.values.reshape(-1, STAMP)[:, CHANGED:].max(axis=1, initial=0)
-    owners = stamps.owners.reshape(-1, STAMP)[:, 0]
-    return np.setdiff1d(np.arange(len(stamps)), owners[times > asked_at - YOUNG])
+    young = just_changed(stamps.values.reshape(-1, STAMP), asked_at)
+    owners = stamps.owners[::STAMP]
+    return np.setdiff1d(np.arange(len(stamps)), owners[young])
 
 
 def known_counts(settings: object, count: Callable[[], Statistics]) -> Statistics:
