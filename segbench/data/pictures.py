@@ -194,8 +194,8 @@ def load_picture(path: Source) -> Image.Image:
         DataError: if it is empty, truncated, animated, too large, or not a picture at all.
     """
     try:
-        if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):
-            raise DataError("not a regular file")
+        if isinstance(path, Path):
+            check_regular(path)
         with _open_header(path) as picture:
             check_memory(picture.height, picture.width)
             # many cameras append a thumbnail to a JPEG, which then is an "MPO" of two frames; the first is the photo
@@ -227,10 +227,17 @@ def _has_several_frames(picture: Image.Image) -> bool:
     return True
 
 
+def check_regular(path: Path) -> None:
+    """Raise a DataError for a pipe, which would be waited for without end; an OSError where there is no file."""
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - without Path's detour, for every picture
+        raise DataError("not a regular file")
+
+
 def opened(path: Source) -> BinaryIO:
     """Return a file to read, or its content as one."""
     if isinstance(path, bytes):
         return io.BytesIO(path)
+    check_regular(path)
     return path.open("rb")
 
 

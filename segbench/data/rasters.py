@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from segbench.core.errors import DataError
-from segbench.data.pictures import SUFFIXES, Source, check_size, load_picture
+from segbench.data.pictures import SUFFIXES, Source, check_regular, check_size, load_picture
 from segbench.data.problems import FileError
 from segbench.data.tiffs import STARTS, Tiff
 
@@ -134,6 +134,7 @@ def _all_bytes(path: Source) -> np.ndarray:
 def load_npy(path: Path) -> np.ndarray:
     """Return the array `[H,W,C]` of a NPY file, of any type; raises a DataError where it is none, or too large."""
     try:
+        check_regular(path)
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise DataError("the file is not there any more") from None

@@ -171,7 +171,7 @@ def test_masks_that_only_look_alike_are_not_paired():
 def test_patterns_give_what_names_say(pattern, path, fields, tmp_path):
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / path).touch()
-    found = [fields for fields, _ in Pattern(pattern, "data.images").find(tmp_path)]
+    found = [fields for fields, *_ in Pattern(pattern, "data.images").find(tmp_path)]
     assert found == ([] if fields is None else [fields])
 
 

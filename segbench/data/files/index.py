@@ -155,10 +155,10 @@ class Index:
         return self.channels.chosen(raster), mask
 
     def _read(self, item: Item, stamps: np.ndarray, *, digest: bytes) -> tuple[Raster, np.ndarray]:
-        self._check_stamps(item, stamps, digest=digest)
-        found = self.reader.read(item)
-        self._check_stamps(item, stamps, digest=digest)
-        return found
+        try:
+            return self.reader.read(item)
+        finally:  # also where it cannot be read: of a file that was replaced meanwhile, that is what there is to say
+            self._check_stamps(item, stamps, digest=digest)
 
     def _check_stamps(self, item: Item, stamps: np.ndarray, *, digest: bytes) -> None:
         """Raise a DataError if a file is another one; one that was only touched is read again to find out."""

@@ -73,10 +73,13 @@ class Layout:
     ) -> dict[Key, Path]:
         files: dict[Key, Path] = {}
         names = [name for name in self.images.fields if name != "split" and name in self.masks.fields]
-        for fields, path in pattern.find(root):
-            key = (fields.get("split", ""), "/".join(fields[name] for name in names))
-            if path.suffix.lower() not in suffixes or is_other(path):
+        for fields, folder, inside in pattern.find(root):
+            if inside[inside.rfind(".") :].lower() not in suffixes:
                 continue
+            path = folder / inside
+            if is_other(path):
+                continue
+            key = (fields.get("split", ""), "/".join([fields[name] for name in names]))
             if not is_utf8(path.name) or not is_utf8(key[1]):
                 problems.add_file("unreadable", path, what=NOT_UTF8, cure=RENAME)
             elif key in files:

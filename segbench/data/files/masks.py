@@ -124,7 +124,7 @@ class MaskReader:
 
     def of(self, item: Item) -> np.ndarray:
         """Return the mask of an item."""
-        return self.read(Path(item.label))
+        return self.read(item.label)
 
     def read(self, path: Source) -> np.ndarray:
         """Return the mask as uint8 `[H, W]`, upright; a DataError says which values or colours mean nothing."""

@@ -80,16 +80,19 @@ class Pattern:
         self.fields += [name for name in FIELD.findall(part) if name not in self.fields]
         return "".join(found)
 
-    def find(self, root: Path) -> Iterator[tuple[Fields, Path]]:
-        """Yield the fields and the path of every file below a folder that the pattern fits, sorted by path."""
+    def find(self, root: Path) -> Iterator[tuple[Fields, Path, str]]:
+        """Yield the fields of every file below a folder that the pattern fits, sorted by path.
+
+        With them come a folder that it lies in, the same object for many files, and its path in that, with slashes.
+        """
         yield from self._descend(root, 0, fields={})
 
-    def _descend(self, folder: Path, depth: int, *, fields: Fields) -> Iterator[tuple[Fields, Path]]:
+    def _descend(self, folder: Path, depth: int, *, fields: Fields) -> Iterator[tuple[Fields, Path, str]]:
         if depth == len(self._folders):
             names = _below(folder) if self.is_deep else _names(folder)
             for name in names:
                 if (found := _joined(fields, self._file.fullmatch(name))) is not None:
-                    yield found, folder / name
+                    yield found, folder, name
             return
         for name in _names(folder):
             found = _joined(fields, self._folders[depth].fullmatch(name))
