@@ -32,6 +32,18 @@ def _no_other_machine(monkeypatch, tmp_path):
     monkeypatch.setattr(socket.socket, "connect", local)
     monkeypatch.delattr(socket, "getaddrinfo")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+    monkeypatch.setattr(stamps, "YOUNG", 0)  # tests need not wait for the files that they write
+
+
+def test_a_file_that_has_just_been_written_is_waited_for_before_it_is_unpacked(tmp_path, monkeypatch):
+    root = write_parquet(tmp_path / "set")
+    monkeypatch.setattr(stamps, "YOUNG", 2_000_000_000)
+    waited = []
+    monkeypatch.setattr(stamps.time, "sleep", waited.append)
+    found = opened(root)
+    assert found.num_samples("train") == 8
+    assert len(waited) == 3
+    assert all(1 < seconds <= 2 for seconds in waited[:1])
 
 
 def opened(name, **settings):

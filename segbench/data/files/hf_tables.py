@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from segbench.core.choices import Split
 from segbench.core.errors import DataError
 from segbench.data.files.patterns import ALL_SPLIT_WORDS, split_of
-from segbench.data.files.stamps import file_stamp
+from segbench.data.files.stamps import settled_stamps
 
 WORD = re.compile(rf"(?:^|[^a-z])({'|'.join(ALL_SPLIT_WORDS)})(?:[^a-z]|$)", re.I)
 """A split's word in the name of a Parquet file."""
@@ -36,7 +37,7 @@ def opened(name: str, download: bool) -> Any:
     path = Path(name).expanduser()
     with _offline(datasets, not download or path.exists()):
         if path.is_file():
-            return _from_parquet(datasets, [path])
+            return _from_parquet(datasets, [path], Split.TRAIN)
         if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
             return datasets.load_from_disk(str(path))
         if path.is_dir():
@@ -62,22 +63,23 @@ def _of_parquet(datasets: Any, folder: Path) -> Any:
     for path in files:
         word = WORD.search(path.stem) or WORD.search(path.parent.relative_to(folder).as_posix())
         parts.setdefault(split_of(word[1]) if word else "", []).append(path)
-    tables = {split: _from_parquet(datasets, paths) for split, paths in parts.items()}
+    tables = {split: _from_parquet(datasets, paths, split or Split.TRAIN) for split, paths in parts.items()}
     if "" in tables and len(tables) > 1:
         raise DataError(f"data.name={folder}: {parts[''][0].name} has no split in its name, as others have")
     return tables.get("", tables)
 
 
-def _from_parquet(datasets: Any, paths: Sequence[Path]) -> Any:
+def _from_parquet(datasets: Any, paths: Sequence[Path], split: str) -> Any:
     """Return a table of Parquet files, unpacked into a folder of the package's cache that is theirs as they are now.
 
     The package itself would take what it has unpacked before for any file of the same path and time of change.
     """
-    stamps = json.dumps([[str(path.absolute()), *file_stamp(path)] for path in paths])
+    names = [str(path.absolute()) for path in paths]
+    stamps = json.dumps([[name, *stamp] for name, stamp in zip(names, settled_stamps(paths), strict=True)])
     key = hashlib.blake2b(stamps.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "segbench" / key
     try:
-        return datasets.Dataset.from_parquet([str(path) for path in paths], cache_dir=str(folder))
+        return datasets.Dataset.from_parquet([str(path) for path in paths], split=split, cache_dir=str(folder))
     except datasets.exceptions.DatasetsError as error:  # which are of no other kind
         raise ValueError(f"its Parquet cannot be read: {first_line(error.__cause__ or error)}") from None
 

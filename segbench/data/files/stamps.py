@@ -64,6 +64,19 @@ def stamp_or_none(path: str | Path) -> list[int] | None:
         return None
 
 
+def settled_stamps(paths: Sequence[Path]) -> list[list[int]]:
+    """Return the stamps of files; of those that have just changed once no second change could hide in them.
+
+    Raises:
+        OSError, ValueError: as `file_stamp`.
+    """
+    newest = max(file_stamp(path)[CHANGED] for path in paths)
+    wanted = min(newest + YOUNG - time.time_ns(), YOUNG)  # never longer, where the clock of a file server is ahead
+    if wanted > 0:
+        time.sleep(wanted / 1e9)
+    return [file_stamp(path) for path in paths]
+
+
 def stamps_of(files: Sequence[Sequence[str]]) -> Ragged:
     """Return the stamps of the files of each of many items, one after the other; no row where one is missing.
 
