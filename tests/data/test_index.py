@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -250,6 +251,29 @@ def test_a_cache_that_cannot_be_written_is_said_and_does_without(tmp_path, home)
     (note,) = folder(root).notes
     assert note.startswith(f"what is known of the files cannot be kept in {home / 'index'}: ")
     assert note.endswith("each start looks anew")
+
+
+def _start_on_a_full_disk(root, results):
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    results.put(folder(root).notes)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path, home, looks):
+    root = write_folder(tmp_path / "d", count=20)
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    process = context.Process(target=_start_on_a_full_disk, args=(root, results))
+    process.start()
+    (note,) = results.get(timeout=60)
+    process.join(60)
+    assert "cannot be kept" in note
+    assert "File too large; each start looks anew" in note
+    assert list((home / "index").iterdir()) == []
+    folder(root)
+    assert len(looks) == 20
 
 
 def test_nothing_is_kept_where_the_cache_is_off(tmp_path, home, looks, monkeypatch):
