@@ -26,6 +26,7 @@ PACKAGES = (
     "torch.nn",
     "torch.optim",
     "timm.optim",
+    "schedulefree",
     "torchvision.models",
     "albumentations",
     "pytorch_lightning.loggers",
@@ -36,6 +37,7 @@ PACKAGES = (
 KINDS = {
     "torch.nn": "Module",
     "torch.optim": "Optimizer",
+    "torch.optim.lr_scheduler": "LRScheduler",
     "pytorch_lightning": "LightningDataModule",
     "pytorch_lightning.loggers": "Logger",
     "albumentations": "BasicTransform",

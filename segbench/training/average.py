@@ -12,12 +12,40 @@ MUCH = 0.05
 """Share of untrained weights in an average from which on it is said."""
 
 
-class AveragedNetwork(nn.Module):
-    """The exponential moving average of a network's weights (Polyak and Juditsky, 1992; as in Tan and Le, 2019).
+class Average(nn.Module):
+    """An average of a network's weights over the steps, which is what is scored and used.
 
     It is a module of its own beside the network, so that a checkpoint holds both and nothing is ever swapped: a kill
     cannot leave the one in the other's place. Buffers, such as the statistics of batch normalisation, are those of the
     network.
+
+    Args:
+        network: What is averaged.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = deepcopy(network).requires_grad_(False)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return the predictions of the averaged weights."""
+        predictions: dict[str, Tensor] = self.network(image)
+        return predictions
+
+    def update(self, network: nn.Module, step: int) -> None:
+        """Take note of the weights of `network` after optimizer step `step`, counted from 0."""
+
+    def settle(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Be the average of the steps so far, before it is scored or saved."""
+
+    def copy_buffers(self, network: nn.Module) -> None:
+        """Take over the buffers of `network`."""
+        for own, other in zip(self.network.buffers(), network.buffers(), strict=True):
+            own.copy_(other)
+
+
+class AveragedNetwork(Average):
+    """The exponential moving average of a network's weights (Polyak and Juditsky, 1992; as in Tan and Le, 2019).
 
     Args:
         network: What is averaged.
@@ -26,15 +54,9 @@ class AveragedNetwork(nn.Module):
     """
 
     def __init__(self, network: nn.Module, decay: float, *, warmup: bool = True) -> None:
-        super().__init__()
-        self.network = deepcopy(network).requires_grad_(False)
+        super().__init__(network)
         self.decay = decay
         self.warmup = warmup
-
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the predictions of the averaged weights."""
-        predictions: dict[str, Tensor] = self.network(image)
-        return predictions
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
@@ -42,8 +64,7 @@ class AveragedNetwork(nn.Module):
         decay = min(self.decay, _rising(step)) if self.warmup else self.decay
         move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         move(list(self.network.parameters()), list(network.parameters()), step)
-        for own, other in zip(self.network.buffers(), network.buffers(), strict=True):
-            own.copy_(other)
+        self.copy_buffers(network)
 
 
 def remark(decay: float, warmup: bool, *, steps: int) -> str | None:

@@ -18,16 +18,19 @@ from segbench.data.loading.views import EvaluationView
 from segbench.inference.module import ScoredModule, with_long_mask
 from segbench.losses.base import Loss
 from segbench.models.base import AUXILIARY
-from segbench.training.average import AveragedNetwork
+from segbench.training.average import Average
 from segbench.training.finite import FiniteCheck
 from segbench.training.frozen import Frozen
+from segbench.training.length import Length, Position
 from segbench.training.lightning_private import complete_epoch, epoch_is_over
 from segbench.training.parameter_groups import Group, Grouping
 from segbench.training.resolution import Resolution
+from segbench.training.schedule_free import begin_training
 from segbench.training.schedules import Schedule
 
 log = logging.getLogger("segbench")
 MakeOptimizer = Callable[[Iterable[nn.Parameter] | Iterable[Group]], torch.optim.Optimizer]
+MakeAverage = Callable[[nn.Module], Average]
 
 
 class SegmentationModule(ScoredModule):
@@ -47,8 +50,7 @@ class SegmentationModule(ScoredModule):
         seed: Key of everything random in a step, such as dropout.
         channels_last: Memory layout of images and weights.
         resolution: Sizes that training images are shrunk to, by epoch; None for none.
-        ema: Decay of a moving average of the weights, which is then what is validated, tested and used; None for none.
-        ema_warmup: Whether the average's first steps use less, see `AveragedNetwork`.
+        make_average: Makes the average of the weights that is validated, tested and used; None: the weights are.
         non_finite: What a NaN or infinite training loss does, see `FiniteCheck`.
         view: What the network sees of a whole picture that is scored.
         settings: At which size it is scored, and what is scored when.
@@ -74,8 +76,7 @@ class SegmentationModule(ScoredModule):
         seed: int,
         channels_last: bool,
         resolution: Resolution | None,
-        ema: float | None,
-        ema_warmup: bool,
+        make_average: MakeAverage | None,
         non_finite: NonFinite,
         view: EvaluationView,
         settings: EvaluationSettings,
@@ -96,7 +97,7 @@ class SegmentationModule(ScoredModule):
             view=view,
             settings=settings,
         )
-        self.average = None if ema is None else AveragedNetwork(self.network, ema, warmup=ema_warmup)
+        self.average = None if make_average is None else make_average(self.network)
         self.frozen = Frozen(self.network, frozen, until=unfreeze_at)
         self.grouping = grouping
         self.options = dict(options)
@@ -104,6 +105,7 @@ class SegmentationModule(ScoredModule):
         self.rollbacks = 0
         self.make_optimizer = make_optimizer
         self.schedule = schedule
+        self.schedule.check_scores(["val/loss", *(f"val/{name}" for name in self.split_scores(Split.VAL).names)])
         self.total_steps = total_steps
         self.seed = seed
         self.auxiliary_weight = float(getattr(network, "auxiliary_weight", 0.0))
@@ -117,7 +119,9 @@ class SegmentationModule(ScoredModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; the schedule sets its learning rate before every step."""
         groups = self.grouping.groups(self.network, self.frozen.optimized(), options=self.options)
-        return self.make_optimizer(groups[0]["params"] if len(groups) == 1 else groups)
+        optimizer = self.make_optimizer(groups[0]["params"] if len(groups) == 1 else groups)
+        begin_training(optimizer)
+        return optimizer
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training, except for what is frozen: its batch normalisation keeps its statistics."""
@@ -143,9 +147,9 @@ class SegmentationModule(ScoredModule):
         """Seed the step from its position and set its learning rate: both are functions of where training is."""
         self.frozen.apply(self.current_epoch)
         torch.manual_seed(torch_seed("step", self.seed, self.current_epoch, batch_idx, self.global_rank))
-        factor = self.schedule.factor(self.global_step, self.total_steps) / 2**self.rollbacks
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group.setdefault("base_lr", group["lr"]) * factor
+        here = Position(step=self.global_step, epoch=self.current_epoch)
+        length = Length(steps=self.total_steps, epochs=self.trainer.max_epochs or 1)
+        self.schedule.set_options(self.trainer.optimizers[0], here, of=length, scale=1 / 2**self.rollbacks)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the loss, and its terms for the log."""
@@ -195,6 +199,15 @@ class SegmentationModule(ScoredModule):
         if self.average is not None:
             self.average.update(self.network, self.global_step)
 
+    def on_validation_start(self) -> None:
+        """Have the average of the weights ready, before it is scored."""
+        if self._is_training_run():
+            self._settle()
+
+    def _settle(self) -> None:
+        if self.average is not None:
+            self.average.settle(self.network, self.trainer.optimizers[0])
+
     def _any(self, value: bool) -> bool:
         """Whether `value` is true in any process."""
         if self.trainer.world_size == 1:
@@ -202,7 +215,8 @@ class SegmentationModule(ScoredModule):
         return self.sum_of_processes(torch.tensor([float(value)], device=self.device)).item() > 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the schedule's state, and whether the epoch is over."""
+        """Add the schedule's state, and whether the epoch is over; the average in it is that of the steps so far."""
+        self._settle()  # in place: the tensors of `state_dict` are those of the network
         checkpoint["schedule"] = self.schedule.state_dict()
         checkpoint["non_finite"] = {"skipped": self.finite.skipped, "rollbacks": self.rollbacks}
         checkpoint["epoch_is_over"] = epoch_is_over(self.trainer)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 
-from segbench.config.instantiate import build
+from segbench.config.instantiate import build, find_class
 from segbench.config.schema import Part, RunConfig
 from segbench.core.errors import ConfigError
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.parts import Parts, build_parts
+from segbench.metrics.monitor import Monitor
 from segbench.models.base import Network
 from segbench.models.rehearsal import check_training
+from segbench.training.average import AveragedNetwork
 from segbench.training.frozen import Frozen
-from segbench.training.module import MakeOptimizer, SegmentationModule
+from segbench.training.module import MakeAverage, MakeOptimizer, SegmentationModule
 from segbench.training.parameter_groups import Group, Grouping, encoder_parts
 from segbench.training.resolution import Resolution
+from segbench.training.schedule_free import ScheduleFreeNetwork, averages
 from segbench.training.schedules import Schedule
+from segbench.training.torch_schedules import make_schedule
 
 
 @dataclass
@@ -28,6 +33,9 @@ class Experiment(Parts):
 
     make_optimizer: MakeOptimizer
     """Makes the optimizer of the parameters that are trained."""
+
+    make_average: MakeAverage | None
+    """Makes the average of the weights that is scored and used; None: the weights themselves are."""
 
     grouping: Grouping
     """Which parameters are trained at which rate."""
@@ -63,8 +71,7 @@ class Experiment(Parts):
             seed=self.config.seed,
             channels_last=settings.channels_last,
             resolution=self.resolution,
-            ema=settings.ema,
-            ema_warmup=settings.ema_warmup,
+            make_average=self.make_average,
             non_finite=settings.non_finite,
             view=self.data.view,
             settings=self.config.evaluate,
@@ -94,11 +101,30 @@ def build_experiment(config: RunConfig, shared: dict[str, SegmentationData] | No
     plugins = config.plugins
     grouping, optimizer = Grouping.of(config.optimizer)
     make_optimizer = _optimizer(optimizer, plugins)
-    _check_fine_tuning(config, parts.network, grouping=grouping, optimizer=optimizer)
-    schedule = build(config.scheduler, plugins=plugins, where="scheduler")
+    groups = _groups(config, parts.network, grouping=grouping, optimizer=optimizer)
+    schedule = make_schedule(config.scheduler, higher=Monitor.of(config.task).higher, plugins=plugins)
+    schedule.try_on(make_optimizer(groups))
     return Experiment(
-        **vars(parts), make_optimizer=make_optimizer, grouping=grouping, schedule=schedule, resolution=resolution
+        **vars(parts),
+        make_optimizer=make_optimizer,
+        make_average=_average(config),
+        grouping=grouping,
+        schedule=schedule,
+        resolution=resolution,
     )
+
+
+def _average(config: RunConfig) -> MakeAverage | None:
+    """Return what makes the average of the weights; raises ConfigError for two of them."""
+    ema = config.trainer.ema
+    if averages(find_class(config.optimizer.target, config.plugins, where="optimizer")):
+        if ema is not None:
+            raise ConfigError(
+                f"trainer.ema={ema} averages weights that {config.optimizer.target} averages already; leave it out, or"
+                " take another optimizer"
+            )
+        return ScheduleFreeNetwork
+    return None if ema is None else partial(AveragedNetwork, decay=ema, warmup=config.trainer.ema_warmup)
 
 
 def _resolution(config: RunConfig, size: tuple[int, int]) -> Resolution | None:
@@ -117,16 +143,17 @@ def _resolution(config: RunConfig, size: tuple[int, int]) -> Resolution | None:
     return Resolution(sides, size)
 
 
-def _check_fine_tuning(config: RunConfig, network: nn.Module, *, grouping: Grouping, optimizer: Part) -> None:
-    """Raise a ConfigError for a network without an encoder, or settings of it that do nothing."""
+def _groups(config: RunConfig, network: nn.Module, *, grouping: Grouping, optimizer: Part) -> list[Group]:
+    """Return what is trained; raises ConfigError for an encoder that is not there, or settings that do nothing."""
     settings = config.trainer
     frozen = Frozen(network, encoder_parts(network) if settings.freeze else (), until=settings.unfreeze_at)
-    grouping.groups(network, frozen.optimized(), options=optimizer.arguments)
+    groups = grouping.groups(network, frozen.optimized(), options=optimizer.arguments)
     if settings.unfreeze_at is not None and settings.unfreeze_at >= settings.max_epochs:
         raise ConfigError(
             f"trainer.unfreeze_at={settings.unfreeze_at} is never reached: epochs are counted from 0, and"
             f" trainer.max_epochs={settings.max_epochs} is their number; give a smaller one, or null"
         )
+    return groups
 
 
 def _optimizer(part: Part, plugins: Sequence[str]) -> MakeOptimizer:

@@ -8,13 +8,16 @@ from segbench.training.length import Length
 from segbench.training.schedules import Plateau, Schedule
 
 
-def remarks(settings: TrainerSettings, schedule: Schedule, *, batches: int) -> list[str]:
+def remarks(
+    settings: TrainerSettings, schedule: Schedule, *, batches: int, is_schedule_free: bool = False
+) -> list[str]:
     """Return a sentence for each setting that a training of this length does not come to, or that changes nothing.
 
     Args:
         settings: Those of the trainer.
         schedule: The learning rate's.
         batches: Batches in an epoch.
+        is_schedule_free: Whether the optimizer averages the weights itself.
     """
     length = Length.of(settings, batches)
     steps = length.steps
@@ -38,4 +41,8 @@ def remarks(settings: TrainerSettings, schedule: Schedule, *, batches: int) -> l
         found.append(f"scheduler.patience={schedule.patience} never lowers the rate within {validations} validations")
     if 0 < schedule.warmup * steps < 1:
         found.append(f"scheduler.warmup={schedule.warmup} of {steps:,} steps is less than one of them")
+    if is_schedule_free and type(schedule) is not Schedule:
+        found.append(
+            "the optimizer averages the weights so that the rate need not fall: scheduler=none is what it is made for"
+        )
     return [sentence for sentence in found if sentence is not None]

@@ -41,6 +41,7 @@ from segbench.training.loop import Session, Watch
 from segbench.training.parts import Experiment, build_experiment
 from segbench.training.remarks import remarks
 from segbench.training.results import collect_results
+from segbench.training.schedule_free import ScheduleFreeNetwork
 from segbench.training.shares import check_shares
 
 log = logging.getLogger("segbench")
@@ -258,7 +259,13 @@ class _Run:
         log.info(
             "  %s steps of %d images, run folder %s", f"{session.total_steps:,}", session.data.batch_size, self.run.path
         )
-        for sentence in remarks(self.settings, self.experiment.schedule, batches=session.data.train_batches):
+        experiment = self.experiment
+        for sentence in remarks(
+            self.settings,
+            experiment.schedule,
+            batches=session.data.train_batches,
+            is_schedule_free=experiment.make_average is ScheduleFreeNetwork,
+        ):
             log.warning("%s", sentence)
 
     def _say_results(self, results: Mapping[str, Any]) -> None:

@@ -7,9 +7,13 @@ state; it changes at the end of a validation and is saved after it.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from segbench.core.errors import ConfigError
+from segbench.training.length import Length, Position
 
 
 class Schedule:
@@ -24,6 +28,25 @@ class Schedule:
             raise ConfigError(f"scheduler.warmup is a share of the training in [0, 1), got {warmup}")
         self.warmup = warmup
 
+    def check_scores(self, names: Sequence[str]) -> None:
+        """Raise a ConfigError if it looks at a score that is not among those of the run."""
+
+    def try_on(self, optimizer: torch.optim.Optimizer) -> None:
+        """Raise a ConfigError if it does not work with an optimizer."""
+
+    def set_options(self, optimizer: torch.optim.Optimizer, at: Position, *, of: Length, scale: float = 1.0) -> None:
+        """Set the learning rate of each group.
+
+        Args:
+            optimizer: With the rates of the settings, or as an earlier call has left it.
+            at: Where the training stands.
+            of: Its length.
+            scale: A further factor.
+        """
+        factor = self.factor(at.step, of.steps) * scale
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("base_lr", group["lr"]) * factor
+
     def factor(self, step: int, total: int) -> float:
         """Return the factor of the base learning rate for `step` of `total` steps."""
         begin = self.warmup * total
@@ -35,8 +58,13 @@ class Schedule:
         """Return the factor after the warm-up, for progress from 0 to 1."""
         return 1.0
 
-    def observe(self, score: float) -> None:
-        """Take note of a validation's score, of which more is better: the mean IoU, or minus the RMSE of depth."""
+    def observe(self, score: float, values: Mapping[str, float] | None = None) -> None:
+        """Take note of a validation's score, of which more is better: the mean IoU, or minus the RMSE of depth.
+
+        Args:
+            score: That score.
+            values: All of them by their names in metrics.csv.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `observe` has changed."""
@@ -154,7 +182,7 @@ class Plateau(Schedule):
         """Return the factor that the validations so far have led to."""
         return self.current
 
-    def observe(self, score: float) -> None:
+    def observe(self, score: float, values: Mapping[str, float] | None = None) -> None:
         """Take note of a validation's score, of which more is better: the mean IoU, or minus the RMSE of depth."""
         if score > self.best + self.threshold:
             self.best = score
@@ -171,7 +199,7 @@ class Plateau(Schedule):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned; nothing where the run had another schedule until now."""
-        if state:
+        if "current" in state:
             self.current = max(self.least, state["current"])
             self.best = state["best"]
             self.waited = state["waited"]

@@ -15,16 +15,18 @@ FROZEN = [
     "trainer.unfreeze_at=1",
     "optimizer.layer_decay=0.7",
     "optimizer.encoder_lr_factor=0.5",
+    *("scheduler=torch", "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau"),
+    *("+scheduler.patience=0", "+scheduler.factor=0.5"),
 ]
-OTHERS = [["optimizer=lion"], ["optimizer=muon"]]
+OTHERS = [[f"optimizer={name}", "scheduler=none"] for name in ("lion", "muon", "schedulefree")]
 
 
 @pytest.mark.parametrize("words", [FROZEN, *OTHERS], ids=lambda words: words[0].split("=")[1])
 def test_a_run_that_was_stopped_ends_with_the_same_bits(command, tiny, monkeypatch, words):
     if "optimizer=" in words[0]:
-        pytest.importorskip("timm", reason="an extra: pip install -e '.[smp]'")
-    settings = [*tiny, *words, "scheduler=none"]
-    settings.append("trainer.max_epochs=3")
+        package, extra = ("schedulefree",) * 2 if "free" in words[0] else ("timm", "smp")
+        pytest.importorskip(package, reason=f"an extra: pip install -e '.[{extra}]'")
+    settings = [*tiny, *words, "trainer.max_epochs=3"]
     assert command(*settings, "hydra.run.dir=whole").code == 0
     for epoch in (0, 1):  # before and after the encoder is trained
         folder = f"part{epoch}"

@@ -36,6 +36,13 @@ def test_what_cannot_take_effect_is_told(settings, schedule, said):
     assert not found or found[0].startswith(said)
 
 
+def test_a_schedule_beside_an_optimizer_that_averages_is_told():
+    settings = read_section(TrainerSettings, DEFAULT, key="trainer")
+    assert remarks(settings, Schedule(warmup=0.1), batches=4, is_schedule_free=True) == []
+    (said,) = remarks(settings, Cosine(), batches=4, is_schedule_free=True)
+    assert "scheduler=none is what it is made for" in said
+
+
 def test_the_plateau_that_is_not_told_lowers_the_rate_for_an_epoch():
     """Ten validations without a rise: patience 7 acts before the last epoch, patience 8 after it."""
     for patience, factor in ((7, 0.3), (8, 1.0)):

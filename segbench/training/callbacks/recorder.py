@@ -120,7 +120,7 @@ class Recorder(pl.Callback):
             return
         scores, _ = pl_module.finish_split(Split.VAL)
         self._val = {f"val/{name}": value for name, value in scores.items()}
-        pl_module.schedule.observe(self.monitor.maximized(self._val))
+        pl_module.schedule.observe(self.monitor.maximized(self._val), self._val)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's row and decide whether it is the best one."""
