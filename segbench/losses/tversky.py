@@ -44,7 +44,8 @@ class Tversky(RegionLoss):
         """Return the loss of each class from soft counts."""
         rest = self.alpha * wrong + self.beta * missed
         miss = rest / (hits + rest + self.smooth)
-        # the floor keeps the root's gradient finite at 0
         if self.gamma == 1:
             return miss
-        return miss.clamp(min=1e-6) ** (1 / self.gamma) - 1e-6 ** (1 / self.gamma)
+        # the floor keeps the root's gradient finite at 0
+        root: Tensor = miss.clamp(min=1e-6) ** (1 / self.gamma)
+        return root - 1e-6 ** (1 / self.gamma)

@@ -39,10 +39,10 @@ def check_output(network: nn.Module, channels: int, *, heads: Mapping[str, int],
         output = None
         if isinstance(found, Mapping):
             output = found.get(head)
-        shape = "nothing"
+        wanted = [1, count, *size]
+        shape: list[int] | str = "nothing"
         if isinstance(output, Tensor):
             shape = list(output.shape)
-        wanted = [1, count, *size]
         if shape != wanted:
             raise ConfigError(
                 f"model ({_name(network)}) gives {shape} for the head '{head}', which must be {wanted} for a picture"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,21 +134,23 @@ def read_items(
     for number in sorted(entries if panoptic is None else entries.keys() & found.keys()):
         entry = entries[number]
         own = found.get(number, [])
-        segments = own[0]["segments_info"] if panoptic is not None else own
-        objects = sorted((s for s in segments if s["category_id"] in chosen), key=lambda s: s["id"])
+        size = (entry["height"], entry["width"])
         if panoptic is None:
-            taken = map(choice.takes, objects)
+            objects = _objects(own, chosen)
+            taken = [choice.takes(one) for one in objects]
+            labels = Labels(size, objects, None)
         else:
-            taken = (counts(s, choice.min_area) for s in objects)
+            segments = own[0]["segments_info"]
+            taken = [counts(one, choice.min_area) for one in _objects(segments, chosen)]
+            labels = Labels(size, segments, panoptic / own[0]["file_name"])
         if not choice.keep_empty and not any(taken):
             continue
-        labels = Labels(
-            (entry["height"], entry["width"]),
-            objects if panoptic is None else segments,
-            None if panoptic is None else panoptic / own[0]["file_name"],
-        )
         items.append(Item(f"{prefix}{number}", _file(images, entry["file_name"]), labels))
     return items
+
+
+def _objects(found: Iterable[dict[str, Any]], chosen: Collection[int]) -> list[dict[str, Any]]:
+    return sorted((one for one in found if one["category_id"] in chosen), key=lambda one: one["id"])
 
 
 def _entries(images: Iterable[dict[str, Any]], problems: Problems) -> dict[int, dict[str, Any]]:

@@ -37,7 +37,8 @@ def collected(samples: Sequence[Sample]) -> EvaluationBatch:
 def _joined(tensors: list[Tensor]) -> Tensor | list[Tensor]:
     if len({tensor.shape for tensor in tensors}) != 1:
         return tensors
-    return default_collate(tensors)
+    joined: Tensor = default_collate(tensors)
+    return joined
 
 
 def samples_of(batch: Mapping[str, Tensor | list[Tensor]]) -> Iterator[Batch]:

@@ -100,8 +100,8 @@ class Batches(Dataset[Item]):
             return items
         try:
             if self.dataset.split == Split.TRAIN:
-                return stacked(items)
-            return collected(items)  # type: ignore[return-value]
+                return stacked(items)  # type: ignore[return-value]
+            return collected(items)
         except Exception as error:
             names = self.dataset.names([int(item["index"]) for item in items])
             return Failure.of(DataError(f"{names} cannot be made one batch: {described(error)}"))
