@@ -137,15 +137,15 @@ def read_items(
         size = (entry["height"], entry["width"])
         if panoptic is None:
             objects = _objects(own, chosen)
-            taken = [choice.takes(one) for one in objects]
+            is_taken = choice.keep_empty or any(choice.takes(one) for one in objects)
             labels = Labels(size, objects, None)
         else:
             segments = own[0]["segments_info"]
-            taken = [counts(one, choice.min_area) for one in _objects(segments, chosen)]
+            counted = (counts(one, choice.min_area) for one in _objects(segments, chosen))
+            is_taken = choice.keep_empty or any(counted)
             labels = Labels(size, segments, panoptic / own[0]["file_name"])
-        if not choice.keep_empty and not any(taken):
-            continue
-        items.append(Item(f"{prefix}{number}", _file(images, entry["file_name"]), labels))
+        if is_taken:
+            items.append(Item(f"{prefix}{number}", _file(images, entry["file_name"]), labels))
     return items
 
 
