@@ -78,22 +78,25 @@ def export_data(
     samples = {split: min(data.num_samples(split), count or data.num_samples(split)) for split in options.splits}
     if not sum(samples.values()):
         raise DataError(f"there is nothing to export: {' and '.join(samples)} have no samples")
+    encoder = _encoder(data, image_format, quality=quality)
     work = list(chunks(samples, chunk))
     target = Target(out, export_record(data, options, samples=samples, settings=settings))
     with writing(out):
         if target.claim():
             return f"complete already: {_contents(samples, out)}"
+    console = console or Console(stderr=True)
+    job = Job(out, target.staging, format, encoder)
+    try:
+        return _run(job, target, data=data, make=make, work=work, workers=workers, console=console)
+    finally:
+        target.release()
+
+
+def _encoder(data: SegmentationData, image_format: str, *, quality: int) -> Encoder:
     in_colour = data.channels.count == 3 and data.channels.levels is None
     if not in_colour and image_format == "jpeg":
         raise ConfigError("--image-format jpeg holds red, green and blue of 8 bit; leave it out to write these as TIFF")
-    encoder = Encoder(image_format, quality, palette(len(data.classes)).tobytes(), in_colour)
-    job = Job(out, target.staging, format, encoder)
-    try:
-        return _run(
-            job, target, data=data, make=make, work=work, workers=workers, console=console or Console(stderr=True)
-        )
-    finally:
-        target.release()
+    return Encoder(image_format, quality, palette(len(data.classes)).tobytes(), in_colour)
 
 
 def _make_data(settings: Mapping[str, Any], plugins: Sequence[str]) -> SegmentationData:

@@ -77,9 +77,7 @@ def score_predictions(
         saved = _saved(like, [word for word in words if word.startswith("data")])
         config["data"] = saved["data"]
         choices = saved.get("about", {}).get("choices", {})
-    run = RunFolder((out or Path(composed.hydra.run.dir)).absolute())
-    if run.path.is_dir() and any(run.path.iterdir()):
-        raise ConfigError(f"{run.path} is not empty; give a new folder as out=DIR")
+    run = _new_folder(out or Path(composed.hydra.run.dir))
     data = _data(config)
     paired = pair_predictions(predictions, data, splits=chosen, suffix=suffix)
     scored = score_masks(data, paired, reader=PredictionReader(data, masks), splits=chosen)
@@ -90,9 +88,15 @@ def score_predictions(
         run.write_status(RunState.COMPLETED, finished=time.time())
     count = sum(results["images"].values())
     print_summary(console, results, classes=data.classes, title=f"{count:,} predictions of {' and '.join(splits)}")
-    for line in _remarks(data, scored, others=paired.others):
+    for line in [*_remarks(data, scored, others=paired.others), f"run folder {run.path}"]:
         say(console, line)
-    say(console, f"run folder {run.path}")
+    return run
+
+
+def _new_folder(place: Path) -> RunFolder:
+    run = RunFolder(place.absolute())
+    if run.path.is_dir() and any(run.path.iterdir()):
+        raise ConfigError(f"{run.path} is not empty; give a new folder as out=DIR")
     return run
 
 

@@ -75,7 +75,6 @@ def train(
         SegbenchError: for everything the user can fix, with its exit code.
     """
     settings = config.trainer
-    ranks = current()
     prepare_torch(settings)
     if device_kind(settings) == "cuda":
         torch.cuda.reset_peak_memory_stats()  # else it would be that of all jobs of a sweep so far
@@ -89,35 +88,52 @@ def train(
         check_shares(settings.devices, experiment.data)
         if run.exists():
             pin_threads(run, settings)
-        now = conditions(settings, config.seed, data=experiment.data)
-        differences = None
-        if run.exists():
-            differences = Differences.of(run, config, now=now)
-        if differences is not None and (finished := finished_results(run, settings)):
+        try:
+            return _trained(
+                config, run, experiment=experiment, begin=begin, loggers=loggers, console=console, watch=watch
+            )
+        finally:  # the data may serve the next job, which needs the memory of this one's network
+            experiment.data.trainer = experiment.data.position = None
+
+
+def _trained(
+    config: RunConfig,
+    run: RunFolder,
+    *,
+    experiment: Experiment,
+    begin: Callable[[RunFolder], None],
+    loggers: Mapping[str, Any],
+    console: Console,
+    watch: Watch | None,
+) -> dict[str, Any]:
+    """Train with data that has been read, unless the run in the folder has nothing left to train."""
+    now = conditions(config.trainer, config.seed, data=experiment.data)
+    resumption = None
+    if run.exists():
+        differences = Differences.of(run, config, now=now)
+        finished = finished_results(run, config.trainer)
+        if finished:
             refuse_without_effect(run, differences.forced)
             say_finished(run)
             return finished
-        resumption = None
-        if differences is not None and run.has_begun():
+        if run.has_begun():
             resumption = Resumption.of(run, differences, experiment=experiment, force=config.resume.force)
-        length = _length(settings, experiment.data, resumption=resumption)
-        found = {**now, **provenance_of_run(run, config.plugins), "weights": first_weights(run, experiment)}
-        try:
-            with begun(run, ranks, begin=begin, loggers=loggers, now=found, resumption=resumption) as beginning:
-                work = _Run(
-                    config=config,
-                    experiment=experiment,
-                    run=run,
-                    beginning=beginning,
-                    console=console,
-                    length=length,
-                    resumption=resumption,
-                    watch=watch,
-                    ranks=ranks,
-                )
-                return work.results()
-        finally:  # the data may serve the next job, which needs the memory of this one's network
-            experiment.data.trainer = experiment.data.position = None
+    length = _length(config.trainer, experiment.data, resumption=resumption)
+    found = {**now, **provenance_of_run(run, config.plugins), "weights": first_weights(run, experiment)}
+    ranks = current()
+    with begun(run, ranks, begin=begin, loggers=loggers, now=found, resumption=resumption) as beginning:
+        work = _Run(
+            config=config,
+            experiment=experiment,
+            run=run,
+            beginning=beginning,
+            console=console,
+            length=length,
+            resumption=resumption,
+            watch=watch,
+            ranks=ranks,
+        )
+        return work.results()
 
 
 def _length(settings: TrainerSettings, data: SegmentationData, *, resumption: Resumption | None) -> Length:
