@@ -15,9 +15,8 @@ import numpy as np
 import PIL
 
 from segbench.core.choices import SPLITS, Split
-from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.errors import ConfigError, DataError
 from segbench.core.ragged import Chosen
-from segbench.data.channels import Channels
 from segbench.data.files.cache import Cache, Layout, Nothing, cached, folder_of, in_memory
 from segbench.data.files.index import Index
 from segbench.data.files.items import Item, Splits, subset
@@ -30,18 +29,17 @@ from segbench.data.files.remembered import Remembered, known_counts
 from segbench.data.files.stamps import STAMP, file_stamp, just_changed
 from segbench.data.loading.datamodule import MEASURED_SAMPLES
 from segbench.data.loading.source import Arrays
-from segbench.data.loading.viewed import ViewedData
+from segbench.data.loading.stored import StoredData
 from segbench.data.pictures import check_folder
 from segbench.data.problems import Problems
 from segbench.data.rasters import Raster
 from segbench.data.statistics import Statistics
 
-MISSING_TEST = ("refuse", "val")
 VERSION = 2
 """To be raised when the same files come to be decoded differently; older caches are then not used."""
 
 
-class FileData(ViewedData):
+class FileData(StoredData):
     """Pictures and masks from files: checked at the start, decoded when they are asked for.
 
     Subclasses find the items of each split (`find`), and read one (`read`).
@@ -49,17 +47,12 @@ class FileData(ViewedData):
     Args:
         root: Folder of the data set.
         bands: Numbers of the bands of the files that are the image's channels, from 0; None for red, green and blue.
-        display: The one or three of them that panels show; None for the first three.
         range: What of the files' values becomes 0 and 1: `[low, high]`, or such a pair for each channel; `auto` takes 8
             bit as it is, and of anything else the smallest and largest value of the training split; `percentile` takes
             its 0.5th and 99.5th percentile.
         cache: Where decoded pictures are kept, at their own size: `memory`; a folder, or `disk` for one of the user's,
             from which they are mapped; `none`; `auto` for memory if they take at most a quarter of what is free.
-        missing_test: Where there is no test split: `refuse`, or `val` to report the scores of val as the test's.
-        train_size: Pictures of the training split to use, chosen by name and `seed`; None for all.
-        val_size: Likewise for val.
-        test_size: Likewise for test.
-        **common: As for all pictures of files: `ViewedData`.
+        **common: As for all stored pictures: `StoredData`.
     """
 
     def __init__(
@@ -67,27 +60,15 @@ class FileData(ViewedData):
         root: str | None = None,
         bands: Sequence[int] | None = None,
         *,
-        display: Sequence[int] | None = None,
         range: Range = "auto",
         cache: str | None = "auto",
-        missing_test: str = "refuse",
-        train_size: int | None = None,
-        val_size: int | None = None,
-        test_size: int | None = None,
         **common: Any,
     ) -> None:
-        super().__init__(channels=Channels.of(bands, display), **common)
+        super().__init__(bands=bands, **common)
         self.range = range
         self.channels = replace(self.channels, levels=given_levels(range, self.channels.count))
-        if missing_test not in MISSING_TEST:
-            raise ConfigError(f"data.missing_test={missing_test} is unknown{nearest(missing_test, MISSING_TEST)}")
-        self.limits = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
-        for split, limit in self.limits.items():
-            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-                raise ConfigError(f"data.{split}_size must be null or a whole number of at least 1, got {limit!r}")
         self.root = Path(root).expanduser() if root else None
         self.cache = "none" if cache is None else cache
-        self.missing_test = missing_test
         self.index = Index(self, self.channels)
         self.items: dict[str, Chosen[Item]] = dict.fromkeys(SPLITS, self._chosen([]))
         self.kept: Cache = Nothing()
@@ -251,11 +232,7 @@ class FileData(ViewedData):
             check_folder(self.root, "data.root")
         found = self.find(problems)
         if Split.TEST not in found:
-            if self.missing_test == "refuse":
-                raise DataError(
-                    f"{place}: there is no test split; give data.missing_test=val to report the scores of val instead"
-                )
-            self.test_is_val = True
+            self.use_val_as_test(place)
             found[Split.TEST] = found[Split.VAL]
         explained = bool(problems)
         for split in SPLITS:
@@ -331,13 +308,6 @@ class FileData(ViewedData):
             return self.index.read(row)
         except DataError as error:
             raise DataError(f"{self.index.items[row].image}: {error}") from None
-
-    def describe(self, split: Split) -> str:
-        """Return how many pictures a split has, and whether the test is val."""
-        note = ""
-        if split == Split.TEST and self.test_is_val:
-            note = " of val (the data has no test split)"
-        return f"{self.num_samples(split):,} pictures{note}"
 
     def describe_sample(self, split: Split, index: int) -> str:
         """Return the name of a picture's file."""

@@ -10,24 +10,21 @@ from typing import Any
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.rng import Bijection
-from segbench.data.channels import Channels
 from segbench.data.export.manifest import UNIT
 from segbench.data.loading.source import Arrays
-from segbench.data.loading.viewed import ViewedData
+from segbench.data.loading.stored import StoredData
 from segbench.data.shards.order import BlockOrder
 from segbench.data.shards.record import ShardRecord, read_record
 from segbench.data.shards.samples import Shards, decode, row
 from segbench.data.shards.store import Store, open_store
 
 
-class ShardedData(ViewedData):
+class ShardedData(StoredData):
     """The shards of an export. Starting takes as long for ten billion samples as for ten.
 
     Args:
         root: The export: a folder, or an address that fsspec knows, such as `s3://bucket/folder`.
         entries: The arrays that every sample of it has.
-        bands: Numbers of the channels of its images; None for red, green and blue.
-        display: The one or three of them that panels show; None for the first three.
         block: Consecutive samples that are read together; an epoch shuffles the blocks.
         window: Blocks whose samples are mixed with each other.
         lanes: Parts of an epoch that read different blocks; processes that share a training each read their own where
@@ -35,11 +32,8 @@ class ShardedData(ViewedData):
         cache: Folder for what is fetched from another machine; `auto` for a temporary one.
         cache_gb: Most gigabytes in it.
         storage: Options of fsspec's file system, such as `endpoint_url`.
-        missing_test: Where there is no test split: `refuse`, or `val` to report the scores of val as the test's.
         train_size: Samples of the training split to use, by blocks that `seed` chooses; None for all.
-        val_size: Likewise for val.
-        test_size: Likewise for test.
-        **common: As for all pictures of files: `ViewedData`.
+        **common: As for all stored pictures: `StoredData`.
     """
 
     def __init__(
@@ -47,28 +41,20 @@ class ShardedData(ViewedData):
         root: str | None = None,
         *,
         entries: Sequence[str] = ("image", "mask"),
-        bands: Sequence[int] | None = None,
-        display: Sequence[int] | None = None,
         block: int = 64,
         window: int = 16,
         lanes: int = 1,
         cache: str = "auto",
         cache_gb: float = 20.0,
         storage: Mapping[str, Any] | None = None,
-        missing_test: str = "refuse",
-        train_size: int | None = None,
-        val_size: int | None = None,
-        test_size: int | None = None,
         **common: Any,
     ) -> None:
-        super().__init__(channels=Channels.of(bands, display), **common)
+        super().__init__(**common)
         for name, value in (("block", block), ("window", window), ("lanes", lanes)):
             if value < 1:
                 raise ConfigError(f"data.{name} must be at least 1, got {value}")
         if cache_gb <= 0:
             raise ConfigError(f"data.cache_gb must be more than 0, got {cache_gb}")
-        if missing_test not in ("refuse", "val"):
-            raise ConfigError(f"data.missing_test must be refuse or val, got {missing_test}")
         if self.batch_size % lanes:
             raise ConfigError(f"data.lanes must divide data.batch_size={self.batch_size}, got {lanes}")
         self.root = root
@@ -79,8 +65,6 @@ class ShardedData(ViewedData):
         self.cache = None if cache == "auto" else cache
         self.cache_gb = cache_gb
         self.storage = dict(storage or {})
-        self.missing_test = missing_test
-        self.sizes = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
         self.record: ShardRecord | None = None
         self._shards: dict[str, Shards] = {}
         self._counts: dict[str, int] = {}
@@ -119,18 +103,13 @@ class ShardedData(ViewedData):
         assert self.record is not None
         source = split
         if split == Split.TEST and not self.record.samples.get(Split.TEST):
-            if self.missing_test != Split.VAL:
-                raise DataError(
-                    f"data.root={self.root}: there is no test split; give data.missing_test=val to report the scores of"
-                    " val instead"
-                )
-            self.test_is_val = True
+            self.use_val_as_test(f"data.root={self.root}")
             source = Split.VAL
         samples = self.record.samples.get(source, 0)
         if not samples:
             raise DataError(f"data.root={self.root}: the {split} split has no samples; export it as well")
-        wanted = self.sizes[split]
-        if wanted is not None and not 1 <= wanted <= samples:
+        wanted = self.limits[split]
+        if wanted is not None and wanted > samples:
             raise ConfigError(
                 f"data.{split}_size must be null or 1 to {samples:,}, the samples of {split}, got {wanted}"
             )
@@ -176,13 +155,6 @@ class ShardedData(ViewedData):
 
     def _row(self, split: Split, index: int) -> dict[str, Any]:
         return row(self._shards[split].members(self._place(split, index)))
-
-    def describe(self, split: Split) -> str:
-        """Return how many samples a split has, and whether the test is val."""
-        note = ""
-        if split == Split.TEST and self.test_is_val:
-            note = " of val (the export has no test split)"
-        return f"{self.num_samples(split):,} samples of shards{note}"
 
     def locate_sample(self, split: Split, index: int) -> str:
         """Return the shard of a sample and its number in the export."""
