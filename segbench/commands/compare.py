@@ -13,7 +13,8 @@ from segbench.compare.as_json import to_json
 from segbench.compare.comparison import Comparison, compare_runs
 from segbench.compare.tables import to_csv, to_markdown
 from segbench.compare.terminal import print_comparison
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import check_word
+from segbench.core.errors import ConfigError
 from segbench.core.files import make_folder, write_atomic
 from segbench.core.text import printable, say
 
@@ -51,8 +52,7 @@ def compare(
     Raises:
         ConfigError: for anything asked for that is not there.
     """
-    if form not in FORMATS:
-        raise ConfigError(f"--format: there is no '{form}'{nearest(form, FORMATS)}")
+    check_word("--format", form, FORMATS)
     if form == "html" and out is None:
         out = Path("compare.html")  # a page is looked at with a browser, not in the terminal
     if out is not None:

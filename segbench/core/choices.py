@@ -111,3 +111,10 @@ def one_of(choices: Iterable[Choice], value: object, *, what: str, why: str = ""
             return member
     reason = f" {why}" if why else ""
     raise ConfigError(f"there is no {what} '{value}'{reason}{nearest(str(value), members)}")
+
+
+def check_word(setting: str, word: object, valid: Iterable[str]) -> None:
+    """Raise a ConfigError where a setting is set to none of the words that it knows, with the nearest one."""
+    words = tuple(valid)
+    if word not in words:
+        raise ConfigError(f"there is no {setting} '{word}'{nearest(str(word), words)}")

@@ -13,7 +13,8 @@ from torchvision.models import segmentation
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import check_word
+from segbench.core.errors import ConfigError
 from segbench.models.base import AUXILIARY, ONE_LOGIT, Heads, Network
 from segbench.models.pooled import spare_pooled
 from segbench.models.sources import Source
@@ -82,10 +83,10 @@ class FCNResNet(Network):
         if auxiliary < 0:
             raise ConfigError(f"model.auxiliary must be at least 0, got {auxiliary}")
         weights, freeze = (None if value == "none" else value for value in (weights, freeze))
-        check_name("encoder", encoder, valid=ENCODERS)
-        check_name("head", head, valid=HEADS)
+        check_word("model.encoder", encoder, ENCODERS)
+        check_word("model.head", head, HEADS)
         if freeze is not None:
-            check_name("freeze", freeze, valid=FROZEN)
+            check_word("model.freeze", freeze, FROZEN)
         dilated = encoder in ("resnet50", "resnet101")
         # one more pixel than the stride: batch normalisation needs two values even for a single picture
         self.min_size = 9 if dilated else 33
@@ -108,8 +109,8 @@ class FCNResNet(Network):
         """Return where `torchvision`'s or `imagenet`'s weights can be had."""
         encoder = str(settings.get("encoder", "resnet50"))
         head = str(settings.get("head", "fcn"))
-        check_name("encoder", encoder, valid=ENCODERS)
-        check_name("head", head, valid=HEADS)
+        check_word("model.encoder", encoder, ENCODERS)
+        check_word("model.head", head, HEADS)
         if name == "imagenet":
             return Source(IMAGENET[encoder].url)
         if name == "torchvision":
@@ -174,12 +175,6 @@ class AuxiliaryHead(nn.Module):
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Return the predictions as `auxiliary.mask` and the like, at the size of the features."""
         return {f"{AUXILIARY}{name}": value for name, value in self.heads(self.classifier(features)).items()}
-
-
-def check_name(setting: str, name: str, *, valid: Mapping[str, object] | tuple[str, ...]) -> None:
-    """Raise a ConfigError with the nearest valid name if `name` is none of them."""
-    if name not in valid:
-        raise ConfigError(f"there is no model.{setting}={name}{nearest(str(name), valid)}")
 
 
 def make_backbone(encoder: str, in_channels: int, *, dilated: bool) -> tuple[nn.Sequential, int]:

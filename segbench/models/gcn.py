@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import check_word
+from segbench.core.errors import ConfigError
 from segbench.models.base import ONE_LOGIT, Network
 
 OFFSETS = {4: ((0, 1), (1, 0)), 8: ((0, 1), (1, 0), (1, 1), (1, -1))}
@@ -57,12 +58,8 @@ class GCN(Network):
                 f"model.neighbours must be 4 or 8 and model.channels numbers of at least 1, got {neighbours} and"
                 f" {list(channels)}"
             )
-        for setting, name, valid in (
-            ("features", features, ("rgb", "intensity")),
-            ("implementation", implementation, IMPLEMENTATIONS),
-        ):
-            if name not in valid:
-                raise ConfigError(f"there is no model.{setting}={name}{nearest(str(name), valid)}")
+        check_word("model.features", features, ("rgb", "intensity"))
+        check_word("model.implementation", implementation, IMPLEMENTATIONS)
         if positions and features == "intensity":
             raise ConfigError("model.positions=true goes with model.features=rgb")
         if features == "intensity" and in_channels % 3:

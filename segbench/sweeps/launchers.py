@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from segbench.core.errors import ConfigError, Interrupted, nearest
+from segbench.core.choices import check_word
+from segbench.core.errors import ConfigError, Interrupted
 from segbench.core.signals import stopped_by_signals
 from segbench.core.states import RunState
 from segbench.sweeps.folder import SweepFolder
@@ -52,8 +53,7 @@ def launch_jobs(
 def check_launcher(settings: Mapping[str, Any]) -> None:
     """Raise a ConfigError for a launcher that does not exist or whose package is not installed."""
     kind = settings["kind"]
-    if kind not in KINDS:
-        raise ConfigError(f"there is no launcher.kind '{kind}'{nearest(str(kind), KINDS)}")
+    check_word("launcher.kind", kind, KINDS)
     if kind != "local":
         _needed(kind)
 

@@ -102,7 +102,7 @@ def test_a_missing_test_split_is_refused_or_said(tmp_path):
     data = camvid(root, missing_test="val")
     assert "of val (the data has no test split)" in data.describe("test")
     assert (data.sample("test", epoch=0, index=1)["image"] == data.sample("val", epoch=0, index=1)["image"]).all()
-    with pytest.raises(ConfigError, match="data.missing_test=vall is unknown; did you mean 'val'"):
+    with pytest.raises(ConfigError, match="there is no data.missing_test 'vall'; did you mean 'val'"):
         camvid(root, missing_test="vall")
 
 

@@ -108,7 +108,7 @@ def test_lines_are_refused_or_ignored(tmp_path):
     expected = by_hand([POLYGON])
     expected[12:15, 2:8] = 255
     assert (mask == expected).all()
-    with pytest.raises(ConfigError, match="data.boxes=skipp is none of refuse, skip"):
+    with pytest.raises(ConfigError, match="there is no data.boxes 'skipp'; did you mean 'skip'"):
         data_of(tmp_path, "labelme", boxes="skipp")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from segbench.core.choices import SPLITS, Split
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import SPLITS, Split, check_word
+from segbench.core.errors import ConfigError
 
 FORMATS = ("folder", "webdataset")
 IMAGE_SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
@@ -39,12 +39,8 @@ class Options:
     """Of the JPEG, 1..100."""
 
     def __post_init__(self) -> None:
-        for name, value, valid in (
-            ("format", self.format, FORMATS),
-            ("image_format", self.image_format, tuple(IMAGE_SUFFIXES)),
-        ):
-            if value not in valid:
-                raise ConfigError(f"there is no {name} '{value}' to export{nearest(value, valid)}")
+        check_word("format", self.format, FORMATS)
+        check_word("image_format", self.image_format, IMAGE_SUFFIXES)
         if not self.splits or len(set(self.splits)) != len(self.splits):
             raise ConfigError(f"splits must name one or more different splits, got {list(self.splits)}")
         if self.chunk < 1 or (self.count is not None and self.count < 1) or not 1 <= self.quality <= 100:

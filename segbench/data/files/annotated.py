@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.choices import check_word
+from segbench.core.errors import DataError
 from segbench.data.files.cvat import read_cvat
 from segbench.data.files.divided import DividedFiles
 from segbench.data.files.histograms import rare_classes
@@ -48,8 +49,7 @@ class AnnotatedPictures(DividedFiles):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        if tool not in TOOLS:
-            raise ConfigError(f"data.tool={tool} is none of {', '.join(TOOLS)}{nearest(tool, TOOLS)}")
+        check_word("data.tool", tool, TOOLS)
         self.tool = tool
         self.annotations = annotations
         self.images = images

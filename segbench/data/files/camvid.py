@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from segbench.core.choices import SPLITS, Split
-from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.choices import SPLITS, Split, check_word
+from segbench.core.errors import DataError
 from segbench.data.files.dataset import FileData
 from segbench.data.files.items import Item, Splits, by_name, check_disjoint, pair
 from segbench.data.files.lists import read_list, resolve
@@ -58,8 +58,7 @@ class CamVid(FileData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        if split not in ("official", "kaggle"):
-            raise ConfigError(f"data.split={split} is no split of CamVid{nearest(split, ('official', 'kaggle'))}")
+        check_word("data.split", split, ("official", "kaggle"))
         colours = None
         if class_dict:
             colours = (self.root or Path()) / class_dict

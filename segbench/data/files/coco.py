@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from segbench.core.choices import Split
-from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.choices import Split, check_word
+from segbench.core.errors import ConfigError, DataError
 from segbench.data.files.coco_index import Choice, category_ids, read_items, read_json, told
 from segbench.data.files.coco_masks import draw, draw_panoptic
 from segbench.data.files.divided import DividedFiles
@@ -65,15 +65,12 @@ class Coco(DividedFiles):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        if mode not in ("binary", "multi"):
-            raise ConfigError(f"data.mode={mode} is unknown{nearest(mode, ('binary', 'multi'))}")
-        if overlap not in ("ignore", "class") or min_area < 0:
-            raise ConfigError(
-                f"data.overlap must be ignore or class, data.min_area at least 0, got {overlap}, {min_area}"
-            )
-        for name, value, choices in (("crowd", crowd, ("ignore", "object")), ("boxes", boxes, ("refuse", "skip"))):
-            if value not in choices:
-                raise ConfigError(f"data.{name}={value} is none of {', '.join(choices)}{nearest(value, choices)}")
+        check_word("data.mode", mode, ("binary", "multi"))
+        check_word("data.overlap", overlap, ("ignore", "class"))
+        check_word("data.crowd", crowd, ("ignore", "object"))
+        check_word("data.boxes", boxes, ("refuse", "skip"))
+        if min_area < 0:
+            raise ConfigError(f"data.min_area must be at least 0, got {min_area}")
         if test_annotations and not val_annotations:
             raise ConfigError("data.test_annotations needs data.val_annotations as well")
         self.categories = tuple(categories if categories is not None else self.classes[1:])

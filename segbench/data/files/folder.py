@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from segbench.core.choices import SPLITS, Split
-from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.choices import SPLITS, Split, check_word
+from segbench.core.errors import ConfigError, DataError
 from segbench.data.files.divided import DividedFiles
 from segbench.data.files.histograms import check_values, rare_classes
 from segbench.data.files.items import Item, Splits, check_disjoint, share_settings
@@ -70,9 +70,8 @@ class Folder(DividedFiles):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        for name, value, choices in (("split", split, RULES), ("without_mask", without_mask, WITHOUT_MASK)):
-            if value not in choices:
-                raise ConfigError(f"data.{name}={value} is none of {', '.join(choices)}{nearest(value, choices)}")
+        check_word("data.split", split, RULES)
+        check_word("data.without_mask", without_mask, WITHOUT_MASK)
         if (images is None) != (mask_files is None) or (images is not None and mask_suffixes):
             raise ConfigError(
                 "data.images and data.mask_files go together, without data.mask_suffixes, got"

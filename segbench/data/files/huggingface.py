@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from segbench.core.choices import SPLITS, Split
+from segbench.core.choices import SPLITS, Split, check_word
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.divided import DividedFiles
 from segbench.data.files.groups import UNIT
@@ -70,8 +70,7 @@ class HuggingFace(DividedFiles):
         if group and re.fullmatch(r"\w+", group):
             column = group
         super().__init__(group=None if column else group, **common)
-        if masks not in MODES:
-            raise ConfigError(f"data.masks={masks} is no kind of mask{nearest(masks, MODES)}")
+        check_word("data.masks", masks, MODES)
         self.name = name
         self.columns = (image, mask)
         self.download = download

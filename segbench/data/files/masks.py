@@ -62,7 +62,7 @@ class MaskReader:
         labels: Mapping[object, object] | None = None,
     ) -> None:
         if mode not in MODES:
-            raise ConfigError(f"data.masks={mode} is no kind of mask{nearest(mode, (*MODES, *OUTLINES))}")
+            raise ConfigError(f"there is no data.masks '{mode}'{nearest(mode, (*MODES, *OUTLINES))}")
         if mode == "binary" and len(classes) != 2:
             raise ConfigError(f"data.masks=binary has two classes, but data.classes names {len(classes)}")
         if mode == "binary" and labels is not None:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as rle_tools
 
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import check_word
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.files.items import Item
 from segbench.data.files.labels import UNKNOWN, label_map
@@ -48,8 +48,7 @@ class OutlineReader:
     has_plain_ids = False
 
     def __init__(self, classes: Sequence[str], labels: Mapping[object, object] | None, *, boxes: str) -> None:
-        if boxes not in BOXES:
-            raise ConfigError(f"data.boxes={boxes} is none of {', '.join(BOXES)}{nearest(boxes, BOXES)}")
+        check_word("data.boxes", boxes, BOXES)
         self.map = label_map(labels, classes)
         self.classes = list(classes)
         self.boxes = boxes

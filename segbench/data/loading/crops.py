@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import check_word
+from segbench.core.errors import ConfigError
 from segbench.core.rng import generator
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.views import Size, resized
@@ -55,8 +56,7 @@ class TrainingCrops:
         Raises:
             ConfigError: for a view that there is none of, or a setting that this view has no use for.
         """
-        if self.view not in VIEWS:
-            raise ConfigError(f"data.view={self.view} is no view{nearest(self.view, VIEWS)}")
+        check_word("data.view", self.view, VIEWS)
         if self.view == "whole":
             given = {
                 "scale": self.scale,

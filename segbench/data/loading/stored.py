@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from segbench.core.choices import Split
-from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.choices import Split, check_word
+from segbench.core.errors import ConfigError, DataError
 from segbench.data.channels import Channels
 from segbench.data.loading.viewed import ViewedData
 
@@ -38,8 +38,7 @@ class StoredData(ViewedData):
         **common: Any,
     ) -> None:
         super().__init__(channels=Channels.of(bands, display), **common)
-        if missing_test not in MISSING_TEST:
-            raise ConfigError(f"data.missing_test={missing_test} is unknown{nearest(missing_test, MISSING_TEST)}")
+        check_word("data.missing_test", missing_test, MISSING_TEST)
         self.missing_test = missing_test
         self.limits = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
         for split, limit in self.limits.items():

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segbench.core.choices import SPLITS, Split
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import SPLITS, Split, check_word
+from segbench.core.errors import ConfigError
 from segbench.core.rng import generator
 
 CANVAS = 32
@@ -68,9 +68,7 @@ class DigitLayout:
 
     def __post_init__(self) -> None:
         for name, valid in (("blend", BLENDS), ("colour", COLOURS), ("offsets", OFFSETS)):
-            value = getattr(self, name)
-            if value not in valid:
-                raise ConfigError(f"there is no data.{name} '{value}'{nearest(str(value), valid)}")
+            check_word(f"data.{name}", getattr(self, name), valid)
         if not 0 <= self.threshold < 1 or not 0 <= self.gain <= 255:
             raise ConfigError(
                 f"data.mask_threshold must be in [0, 1) and data.gain in 0..255, got {self.threshold} and {self.gain}"

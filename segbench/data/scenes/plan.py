@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segbench.core.choices import Split
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import Split, check_word
+from segbench.core.errors import ConfigError
 from segbench.core.rng import Bijection, generator
 
 GRID_COLUMNS = 5
@@ -103,8 +103,7 @@ class Layout:
     """Height and width of the background beyond the canvas, in pixels."""
 
     def __post_init__(self) -> None:
-        if self.position not in POSITIONS:
-            raise ConfigError(f"there is no data.position '{self.position}'{nearest(self.position, POSITIONS)}")
+        check_word("data.position", self.position, POSITIONS)
         low, high = self.scale
         if not 0 < low <= high:
             raise ConfigError(f"data.scale must be [smallest, largest] with 0 < smallest <= largest, got {[low, high]}")

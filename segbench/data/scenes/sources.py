@@ -11,8 +11,8 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
-from segbench.core.choices import SPLITS, Split
-from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.choices import SPLITS, Split, check_word
+from segbench.core.errors import ConfigError, DataError
 from segbench.core.rng import generator
 from segbench.data.pictures import list_pictures, open_picture, read_all, read_cutout, read_rgb, unchanged
 from segbench.data.problems import first_names
@@ -146,8 +146,7 @@ def split_sources(
         seed: Key of the choice.
         what: Name of the sources, for messages.
     """
-    if rule not in SPLIT_RULES:
-        raise ConfigError(f"there is no data.split '{rule}'{nearest(rule, SPLIT_RULES)}")
+    check_word("data.split", rule, SPLIT_RULES)
     if rule == "random":
         return {split: list(range(count)) for split in SPLITS}
     if min(shares) <= 0 or sum(shares) >= 1:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segbench.core.choices import Split
-from segbench.core.errors import ConfigError, nearest
+from segbench.core.choices import Split, check_word
+from segbench.core.errors import ConfigError
 from segbench.core.rng import generator
 from segbench.data.scenes.depth import DepthModel
 from segbench.data.scenes.plan import Layer
@@ -106,10 +106,8 @@ class PaintingLayout:
     """Height and width of photographs beyond the canvas, in pixels."""
 
     def __post_init__(self) -> None:
-        if self.placement not in PLACEMENTS:
-            raise ConfigError(f"there is no data.placement '{self.placement}'{nearest(self.placement, PLACEMENTS)}")
-        if self.background not in BACKGROUNDS:
-            raise ConfigError(f"there is no data.background '{self.background}'{nearest(self.background, BACKGROUNDS)}")
+        check_word("data.placement", self.placement, PLACEMENTS)
+        check_word("data.background", self.background, BACKGROUNDS)
         most = 100
         if self.placement == "original":
             most = len(ORDER_SCALES)

@@ -68,7 +68,7 @@ def test_without_pyarrow_nothing_is_written(config, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "folders"}, "no format 'folders' to export; did you mean 'folder'"),
+        ({"format": "folders"}, "there is no format 'folders'; did you mean 'folder'"),
         ({"image_format": "jpg"}, "did you mean 'jpeg'"),
         ({"splits": ["trian"]}, "did you mean 'train'"),
         ({"splits": []}, "one or more different splits"),
