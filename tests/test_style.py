@@ -31,9 +31,6 @@ BANNED = re.compile(rf"\b({METAPHORS}|persons?|desk|widen\w*)\b", re.IGNORECASE)
 BANNED_IN_TEXTS = re.compile(rf"\b({METAPHORS}|the persons?)\b", re.IGNORECASE)
 """The same where classes of data sets are named, such as person and desk, and intervals widen."""
 
-NESTED = {"commands/predict.py", "config/saved.py", "data/files/folder.py"}
-"""Files that still have a ternary in a ternary."""
-
 
 def name(path):
     return path.relative_to(PACKAGE).as_posix()
@@ -77,7 +74,7 @@ def test_each_assignment_has_its_own_line(path):
     assert list(packed(ast.parse(path.read_text(encoding="utf-8")))) == []
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if name(path) not in NESTED], ids=name)
+@pytest.mark.parametrize("path", FILES, ids=name)
 def test_no_ternary_stands_in_a_ternary(path):
     nested = [
         node.lineno

@@ -90,15 +90,14 @@ def predict_images(run: str, images: Sequence[str], *, wanted: Wanted, plugins: 
     members = [load_trained(one, trusted, plugins=plugins) for one in runs]
     check_alike(members)
     trained = members[0]
-    if ("background" in trained.module.inputs) != (wanted.backgrounds is not None):
-        if wanted.backgrounds is None:
-            need = "also needs the scene without foreground"
-        else:
-            need = "is given the image alone"
+    needs_backgrounds = "background" in trained.module.inputs
+    if needs_backgrounds and wanted.backgrounds is None:
         raise ConfigError(
-            f"this run {need}: {'give' if wanted.backgrounds is None else 'leave out'} --backgrounds DIR, a folder"
-            " with a picture of the same name and size for each image"
+            "this run also needs the scene without foreground: give --backgrounds DIR, a folder with a picture of the"
+            " same name and size for each image"
         )
+    if wanted.backgrounds is not None and not needs_backgrounds:
+        raise ConfigError("this run is given the image alone: leave out --backgrounds")
     predictors = [Predictor(member, wanted.side, device=torch_device) for member in members]
     with folder_for(wanted.out.absolute()):
         return _predict_all(predictors, found, wanted=wanted, sets=[member.parts.data for member in members])
@@ -241,4 +240,6 @@ def pick_device(name: str) -> str:
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(name, True):
         raise ConfigError(f"torch sees no {name} device here; use --device cpu")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -136,7 +136,9 @@ def with_changes(
     changed = dict(config)
     plugins = [str(name) for name in changed["plugins"]]
     about = config.get("about")
-    known = (about.get("choices") if isinstance(about, Mapping) else None) if choices is None else choices
+    known = choices
+    if choices is None and isinstance(about, Mapping):
+        known = about.get("choices")
     for override in parse(words):
         key = override.key_or_group
         *parents, leaf = key.split(".")

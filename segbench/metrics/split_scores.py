@@ -80,7 +80,8 @@ class SplitScores(nn.Module):
         for part in (*self._parts, self.sizes):
             leave_processes(part)
             part.reset()
-        self.outlines = self.outlines if outlines is None else outlines
+        if outlines is not None:
+            self.outlines = outlines
 
     def scored_at(self) -> str:
         """Return at which size the pictures were scored, such as `own size, 360 x 480`, in words."""
@@ -97,10 +98,12 @@ class SplitScores(nn.Module):
 
     def baselines(self) -> dict[str, Baseline]:
         """Return the scores of the trivial predictions on the same pixels, by name: `segbench.metrics.baselines`."""
-        masks = {}
+        found: dict[str, Baseline] = {}
         if self.masks is not None:
-            masks = mask_baselines(self.masks.counts, self.masks.classes)
-        return masks | ({} if self.depths is None else self.depths.baselines())
+            found |= mask_baselines(self.masks.counts, self.masks.classes)
+        if self.depths is not None:
+            found |= self.depths.baselines()
+        return found
 
     def images_with_class(self) -> dict[str, int]:
         """Return how many images show each class in truth: what the score of a class rests on."""

@@ -43,8 +43,12 @@ def provenance_of_run(run: RunFolder, plugins: Sequence[str]) -> dict[str, Any]:
     last = shared if "provenance" in before else before
     if any(last.get(name, now[name]) != now[name] for name in KEPT):
         earlier.append({name: last.get(name) for name in KEPT})
-    said: dict[str, Any] = {"provenance": f"../{SHARED}"} if all(shared.get(k) == now[k] for k in KEPT) else now
-    return said | ({"earlier": earlier} if earlier else {})
+    said: dict[str, Any] = dict(now)
+    if all(shared.get(name) == now[name] for name in KEPT):
+        said = {"provenance": f"../{SHARED}"}
+    if earlier:
+        said["earlier"] = earlier
+    return said
 
 
 def _recorded(path: Path) -> Mapping[str, Any]:

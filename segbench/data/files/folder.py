@@ -90,9 +90,9 @@ class Folder(DividedFiles):
         self.split = split
         self.suffixes = tuple(mask_suffixes)
         self.without_mask = without_mask
-        self.patterns = (
-            None if images is None or mask_files is None else _layout(images, mask_files, files=self.reader.suffixes)
-        )
+        self.patterns = None
+        if images is not None and mask_files is not None:
+            self.patterns = _layout(images, mask_files, files=self.reader.suffixes)
         self.lists = {split: _list_of(lists, split) for split in SPLITS}
         self.splits = {split: split for split in SPLITS} if splits is None else _known_splits(splits)
 
@@ -106,8 +106,7 @@ class Folder(DividedFiles):
             layout, found = first_fitting(layouts, root, problems=problems)
         except DataError as error:
             raise DataError(f"{self.place()}: {error}") from None
-        by_list = bool(lists) and self.split in ("auto", "files")
-        self.rule = "files" if by_list else "folders" if layout.has_splits and self.split != "shares" else "shares"
+        self.rule = self._rule_of(layout, has_lists=bool(lists))
         if self.rule == "files":
             given, notes = self._from_lists(lists, found, problems=problems)
         else:
@@ -117,11 +116,23 @@ class Folder(DividedFiles):
             given = {split: given[word] for split, word in self.splits.items() if word in given}
         elif self.rule == "shares":
             given = {"": [item for items in given.values() for item in items]}
-        self.by_share = set(SPLITS if "" in given else SPLITS[:2] if "val" not in given else ())
+        self.by_share = set()
+        if "" in given:
+            self.by_share = set(SPLITS)
+        elif Split.VAL not in given:
+            self.by_share = {Split.TRAIN, Split.VAL}
         self.notes += notes
         splits = self.divided(given, root, problems=problems)
         check_disjoint(splits, problems)
         return splits
+
+    def _rule_of(self, layout: Layout, *, has_lists: bool) -> str:
+        """Return what says which split a picture is in: lists (`files`), `folders`, or `shares`."""
+        if has_lists and self.split in ("auto", "files"):
+            return "files"
+        if layout.has_splits and self.split != "shares":
+            return "folders"
+        return "shares"
 
     def _lists(self, root: Path) -> dict[str, Path]:
         """Return the lists that are there, by split."""

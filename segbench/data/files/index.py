@@ -96,7 +96,8 @@ class Index:
             return good, table
 
         things = [(items[n], stamps[n]) for n in unknown.tolist()]
-        keep_at, began = KEEP_AFTER, time.monotonic()
+        keep_at = KEEP_AFTER
+        began = time.monotonic()
         try:
             for found in looked_at(self._look, things, processes=processes, what=WHAT):
                 looks.append(found)

@@ -66,8 +66,12 @@ def label_map(labels: Mapping[object, object] | None, classes: Sequence[str]) ->
         other = _class_of(OTHER, entries.pop(OTHER), classes=classes)
     else:
         other = UNKNOWN
-    has_ids = offset is None and any(True for key in entries for _ in _ids(key))
-    values = _shifted(0, 0) if has_ids else _shifted(len(classes), 0 if offset is None else _whole(offset))
+    if offset is not None:
+        values = _shifted(len(classes), _whole(offset))
+    elif any(True for key in entries for _ in _ids(key)):
+        values = _shifted(0, 0)
+    else:
+        values = _shifted(len(classes), 0)
     values[values == UNKNOWN] = other
     colours: dict[tuple[int, int, int], int] = {}
     for key, value in entries.items():

@@ -168,7 +168,9 @@ class PaintingPlanner:
         backdrop = self._backdrop(draw)
         fewest, most = self.layout.objects
         count = fewest + _pick(draw, most - fewest + 1)
-        return Painting(backdrop, self._original(draw, count) if self._is_original else self._random(draw, count))
+        if self._is_original:
+            return Painting(backdrop, self._original(draw, count))
+        return Painting(backdrop, self._random(draw, count))
 
     @property
     def _is_original(self) -> bool:
