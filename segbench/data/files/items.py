@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from segbench.core.choices import Split
 from segbench.core.errors import DataError
 from segbench.core.rng import key64
+from segbench.data.files.affixes import common_ending
 from segbench.data.problems import NOT_UTF8, RENAME, Problems, is_utf8
 from segbench.data.rasters import RASTER_SUFFIXES
 
@@ -108,24 +108,14 @@ def pair(images: dict[str, Path], masks: dict[str, Path], *, problems: Problems,
     """
     alone = {name: images[name] for name in sorted(images.keys() - masks.keys())}
     stray = {name: masks[name] for name in sorted(masks.keys() - images.keys())}
-    ending = _common_ending(alone, stray) if suffixes else ""
     cure = ""
-    if ending:
+    if suffixes and (ending := common_ending(alone, stray)):
         cure = f"data.mask_suffixes=[{ending}] would pair them"
     for path in alone.values():
         problems.add_file("unpaired", path, what="an image without a mask of its name", cure=cure)
     for path in stray.values():
         problems.add_file("unpaired", path, what="a mask without an image of its name", cure=cure)
     return [Item(name, images[name], masks[name]) for name in sorted(images.keys() & masks.keys())]
-
-
-def _common_ending(images: Collection[str], masks: Collection[str]) -> str:
-    """Return what most masks are called like an image with; empty where that holds for less than half of them."""
-    cuts = (name[place:] for name in masks for place in range(1, len(name)) if name[:place] in images)
-    ending, count = next(iter(Counter(cuts).most_common(1)), ("", 0))
-    if 2 * count >= len(masks):
-        return ending
-    return ""
 
 
 def share_settings(split: Split) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import numpy as np
@@ -66,6 +67,11 @@ class CutOutData(PlannedData[Plan_co]):
         self.threshold = int(np.ceil(mask_threshold * 255))
         self.depth_model = DepthModel(**(depth or {}))
         self.divided(3, "foregrounds")  # a wrong rule shows before anything is read
+
+    def digest(self, split: Split, settings: Mapping[str, object]) -> str:
+        """Return a digest of what decides the scenes of a split: what all sets of cut-outs have, and more settings."""
+        common = {"threshold": self.threshold, "depth": asdict(self.depth_model)}
+        return super().digest(split, {**common, **settings})
 
     def divided(self, count: int, what: str) -> dict[Split, list[int]]:
         """Return the numbers of `count` pictures that each split may use; `what` they are keys the choice."""

@@ -141,8 +141,6 @@ class FgBg(CutOutData[Scene]):
         planner = self.planners[split]
         settings = {
             "layout": asdict(self.layout),
-            "threshold": self.threshold,
-            "depth": asdict(self.depth_model),
             "depth_folder": self.ground is not None and hashlib.sha256(self.ground.tobytes()).hexdigest(),
             "offset": planner.offset,
             "foregrounds": planner.foregrounds,

@@ -144,8 +144,6 @@ class Synthetic(CutOutData[Painting]):
         planner = self.planners[split]
         settings = {
             "layout": asdict(self.layout),
-            "threshold": self.threshold,
-            "depth": asdict(self.depth_model),
             "foregrounds": planner.species,
             "backgrounds": planner.backgrounds,
             "pictures": self._digest,
