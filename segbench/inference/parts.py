@@ -64,7 +64,7 @@ class Parts:
 
     def _own(self, name: str) -> Sequence[float] | None:
         """Return what the pretrained weights were normalised with; it says nothing about other bands than theirs."""
-        own = getattr(self.network, name, None)
+        own: Sequence[float] | None = getattr(self.network, name, None)
         if own is not None and len(own) == self.data.channels.count:
             return own
         return None

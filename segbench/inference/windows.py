@@ -40,10 +40,9 @@ def predict_by_windows(
         blend_heads(size, tiling, say=partial(_said, predictor, partial(windows, number)))
         for number, (predictor, tiling) in enumerate(zip(predictors, tilings, strict=True))
     ]
+    blocks = in_common_rows(each, size[1])
     if len(set(tilings)) == 1:
-        blocks = zip(*each, strict=True)
-    else:
-        blocks = in_common_rows(each, size[1])
+        blocks = map(list, zip(*each, strict=True))
     for parts in blocks:
         answers = [
             Answer(heads, predictor.view, _size_of(heads))

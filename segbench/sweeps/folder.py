@@ -116,9 +116,9 @@ class SweepFolder:
 
     def exit_code(self, job: Job) -> int:
         """Return the exit status of a job that failed."""
-        code = 1
-        if self._failure(job).is_file():
-            code = read_json(self._failure(job)).get("exit_code")
+        if not self._failure(job).is_file():
+            return 1
+        code = read_json(self._failure(job)).get("exit_code")
         if isinstance(code, int) and 0 < code < 256:
             return code
         return 1

@@ -241,8 +241,8 @@ def test_files_that_do_not_fit_are_refused_in_one_sentence(resnet18_file, tmp_pa
     refuse("is not a state dict", content=[torch.zeros(1)])
     refuse("is not a state dict", content={"epoch": 3, "state_dict": state})
     refuse("is not a state dict", content={})
-    refuse(r"are backbone\.layer4\.1\.conv1\.weight, (\S+, ){3}backbone\.layer4\.1\.bn1\.running_var and 5", missing)
-    refuse(r"are backbone\.layer1\.2\.conv1\.weight,", content=resnet34(weights=None).state_dict())  # silently cut else
+    refuse(r": backbone\.layer4\.1\.conv1\.weight, (\S+, ){3}backbone\.layer4\.1\.bn1\.running_var and 5", missing)
+    refuse(r": backbone\.layer1\.2\.conv1\.weight,", content=resnet34(weights=None).state_dict())  # silently cut else
     refuse(r"conv1\.weight", content={**state, "conv1.weight": torch.zeros(64, 4, 7, 7)})
     refuse(r"classifier\.0\.weight, classifier\.", content=small(head="deeplabv3").state_dict())
     (tmp_path / "file.pth").write_bytes(b"<html>404</html>")
@@ -258,10 +258,10 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"encoder": "resnet19"}, r"no model\.encoder=resnet19; did you mean 'resnet18'\?"),
+        ({"encoder": "resnet19"}, r"no model\.encoder 'resnet19'; did you mean 'resnet18'\?"),
         ({"encoder": "vgg"}, r"choose from resnet101, resnet18, resnet34, resnet50"),
-        ({"head": "deeplab"}, r"no model\.head=deeplab; did you mean 'deeplabv3'\?"),
-        ({"freeze": "backbon"}, r"no model\.freeze=backbon; did you mean 'backbone'\?"),
+        ({"head": "deeplab"}, r"no model\.head 'deeplab'; did you mean 'deeplabv3'\?"),
+        ({"freeze": "backbon"}, r"no model\.freeze 'backbon'; did you mean 'backbone'\?"),
     ],
 )
 def test_wrong_names_are_refused(settings, message):
