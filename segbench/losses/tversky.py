@@ -47,5 +47,5 @@ class Tversky(RegionLoss):
         if self.gamma == 1:
             return miss
         # the floor keeps the root's gradient finite at 0
-        root: Tensor = miss.clamp(min=1e-6) ** (1 / self.gamma)
-        return root - 1e-6 ** (1 / self.gamma)
+        root: Tensor = miss.clamp(min=1e-6).pow(1 / self.gamma)
+        return root - math.pow(1e-6, 1 / self.gamma)
