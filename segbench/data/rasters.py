@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from segbench.core.errors import DataError
-from segbench.data.pictures import SUFFIXES, Source, check_regular, check_size, load_picture
+from segbench.data.folders import SUFFIXES
+from segbench.data.pictures import Source, check_regular, check_size, load_picture
 from segbench.data.problems import FileError
 from segbench.data.tiffs import STARTS, Tiff
 

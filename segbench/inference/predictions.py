@@ -15,8 +15,8 @@ from segbench.data.export.options import sample_name
 from segbench.data.files.dataset import FileData
 from segbench.data.files.items import pictures_below
 from segbench.data.files.masks import MaskReader
+from segbench.data.folders import SUFFIXES
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.pictures import SUFFIXES
 
 ARRAYS = (".npz", ".npy")
 NAMES_END_IN = ("", "_mask")

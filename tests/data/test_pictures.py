@@ -7,7 +7,8 @@ from PIL import Image
 
 from segbench.core.errors import DataError
 from segbench.data import pictures as room
-from segbench.data.pictures import list_pictures, load_picture, open_picture, read_cutout, read_rgb
+from segbench.data.folders import list_pictures
+from segbench.data.pictures import load_picture, open_picture, read_cutout, read_rgb
 from segbench.data.rasters import read_raster
 
 

@@ -19,7 +19,7 @@ from segbench.core.files import sync_folder
 from segbench.core.memory import available_memory
 from segbench.core.user_cache import cache_home
 from segbench.data.files.facts import FactTable
-from segbench.data.pictures import stamp
+from segbench.data.folders import stamp
 from segbench.data.values import KINDS
 
 Pair = tuple[np.ndarray, np.ndarray]

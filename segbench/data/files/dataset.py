@@ -27,10 +27,10 @@ from segbench.data.files.measured import Measured
 from segbench.data.files.remembered import FORMAT as INDEX_FORMAT
 from segbench.data.files.remembered import Remembered, known_counts
 from segbench.data.files.stamps import STAMP, file_stamp, just_changed
+from segbench.data.folders import check_folder
 from segbench.data.loading.datamodule import MEASURED_SAMPLES
 from segbench.data.loading.source import Arrays
 from segbench.data.loading.stored import StoredData
-from segbench.data.pictures import check_folder
 from segbench.data.problems import Problems
 from segbench.data.rasters import Raster
 from segbench.data.statistics import Statistics

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from segbench.core.errors import DataError
-from segbench.data.pictures import read_all, read_rgb, together
+from segbench.data.folders import read_all, together
+from segbench.data.pictures import read_rgb
 from segbench.data.problems import first_names
 
 DIGIT = (28, 28)

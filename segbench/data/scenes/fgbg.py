@@ -11,8 +11,8 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError
+from segbench.data.folders import together
 from segbench.data.loading.source import Arrays
-from segbench.data.pictures import together
 from segbench.data.scenes.cutouts import CutOutData
 from segbench.data.scenes.depth import compose_depth
 from segbench.data.scenes.plan import Layout, Planner, Scene

@@ -9,8 +9,8 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError
+from segbench.data.folders import together
 from segbench.data.loading.source import Arrays
-from segbench.data.pictures import together
 from segbench.data.scenes.digits import DOWNLOAD, WANTED, read_digits, read_photos
 from segbench.data.scenes.mnist_cifar_plan import DigitLayout, DigitPlanner, DigitScene, official_splits
 from segbench.data.scenes.mnist_cifar_render import DigitTaps, render_digit

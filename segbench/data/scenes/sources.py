@@ -14,7 +14,8 @@ from PIL import Image
 from segbench.core.choices import SPLITS, Split, check_word
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.rng import generator
-from segbench.data.pictures import list_pictures, open_picture, read_all, read_cutout, read_rgb, unchanged
+from segbench.data.folders import list_pictures, read_all, unchanged
+from segbench.data.pictures import open_picture, read_cutout, read_rgb
 from segbench.data.problems import first_names
 
 ASSETS = Path(__file__).parent / "assets"

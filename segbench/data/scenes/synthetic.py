@@ -10,8 +10,8 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError
+from segbench.data.folders import together
 from segbench.data.loading.source import Arrays
-from segbench.data.pictures import together
 from segbench.data.scenes.cutouts import CutOutData
 from segbench.data.scenes.sources import check_opacity, read_backgrounds
 from segbench.data.scenes.synthetic_plan import Painting, PaintingLayout, PaintingPlanner, layer_depths

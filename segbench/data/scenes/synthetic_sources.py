@@ -10,7 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from segbench.core.errors import DataError
-from segbench.data.pictures import SUFFIXES, list_pictures, open_picture, read_all, read_cutout, unchanged
+from segbench.data.folders import SUFFIXES, list_pictures, read_all, unchanged
+from segbench.data.pictures import open_picture, read_cutout
 from segbench.data.problems import first_names
 from segbench.data.scenes.sources import ASSETS, Pictures, digest_files
 
