@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from tests.support import warm
 from tests.support.tiny_sources import write_pictures
 
 ROOT = Path(__file__).parents[1]
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: workers share the cores already
 
 SLOW = (
     "cli/test_bad_commands.py",
@@ -58,6 +62,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr == "not slow" and collection_path.is_relative_to(ROOT / "tests"):
         return _place(collection_path).startswith(SLOW) or None
     return None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give each worker a contiguous part, so that files share what they make, and let an idle one take from others."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.option.dist == "load" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -182,6 +194,13 @@ def process(tmp_path):
 def run_cold(words, **options):
     """Run a Python file with arguments by a new Python."""
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hangups_are_heeded():
+    """Let the tests' own signals come in, also where the tests themselves were started by nohup."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)  # unlike SIG_IGN, no process that is started has it
 
 
 @pytest.fixture(autouse=True, scope="session")

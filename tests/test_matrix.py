@@ -30,9 +30,11 @@ def _one_thread():
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=shown)
 def test_it_works_or_is_refused_in_one_sentence(combination, folder):
+    """What is to be refused is so before any data is read: it has none to read."""
     need_packages(combination["model"])
-    sentence = matrix.refusal(combination, tiny_words(combination["data"], folder))
-    assert (sentence is None) == matrix.expected(combination), sentence
+    works = matrix.expected(combination)
+    sentence = matrix.refusal(combination, tiny_words(combination["data"], folder) if works else SMALL)
+    assert (sentence is None) == works, sentence
     if sentence is not None:
         assert "\n" not in sentence
         assert "; " in sentence or " needs " in sentence  # what would work
@@ -58,9 +60,5 @@ def test_a_named_part_of_the_product():
     assert matrix.expected({"model": "two_stem", "inputs": "image+background"}) is True
 
 
-def test_refusing_reads_no_data():
-    """The data set is not even asked to look for its files: they do not exist."""
-    refused = [c for c in COMBINATIONS if not matrix.expected(c)]
-    assert len(refused) > 10
-    for combination in refused:
-        assert matrix.refusal(combination, list(SMALL)) is not None
+def test_some_are_refused():
+    assert sum(not matrix.expected(combination) for combination in COMBINATIONS) > 10

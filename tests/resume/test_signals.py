@@ -1,10 +1,8 @@
-"""What a scheduler sends, and what becomes of it; SIGTERM and SIGINT are in test_kill.py."""
+"""What a scheduler sends, and what becomes of it; SIGTERM and SIGINT are in test_killed.py."""
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from segbench.commands.requeue import requeue_job
 from segbench.training.module import SegmentationModule
+from tests.support import warm
 
 ROOT = Path(__file__).parents[2]
 QUEUE = '#!/bin/sh\necho "$@" >> {log}\n{then}\n'
@@ -36,20 +35,15 @@ def queue(tmp_path, monkeypatch):
 
 def stopped(folder, number, *words):
     """Start a run, send it a signal once it trains, and return its exit status and what it said."""
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *words],
-        cwd=folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    said = Path(folder) / "said"
+    with said.open("wb") as stream:
+        process = warm.start([str(ROOT / "train.py"), *words], cwd=folder, env=os.environ, stdout=stream, stderr=stream)
     deadline = time.monotonic() + 120
     table = Path(folder) / "run/metrics.csv"
     while not (table.is_file() and "\ntrain,0,3," in table.read_text()) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
-    _, error = process.communicate(timeout=120)
-    return process.returncode, error
+    return process.wait(120), said.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 from PIL import Image
 
 from segbench import cli
+from tests.support import warm
 from tests.support.tiny_sources import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -24,15 +23,7 @@ SECRET = "0.61803398"
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     words = ["data=synthetic", *SMALL, "model.width=4", "model.depth=2", f"hydra.run.dir={folder}"]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *words],
-        cwd=folder.parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    done = warm.run([str(ROOT / "train.py"), *words], cwd=folder.parent, env=os.environ)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 

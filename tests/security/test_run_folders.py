@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from segbench.config.saved import MAX_BYTES, read_saved_config
 from segbench.config.words import parse
 from segbench.core.errors import CheckpointError
 from segbench.runs.folder import MAX_JSON, RunFolder, open_run
+from tests.support import warm
 
 TENSORBOARD = {
     "tensorboard": {"_target_": "pytorch_lightning.loggers.TensorBoardLogger", "name": "tensorboard", "version": ""}
@@ -223,13 +222,10 @@ def test_pipes_hold_nobody_up(run):
         os.mkfifo(path)
     os.mkfifo(run / "checkpoints/.latest.json.99.tmp")
     environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
+    Path("readers.py").write_text(READERS)
     ends = []
-    for words in (["-c", READERS, "evaluate", "run"], [str(TRAIN), "resume=run"]):
-        ends.append(
-            subprocess.run(
-                [sys.executable, *words], capture_output=True, text=True, timeout=120, check=False, env=environment
-            )
-        )
+    for words in (["readers.py", "evaluate", "run"], [str(TRAIN), "resume=run"]):
+        ends.append(warm.run(words, cwd=Path.cwd(), env=environment, timeout=120))
         assert ends[-1].returncode == 4
         assert "has no status.json" in ends[-1].stderr
     told = ends[0].stdout.splitlines()

@@ -44,6 +44,20 @@ TWO_CLASSES = ("bce", "bce_dice")
 TWO_PICTURES = ("two_stem",)
 FIVE_HALVINGS = ("smp", "segformer", "fc_densenet")
 """Networks whose smallest features would be one pixel on the script's pictures."""
+NARROW = {
+    "autoencoder": ["model.width=2"],
+    "custom_net": ["model.width=8"],
+    "fc_densenet103": ["model.layers=[1,2,1,1,1]", "model.bottleneck=1"],
+    "fc_densenet67": ["model.layers=[1,1,2,1,1]", "model.bottleneck=1"],
+    "fcn_resnet": ["model.encoder=resnet18", "data.size=[48,48]"],
+    "torchvision_deeplabv3": ["model.encoder=resnet18", "data.size=[48,48]"],
+    "torchvision_fcn": ["model.encoder=resnet18", "data.size=[48,48]"],
+    "two_stem": ["model.width=8"],
+    "unet_camvid": ["model.width=8"],
+    "unet_classic": ["model.width=8"],
+    "unet_valid": ["model.width=4"],
+}
+"""Settings of large networks under which a step takes an instant; what fits what does not depend on them."""
 
 
 def choices() -> dict[str, list[str]]:
@@ -140,7 +154,7 @@ def refusal(combination: Combination, words: Sequence[str]) -> str | None:
     model = combination.get("model", DEFAULTS["model"])
     larger = ["data.size=[48,48]"] if model.startswith(FIVE_HALVINGS) else []
     try:
-        config = run_config(compose_config([*overrides, *words, *larger]))
+        config = run_config(compose_config([*overrides, *words, *larger, *NARROW.get(model, [])]))
         experiment = build_experiment(config)
     except ConfigError as error:
         return str(error)

@@ -15,19 +15,18 @@ import yaml
 
 from segbench.core.rng import key64
 from segbench.sweeps.folder import SweepFolder
+from tests.support import warm
 
 ROOT = Path(__file__).parents[2]
 JOBS = ["loss=dice,bce,focal", "seed=1,2", "data.train_size=24", "trainer.checkpoint_every=2", "trainer.panels_every=0"]
 
 
 def start(*words):
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *words],
-        stdout=subprocess.PIPE,
-        text=True,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    """Start a sweep in a session of its own; what it says goes to the file `said`."""
+    with Path("said").open("wb") as stream:
+        return warm.start(
+            [str(ROOT / "train.py"), *words], cwd=Path.cwd(), env=os.environ, stdout=stream, stderr=stream
+        )
 
 
 def rows(folder):
@@ -45,9 +44,9 @@ def test_killed_at_three_random_moments(command, tiny):
         deadline = time.monotonic() + 120
         while rows("parts") < moment and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, Path("said").read_text()
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
         assert not Path("parts/summary.csv").exists()
         words = ["resume=parts"]
     outcome = command(*words)
@@ -65,9 +64,8 @@ def test_ctrl_c_writes_the_summary_and_says_how_to_go_on(tiny, tmp_path, monkeyp
     while rows("sweep") < 5 and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 130, error
-    assert f"continue it with resume={Path('sweep').absolute()}" in error
+    assert process.wait(120) == 130
+    assert f"continue it with resume={Path('sweep').absolute()}" in Path("said").read_text()
     states = [line.split(",")[1] for line in Path("sweep/summary.csv").read_text().splitlines()[1:]]
     assert states == ["interrupted"] + ["queued"] * 5
 

@@ -17,9 +17,9 @@ LAUNCHERS = {
 
 
 @pytest.mark.parametrize("kind", LAUNCHERS)
-def test_a_launcher(command, tiny, kind):
+def test_a_launcher(command, made, tiny, kind):
     pytest.importorskip(kind)
-    assert command("-m", *tiny, *JOBS, "hydra.sweep.dir=local").code == 0
+    made("local", "-m", *tiny, *JOBS)
     outcome = command("-m", *tiny, *JOBS, f"launcher={kind}", *LAUNCHERS[kind], "hydra.sweep.dir=other")
     assert outcome.code == 0, outcome.err
     assert Path("other/summary.csv").read_bytes() == Path("local/summary.csv").read_bytes()
