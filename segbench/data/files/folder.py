@@ -10,11 +10,10 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split, check_word
 from segbench.core.errors import ConfigError, DataError
-from segbench.data.files.divided import DividedFiles
-from segbench.data.files.histograms import check_values, rare_classes
 from segbench.data.files.items import Item, Splits, check_disjoint, share_settings
 from segbench.data.files.layouts import Found, Layout, first_fitting, known
 from segbench.data.files.lists import read_list, resolve
+from segbench.data.files.masked import MaskedFiles
 from segbench.data.files.masks import MaskReader
 from segbench.data.files.outlines import READERS, OutlineReader
 from segbench.data.files.pairs import read_pair
@@ -26,7 +25,7 @@ RULES = ("auto", "files", "folders", "shares")
 WITHOUT_MASK = ("refuse", "skip", "empty")
 
 
-class Folder(DividedFiles):
+class Folder(MaskedFiles):
     """Pictures and masks that belong together by their names, of any format that is read.
 
     Without patterns, the layouts of `layouts.known` are looked for: `images/` and `masks/` with or without folders of
@@ -39,16 +38,12 @@ class Folder(DividedFiles):
         splits: Which split of the data is which of ours, such as `{train: train, test: val}`; None for the same names.
         masks: Kind of the masks: `auto`, `index`, `palette`, `rgb` or `binary` (see `MaskReader`), or outlines as
             `labelme` or `yolo` write them.
-        labels: What ids, colours or names mean (see `label_map`); None for ids that are the classes' places.
-        ignore: Ids (or, for rgb, names) that are unlabelled and become 255.
-        class_dict: CSV file of colours, name,r,g,b, absolute or within root; for rgb.
-        threshold: Smallest foreground value for binary masks; None for 1.
         mask_suffixes: What the names of masks end in beside the image's name, such as `[_L]`; without `mask_files`.
         without_mask: Pictures without a mask: `refuse`, `skip`, or `empty` for all background.
         boxes: Outlines that are boxes or lines alone: `refuse`, or `skip`, whose boxes become 255.
         split: `files`: by lists, a name or an image and its mask a line. `folders`: by the place of the pictures.
             `shares`: by `val_share` and `test_share`. `auto`: the first of these that is there.
-        **common: As for all that are divided: `DividedFiles`.
+        **common: As for all with a mask each: `MaskedFiles`.
     """
 
     def __init__(
@@ -58,17 +53,13 @@ class Folder(DividedFiles):
         *,
         lists: str | Mapping[str, str] | None = "{split}.txt",
         splits: Mapping[str, str] | None = None,
-        masks: str = "auto",
-        labels: Mapping[object, object] | None = None,
-        ignore: Sequence[int | str] = (),
-        class_dict: str | None = None,
-        threshold: int | None = None,
         mask_suffixes: Sequence[str] = (),
         without_mask: str = "refuse",
         boxes: str = "refuse",
         split: str = "auto",
         **common: Any,
     ) -> None:
+        self.boxes = boxes
         super().__init__(**common)
         check_word("data.split", split, RULES)
         check_word("data.without_mask", without_mask, WITHOUT_MASK)
@@ -76,16 +67,6 @@ class Folder(DividedFiles):
             raise ConfigError(
                 "data.images and data.mask_files go together, without data.mask_suffixes, got"
                 f" {images}, {mask_files} and {list(mask_suffixes)}"
-            )
-        colours = None
-        if class_dict:
-            colours = (self.root or Path()) / class_dict
-        self.reader: MaskReader | OutlineReader
-        if masks in READERS:
-            self.reader = READERS[masks](self.classes, labels, boxes=boxes)
-        else:
-            self.reader = MaskReader(
-                masks, self.classes, ignore=ignore, class_dict=colours, threshold=threshold, labels=labels
             )
         self.split = split
         self.suffixes = tuple(mask_suffixes)
@@ -95,6 +76,14 @@ class Folder(DividedFiles):
             self.patterns = _layout(images, mask_files, files=self.reader.suffixes)
         self.lists = {split: _list_of(lists, split) for split in SPLITS}
         self.splits = {split: split for split in SPLITS} if splits is None else _known_splits(splits)
+
+    def make_reader(
+        self, masks: str, *, labels: Mapping[object, object] | None, **reading: Any
+    ) -> MaskReader | OutlineReader:
+        """Return what reads masks of a kind, or outlines."""
+        if masks in READERS:
+            return READERS[masks](self.classes, labels, boxes=self.boxes)
+        return super().make_reader(masks, labels=labels, **reading)
 
     def find(self, problems: Problems) -> Splits:
         """Return the items of each split by the rule."""
@@ -190,20 +179,11 @@ class Folder(DividedFiles):
             return b""
         return Path(item.label).read_bytes()
 
-    def check_ids(self, problems: Problems) -> None:
-        """Note masks that look as if their values meant something else: 0 and 255, a mix of both, stray ids."""
-        check_values(self.index.table, self.reader, problems=problems)
-        self.notes += rare_classes(self.index.table, self.index.names.texts(), classes=self.classes)
-
     def empty_advice(self, split: Split) -> str:
         """Return what would fill a split that has no pictures."""
         if split in self.by_share:
             return f"with few pictures, chance may leave none: change {share_settings(split)}, data.seed, or list them"
         return "put pictures into it, or list them"
-
-    def settings(self) -> dict[str, Any]:
-        """Return how masks are read."""
-        return self.reader.settings()
 
 
 def _layout(images: str, mask_files: str, *, files: tuple[str, ...]) -> Layout:

@@ -11,11 +11,10 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split, check_word
 from segbench.core.errors import ConfigError, DataError, nearest
-from segbench.data.files.divided import DividedFiles
 from segbench.data.files.groups import UNIT
 from segbench.data.files.hf_tables import first_line, has_files, names_of, opened, path_of
-from segbench.data.files.histograms import check_values, rare_classes
 from segbench.data.files.items import Item, Splits
+from segbench.data.files.masked import MaskedFiles
 from segbench.data.files.masks import MODES, MaskReader
 from segbench.data.files.pairs import read_image
 from segbench.data.files.patterns import ALL_SPLIT_WORDS, split_of
@@ -29,7 +28,7 @@ Tables = dict[str, Any]
 """A `datasets.Dataset` for each split of ours; "" where the set has none."""
 
 
-class HuggingFace(DividedFiles):
+class HuggingFace(MaskedFiles):
     """Rows of a `datasets` set: their images and masks are read where they lie, as files are.
 
     Args:
@@ -41,14 +40,11 @@ class HuggingFace(DividedFiles):
             been fetched before is found.
         splits: Which split of the set is which of ours, such as `{train: train, test: validation}`; None for the usual
             words.
-        masks: Kind of the masks: `auto`, `index`, `palette`, `rgb` or `binary` (see `MaskReader`).
-        labels: What ids, colours or names mean (see `label_map`); None for ids that are the classes' places.
-        ignore: Ids (or, for rgb, names) that are unlabelled and become 255.
-        class_dict: CSV file of colours, name,r,g,b; for rgb.
-        threshold: Smallest foreground value for binary masks; None for 1.
         group: Which rows belong together: a column, or what `Folder` takes, of the names of images.
-        **common: As for all that are divided: `DividedFiles`.
+        **common: As for all with a mask each: `MaskedFiles`.
     """
+
+    reader: MaskReader
 
     def __init__(
         self,
@@ -58,11 +54,6 @@ class HuggingFace(DividedFiles):
         mask: str = "label",
         download: bool = False,
         splits: Mapping[str, str] | None = None,
-        masks: str = "auto",
-        labels: Mapping[object, object] | None = None,
-        ignore: Sequence[int | str] = (),
-        class_dict: str | None = None,
-        threshold: int | None = None,
         group: str | None = None,
         **common: Any,
     ) -> None:
@@ -70,19 +61,19 @@ class HuggingFace(DividedFiles):
         if group and re.fullmatch(r"\w+", group):
             column = group
         super().__init__(group=None if column else group, **common)
-        check_word("data.masks", masks, MODES)
         self.name = name
         self.columns = (image, mask)
         self.download = download
         self.splits = None if splits is None else dict(splits)
         self.column = column
-        colours = Path(class_dict) if class_dict else None
-        self.reader = MaskReader(
-            masks, self.classes, ignore=ignore, class_dict=colours, threshold=threshold, labels=labels
-        )
         self.tables: Tables = {}
         self.cells: dict[tuple[str, str], Any] = {}
         self.beside: set[tuple[str, str]] = set()
+
+    def make_reader(self, masks: str, *, labels: Mapping[object, object] | None, **reading: Any) -> MaskReader:
+        """Return what reads masks of a kind; there are no outlines in such a set."""
+        check_word("data.masks", masks, MODES)
+        return MaskReader(masks, self.classes, labels=labels, **reading)
 
     def place(self) -> str:
         """Return where the data is, for messages; raises a ConfigError if `data.name` is not set."""
@@ -213,15 +204,6 @@ class HuggingFace(DividedFiles):
         source, row = self.items[split][index].label
         return f"row {row} of {source or 'the rows'} in {self.name}"
 
-    def check_ids(self, problems: Problems) -> None:
-        """Note masks that look as if their values meant something else."""
-        check_values(self.index.table, self.reader, problems=problems)
-        self.notes += rare_classes(self.index.table, self.index.names.texts(), classes=self.classes)
-
     def parts(self) -> Sequence[str]:
         """Return the columns."""
         return self.columns
-
-    def settings(self) -> dict[str, Any]:
-        """Return how masks are read."""
-        return self.reader.settings()
