@@ -39,11 +39,15 @@ def _lines(rows: Sequence[Row], names: Sequence[str], *, label: str, path: Path,
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    width, height = 7, max(4, 0.3 * len(names))  # room for the legend
+    width = 7
+    height = max(4, 0.3 * len(names))  # room for the legend
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     # margins in inches: a layout engine would draw everything twice, which takes longer than a short run's last epoch
-    left, right, bottom, top_edge = 0.75 / width, 1 - 0.15 / width, 0.5 / height, 1 - 0.15 / height
+    left = 0.75 / width
+    right = 1 - 0.15 / width
+    bottom = 0.5 / height
+    top_edge = 1 - 0.15 / height
     axes = figure.add_axes((left, bottom, right - left, top_edge - bottom))
     for name in names:
         points = [(int(row["epoch"]) + 1, float(row[name])) for row in rows if name in row]
