@@ -17,6 +17,7 @@ from segbench.compare.pairs import share_blocks
 from segbench.compare.runs import Run, find_runs, read_run
 from segbench.compare.settings import differing
 from segbench.compare.verdict import Verdict
+from segbench.core.collector import collector_paused
 from segbench.core.errors import ConfigError, nearest
 from segbench.runs.folder import RunFolder
 
@@ -57,7 +58,7 @@ class Comparison:
     def _verdicts(self) -> dict[Group, Verdict]:
         return {verdict.first: verdict for verdict in self.verdicts}
 
-    @property
+    @cached_property
     def data_labels(self) -> dict[str | None, str]:
         """A letter for each data set that the numbers come from; "?" where unknown or mixed."""
         known = dict.fromkeys(group.data for group in self.groups if group.data is not None)
@@ -65,6 +66,7 @@ class Comparison:
         return {**labels, None: "?"}
 
 
+@collector_paused()
 def compare_runs(
     folders: Sequence[str | Path],
     by: Sequence[str] = (),

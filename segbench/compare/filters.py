@@ -12,6 +12,8 @@ from segbench.core.errors import ConfigError, nearest
 
 ALWAYS = ("state", "name")
 """What can be asked of every run, of broken ones too."""
+TAGS = "tags"
+"""Any run may have some; one without them has none of any."""
 _OUTSIDE_BRACKETS = re.compile(r",(?![^\[\]]*\])")
 _CONDITION = re.compile(r"([^=!,\[\]]+?)\s*(!?=)(.*)", re.DOTALL)
 
@@ -31,7 +33,7 @@ class Condition:
 
     def holds(self, run: Run) -> bool:
         """Whether the run fulfils it; a run without the setting has none of the values."""
-        if self.name == "tags":
+        if self.name == TAGS:
             return self.equal == any(tag in self.values for tag in run.tags)
         value = {"state": run.state, "name": run.name}.get(self.name, run.settings.get(self.name))
         return self.equal == (value is not None and any(same_value(value, one) for one in self.values))
@@ -68,12 +70,27 @@ def filter_runs(runs: Sequence[Run], words: Sequence[str]) -> list[Run]:
     conditions = parse_filters(words)
     names = known_names(runs) if conditions else []
     for condition in conditions:
-        if condition.name not in names:
-            raise ConfigError(f"--filter: no run has a setting '{condition.name}'{nearest(condition.name, names)}")
+        if condition.name == TAGS:
+            _check_tags(runs, condition)
+        elif condition.name not in names:
+            raise ConfigError(
+                f"--filter: no run has a setting '{condition.name}'{nearest(condition.name, [*names, TAGS])}"
+            )
     kept = [run for run in runs if all(c.holds(run) for c in conditions if run.state != "broken" or c.name in ALWAYS)]
     if conditions and all(run.state == "broken" for run in kept):
         raise ConfigError(f"--filter '{','.join(words)}' leaves no readable run of {len(runs)}")
     return kept
+
+
+def _check_tags(runs: Sequence[Run], condition: Condition) -> None:
+    """Raise ConfigError where runs with a tag are asked for that no run has."""
+    known = sorted({tag for run in runs for tag in run.tags})
+    if not condition.equal or any(value in known for value in condition.values):
+        return
+    asked = ",".join(condition.values)
+    if not known:
+        raise ConfigError(f"--filter tags={asked}: no run there has tags; a run gets them as train.py tags=paper,draft")
+    raise ConfigError(f"--filter tags={asked}: no run has that tag{nearest(asked, known)}")
 
 
 def known_names(runs: Sequence[Run]) -> list[str]:

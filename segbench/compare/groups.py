@@ -97,7 +97,8 @@ class Group:
         """Count the other runs alone; `words` name what is left out."""
         self.unpaired = list(runs)
         self.left_out = tuple(words)
-        self.runs = [run for run in self.runs if run not in runs]
+        left = set(runs)
+        self.runs = [run for run in self.runs if run not in left]
         vars(self).update(_numbers(self.runs, measure))
 
     @property
@@ -160,7 +161,7 @@ def group_runs(runs: Sequence[Run], measure: Measure, *, shown: Sequence[str], b
         elif run.state in (RunState.FAILED, RunState.PRUNED):
             counted = lost.setdefault(identity, {})
             counted[run.state] = counted.get(run.state, 0) + 1
-    groups = [_group(found, measure, shown=shown) for found in members.values()]
+    groups = [_group(found, measure, shown=shown, by=by) for found in members.values()]
     for group, identity in zip(groups, members, strict=True):
         group.lost = lost.get(identity, {})
     _join_draws(groups)
@@ -228,16 +229,20 @@ def _experimental_names(names: tuple[str, ...], without: tuple[str, ...]) -> lis
     return sorted(name for name in names if name not in without and is_experimental(name))
 
 
-def _group(found: Sequence[Run], measure: Measure, *, shown: Sequence[str]) -> Group:
+def _group(found: Sequence[Run], measure: Measure, *, shown: Sequence[str], by: Sequence[str]) -> Group:
     newest: dict[Identity, Run] = {}
-    for run in sorted(found, key=lambda run: (run.finished or 0.0, run.path)):
-        newest[_experimental(run)] = run
+    for run in sorted(found, key=lambda run: run.finished or 0.0):
+        if by:
+            newest[_experimental(run)] = run
+        else:  # all else is the same
+            newest[tuple((name, run.settings.get(name, "")) for name in REPLICATIONS)] = run
     kept = list(newest.values())
+    counting = set(kept)
     kept.sort(key=lambda run: (*_worst_last(run.metrics.get(measure.chosen_by), measure.sign), run.path))
     return Group(
         settings={name: setting(kept[0], name) for name in shown},
         runs=kept,
-        repeats=[run for run in found if run not in kept],
+        repeats=[run for run in found if run not in counting],
         data=_data([run for run in kept if measure.metric in run.metrics], measure.split),
         **_numbers(kept, measure),
     )

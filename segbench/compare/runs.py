@@ -99,18 +99,20 @@ def find_runs(folders: Sequence[str | Path]) -> list[Run]:
         if not root.is_dir():
             raise ConfigError(f"there is no folder {given}; give a run folder, or one with runs below it")
         root = root.resolve()
-        for path in _run_folders(root):
-            if path == root:
-                found.setdefault(path, path.name)
-                continue
-            inside = str(path.relative_to(root))
-            found.setdefault(path, inside if len(folders) == 1 else str(Path(given) / inside))
+        start = str(root / "_")[:-1]  # with the separator, which / itself ends in
+        for folder in _run_folders(root):
+            inside = folder.removeprefix(start)
+            if folder == str(root):
+                inside = root.name
+            elif len(folders) > 1:
+                inside = str(Path(given) / inside)
+            found.setdefault(Path(folder), inside)
     if not found:
         raise ConfigError(f"there are no runs below {', '.join(map(str, folders))}: no folder with a status.json")
-    return [read_run(path, found[path]) for path in sorted(found)]
+    return [read_run(path, found[path]) for path in sorted(found, key=lambda path: path.parts)]
 
 
-def _run_folders(root: Path) -> Iterator[Path]:
+def _run_folders(root: Path) -> Iterator[str]:
     waiting = [str(root)]
     while waiting:
         folder = waiting.pop()
@@ -121,7 +123,7 @@ def _run_folders(root: Path) -> Iterator[Path]:
             continue  # a folder that may not be listed shows no run
         is_run = any(entry.name == "status.json" for entry in entries)
         if is_run:
-            yield Path(folder)
+            yield folder
         folders = (entry for entry in entries if entry.is_dir(follow_symlinks=False))
         waiting += [entry.path for entry in folders if not (is_run and entry.name in _ROOMS)]
 

@@ -45,7 +45,7 @@ def read_settings(path: Path) -> dict[str, str]:
         raise Unusable(f"{path.name} holds no settings")
     if "predictions" not in flat:  # masks of another program have no settings of a training
         decays = not any(same_value(flat.get("optimizer.weight_decay", "null"), none) for none in ("0", "null"))
-        flat |= {name: value_text(value) for name, value in unwritten(flat, decays=decays).items()}
+        flat |= {name: _scalar_text(value) for name, value in unwritten(flat, decays=decays).items()}
     return {**choices, **{key: value for key, value in flat.items() if key not in choices}}
 
 
@@ -76,6 +76,11 @@ def value_text(value: object) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+@lru_cache(maxsize=64, typed=True)  # every old run lacks the same few; 1.0 is not True
+def _scalar_text(value: object) -> str:
+    return value_text(value)
 
 
 @lru_cache(maxsize=4096)

@@ -56,7 +56,7 @@ def _content(path: Path, descriptor: int, *, limit: int) -> bytes:
     if not stat.S_ISREG(status.st_mode):  # it was replaced in between
         raise UnreadableError(path, "is not a regular file, so it is not read")
     content = os.read(descriptor, min(status.st_size, limit) + 1)
-    while content and len(content) <= limit:  # what lies in /proc says that it is empty
+    while content and len(content) <= limit and len(content) != status.st_size:  # /proc says that its files are empty
         more = os.read(descriptor, min(limit + 1 - len(content), _PIECE))
         if not more:
             break

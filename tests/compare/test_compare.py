@@ -11,7 +11,8 @@ import yaml
 
 from segbench.compare.comparison import compare_runs
 from segbench.compare.filters import parse_filters
-from segbench.compare.groups import lower_is_better
+from segbench.compare.groups import choose_measure, group_runs, lower_is_better
+from segbench.compare.runs import Run, find_runs
 from segbench.compare.settings import differing, flat_yaml, value_text
 from segbench.core.errors import ConfigError
 from tests.support.fake_runs import mean_iou, some_counts, write_run
@@ -280,3 +281,15 @@ def test_a_word_is_read_as_any_reader_of_yaml_reads_it():
             continue
         if not isinstance(plain, datetime.date):
             assert flat_yaml(f"name: {word}\n") == {"name": value_text(plain)}, word
+
+
+def test_many_runs_of_one_group_are_not_compared_with_each_other(tmp_path, monkeypatch):
+    for number in range(40):
+        write_run(tmp_path / f"{number:02d}", seed=number % 20, finished=float(number))
+    runs = find_runs([tmp_path])
+    compared = []
+    monkeypatch.setattr(Run, "__eq__", lambda one, other: compared.append(1) or one is other)
+    monkeypatch.setattr(Run, "__hash__", object.__hash__)
+    (group,) = group_runs(runs, choose_measure(runs, None), shown=[], by=["loss"])
+    assert [run.name for run in group.repeats] == [f"{number:02d}" for number in range(20)] and len(group.runs) == 20
+    assert len(compared) == 0  # a set, not a list: `--by data` of 20,000 runs compared each with all

@@ -68,6 +68,19 @@ def test_they_are_no_settings(tmp_path):
     assert differing_settings(before.plain(), now) == []
 
 
+def test_a_tag_that_no_run_has_is_a_mistake(tmp_path):
+    write_run(tmp_path / "a")  # of a time without tags: no such setting
+    with pytest.raises(ConfigError, match="tags=x: no run there has tags; a run gets them as train.py tags=paper,dra"):
+        compare_runs([tmp_path], filters=["tags=x"])
+    with pytest.raises(ConfigError, match="no run has a setting 'tag'; did you mean 'tags'"):
+        compare_runs([tmp_path], filters=["tag=x"])
+    assert len(compare_runs([tmp_path], filters=["tags!=x"]).runs) == 1
+    tagged(tmp_path / "b", ["paper"], seed=2)
+    with pytest.raises(ConfigError, match="tags=papper: no run has that tag; did you mean 'paper'"):
+        compare_runs([tmp_path], filters=["tags=papper"])
+    assert [run.name for run in compare_runs([tmp_path], filters=["tags=papper,paper"]).runs] == ["b"]
+
+
 def test_filter_takes_runs_with_any_of_the_tags(tmp_path):
     for name, tags in {"a": ["paper", "old"], "b": ["draft"], "c": []}.items():
         tagged(tmp_path / name, tags, loss=name)
@@ -79,8 +92,10 @@ def test_filter_takes_runs_with_any_of_the_tags(tmp_path):
     assert names("tags=paper") == ["a"]
     assert names("tags=draft,old") == ["a", "b"]
     assert names("tags!=old") == ["b", "before-there-were-tags", "c"]
-    with pytest.raises(ConfigError, match="leaves no readable run of 4"):
+    with pytest.raises(ConfigError, match="no run has that tag; choose from draft, old, paper"):
         names("tags=nobody")
+    with pytest.raises(ConfigError, match="leaves no readable run of 4"):
+        names("tags=draft,tags=old")
 
 
 def test_hidden_runs_take_no_part_until_they_are_taken_back(tmp_path):
