@@ -24,9 +24,7 @@ from segbench.data.files.levels import Range, given_levels
 from segbench.data.files.lookalikes import remarks
 from segbench.data.files.looking import looked_at, usable_cores
 from segbench.data.files.measured import Measured
-from segbench.data.files.remembered import FORMAT as INDEX_FORMAT
-from segbench.data.files.remembered import Remembered, known_counts
-from segbench.data.files.stamps import STAMP, file_stamp, just_changed
+from segbench.data.files.remembered import Remembered, identity_of, known_counts
 from segbench.data.folders import check_folder
 from segbench.data.loading.datamodule import MEASURED_SAMPLES
 from segbench.data.loading.source import Arrays
@@ -248,20 +246,12 @@ class FileData(StoredData):
         return type(self).__module__.startswith("segbench.")
 
     def _identity(self, began: int) -> str | None:
-        """Return a digest of what decides the facts of a file beside its content; None where that is not certain.
-
-        Args:
-            began: When the files that are shared began to be read: what changed since may not be what was read.
-        """
-        stamps = {str(path): file_stamp(path) for path in self.shared_files()}
-        is_young = just_changed(np.array([*stamps.values()], np.int64).reshape(-1, STAMP), began).any()
-        if is_young or not self._is_ours:
+        """Return what the facts of the files are kept under, if the shared ones were read since `began`."""
+        if not self._is_ours:
             return None
-        shared = [[name, *stamp] for name, stamp in stamps.items()]
         kind = type(self).__qualname__
         settings = [kind, str(self.root), self.classes, self.settings(), self.channels.bands, self.parts()]
-        text = json.dumps([VERSION, INDEX_FORMAT, PIL.__version__, settings, shared], sort_keys=True, default=str)
-        return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        return identity_of([VERSION, PIL.__version__, *settings], self.shared_files(), began=began)
 
     def _chosen(self, rows: Sequence[int]) -> Chosen[Item]:
         return Chosen(self.index.items, np.array(rows, np.int64))

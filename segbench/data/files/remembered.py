@@ -21,7 +21,7 @@ from segbench.core.files import replacing, write_atomic
 from segbench.core.ragged import Ragged
 from segbench.core.user_cache import cache_home, remove_unused
 from segbench.data.files.facts import FactTable
-from segbench.data.files.stamps import STAMP, just_changed
+from segbench.data.files.stamps import STAMP, file_stamp, just_changed
 from segbench.data.statistics import Statistics
 
 FORMAT = 1
@@ -32,6 +32,22 @@ MOST = 10_000_000
 
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError)
 """What a file that is not whole can raise, such as that a part is encrypted; each of its columns has a checksum."""
+
+
+def identity_of(settings: object, shared: Sequence[Path], *, began: int) -> str | None:
+    """Return a digest of what decides the facts of a file beside its content; None where that is not certain.
+
+    Args:
+        settings: Plain data.
+        shared: The files that belong to all pictures, such as those of annotations.
+        began: When these began to be read, in nanoseconds: what changed since may not be what was read.
+    """
+    stamps = [file_stamp(path) for path in shared]
+    if just_changed(np.array(stamps, np.int64).reshape(-1, STAMP), began).any():
+        return None
+    files = [[str(path), *stamp] for path, stamp in zip(shared, stamps, strict=True)]
+    text = json.dumps([FORMAT, settings, files], sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 class Remembered:
