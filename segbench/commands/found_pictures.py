@@ -43,12 +43,22 @@ def find_pictures(words: Sequence[str], out: Path) -> FoundPictures:
             found.missing.append(f"{word[:80]}: {getattr(error, 'strerror', None) or error}")
             continue
         if not pictures:
-            found.missing.append(f"{word}: there is no such picture, folder with pictures or pattern that fits any")
+            found.missing.append(
+                f"{word}: there is no such picture, folder with pictures or pattern that fits any{_advice(word)}"
+            )
         for file, name in pictures.items():
             if file not in seen:
                 found.files[_free(name, file, taken=found.files)] = file
                 seen.add(file)
     return found
+
+
+def _advice(word: str) -> str:
+    """Return what writes the pictures of a folder of Parquet files; nothing for any other."""
+    folder = Path(word).expanduser()
+    if not word or not folder.is_dir() or not next(folder.glob("**/*.parquet"), None):
+        return ""
+    return "; segbench data export data=huggingface data.name=PATH out=DIR writes the pictures of Parquet files"
 
 
 def _named_by(word: str, out: Path) -> dict[Path, PurePath]:

@@ -49,6 +49,15 @@ def test_files_are_called_by_their_names_and_none_comes_twice(tree):
     }
 
 
+def test_a_folder_of_parquet_is_told_how_its_pictures_are_written(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train-0.parquet").write_bytes(b"PAR1")
+    (missing,) = find_pictures([str(tmp_path)], tmp_path / "out").missing
+    assert "segbench data export data=huggingface data.name=PATH out=DIR" in missing
+    (missing,) = find_pictures([""], tmp_path / "out").missing
+    assert "Parquet" not in missing
+
+
 def test_what_lies_in_the_output_folder_is_no_input(tree):
     for name in ("in/out/a_mask.png", "in/out/one/a_mask.png"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
