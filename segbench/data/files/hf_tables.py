@@ -37,7 +37,7 @@ def opened(name: str, download: bool) -> Any:
     path = Path(name).expanduser()
     with _offline(datasets, not download or path.exists()):
         if path.is_file():
-            return _from_parquet(datasets, [path], Split.TRAIN)
+            return _from_parquet(datasets, [path], split=Split.TRAIN)
         if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
             return datasets.load_from_disk(str(path))
         if path.is_dir():
@@ -63,13 +63,13 @@ def _of_parquet(datasets: Any, folder: Path) -> Any:
     for path in files:
         word = WORD.search(path.stem) or WORD.search(path.parent.relative_to(folder).as_posix())
         parts.setdefault(split_of(word[1]) if word else "", []).append(path)
-    tables = {split: _from_parquet(datasets, paths, split or Split.TRAIN) for split, paths in parts.items()}
+    tables = {split: _from_parquet(datasets, paths, split=split or Split.TRAIN) for split, paths in parts.items()}
     if "" in tables and len(tables) > 1:
         raise DataError(f"data.name={folder}: {parts[''][0].name} has no split in its name, as others have")
     return tables.get("", tables)
 
 
-def _from_parquet(datasets: Any, paths: Sequence[Path], split: str) -> Any:
+def _from_parquet(datasets: Any, paths: Sequence[Path], *, split: str) -> Any:
     """Return a table of Parquet files, unpacked into a folder of the package's cache that is theirs as they are now.
 
     The package itself would take what it has unpacked before for any file of the same path and time of change.

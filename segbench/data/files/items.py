@@ -16,6 +16,9 @@ from segbench.data.rasters import RASTER_SUFFIXES
 
 SHARE_STEPS = 1 << 64
 
+Packed = tuple[str, str, Any, bool, dict[str, str]]
+"""What an item is pickled as: name, picture, label, whether that is a path, and units."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -33,11 +36,11 @@ class Item:
     units: Mapping[str, str] = field(default_factory=dict)
     """What the picture was taken from, by factor; `group` is what splits keep whole."""
 
-    def __reduce__(self) -> tuple[Callable[..., Item], tuple[str, str, object, bool, dict[str, str]]]:
-        """Be pickled with texts for paths, which are much faster to make again than what a Path is pickled as."""
+    def __reduce__(self) -> tuple[Callable[[Packed], Item], tuple[Packed]]:
+        """Be pickled with texts for paths, which are made again much faster than what a Path is pickled as."""
         is_file = isinstance(self.label, Path)
         label = str(self.label) if is_file else self.label
-        return _item, (self.name, str(self.image), label, is_file, dict(self.units))
+        return _item, ((self.name, str(self.image), label, is_file, dict(self.units)),)
 
     @property
     def group(self) -> str:
@@ -45,8 +48,9 @@ class Item:
         return self.units.get("group", self.name)
 
 
-def _item(name: str, image: str, label: object, is_file: bool, units: dict[str, str]) -> Item:
-    return Item(name, Path(image), Path(str(label)) if is_file else label, units)
+def _item(packed: Packed) -> Item:
+    name, image, label, is_file, units = packed
+    return Item(name, Path(image), Path(label) if is_file else label, units)
 
 
 Splits = dict[str, list[Item]]
