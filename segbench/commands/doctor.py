@@ -107,7 +107,7 @@ def _package(requirement: Requirement, extra: str | None) -> Package:
 
 
 def _device() -> tuple[str, str]:
-    """Return the device that a run takes by itself, and what is known about it."""
+    """Return the device that a run takes by default, and what is known about it."""
     try:
         import torch
     except Exception as error:  # a broken installation raises anything, such as an OSError for a library

@@ -36,7 +36,7 @@ def folder_for(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def file_for(path: Path, suffix: str = "") -> Iterator[Path]:
-    """Make the folder of a file that is written once the work is done, likewise.
+    """Make the folder of a file that is written once the work is done; it goes again where the work fails.
 
     Raises:
         ConfigError: if the path names a folder, or a file of another kind than `suffix`, such as `.png`.

@@ -83,7 +83,7 @@ class Block:
 
 
 def gap(width: int) -> int:
-    """Return the spaces between columns in a line of so many characters."""
+    """Return the spaces between columns in a line of `width` characters."""
     if width < NARROW:
         return 1
     return 2

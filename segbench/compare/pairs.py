@@ -24,7 +24,7 @@ class Blocks:
 
 
 def share_blocks(groups: Sequence[Group], measure: Measure, *, by: Sequence[str]) -> bool:
-    """Leave groups that are compared in pairs the runs in blocks that all of their data have, so that means compare.
+    """Keep, of groups that are compared in pairs, the runs in blocks that all of their data have, so means compare.
 
     A setting that was only tried where scores are good would else come first. A group that has so few of the others'
     blocks that nothing could be said of any is set apart.

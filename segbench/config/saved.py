@@ -101,7 +101,7 @@ def read_saved_config(path: Path) -> dict[str, Any]:
 
 
 def _with_unwritten(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration with the settings that there were none of when the run was begun."""
+    """Return the configuration with the defaults of settings that did not exist when the run began."""
     known = [f"{part}.{name}" for part in (*PARTS, "trainer") for name in config[part]]
     added = unwritten(known, decays=bool(config["optimizer"].get("weight_decay")))
     filled = dict(config)

@@ -114,7 +114,7 @@ def one_of(choices: Iterable[Choice], value: object, *, what: str, why: str = ""
 
 
 def check_word(setting: str, word: object, valid: Iterable[str]) -> None:
-    """Raise a ConfigError where a setting is set to none of the words that it knows, with the nearest one."""
+    """Raise a ConfigError where a word is not one that a setting knows, with the nearest one."""
     words = tuple(valid)
     if word not in words:
         raise ConfigError(f"there is no {setting} '{word}'{nearest(str(word), words)}")

@@ -41,7 +41,7 @@ class TerminalError(SegbenchError):
 
 
 class ReaderGoneError(SegbenchError):
-    """Whoever read what the command prints has gone, such as `head`: nobody is left to be told."""
+    """The program that read the command's output has ended, such as `head`."""
 
     exit_code = 141
 

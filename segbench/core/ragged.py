@@ -84,7 +84,7 @@ class Ragged:
 
 
 class _Numbered(Sequence[Value], Generic[Value]):
-    """Values by their numbers, of which a slice makes none of those that it takes."""
+    """Values by their numbers; a slice refers to them and makes none."""
 
     @overload
     def __getitem__(self, index: int) -> Value: ...

@@ -36,5 +36,5 @@ RECORDED = (RunState.RUNNING, RunState.COMPLETED, RunState.FAILED, RunState.INTE
 
 
 def recorded_state(value: object) -> RunState | None:
-    """Return the state that a status.json names, or None where it is none of `RECORDED`."""
+    """Return the state that a status.json names, or None where no run has such a state."""
     return next((state for state in RECORDED if state == value), None)

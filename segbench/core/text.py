@@ -38,7 +38,7 @@ def _escaped(sign: str) -> str:
 
 
 def and_more(count: int, most: int) -> str:
-    """Return ` and 3 more` for a list of `count` of which the first `most` are named; nothing where that is all."""
+    """Return ` and 3 more` where a list of `count` entries names the first `most` alone, else nothing."""
     if count <= most:
         return ""
     return f" and {count - most:,} more"

@@ -90,7 +90,7 @@ def check_memory(height: int, width: int) -> None:
 
 
 def check_size(height: int, width: int, *, size: int) -> None:
-    """Raise a FileError for a picture whose values, of so many bytes, cannot be held."""
+    """Raise a FileError for a picture whose values, of `size` bytes each, cannot be held."""
     check_memory(height, width)
     if size > MAX_BYTES:
         raise FileError(f"{{}}, more than {MAX_BYTES:,}", detail=f"{size:,} bytes")

@@ -63,7 +63,7 @@ class Predictor:
     def __call__(
         self, image: np.ndarray, background: np.ndarray | None = None, *, probabilities: bool = False
     ) -> dict[str, np.ndarray]:
-        """Return `mask` uint8 `[H,W]` and `depth` float32 `[H,W]`, as far as the network has them.
+        """Return `mask` uint8 `[H,W]` and `depth` float32 `[H,W]`, of the heads that the network has.
 
         Args:
             image: As in `answer`.

@@ -44,7 +44,7 @@ class Tiling:
         return cls(settings.tile or max(USUAL_TILE, *crop), settings.overlap)
 
     def starts(self, length: int) -> list[int]:
-        """Return where tiles begin along a side of so many pixels, spread evenly from edge to edge."""
+        """Return where tiles begin along a side of `length` pixels, spread evenly from edge to edge."""
         if length <= self.tile:
             return [0]
         room = length - self.tile

@@ -1,4 +1,4 @@
-"""All scores of one split for a task: those of masks and those of depth, as far as it has the heads."""
+"""All scores of one split for a task: of masks, of depth, or of both."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def _refuse(arch: str, settings: Mapping[str, object]) -> None:
 
 
 def halvings(decoder_channels: Any) -> int:
-    """Return how often a picture is halved for a decoder of so many channels; raises ConfigError."""
+    """Return how often a picture is halved for a decoder of these channels; raises ConfigError."""
     fits = isinstance(decoder_channels, Sequence) and 3 <= len(decoder_channels) <= 5
     if not fits or not all(isinstance(count, int) and count >= 1 for count in decoder_channels):
         raise ConfigError(

@@ -63,7 +63,7 @@ def run_job(
 
 
 def compose_examples(sweep: SweepFolder, jobs: Sequence[Job], *, typed: Sequence[str]) -> list[Job]:
-    """Return the jobs of a sweep, of which so many are composed that every value has been checked.
+    """Return the jobs of a sweep, enough of them composed for every value to be checked.
 
     What is composed here goes with the job to the process that runs it; the others are composed there.
 

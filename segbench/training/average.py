@@ -68,7 +68,7 @@ class AveragedNetwork(Average):
 
 
 def remark(decay: float, warmup: bool, *, steps: int) -> str | None:
-    """Return a sentence where a training of so many steps is too short for the decay, else None."""
+    """Return a sentence where a training of `steps` steps is too short for the decay, else None."""
     if warmup and _rising(steps - 1) <= decay:
         needed = round((10 * decay - 1) / (1 - decay))
         return (

@@ -47,7 +47,7 @@ class Experiment(Parts):
     """Sizes that training images are shrunk to, by epoch; None for none."""
 
     def check_training(self, devices: int) -> None:
-        """Raise a ConfigError if the network cannot be trained on batches of this size, shared by so many devices."""
+        """Raise a ConfigError if the network cannot be trained on batches of this size, shared by `devices` devices."""
         if self.resolution is None:
             sizes = [self.data.size]
         else:

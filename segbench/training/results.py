@@ -75,7 +75,7 @@ def collect_results(
 
 
 def batches_seen(steps: int, *, batches: int, accumulate: int) -> int:
-    """Return the batches that so many optimizer steps took: the last step of an epoch takes those that are left.
+    """Return the batches that `steps` optimizer steps took: the last step of an epoch takes those that are left.
 
     Args:
         steps: Optimizer steps from the beginning.
@@ -111,7 +111,7 @@ def peak_memory(device: torch.device) -> int | None:
 
 
 def write_per_image(path: Path, metric: SplitScores, *, data: SegmentationData, split: Split) -> None:
-    """Write one row an image: its number, name and units, and its scores as far as the task has them.
+    """Write one row an image: its number, name, units and scores.
 
     For masks the mean IoU and the true positive, false positive and false negative pixels of each class; for depth the
     sum of squared errors and the number of known pixels. `compare` pairs runs by these rows; the counts allow the data

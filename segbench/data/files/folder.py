@@ -80,7 +80,7 @@ class Folder(MaskedFiles):
     def make_reader(
         self, masks: str, *, labels: Mapping[object, object] | None, **reading: Any
     ) -> MaskReader | OutlineReader:
-        """Return what reads masks of a kind, or outlines."""
+        """Return the reader of masks or outlines of a kind."""
         if masks in READERS:
             return READERS[masks](self.classes, labels, boxes=self.boxes)
         return super().make_reader(masks, labels=labels, **reading)

@@ -71,7 +71,7 @@ class HuggingFace(MaskedFiles):
         self.beside: set[tuple[str, str]] = set()
 
     def make_reader(self, masks: str, *, labels: Mapping[object, object] | None, **reading: Any) -> MaskReader:
-        """Return what reads masks of a kind; there are no outlines in such a set."""
+        """Return the reader of masks of a kind; such a set has no outlines."""
         check_word("data.masks", masks, MODES)
         return MaskReader(masks, self.classes, labels=labels, **reading)
 

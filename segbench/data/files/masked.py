@@ -46,7 +46,7 @@ class MaskedFiles(DividedFiles):
     def make_reader(
         self, masks: str, *, labels: Mapping[object, object] | None, **reading: Any
     ) -> MaskReader | OutlineReader:
-        """Return what reads masks of a kind; a ConfigError for a kind that there is none of."""
+        """Return the reader of masks of a kind; a ConfigError for an unknown kind."""
         return MaskReader(masks, self.classes, labels=labels, **reading)
 
     def check_ids(self, problems: Problems) -> None:

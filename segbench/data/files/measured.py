@@ -85,6 +85,6 @@ class Measured:
         return notes
 
     def _percentiles(self, most: int) -> Levels:
-        """Return the percentiles of at most so many training pictures."""
+        """Return the percentiles of at most `most` training pictures."""
         pairs = (self.pair(int(self.training[number])) for number in spaced(len(self.training), most))
         return percentiles(image for image, _ in pairs)

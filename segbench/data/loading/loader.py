@@ -184,7 +184,7 @@ class EpochLoader:
             number += 1
 
     def _next(self, batches: Iterator[Batch | Failure], since: float) -> Batch | Failure:
-        """Return the next batch; look after the workers now and then, in case nobody tells of their death."""
+        """Return the next batch; look at the workers now and then, in case one died without a signal."""
         while True:
             try:
                 return next(batches)

@@ -46,7 +46,7 @@ class StoredData(ViewedData):
                 raise ConfigError(f"data.{split}_size must be null or a whole number of at least 1, got {limit!r}")
 
     def use_val_as_test(self, place: str) -> None:
-        """Let val stand for the missing test; a DataError that says where the data is, unless that is asked for."""
+        """Report val as the missing test; a DataError with the place of the data unless `missing_test` asks for it."""
         if self.missing_test == "refuse":
             raise DataError(
                 f"{place}: there is no test split; give data.missing_test=val to report the scores of val instead"

@@ -70,7 +70,7 @@ class EvaluationView:
         one_of(Fit, self.fit, what="data.fit")
 
     def at_side(self, side: int) -> EvaluationView:
-        """Return the view at another scale: the shorter side of its size has so many pixels."""
+        """Return the view at another scale, at which the shorter side of its size has `side` pixels."""
         scale = side / min(self.size)
         return replace(self, size=(max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))))
 

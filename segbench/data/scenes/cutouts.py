@@ -69,7 +69,7 @@ class CutOutData(PlannedData[Plan_co]):
         self.divided(3, "foregrounds")  # a wrong rule shows before anything is read
 
     def digest(self, split: Split, settings: Mapping[str, object]) -> str:
-        """Return a digest of what decides the scenes of a split: what all sets of cut-outs have, and more settings."""
+        """Return a digest of what decides the scenes of a split: what all sets of cut-outs have, and `settings`."""
         common = {"threshold": self.threshold, "depth": asdict(self.depth_model)}
         return super().digest(split, {**common, **settings})
 

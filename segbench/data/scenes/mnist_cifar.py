@@ -134,7 +134,7 @@ class MnistCifar(PlannedData[DigitScene]):
         return " + ".join(f"{kind} {number}" for kind, number in self.units(split, index).items())
 
     def units(self, split: Split, index: int) -> dict[str, str]:
-        """Return the numbers of digit and photo, likewise."""
+        """Return the numbers of digit and photo: official training pictures first, then test."""
         scene = self.scene(split, epoch=0, index=index)
         return {"digit": str(scene.digit), "photo": str(scene.photo)}
 

@@ -58,7 +58,7 @@ class PlannedData(SegmentationData, Generic[Plan_co]):
         return self.planners[split].scene(epoch, index)
 
     def digest(self, split: Split, settings: Mapping[str, object]) -> str:
-        """Return a digest of what decides the scenes of a split: what all generated sets have, and further settings."""
+        """Return a digest of what decides the scenes of a split: what all generated sets have, and `settings`."""
         decisive = {
             "seed": self.seed,
             "split": split,

@@ -58,7 +58,7 @@ def carry_over(checkpoint: Checkpoint, module: SegmentationModule, *, without_be
 
 
 def _take_average(state: State, module: SegmentationModule) -> None:
-    """Begin an average that there was not at the weights, and drop one that there is not any more."""
+    """Begin a new average at the weights, and drop one that is no longer asked for."""
     wanted = {name: tensor for name, tensor in module.state_dict().items() if name.startswith(AVERAGE)}
     for name in [name for name in state if name.startswith(AVERAGE) and name not in wanted]:
         del state[name]
@@ -99,7 +99,7 @@ def _options(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def _try_a_step(optimizer: dict[str, Any], module: SegmentationModule, *, first: Tensor) -> None:
-    """Raise a CheckpointError if an optimizer with other options cannot work with the state that there is."""
+    """Raise a CheckpointError if an optimizer with other options cannot work with the saved state."""
     parameter = nn.Parameter(torch.zeros_like(first, device="cpu"))
     parameter.grad = torch.zeros_like(parameter)
     trial = module.make_optimizer([parameter])

@@ -91,7 +91,7 @@ def _welcome(world: World, store: Store, *, name: str, mine: str, check: Callabl
 
 
 def waiting(check: Callable[[], None], seconds: float = PATIENCE) -> Iterator[None]:
-    """Yield again and again until so many seconds are over, with a pause and a check in between."""
+    """Yield again and again for `seconds`, with a pause and a check in between."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         yield

@@ -54,7 +54,7 @@ class Ending:
     """Whether a scheduler gave notice."""
 
     def error(self, size: int) -> SegbenchError:
-        """Return the error that ends another process of so many."""
+        """Return the error that ends another process of `size`."""
         if self.code in EXIT_CODES.values():
             return Interrupted(self.sentence, self.code, requeue=self.requeue)
         if self.code < 0:
@@ -105,7 +105,7 @@ class Watch(threading.Thread):
             self.join()
 
     def silent(self, looks: int) -> int | None:
-        """Return a process that has given no sign of life for so many looks; None for none."""
+        """Return a process without a sign of life for `looks` looks; None for none."""
         return next((rank for rank, missed in self._silence.items() if missed >= looks), None)
 
     def run(self) -> None:
