@@ -1,4 +1,4 @@
-"""`verify`: a run made again from its folder, and held against what it recorded, to the last bit."""
+"""`verify`: a run made again from its folder, and compared with what it recorded to the last bit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FREE = ("images_per_second", "peak_memory_bytes", "seconds", "resumes")
 
 
 class NotReproducedError(SegbenchError):
-    """The run was made again, and came out otherwise."""
+    """The run was made again, and came out different."""
 
 
 @dataclass(frozen=True)

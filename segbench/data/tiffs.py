@@ -96,7 +96,7 @@ class Tiff:
         """Whether there are more pictures than the first and smaller copies of it."""
         for number in range(1, OVERVIEWS):
             try:
-                page = self._file.pages[number].keyframe  # the page itself, unless it borrows another one's tags
+                page = self._file.pages[number].aspage()
             except IndexError:
                 return False
             if not (page.is_reduced or page.is_mask):
