@@ -89,7 +89,7 @@ def evaluate(
     from segbench.inference.evaluation import evaluate as score
     from segbench.inference.load import load_trained
 
-    return score(load_trained(_path(run), changes, plugins=plugins), chosen)
+    return score(load_trained(_path(run), changes, plugins=plugins, scores=True), chosen)
 
 
 def load(

@@ -52,7 +52,9 @@ SLOW = (
     "training/test_average.py",
     "training/test_finite.py",
     "training/test_machine_faults.py",
+    "training/test_own_callbacks.py",
     "training/test_patience.py",
+    "training/test_profile.py",
 )
 """Files and folders whose tests train runs or start processes; `pytest -m "not slow"` leaves them out."""
 

@@ -36,7 +36,7 @@ def evaluate_run(
     from segbench.inference.load import load_trained
 
     with nullcontext() if out is None else file_for(out):
-        trained = load_trained(run, changes, plugins=plugins)
+        trained = load_trained(run, changes, plugins=plugins, scores=True)
         report = evaluate(trained, chosen)
         results = {name: {split: report[name]} for name in ("images", "images_with_class", "baselines", "scored_at")}
         results["metrics"] = {name: {"best": value} for name, value in report["scores"].items()}

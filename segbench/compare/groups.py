@@ -17,6 +17,8 @@ from segbench.core.score_names import at_both_sizes, without_size
 from segbench.core.settings import is_experimental
 from segbench.core.states import RunState
 
+LOWER_OWN = "_error"
+"""What metrics of the user's own end in of which less is better, see `segbench.metrics.own`."""
 LOWER = ("depth/rmse", "depth/mae", "depth/abs_rel", "loss")
 FRONTS = ("parameters", "flops_per_image", "seconds")
 """Costs that the Pareto front is drawn against."""
@@ -122,7 +124,8 @@ def labels_apart(first: Group, second: Group) -> tuple[str, str]:
 
 def lower_is_better(metric: str) -> bool:
     """Whether smaller values of the metric are better: errors and losses."""
-    return without_size(metric.partition("/")[2]) in LOWER
+    name = without_size(metric.partition("/")[2])
+    return name in LOWER or name.split("/")[0].endswith(LOWER_OWN)
 
 
 def choose_measure(runs: Sequence[Run], wanted: str | None) -> Measure:

@@ -12,7 +12,7 @@ from segbench.config.schema import RunConfig, hints_of
 from segbench.config.values import check_numbers
 from segbench.core.errors import ConfigError, nearest
 
-OPEN_NODES = ("logger", "augment", "data.labels", "data.lists", "data.splits", "data.storage")
+OPEN_NODES = ("logger", "callbacks", "metrics", "augment", "data.labels", "data.lists", "data.splits", "data.storage")
 """Nodes whose content is a free collection, checked when it is used."""
 
 SWEEPS = ("sweep", "launcher")

@@ -96,7 +96,12 @@ def read_saved_config(path: Path) -> dict[str, Any]:
     if is_remote(data.get("root")):
         data["root"] = None
         data["storage"] = {}
-    safe = {**loaded, "data": data, "weights": {"dirs": [], "download": False}, "plugins": []}
+    safe = {
+        **loaded,
+        "data": data,
+        "weights": {"dirs": [], "download": False},
+        "plugins": [],
+    }
     return _with_unwritten(safe)
 
 
@@ -107,6 +112,9 @@ def _with_unwritten(config: dict[str, Any]) -> dict[str, Any]:
     filled = dict(config)
     for key, value in added.items():
         part, _, name = key.partition(".")
+        if not name:
+            filled.setdefault(part, value)
+            continue
         filled[part] = {**filled[part], name: value}
     return filled
 

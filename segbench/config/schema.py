@@ -99,6 +99,10 @@ class RunConfig:
     """How long is trained, on what, and what is written while it is."""
     augment: Part
     """Random changes of training samples; val and test are never augmented."""
+    callbacks: Mapping[str, Part] | None
+    """Callbacks of Lightning from an own package, by a name of one's own; they may change what is trained."""
+    metrics: Mapping[str, Part] | None
+    """Metrics of torchmetrics or from an own package, by a name of one's own: further scores of val and test."""
     logger: Mapping[str, Part] | None
     """Loggers of Lightning beside metrics.csv, by a name of one's own."""
     seed: int

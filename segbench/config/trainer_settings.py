@@ -71,6 +71,8 @@ class TrainerSettings:
     """What a NaN or infinite training loss does, see docs/reliability.md."""
     panels_every: Every
     """Epochs between sample panels; 0: only the test's."""
+    profile: bool
+    """Whether profile.txt in the run folder says where the time goes; on a GPU, waiting for each phase slows it."""
     threads: Workers | None
     """CPU threads of torch; null: as many as there are cores."""
 

@@ -15,7 +15,7 @@ PLACES = (
 READING = ("num_workers", "pin_memory", "download", "cache", "cache_gb", "storage")
 """Settings of the data that decide how samples are read, but not what is in them."""
 
-SHOWN = ("data.display", "evaluate.boundary")
+SHOWN = ("data.display", "evaluate.boundary", "metrics")
 """Settings that decide what is drawn or reported besides, and no number that a run is chosen or compared by."""
 
 LABELS = ("name", "tags", "note", "predictions")
@@ -46,12 +46,15 @@ SURROUNDINGS = (
 """Settings that do not decide what is trained or scored, with all below them."""
 
 ADDED: Mapping[str, object] = {
+    "callbacks": {},
+    "metrics": {},
     "model.init_from": None,
     "optimizer.encoder_lr_factor": 1.0,
     "optimizer.layer_decay": 1.0,
     "trainer.freeze": None,
     "trainer.unfreeze_at": None,
     "trainer.sync_batchnorm": False,
+    "trainer.profile": False,
 }
 """Settings that the first run folders lack, and the values by which such a run was trained."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segbench.config.pretrained import without_pretrained
@@ -35,13 +35,16 @@ class TrainedRun:
     """The network with its preprocessing and the best weights."""
 
 
-def load_trained(path: str | Path, changes: Sequence[str] = (), *, plugins: Sequence[str] = ()) -> TrainedRun:
+def load_trained(
+    path: str | Path, changes: Sequence[str] = (), *, plugins: Sequence[str] = (), scores: bool = False
+) -> TrainedRun:
     """Return the run at `path` with the weights of best.ckpt.
 
     Args:
         path: The run folder, or a file in it.
         changes: Settings as `key=value`, such as `data.root=DIR` where the data was moved, or `plugins=[mylab]`.
         plugins: Packages of the user's own whose classes the run may name; never taken from the folder.
+        scores: Whether it is going to be scored, also by metrics of the user's own.
 
     Raises:
         ConfigError: if there is no run, or its configuration cannot be built.
@@ -50,6 +53,8 @@ def load_trained(path: str | Path, changes: Sequence[str] = (), *, plugins: Sequ
     run = open_run(path)
     changed = with_changes(read_saved_config(run.config), changes)
     config = saved_config({**changed, "plugins": [*changed["plugins"], *plugins]})
+    if not scores:
+        config = replace(config, metrics={})
     best = run.checkpoints / BEST
     if not has_best(run.checkpoints):
         raise CheckpointError(

@@ -6,7 +6,7 @@ The same code scores a validation within training, the end of a training, and `s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -24,6 +24,7 @@ from segbench.inference.forward import Answer, Heads, said_of
 from segbench.inference.looking import looking
 from segbench.losses.base import Loss
 from segbench.metrics.monitor import Monitor
+from segbench.metrics.own import OwnMetrics
 from segbench.metrics.split_scores import SplitScores
 from segbench.models.digest import weights_digest
 from segbench.models.external import External
@@ -43,6 +44,7 @@ class ScoredModule(pl.LightningModule):
         channels_last: Memory layout of images and weights.
         view: What the network sees of a whole picture that is scored.
         settings: At which size it is scored, and what is scored when.
+        make_metrics: Makes the metrics of the user's own, of each split.
     """
 
     mean: Tensor
@@ -61,6 +63,7 @@ class ScoredModule(pl.LightningModule):
         channels_last: bool,
         view: EvaluationView,
         settings: EvaluationSettings,
+        make_metrics: Callable[[], OwnMetrics] = OwnMetrics,
     ) -> None:
         super().__init__()
         self.view = view
@@ -79,7 +82,7 @@ class ScoredModule(pl.LightningModule):
         in_epochs = self.settings.boundary is Boundary.EPOCHS
         self.scores = nn.ModuleDict(
             {
-                split: SplitScores(task, classes, suffix=suffix, outlines=in_epochs)
+                split: SplitScores(task, classes, suffix=suffix, outlines=in_epochs, own=make_metrics())
                 for split in ("val_split", "test_split")
             }
         )

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torchmetrics import Metric
 
 from segbench.config.instantiate import build, find_class
-from segbench.config.schema import Losses, RunConfig
+from segbench.config.schema import Losses, Part, RunConfig
 from segbench.core.errors import ConfigError
 from segbench.core.rng import torch_seed
 from segbench.core.tasks import IGNORE_INDEX, Head, Task, heads, in_channels
@@ -22,6 +23,8 @@ from segbench.losses.base import Loss
 from segbench.losses.contract import check_own_losses
 from segbench.losses.external import as_loss, takes_ignore_index
 from segbench.losses.weighted_sum import WeightedSum
+from segbench.metrics.own import OwnMetrics
+from segbench.metrics.split_scores import SplitScores
 from segbench.models.base import Network
 from segbench.models.external import as_network
 from segbench.models.rehearsal import check_output
@@ -94,6 +97,16 @@ class Parts:
         if self.loss.wants_class_weights:
             self.loss.set_class_weights(torch.from_numpy(self.data.class_weights()).float())
 
+    def own_metrics(self) -> OwnMetrics:
+        """Return the metrics of the user's own, new ones; raises ConfigError for what is none."""
+        plugins = self.config.plugins
+        found = {
+            name: _metric(part, plugins, where=f"metrics.{name}") for name, part in (self.config.metrics or {}).items()
+        }
+        if found and Head.MASK not in self.config.task.heads:
+            raise ConfigError(f"metrics are computed of masks, which task={self.config.task} does not predict")
+        return OwnMetrics(found, self.data.classes)
+
     def scored_module(self) -> ScoredModule:
         """Return the module that predicts and is scored, without what only a training needs."""
         module = ScoredModule(
@@ -107,6 +120,7 @@ class Parts:
             channels_last=self.config.trainer.channels_last,
             view=self.data.view,
             settings=self.config.evaluate,
+            make_metrics=self.own_metrics,
         )
         module.origin |= self.origin
         return module
@@ -141,6 +155,7 @@ def build_parts(config: RunConfig, shared: dict[str, SegmentationData] | None = 
         network.check_inputs(data.channels.count, len(config.inputs.names))
         network.check_size(*data.size)
     check_output(network, parts.channels, heads=sizes, size=data.size)
+    SplitScores(config.task, data.classes, own=parts.own_metrics())
     return parts
 
 
@@ -177,6 +192,13 @@ def _ignoring(node: Any, plugins: Sequence[str], *, where: str) -> Any:
     if "_target_" in node and not maps and takes_ignore_index(find_class(node["_target_"], plugins, where=where)):
         told.setdefault("ignore_index", IGNORE_INDEX)
     return told
+
+
+def _metric(part: Part, plugins: Sequence[str], *, where: str) -> Metric:
+    made = build(_ignoring(part.plain(), plugins, where=where), plugins=plugins, where=where)
+    if not isinstance(made, Metric):
+        raise ConfigError(f"{where} ({type(made).__name__}) is no metric; derive it from torchmetrics.Metric")
+    return made
 
 
 def _check_inputs(config: RunConfig, data: SegmentationData) -> None:

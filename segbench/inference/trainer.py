@@ -13,6 +13,7 @@ import torch
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.plugins.io import CheckpointIO
+from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.strategies import DDPStrategy
 
 from segbench.config.trainer_settings import TrainerSettings
@@ -153,6 +154,7 @@ def make_trainer(
     callbacks: list[Any] | None = None,
     loggers: list[Any] | None = None,
     checkpoint_io: CheckpointIO | None = None,
+    profiler: Profiler | None = None,
 ) -> pl.Trainer:
     """Return a Trainer that only loops: files, progress, sampling and signals are this project's own."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
@@ -191,5 +193,6 @@ def make_trainer(
         default_root_dir=folder,
         callbacks=callbacks or [],
         logger=loggers or False,
+        profiler=profiler,
         plugins=plugins,
     )

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor, nn
 
+from segbench.core.errors import ConfigError
 from segbench.core.tasks import Head, Task
 from segbench.metrics.baselines import Baseline, mask_baselines
 from segbench.metrics.boundary import BoundaryScores
 from segbench.metrics.confusion import SegmentationScores
 from segbench.metrics.depth import DepthScores
+from segbench.metrics.own import OwnMetrics
 from segbench.metrics.sizes import ScoredSizes
 from segbench.metrics.torchmetrics_private import join_processes, leave_processes
 
@@ -26,9 +28,21 @@ class SplitScores(nn.Module):
         classes: Names of the classes.
         suffix: What the names of all scores end in, such as `_at_input`.
         outlines: Whether boundary scores are computed as well, until `reset` says otherwise.
+        own: Metrics of the user's own; None for none.
+
+    Raises:
+        ConfigError: for a metric of the user's own that is called like one that every run has.
     """
 
-    def __init__(self, task: Task, classes: Sequence[str], *, suffix: str = "", outlines: bool = True) -> None:
+    def __init__(
+        self,
+        task: Task,
+        classes: Sequence[str],
+        *,
+        suffix: str = "",
+        outlines: bool = True,
+        own: OwnMetrics | None = None,
+    ) -> None:
         super().__init__()
         heads = Task(task).heads
         self.suffix = suffix
@@ -37,6 +51,15 @@ class SplitScores(nn.Module):
         self.depths = DepthScores() if Head.DEPTH in heads else None
         self.sizes = ScoredSizes()
         self.outlines = outlines
+        self.own = own or OwnMetrics()
+        self._check_names()
+
+    def _check_names(self) -> None:
+        parts = [part for part in (self.masks, self.boundary, self.depths) if part is not None]
+        taken = {"loss", *(name.split("/")[0] for part in parts for name in part.names)}
+        for name in self.own.metrics:
+            if name in taken:
+                raise ConfigError(f"metrics.{name}: every run has scores of that name; give it another")
 
     @property
     def _parts(self) -> list[Part]:
@@ -46,7 +69,8 @@ class SplitScores(nn.Module):
     @property
     def names(self) -> list[str]:
         """The keys of `compute`."""
-        return [f"{name}{self.suffix}" for part in self._parts for name in part.names]
+        names = [name for part in self._parts for name in part.names]
+        return [f"{name}{self.suffix}" for name in (*names, *self.own.names)]
 
     def update(self, prediction: dict[str, Tensor], truth: dict[str, Tensor]) -> None:
         """Add pictures of one size.
@@ -58,6 +82,7 @@ class SplitScores(nn.Module):
         if self.masks is not None:
             self.masks.update(prediction["mask"], truth["mask"], truth["index"])
             self.sizes.update(truth["mask"])
+            self.own.update(prediction["mask"], truth["mask"])
         if self.boundary is not None and self.outlines:
             self.boundary.update(prediction["mask"], truth["mask"])
         if self.depths is not None:
@@ -73,13 +98,14 @@ class SplitScores(nn.Module):
     def compute(self) -> dict[str, float]:
         """Return every score by name; NaN where there was nothing to score."""
         found = {name: float(value) for part in self._parts for name, value in part.compute().items()}
-        return {f"{name}{self.suffix}": value for name, value in found.items()}
+        return {f"{name}{self.suffix}": value for name, value in {**found, **self.own.compute()}.items()}
 
     def reset(self, *, outlines: bool | None = None) -> None:
         """Forget all counts, and say whether boundary scores are computed from now on; None: as before."""
         for part in (*self._parts, self.sizes):
             leave_processes(part)
             part.reset()
+        self.own.reset()
         if outlines is not None:
             self.outlines = outlines
 

@@ -81,6 +81,11 @@ class RunFolder:
         return self.path / "digests.csv"
 
     @property
+    def profile(self) -> Path:
+        """Where the time of the last session went."""
+        return self.path / "profile.txt"
+
+    @property
     def results(self) -> Path:
         """Best and last of every metric, costs and sizes."""
         return self.path / "results.json"

@@ -7,7 +7,7 @@ import errno
 import io
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segbench.core.errors import CheckpointError
@@ -29,7 +29,8 @@ class MetricsLog:
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
-        self.columns = [*KEYS, *columns]
+        self.fixed = (*KEYS, *columns)
+        self.columns = [*self.fixed]
         if path.is_file() and path.stat().st_size:
             known = next(_rows(path), [])
             if known[: len(KEYS)] != [*KEYS]:
@@ -43,6 +44,13 @@ class MetricsLog:
                 self._add_columns()
         else:
             self._append(self.columns)
+
+    def extend(self, names: Iterable[str]) -> None:
+        """Add columns that it lacks at the end."""
+        further = [name for name in names if name not in self.columns]
+        if further:
+            self.columns += further
+            self._add_columns()
 
     def add(self, split: str, epoch: int, *, step: int, values: Mapping[str, float]) -> None:
         """Append one row; values without a column are left out. A table that has vanished is an OSError."""

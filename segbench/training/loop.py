@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from rich.console import Console
+from torch import nn
 
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.choices import SCORED, NonFinite, Split
@@ -34,9 +36,11 @@ from segbench.training.distributed.ranks import ALONE, Ranks
 from segbench.training.length import Length
 from segbench.training.lightning_private import batches_begun
 from segbench.training.parts import Experiment
+from segbench.training.profile import PhaseProfiler
 from segbench.training.results import write_per_image
 from segbench.training.signals import StopSignals
 
+log = logging.getLogger("segbench")
 Watch = Callable[[int, float], None]
 
 
@@ -81,6 +85,7 @@ class Session:
         self.module = experiment.module(self.total_steps)
         self.module.rollbacks = rollbacks
         self.recorder = Recorder(self._table(), self.module.monitor, log_every=settings.log_every)
+        self.profiler = self._profiler()
         self.patience = Patience(self.recorder, settings.patience)
         self.trainer = make_trainer(
             settings,
@@ -89,8 +94,18 @@ class Session:
             callbacks=self._callbacks(signals, console, watch=watch),
             loggers=loggers,
             checkpoint_io=AtomicCheckpointIO(self._carry_over),
+            profiler=self.profiler,
         )
         self.data.position = self._position
+
+    def _profiler(self) -> PhaseProfiler | None:
+        if not (self.settings.profile and self.ranks.first):
+            return None
+        profiler = PhaseProfiler()
+        profiler.watch(self.module.network, self.module.loss)
+        if self.module.average is not None:
+            profiler.watch(self.module.average, nn.Identity())
+        return profiler
 
     def _table(self) -> MetricsLog | None:
         columns = [
@@ -129,7 +144,8 @@ class Session:
         if watch is not None:
             watched = [_Watched(self.recorder, watch)]
         limits = Limits(self.total_steps, settings.val_every)
-        return [limits, self.recorder, self.patience, *shown, checkpointer, *watched]
+        own = self.experiment.callbacks  # what they log goes into the row that the recorder writes
+        return [limits, *own, self.recorder, self.patience, *shown, checkpointer, *watched]
 
     def _carry_over(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
         """Return the checkpoint that is continued; a best epoch whose checkpoint was given up is forgotten."""
@@ -142,12 +158,19 @@ class Session:
     def fit(self, checkpoint: Path | None) -> None:
         """Train, from the beginning or from a checkpoint; raises NonFiniteError with the last good one."""
         try:
-            self.trainer.fit(self.module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
+            self._fit(checkpoint)
         except NonFiniteError as error:
             kept = step_checkpoints(self.run.checkpoints)
             last = kept[-1] if kept else "none yet"
             help = "a lower optimizer.lr or trainer.gradient_clip=1.0 may help"
             raise NonFiniteError(f"{error}; {help}; the last good checkpoint: {last}") from None
+
+    def _fit(self, checkpoint: Path | None) -> None:
+        try:
+            self.trainer.fit(self.module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
+        finally:
+            if self.profiler is not None:
+                self.profiler.write(self.run.profile)
 
     def evaluate_best(self) -> dict[str, dict[str, float]]:
         """Return the val and test scores of the best epoch's weights; the test is run once, here."""
@@ -160,6 +183,9 @@ class Session:
             scores[split], metric = score_split(self.trainer, self.module, data=self.data, split=split)
             if self.ranks.first:
                 self._write_details(split, metric)
+        if self.profiler is not None:
+            self.profiler.write(self.run.profile)
+            log.info("time: %s; %s", self.profiler.line(), self.run.profile)
         return scores
 
     def _load_best(self) -> None:

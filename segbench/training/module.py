@@ -17,12 +17,14 @@ from segbench.data.loading.batches import Batch
 from segbench.data.loading.views import EvaluationView
 from segbench.inference.module import ScoredModule, with_long_mask
 from segbench.losses.base import Loss
+from segbench.metrics.own import OwnMetrics
 from segbench.models.base import AUXILIARY
 from segbench.training.average import Average
 from segbench.training.finite import FiniteCheck
 from segbench.training.frozen import Frozen
 from segbench.training.length import Length, Position
 from segbench.training.lightning_private import complete_epoch, epoch_is_over
+from segbench.training.own_callbacks import check_plain
 from segbench.training.parameter_groups import Group, Grouping
 from segbench.training.resolution import Resolution
 from segbench.training.schedule_free import begin_training
@@ -58,6 +60,7 @@ class SegmentationModule(ScoredModule):
         options: The arguments of the optimizer, which the grouping varies.
         frozen: What the names of the parameters begin with that are frozen.
         unfreeze_at: The epoch, counted from 0, from which on they are trained; None: never.
+        make_metrics: Makes the metrics of the user's own, of each split.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class SegmentationModule(ScoredModule):
         options: Mapping[str, Any],
         frozen: tuple[str, ...],
         unfreeze_at: int | None,
+        make_metrics: Callable[[], OwnMetrics] = OwnMetrics,
     ) -> None:
         super().__init__(
             network,
@@ -96,6 +100,7 @@ class SegmentationModule(ScoredModule):
             channels_last=channels_last,
             view=view,
             settings=settings,
+            make_metrics=make_metrics,
         )
         self.average = None if make_average is None else make_average(self.network)
         self.frozen = Frozen(self.network, frozen, until=unfreeze_at)
@@ -217,6 +222,7 @@ class SegmentationModule(ScoredModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the schedule's state, and whether the epoch is over; the average in it is that of the steps so far."""
         self._settle()  # in place: the tensors of `state_dict` are those of the network
+        check_plain(checkpoint["callbacks"])
         checkpoint["schedule"] = self.schedule.state_dict()
         checkpoint["non_finite"] = {"skipped": self.finite.skipped, "rollbacks": self.rollbacks}
         checkpoint["epoch_is_over"] = epoch_is_over(self.trainer)

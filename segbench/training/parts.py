@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -20,6 +21,7 @@ from segbench.models.rehearsal import check_training
 from segbench.training.average import AveragedNetwork
 from segbench.training.frozen import Frozen
 from segbench.training.module import MakeAverage, MakeOptimizer, SegmentationModule
+from segbench.training.own_callbacks import make_callbacks
 from segbench.training.parameter_groups import Group, Grouping, encoder_parts
 from segbench.training.resolution import Resolution
 from segbench.training.schedule_free import ScheduleFreeNetwork, averages
@@ -42,6 +44,9 @@ class Experiment(Parts):
 
     schedule: Schedule
     """Factor of the learning rate by step."""
+
+    callbacks: list[pl.Callback]
+    """Those of the user's own."""
 
     resolution: Resolution | None
     """Sizes that training images are shrunk to, by epoch; None for none."""
@@ -79,6 +84,7 @@ class Experiment(Parts):
             options=self.config.optimizer.arguments,
             frozen=encoder_parts(self.network) if settings.freeze else (),
             unfreeze_at=settings.unfreeze_at,
+            make_metrics=self.own_metrics,
         )
         module.origin |= self.origin
         return module
@@ -110,6 +116,7 @@ def build_experiment(config: RunConfig, shared: dict[str, SegmentationData] | No
         make_average=_average(config),
         grouping=grouping,
         schedule=schedule,
+        callbacks=make_callbacks(config.callbacks, plugins=plugins),
         resolution=resolution,
     )
 

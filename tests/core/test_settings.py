@@ -42,6 +42,7 @@ NO_OUTCOME = {
     "checkpoint_every",
     "checkpoint_minutes",
     "panels_every",
+    "profile",
     "threads",
 }
 
@@ -76,7 +77,7 @@ DATA_NO_OUTCOME = {
     *("foregrounds", "backgrounds", "mnist", "cifar"),
     *("num_workers", "pin_memory", "download", "cache", "cache_gb", "storage", "display"),
 }
-PARTS = ("model", "loss", "optimizer", "scheduler", "augment", "logger")
+PARTS = ("model", "loss", "optimizer", "scheduler", "augment", "logger", "callbacks", "metrics")
 FREE = ("labels", "lists", "splits", "storage")
 """Mappings whose keys are the user's."""
 
@@ -136,6 +137,8 @@ def test_what_decides_nothing_may_be_changed_by_a_resume(key):
         ("data.depth.far", True),
         ("data.images_per_scene", True),
         ("namely", True),
+        ("callbacks.norms.every", True),
+        ("metrics.kappa.num_classes", False),
         ("optimizer.lr", True),
         ("model", True),
         ("data", True),

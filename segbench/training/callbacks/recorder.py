@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from segbench.core.choices import Split
+from segbench.core.errors import ConfigError
 from segbench.data.loading.loader import Batch
 from segbench.metrics.monitor import Monitor
 from segbench.runs.metrics_log import MetricsLog
@@ -37,6 +38,7 @@ class Recorder(pl.Callback):
         self.table = table
         self.monitor = monitor
         self.log_every = log_every
+        self._own_names = () if table is None else table.fixed
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
         self.best_epoch = -1
@@ -59,6 +61,7 @@ class Recorder(pl.Callback):
         self.loss_sum = 0.0
         self.loss_count = 0
         self._pending = []
+        trainer.callback_metrics.clear()  # else what was logged in an earlier epoch would stand in this one's row
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
@@ -124,7 +127,7 @@ class Recorder(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's row and decide whether it is the best one."""
-        values = {"train/loss": self.loss_sum / max(1, self.loss_count), **self._val}
+        values = {"train/loss": self.loss_sum / max(1, self.loss_count), **self._val, **self._logged(trainer)}
         self.last.update(values)
         self.improved = self.monitor.maximized(self._val) > self.monitor.maximized(self.best)
         if self.improved:
@@ -140,6 +143,16 @@ class Recorder(pl.Callback):
         if isinstance(pl_module, SegmentationModule):
             skipped = len(pl_module.finite.skipped)
         self._write(trainer, "epoch", row={**values, SKIPPED: skipped})
+
+    def _logged(self, trainer: pl.Trainer) -> dict[str, float]:
+        """Return what callbacks of the user's own have logged in the epoch."""
+        found = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        taken = [name for name in found if name in self._own_names]
+        if taken:
+            raise ConfigError(f"a callback logs {taken[0]}, which is a column that every run has; give it another name")
+        if self.table is not None:
+            self.table.extend(found)
+        return found
 
     @property
     def images_per_second(self) -> float:
