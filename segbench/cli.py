@@ -12,6 +12,7 @@ from segbench import __version__
 from segbench.commands.arguments import Overrides, Plugins, with_out
 from segbench.commands.data_app import data_app
 from segbench.commands.guard import guarded
+from segbench.commands.tune_app import tune_app
 from segbench.commands.usage import run_app
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_app, name="data")
+app.add_typer(tune_app, name="tune")
 sweep_app = typer.Typer(help="Look at sweeps; they are started with train -m.", no_args_is_help=True)
 app.add_typer(sweep_app, name="sweep")
 

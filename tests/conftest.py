@@ -55,6 +55,7 @@ SLOW = (
     "training/test_own_callbacks.py",
     "training/test_patience.py",
     "training/test_profile.py",
+    "training/test_tune.py",
 )
 """Files and folders whose tests train runs or start processes; `pytest -m "not slow"` leaves them out."""
 

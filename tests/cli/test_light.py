@@ -47,6 +47,7 @@ assert not heavy, heavy
         ("cli import main", ["segbench", "--help"], "resume"),
         ("cli import main", ["segbench", "train", "--cfg", "job"], "loss:"),
         ("cli import main", ["segbench", "data", "--help"], "preview"),
+        ("cli import main", ["segbench", "tune", "lr", "--help"], "--steps"),
     ],
 )
 def test_no_torch(entry, argv, expected, tmp_path):

@@ -1,0 +1,1 @@
+"""Settings that are looked for before a run: a learning rate, a batch size."""
