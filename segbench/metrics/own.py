@@ -104,7 +104,8 @@ def _higher(picture: Tensor, value: int) -> Tensor:
 def _feed(name: str, metric: Metric, *, prediction: Tensor, truth: Tensor) -> None:
     if "ignore_index" not in inspect.signature(type(metric)).parameters:
         labelled = truth != IGNORE_INDEX
-        prediction, truth = prediction[labelled][None], truth[labelled][None]
+        prediction = prediction[labelled][None]
+        truth = truth[labelled][None]
     if not truth.numel():
         return
     try:
