@@ -60,8 +60,8 @@ def check_architecture(arch: str, encoder: Encoder) -> None:
         raise ConfigError(f"there is no model.arch={arch}{nearest(arch, known)}")
     if encoder.plain and arch not in OF_PLAIN:
         raise ConfigError(
-            f"model.encoder={encoder.name} is a plain vision transformer, whose features are all of one size, and"
-            f" model.arch={arch} needs several; use model.arch={', '.join(OF_PLAIN[:-1])} or {OF_PLAIN[-1]}"
+            f"model.arch={arch} needs features of several sizes, and model.encoder={encoder.name} is a plain vision"
+            f" transformer; use model.arch={', '.join(OF_PLAIN[:-1])} or {OF_PLAIN[-1]}"
         )
     if arch == "dpt" and not encoder.of_timm:
         raise ConfigError(

@@ -288,7 +288,7 @@ def test_a_temporary_folder_that_is_too_long_for_sockets_is_refused_before_worke
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setitem(multiprocessing.current_process()._config, "tempdir", None)  # none has been made yet
-    with pytest.raises(ConfigError, match=f"num_workers=2 needs sockets in the temporary folder {folder}.*TMPDIR"):
+    with pytest.raises(ConfigError, match=f"num_workers=2 needs sockets, and {folder} can hold none.*TMPDIR"):
         Faulty(num_workers=2)
     Faulty(num_workers=0)
     monkeypatch.undo()

@@ -49,7 +49,6 @@ def stretched_notes(levels: Levels, typical: Levels, *, bands: Sequence[int] | N
     channels = np.flatnonzero(high - low < SMALL_PART * (levels[1] - levels[0])).tolist()
     return [
         f"values: 99 % of those of band {channel if bands is None else bands[channel]} are {low[channel]:.6g} to"
-        f" {high[channel]:.6g}, a small part of the range; if its ends stand for missing data, data.range=percentile"
-        " leaves them out"
+        f" {high[channel]:.6g}, a small part of the range; data.range=percentile leaves out ends that mark missing data"
         for channel in channels
     ]

@@ -168,8 +168,8 @@ def check_sockets(num_workers: int) -> None:
     except OSError as error:
         folder = tempfile.gettempdir()
         raise ConfigError(
-            f"data.num_workers={num_workers} needs sockets in the temporary folder {folder}, where there can be none:"
-            f" {error}; let TMPDIR name a folder with a short path, such as /tmp, or give data.num_workers=0"
+            f"data.num_workers={num_workers} needs sockets, and {folder} can hold none: {error}; set TMPDIR to a folder"
+            " with a short path, such as /tmp, or give data.num_workers=0"
         ) from None
 
 
