@@ -130,13 +130,18 @@ def compare(
     hidden: Annotated[bool, typer.Option("--hidden", help="Also take runs left out with hide.")] = False,
     watching: Annotated[bool, typer.Option("--watch", help="Show it again every few seconds, until Ctrl-C.")] = False,
     serving: Annotated[bool, typer.Option("--serve", help="Show the page live in a browser of this machine.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="For --serve; 0 takes any free one.")] = 8720,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="For --serve: 8720 by default, 0 takes any free one.")
+    ] = None,
 ) -> None:
     """Say which settings are best, at what cost, and whether the differences are real; default folder: outputs."""
     from rich.console import Console
 
+    from segbench.commands.compare import check_serving
     from segbench.commands.compare import compare as compare_folders
     from segbench.commands.watch import watch
+
+    check_serving(serving, port, others={"--watch": watching, "--out": bool(out), "--format": form != "table"})
 
     def show() -> None:
         compare_folders(
@@ -153,13 +158,13 @@ def compare(
 
     if serving:
         from segbench.commands.compare import compared
-        from segbench.commands.serve import serve
+        from segbench.commands.serve import PORT, serve
 
         serve(
             lambda: compared(
                 folders or [], by, metric=metric, baseline=baseline, filters=filters or [], hidden=hidden, over=over
             ),
-            port,
+            PORT if port is None else port,
             console=Console(),
         )
     elif watching:

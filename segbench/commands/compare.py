@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -72,6 +72,21 @@ def compare(
         say(Console(), f"{len(result.runs)} runs compared: {out.absolute()}")
 
 
+def check_serving(serving: bool, port: int | None, *, others: Mapping[str, bool]) -> None:
+    """Raise ConfigError for options that would be left without effect.
+
+    Args:
+        serving: Whether `--serve` was given.
+        port: What `--port` gave.
+        others: Options that say where else the comparison goes, and whether they were given.
+    """
+    given = [name for name, is_given in others.items() if is_given]
+    if serving and given:
+        raise ConfigError(f"--serve shows the page in a browser alone; leave {' and '.join(given)} out")
+    if port is not None and not serving:
+        raise ConfigError(f"--port {port} is the port of --serve; add that or leave the port out")
+
+
 def compared(
     folders: Sequence[str],
     by: str | None = None,
@@ -95,7 +110,7 @@ def compared(
             over=over,
         )
     except ConfigError as error:  # it may name settings of an untrusted run
-        raise ConfigError(printable(str(error), 2000)) from None
+        raise type(error)(printable(str(error), 2000)) from None
 
 
 def _text(form: str, result: Comparison) -> str:

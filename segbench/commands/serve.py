@@ -11,6 +11,7 @@ from threading import Lock
 from rich.console import Console
 
 from segbench.compare.comparison import Comparison
+from segbench.compare.runs import NoRunsError
 from segbench.core.errors import ConfigError
 
 ADDRESS = "127.0.0.1"
@@ -28,7 +29,8 @@ class LivePage:
     """The page of a comparison, made anew at most every few seconds.
 
     Args:
-        read: Reads the run folders; a ConfigError of it, such as for a folder without runs yet, becomes the page.
+        read: Reads the run folders; a ConfigError of it becomes the page, but the first look shows mistakes: only that
+            there are no runs yet is none.
         seconds: The least time between two looks.
     """
 
@@ -54,6 +56,8 @@ class LivePage:
         try:
             comparison = self._read()
         except ConfigError as error:
+            if not self._page and not isinstance(error, NoRunsError):
+                raise
             self._page = f"<!doctype html><p>{html.escape(str(error))}</p>".encode()
             self._at_work = True
             return
@@ -68,12 +72,15 @@ def _at_work(comparison: Comparison) -> bool:
 
 
 def make_server(read: Callable[[], Comparison], port: int = PORT, *, seconds: float = SECONDS) -> ThreadingHTTPServer:
-    """Return a server of the page that only this machine reaches; raises ConfigError where the port is taken.
+    """Return a server of the page that only this machine reaches.
 
     Args:
         read: Reads the run folders.
         port: Its port; 0 takes any free one.
         seconds: The least time between two looks at the folders.
+
+    Raises:
+        ConfigError: where the port is taken, or the runs there have nothing like what is asked for.
     """
     page = LivePage(read, seconds)
 
@@ -101,10 +108,16 @@ def make_server(read: Callable[[], Comparison], port: int = PORT, *, seconds: fl
             """Say nothing: the terminal has one line."""
 
     try:
-        return ThreadingHTTPServer((ADDRESS, port), Handler)
+        server = ThreadingHTTPServer((ADDRESS, port), Handler)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"--port {port} cannot be served: {reason}; give another, or 0 for any free one") from None
+    try:
+        page.get()
+    except ConfigError:
+        server.server_close()
+        raise
+    return server
 
 
 def serve(read: Callable[[], Comparison], port: int, *, console: Console) -> None:

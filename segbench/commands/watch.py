@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
+from segbench.compare.runs import NoRunsError
 from segbench.core.errors import CheckpointError, ConfigError
 
 SECONDS = 5.0
@@ -16,16 +17,21 @@ def watch(show: Callable[[], None], console: Console, *, seconds: float = SECOND
     """Call `show` every few seconds on a cleared terminal, until Ctrl-C.
 
     Args:
-        show: Prints what there is; an error of it, such as for a folder without runs yet, is printed as well.
+        show: Prints what there is; an error of it is printed as well, but the first look shows mistakes: only that
+            there are no runs yet is none.
         console: The terminal.
         seconds: Pause between two looks.
     """
+    looks = 0
     try:
         while True:
             console.clear()
+            looks += 1
             try:
                 show()
             except (CheckpointError, ConfigError) as error:
+                if looks == 1 and not isinstance(error, NoRunsError | CheckpointError):
+                    raise
                 console.print(str(error), markup=False, highlight=False)
             console.print(f"{time.strftime('%H:%M:%S')}, every {seconds:.0f} s; Ctrl-C ends it", style="dim")
             time.sleep(seconds)

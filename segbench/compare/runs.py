@@ -21,6 +21,10 @@ MAX_RESULTS = 4_000_000
 _ROOMS = {"checkpoints", "samples", "plots", ".hydra"}
 
 
+class NoRunsError(ConfigError):
+    """There are no runs, which may still come."""
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """One run folder as it lies there."""
@@ -89,7 +93,7 @@ def find_runs(folders: Sequence[str | Path]) -> list[Run]:
     """Return every run at or below the folders, ordered by path; links to folders are not followed.
 
     Raises:
-        ConfigError: if a folder is not there, or no run lies below any.
+        NoRunsError: if a folder is not there, or no run lies below any.
     """
     found: dict[Path, str] = {}
     for given in folders:
@@ -97,7 +101,7 @@ def find_runs(folders: Sequence[str | Path]) -> list[Run]:
             raise ConfigError("a folder to compare must be a path, got an empty word")
         root = Path(given).expanduser().absolute()
         if not root.is_dir():
-            raise ConfigError(f"there is no folder {given}; give a run folder, or one with runs below it")
+            raise NoRunsError(f"there is no folder {given}; give a run folder, or one with runs below it")
         root = root.resolve()
         start = str(root / "_")[:-1]  # with the separator, which / itself ends in
         for folder in _run_folders(root):
@@ -108,7 +112,7 @@ def find_runs(folders: Sequence[str | Path]) -> list[Run]:
                 inside = str(Path(given) / inside)
             found.setdefault(Path(folder), inside)
     if not found:
-        raise ConfigError(f"there are no runs below {', '.join(map(str, folders))}: no folder with a status.json")
+        raise NoRunsError(f"there are no runs below {', '.join(map(str, folders))}: no folder with a status.json")
     return [read_run(path, found[path]) for path in sorted(found, key=lambda path: path.parts)]
 
 

@@ -9,6 +9,7 @@ from http.client import HTTPConnection
 
 import pytest
 
+from segbench import cli
 from segbench.commands.compare import compared
 from segbench.commands.serve import make_server
 from segbench.core.errors import ConfigError
@@ -72,3 +73,24 @@ def test_nothing_else_is_served_and_no_other_name_is_answered(tmp_path):
         assert ask(server, "/", host=f"localhost:{server.server_port}")[0].status == 200
         with pytest.raises(ConfigError, match=f"--port {server.server_port} cannot be served: .*give another, or 0"):
             make_server(lambda: compared([str(tmp_path)]), server.server_port)
+
+
+def test_a_mistake_is_said_at_once_and_no_runs_are_none(tmp_path):
+    write_run(tmp_path / "a" / "run")
+    with pytest.raises(ConfigError, match="--metric: no run has 'tset/mean_iou'"):
+        make_server(lambda: compared([str(tmp_path / "a")], metric="tset/mean_iou"), 0)
+    with served(lambda: compared([str(tmp_path / "later")], metric="tset/mean_iou"), 100.0) as server:
+        assert "there is no folder" in ask(server)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--serve", "--format", "csv"), "--serve shows the page in a browser alone; leave --format out"),
+        (("--serve", "--watch", "--out", "x"), "leave --watch and --out out"),
+        (("--port", "1"), "--port 1 is the port of --serve"),
+    ],
+)
+def test_options_without_effect_are_refused(command, tmp_path, words, said):
+    outcome = command("compare", str(tmp_path), *words, entry=cli.main)
+    assert outcome.code == 2 and said in outcome.err

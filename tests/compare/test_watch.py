@@ -2,10 +2,12 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from segbench.commands import watch as module
 from segbench.commands.watch import watch
+from segbench.compare.runs import NoRunsError
 from segbench.core.errors import ConfigError
 
 
@@ -15,7 +17,7 @@ def test_it_looks_again_until_ctrl_c(monkeypatch):
     def show():
         looks.append(1)
         if len(looks) == 1:
-            raise ConfigError("no runs in outputs yet")
+            raise NoRunsError("no runs in outputs yet")
 
     def sleep(seconds):
         pauses.append(seconds)
@@ -27,3 +29,11 @@ def test_it_looks_again_until_ctrl_c(monkeypatch):
     watch(show, console)
     assert (len(looks), pauses) == (3, [5.0] * 3)
     assert "no runs in outputs yet" in console.file.getvalue()
+
+
+def test_a_mistake_is_said_at_once():
+    def show():
+        raise ConfigError("--metric: no run has 'tset/mean_iou'")
+
+    with pytest.raises(ConfigError, match="tset/mean_iou"):
+        watch(show, Console(file=io.StringIO(), force_terminal=True))
