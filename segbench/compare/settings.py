@@ -45,7 +45,7 @@ def read_settings(path: Path) -> dict[str, str]:
         raise Unusable(f"{path.name} holds no settings")
     if "predictions" not in flat:  # masks of another program have no settings of a training
         decays = not any(same_value(flat.get("optimizer.weight_decay", "null"), none) for none in ("0", "null"))
-        flat |= {name: _scalar_text(value) for name, value in unwritten(flat, decays=decays).items()}
+        flat |= {name: text for name, text in _unwritten(decays).items() if name not in flat}
     return {**choices, **{key: value for key, value in flat.items() if key not in choices}}
 
 
@@ -78,9 +78,9 @@ def value_text(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
-@lru_cache(maxsize=64, typed=True)  # every old run lacks the same few; 1.0 is not True
-def _scalar_text(value: object) -> str:
-    return value_text(value)
+@lru_cache(maxsize=2)  # thousands of old runs lack the same few
+def _unwritten(decays: bool) -> dict[str, str]:
+    return {name: value_text(value) for name, value in unwritten((), decays=decays).items()}
 
 
 @lru_cache(maxsize=4096)
