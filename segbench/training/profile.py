@@ -99,7 +99,7 @@ class PhaseProfiler(Profiler):
         return Phase.SCORED_FORWARD if phase is Phase.FORWARD else Phase.METRICS
 
     def _count(self) -> None:
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
+        if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.synchronize()  # a GPU works on while the next lines run
         now = self._clock()
         self.seconds[self._phases[-1]] += now - self._since

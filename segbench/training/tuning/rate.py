@@ -42,7 +42,7 @@ class Rising(Schedule):
 
     def factor(self, step: int, total: int) -> float:
         """Return the factor of the base learning rate for `step` of `total` steps."""
-        return self.first * (self.last / self.first) ** (step / max(1, total - 1))
+        return self.first * math.pow(self.last / self.first, step / max(1, total - 1))
 
 
 @dataclass(frozen=True, kw_only=True)
