@@ -52,7 +52,7 @@ def compare(
     Raises:
         ConfigError: for anything asked for that is not there.
     """
-    check_word("--format", form, FORMATS)
+    check_word("--format", form, valid=FORMATS)
     if form == "html" and out is None:
         out = Path("compare.html")  # a page is looked at with a browser, not in the terminal
     if out is not None:

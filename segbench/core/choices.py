@@ -113,7 +113,7 @@ def one_of(choices: Iterable[Choice], value: object, *, what: str, why: str = ""
     raise ConfigError(f"there is no {what} '{value}'{reason}{nearest(str(value), members)}")
 
 
-def check_word(setting: str, word: object, valid: Iterable[str]) -> None:
+def check_word(setting: str, word: object, *, valid: Iterable[str]) -> None:
     """Raise a ConfigError where a word is not one that a setting knows, with the nearest one."""
     words = tuple(valid)
     if word not in words:

@@ -57,11 +57,11 @@ def remove_unused(folder: Path, pattern: str) -> None:
 
     What cannot be removed stays.
     """
-    _remove_older(folder, pattern, UNUSED_DAYS * 24)
-    _remove_older(folder, f".{pattern}.*.tmp", HALF_WRITTEN_HOURS)  # the names that `replacing` gives
+    _remove_older(folder, pattern, hours=UNUSED_DAYS * 24)
+    _remove_older(folder, f".{pattern}.*.tmp", hours=HALF_WRITTEN_HOURS)  # the names that `replacing` gives
 
 
-def _remove_older(folder: Path, pattern: str, hours: int) -> None:
+def _remove_older(folder: Path, pattern: str, *, hours: int) -> None:
     oldest = time.time() - hours * 3600
     for path in folder.glob(pattern):
         try:

@@ -83,10 +83,10 @@ class FCNResNet(Network):
         if auxiliary < 0:
             raise ConfigError(f"model.auxiliary must be at least 0, got {auxiliary}")
         weights, freeze = (None if value == "none" else value for value in (weights, freeze))
-        check_word("model.encoder", encoder, ENCODERS)
-        check_word("model.head", head, HEADS)
+        check_word("model.encoder", encoder, valid=ENCODERS)
+        check_word("model.head", head, valid=HEADS)
         if freeze is not None:
-            check_word("model.freeze", freeze, FROZEN)
+            check_word("model.freeze", freeze, valid=FROZEN)
         dilated = encoder in ("resnet50", "resnet101")
         # one more pixel than the stride: batch normalisation needs two values even for a single picture
         self.min_size = 9 if dilated else 33
@@ -109,8 +109,8 @@ class FCNResNet(Network):
         """Return where `torchvision`'s or `imagenet`'s weights can be had."""
         encoder = str(settings.get("encoder", "resnet50"))
         head = str(settings.get("head", "fcn"))
-        check_word("model.encoder", encoder, ENCODERS)
-        check_word("model.head", head, HEADS)
+        check_word("model.encoder", encoder, valid=ENCODERS)
+        check_word("model.head", head, valid=HEADS)
         if name == "imagenet":
             return Source(IMAGENET[encoder].url)
         if name == "torchvision":

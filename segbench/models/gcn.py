@@ -58,8 +58,8 @@ class GCN(Network):
                 f"model.neighbours must be 4 or 8 and model.channels numbers of at least 1, got {neighbours} and"
                 f" {list(channels)}"
             )
-        check_word("model.features", features, ("rgb", "intensity"))
-        check_word("model.implementation", implementation, IMPLEMENTATIONS)
+        check_word("model.features", features, valid=("rgb", "intensity"))
+        check_word("model.implementation", implementation, valid=IMPLEMENTATIONS)
         if positions and features == "intensity":
             raise ConfigError("model.positions=true goes with model.features=rgb")
         if features == "intensity" and in_channels % 3:

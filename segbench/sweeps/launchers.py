@@ -53,7 +53,7 @@ def launch_jobs(
 def check_launcher(settings: Mapping[str, Any]) -> None:
     """Raise a ConfigError for a launcher that does not exist or whose package is not installed."""
     kind = settings["kind"]
-    check_word("launcher.kind", kind, KINDS)
+    check_word("launcher.kind", kind, valid=KINDS)
     if kind != "local":
         _needed(kind)
 

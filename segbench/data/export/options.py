@@ -39,8 +39,8 @@ class Options:
     """Of the JPEG, 1..100."""
 
     def __post_init__(self) -> None:
-        check_word("format", self.format, FORMATS)
-        check_word("image_format", self.image_format, IMAGE_SUFFIXES)
+        check_word("format", self.format, valid=FORMATS)
+        check_word("image_format", self.image_format, valid=IMAGE_SUFFIXES)
         if not self.splits or len(set(self.splits)) != len(self.splits):
             raise ConfigError(f"splits must name one or more different splits, got {list(self.splits)}")
         if self.chunk < 1 or (self.count is not None and self.count < 1) or not 1 <= self.quality <= 100:

@@ -49,7 +49,7 @@ class AnnotatedPictures(DividedFiles):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        check_word("data.tool", tool, TOOLS)
+        check_word("data.tool", tool, valid=TOOLS)
         self.tool = tool
         self.annotations = annotations
         self.images = images

@@ -58,7 +58,7 @@ class CamVid(FileData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        check_word("data.split", split, ("official", "kaggle"))
+        check_word("data.split", split, valid=("official", "kaggle"))
         colours = None
         if class_dict:
             colours = (self.root or Path()) / class_dict

@@ -65,10 +65,10 @@ class Coco(DividedFiles):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        check_word("data.mode", mode, ("binary", "multi"))
-        check_word("data.overlap", overlap, ("ignore", "class"))
-        check_word("data.crowd", crowd, ("ignore", "object"))
-        check_word("data.boxes", boxes, ("refuse", "skip"))
+        check_word("data.mode", mode, valid=("binary", "multi"))
+        check_word("data.overlap", overlap, valid=("ignore", "class"))
+        check_word("data.crowd", crowd, valid=("ignore", "object"))
+        check_word("data.boxes", boxes, valid=("refuse", "skip"))
         if min_area < 0:
             raise ConfigError(f"data.min_area must be at least 0, got {min_area}")
         if test_annotations and not val_annotations:

@@ -61,8 +61,8 @@ class Folder(MaskedFiles):
     ) -> None:
         self.boxes = boxes
         super().__init__(**common)
-        check_word("data.split", split, RULES)
-        check_word("data.without_mask", without_mask, WITHOUT_MASK)
+        check_word("data.split", split, valid=RULES)
+        check_word("data.without_mask", without_mask, valid=WITHOUT_MASK)
         if (images is None) != (mask_files is None) or (images is not None and mask_suffixes):
             raise ConfigError(
                 "data.images and data.mask_files go together, without data.mask_suffixes, got"

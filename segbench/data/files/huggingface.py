@@ -72,7 +72,7 @@ class HuggingFace(MaskedFiles):
 
     def make_reader(self, masks: str, *, labels: Mapping[object, object] | None, **reading: Any) -> MaskReader:
         """Return the reader of masks of a kind; such a set has no outlines."""
-        check_word("data.masks", masks, MODES)
+        check_word("data.masks", masks, valid=MODES)
         return MaskReader(masks, self.classes, labels=labels, **reading)
 
     def place(self) -> str:

@@ -48,7 +48,7 @@ class OutlineReader:
     has_plain_ids = False
 
     def __init__(self, classes: Sequence[str], labels: Mapping[object, object] | None, *, boxes: str) -> None:
-        check_word("data.boxes", boxes, BOXES)
+        check_word("data.boxes", boxes, valid=BOXES)
         self.map = label_map(labels, classes)
         self.classes = list(classes)
         self.boxes = boxes

@@ -56,7 +56,7 @@ class TrainingCrops:
         Raises:
             ConfigError: for a view that there is none of, or a setting that this view has no use for.
         """
-        check_word("data.view", self.view, VIEWS)
+        check_word("data.view", self.view, valid=VIEWS)
         if self.view == "whole":
             given = {
                 "scale": self.scale,

@@ -38,7 +38,7 @@ class StoredData(ViewedData):
         **common: Any,
     ) -> None:
         super().__init__(channels=Channels.of(bands, display), **common)
-        check_word("data.missing_test", missing_test, MISSING_TEST)
+        check_word("data.missing_test", missing_test, valid=MISSING_TEST)
         self.missing_test = missing_test
         self.limits = {Split.TRAIN: train_size, Split.VAL: val_size, Split.TEST: test_size}
         for split, limit in self.limits.items():

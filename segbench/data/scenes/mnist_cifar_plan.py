@@ -68,7 +68,7 @@ class DigitLayout:
 
     def __post_init__(self) -> None:
         for name, valid in (("blend", BLENDS), ("colour", COLOURS), ("offsets", OFFSETS)):
-            check_word(f"data.{name}", getattr(self, name), valid)
+            check_word(f"data.{name}", getattr(self, name), valid=valid)
         if not 0 <= self.threshold < 1 or not 0 <= self.gain <= 255:
             raise ConfigError(
                 f"data.mask_threshold must be in [0, 1) and data.gain in 0..255, got {self.threshold} and {self.gain}"

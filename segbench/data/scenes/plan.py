@@ -103,7 +103,7 @@ class Layout:
     """Height and width of the background beyond the canvas, in pixels."""
 
     def __post_init__(self) -> None:
-        check_word("data.position", self.position, POSITIONS)
+        check_word("data.position", self.position, valid=POSITIONS)
         low, high = self.scale
         if not 0 < low <= high:
             raise ConfigError(f"data.scale must be [smallest, largest] with 0 < smallest <= largest, got {[low, high]}")

@@ -147,7 +147,7 @@ def split_sources(
         seed: Key of the choice.
         what: Name of the sources, for messages.
     """
-    check_word("data.split", rule, SPLIT_RULES)
+    check_word("data.split", rule, valid=SPLIT_RULES)
     if rule == "random":
         return {split: list(range(count)) for split in SPLITS}
     if min(shares) <= 0 or sum(shares) >= 1:

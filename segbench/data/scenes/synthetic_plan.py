@@ -106,8 +106,8 @@ class PaintingLayout:
     """Height and width of photographs beyond the canvas, in pixels."""
 
     def __post_init__(self) -> None:
-        check_word("data.placement", self.placement, PLACEMENTS)
-        check_word("data.background", self.background, BACKGROUNDS)
+        check_word("data.placement", self.placement, valid=PLACEMENTS)
+        check_word("data.background", self.background, valid=BACKGROUNDS)
         most = 100
         if self.placement == "original":
             most = len(ORDER_SCALES)
