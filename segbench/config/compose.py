@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,7 @@ from segbench.config import resolvers
 from segbench.config.check import SWEEPS, check_values
 from segbench.config.contradictions import check_contradictions
 from segbench.config.hydra_errors import FROM_RESOLVER, first_line, unreadable_yaml
+from segbench.config.hydra_private import put_values
 from segbench.config.hydra_words import check_hydra, check_run_folder
 from segbench.config.options import OPTIONAL, groups
 from segbench.config.paths import conf_dir
@@ -53,10 +55,10 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     reference = _reference(choices)
     for override in parsed:
         _check_key(override, reference.config)
-    if len(choices) == len(overrides):
-        config = deepcopy(reference.config)
+    if any(override.key_or_group == SEARCH_PATH for override in parsed):
+        config = _compose(list(overrides))  # what is a group there, Hydra alone knows
     else:
-        config = _compose(list(overrides))
+        config = _with_values(reference.config, parsed)
     written = _unresolved(config)
     for name in ("task", "inputs"):  # before others are computed from them
         if "${" not in str(written[name]):
@@ -97,13 +99,28 @@ def chosen_options(config: DictConfig) -> dict[str, str]:
 def _compose(overrides: list[str]) -> DictConfig:
     resolvers.register()
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="segbench"):
-        try:
-            return compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
-        except MarkedYAMLError as error:
-            raise ConfigError(unreadable_yaml(error)) from error
-        except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
-            raise ConfigError(first_line(error)) from error
+    with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="segbench"), _in_one_line():
+        return compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
+
+
+def _with_values(reference: DictConfig, overrides: Sequence[Override]) -> DictConfig:
+    """Return what all overrides compose to, given what the choices of options come to: in a tenth of the time."""
+    config = deepcopy(reference)
+    OmegaConf.clear_cache(config)  # of what resolvers have given for other values, such as the time
+    with _in_one_line():
+        put_values(config, overrides, [override for override in overrides if not _decides_options(override)])
+    return config
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Turn what Hydra says of a mistake into one sentence."""
+    try:
+        yield
+    except MarkedYAMLError as error:
+        raise ConfigError(unreadable_yaml(error)) from error
+    except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
+        raise ConfigError(first_line(error)) from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,9 @@
 """Composing: every option composes, mistakes name the nearest valid name."""
 
 import pytest
+from omegaconf import OmegaConf
 
+from segbench.config import compose
 from segbench.config.compose import check_sweep, compose_config, plain_config
 from segbench.config.options import groups
 from segbench.config.words import spelled_out
@@ -16,6 +18,37 @@ def test_every_option_composes(group, option):
     assert config.hydra.runtime.choices[group] == option
     plain = plain_config(config)
     assert {"data", "model", "loss", "optimizer", "scheduler", "trainer"} <= set(plain)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["seed=3", "hydra.run.dir=/tmp/x"],
+        ["model=fcn", "optimizer.lr=1e-4", "loss=bce", "data=synthetic", "data.size=[32,32]"],
+        ["trainer=debug", "+optimizer.amsgrad=true", "++model.width=8", "note='x y'", "tags=[a,b]"],
+        ["experiment=better/synthetic_unet", "trainer.max_epochs=3", "logger=tensorboard", "hydra.sweep.dir=/tmp/z"],
+        ["task=depth", "loss/depth=l1", "plugins=[tests]"],
+    ],
+)
+def test_values_put_into_options_are_what_hydra_composes(words, tmp_path, monkeypatch):
+    """Also its own node, with the words, and every flag of every node; the folder is that of now."""
+    compose._reference(tuple(word for word in words if word.partition("=")[0] in groups()))  # elsewhere, before
+    monkeypatch.chdir(tmp_path)
+    found = compose_config(words)
+    composed = compose._compose(words)
+    assert OmegaConf.to_yaml(found) == OmegaConf.to_yaml(composed)
+    assert found.hydra.runtime.cwd == str(tmp_path)
+    plain_config(composed)  # which shows it to HydraConfig, as the other one was
+    assert list(_flags(found)) == list(_flags(composed))
+
+
+def _flags(node):
+    for key in node:
+        inner = node._get_node(key)
+        if OmegaConf.is_dict(inner) and not OmegaConf.is_missing(node, key) and inner._value() is not None:
+            yield key, OmegaConf.is_struct(inner), OmegaConf.is_readonly(inner), OmegaConf.get_type(inner)
+            yield from _flags(inner) if not inner._is_interpolation() else ()
 
 
 def test_the_issue_of_the_house_is_complete():

@@ -16,17 +16,23 @@ WORDS = ["model=unet,fcn", "optimizer.lr=1e-3,1e-4,1e-5", "seed=1,2"]
 
 @pytest.fixture
 def composed(monkeypatch):
-    """Return the words of each composition."""
-    seen = []
-    original = compose._compose
+    """Return the words of each composition by Hydra, and of each that only puts values into one."""
+    by_hydra = []
+    with_values = []
+    compose_all, put = compose._compose, compose._with_values
 
     def noting(overrides):
-        seen.append(list(overrides))
-        return original(overrides)
+        by_hydra.append(list(overrides))
+        return compose_all(overrides)
+
+    def putting(reference, overrides):
+        with_values.append([override.input_line for override in overrides])
+        return put(reference, overrides)
 
     compose._reference.cache_clear()
     monkeypatch.setattr(compose, "_compose", noting)
-    return seen
+    monkeypatch.setattr(compose, "_with_values", putting)
+    return by_hydra, with_values
 
 
 @pytest.fixture
@@ -45,10 +51,11 @@ def test_no_job_is_composed_twice(composed, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_sweep([*WORDS, "hydra.sweep.dir=sweep"])
     assert len(trained) == 12
-    jobs = [tuple(words) for words in composed if any(word.startswith("hydra.run.dir=") for word in words)]
+    by_hydra, with_values = composed
+    jobs = [tuple(words) for words in with_values if any(word.startswith("hydra.run.dir=") for word in words)]
     assert len(jobs) == len(set(jobs)) == 12
-    # beside them: the sweep's own settings, and the options alone, of the sweep and of each model
-    assert len(composed) <= 12 + 1 + 1 + 2
+    assert len(with_values) <= 12 + 1  # and the sweep's own settings
+    assert len(by_hydra) <= 1 + 2  # the options alone, of the sweep and of each model
     assert trained["000_unet-lr=0.001-seed=1"]["optimizer"]["lr"] == 1e-3
     assert trained["011_fcn-lr=1e-05-seed=2"]["seed"] == 2
 
