@@ -94,15 +94,12 @@ class Tiff:
     @property
     def has_several_pages(self) -> bool:
         """Whether there are more pictures than the first and smaller copies of it."""
-        import tifffile
-
         for number in range(1, OVERVIEWS):
             try:
                 page = self._file.pages[number].aspage()
             except IndexError:
                 return False
-            is_copy = isinstance(page, tifffile.TiffPage) and (page.is_reduced or page.is_mask)
-            if not is_copy:
+            if not (page.is_reduced or page.is_mask):
                 return True
         return False
 
