@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -14,6 +14,7 @@ from segbench.core.versions import check_versions
 from segbench.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from segbench.inference.evaluation import Evaluation
     from segbench.inference.model import TrainedModel
 
 __all__ = ["Run", "compare", "evaluate", "load", "resume", "train"]
@@ -66,9 +67,7 @@ def resume(run: Run, *settings: str, quiet: bool = False) -> RunFolder:
     return RunFolder(_path(run))
 
 
-def evaluate(
-    run: Run, split: str = "test", *, changes: Sequence[str] = (), plugins: Sequence[str] = ()
-) -> dict[str, Any]:
+def evaluate(run: Run, split: str = "test", *, changes: Sequence[str] = (), plugins: Sequence[str] = ()) -> Evaluation:
     """Score a run's best weights again and return the numbers.
 
     Args:

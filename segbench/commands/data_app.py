@@ -71,8 +71,9 @@ def export(
     splits = tuple(split) if split else ("train", "val", "test")
     print(
         export_data(
-            config.plain(),
+            config.data,
             folder,
+            plugins=config.plugins,
             format=format,
             splits=splits,
             count=count,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import nullcontext
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -21,7 +20,7 @@ from segbench.data.files.dataset import FileData
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.problems import Problems, number_of, told
 from segbench.data.statistics import Statistics, measure, repeated
-from segbench.report.data_table import print_data_table
+from segbench.report.data_table import DataReport, Occurrence, SplitReport, print_data_table
 
 MAX_GENERATED = 500
 """Samples of each split of a generated set that are looked at: it may be endless."""
@@ -101,8 +100,8 @@ def _add_found_in_samples(data: SegmentationData, splits: dict[Split, Statistics
         problems.add("duplicate", what, name=name, among=f"pictures of {second}", detail=detail)
 
 
-def _report(data: SegmentationData, splits: dict[Split, Statistics], *, problems: Problems) -> dict[str, Any]:
-    report: dict[str, Any] = {
+def _report(data: SegmentationData, splits: dict[Split, Statistics], *, problems: Problems) -> DataReport:
+    report: DataReport = {
         "data": type(data).__name__,
         "classes": data.classes,
         "size": list(data.size),
@@ -126,13 +125,13 @@ def _report(data: SegmentationData, splits: dict[Split, Statistics], *, problems
     return report
 
 
-def _split(data: SegmentationData, split: Split, *, statistics: Statistics) -> dict[str, Any]:
+def _split(data: SegmentationData, split: Split, *, statistics: Statistics) -> SplitReport:
     shares = statistics.shares(len(data.classes))
-    classes = {
+    classes: dict[str, Occurrence] = {
         name: {"pixels": int(statistics.pixels[k]), "share": shares[k], "pictures": int(statistics.pictures[k])}
         for k, name in enumerate(data.classes)
     }
-    void = {
+    void: Occurrence = {
         "pixels": int(statistics.pixels[IGNORE_INDEX]),
         "share": statistics.void_share(),
         "pictures": int(statistics.pictures[IGNORE_INDEX]),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segbench.config.instantiate import build
+from segbench.config.schema import Part
 from segbench.core.choices import SPLITS, Split, one_of
 from segbench.core.errors import ConfigError, DataError, Interrupted
 from segbench.core.terminal import outliving_the_terminal
@@ -34,9 +35,10 @@ LINE_EVERY = 10.0
 
 @outliving_the_terminal()
 def export_data(
-    config: Mapping[str, Any],
+    part: Part,
     out: Path,
     *,
+    plugins: Sequence[str] = (),
     format: str = "folder",
     splits: Sequence[str] = SPLITS,
     count: int | None = None,
@@ -51,8 +53,9 @@ def export_data(
     The written bytes depend on the data set and the options alone, not on `workers` or interruptions.
 
     Args:
-        config: A checked configuration as plain data, of which `data` and `plugins` are used.
+        part: The data set.
         out: A new or empty folder, or one that this same export was begun in.
+        plugins: The user's own packages.
         format: `folder` or `webdataset`.
         splits: Splits to write; training samples are those of epoch 0, not augmented.
         count: The first samples of each split; None for all.
@@ -72,8 +75,8 @@ def export_data(
     options = Options(format, chosen, count, chunk, image_format, quality)
     if workers < 0:
         raise ConfigError(f"workers must be at least 0, got {workers}")
-    settings = {name: value for name, value in config["data"].items() if name not in LOADING}
-    make = partial(_make_data, dict(config["data"]), tuple(config["plugins"]))
+    settings = {name: value for name, value in part.plain().items() if name not in LOADING}
+    make = partial(_make_data, part, tuple(plugins))
     data = make()
     samples = {split: min(data.num_samples(split), count or data.num_samples(split)) for split in options.splits}
     if not sum(samples.values()):
@@ -99,12 +102,17 @@ def _encoder(data: SegmentationData, image_format: str, *, quality: int) -> Enco
     return Encoder(image_format, quality, palette(len(data.classes)).tobytes(), in_colour)
 
 
-def _make_data(settings: Mapping[str, Any], plugins: Sequence[str]) -> SegmentationData:
+def _make_data(part: Part, plugins: Sequence[str]) -> SegmentationData:
     """Return the prepared data set without augmentation; processes call this too."""
-    plain = {name: value for name, value in LOADING.items() if name in settings}
-    data: SegmentationData = build({**settings, **plain}, plugins=plugins, where="data")
+    data: SegmentationData = build(without_loading(part), plugins=plugins, where="data")
     data.setup()
     return data
+
+
+def without_loading(part: Part) -> Part:
+    """Return a data set that gives single samples as they are."""
+    plain = {name: value for name, value in LOADING.items() if name in part.arguments}
+    return replace(part, arguments={**part.arguments, **plain})
 
 
 def _run(

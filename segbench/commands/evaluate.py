@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -16,6 +16,10 @@ from segbench.core.files import write_json
 from segbench.core.states import RunState
 from segbench.core.text import say
 from segbench.report.summary import print_summary
+from segbench.runs.results import Results
+
+if TYPE_CHECKING:
+    from segbench.inference.evaluation import Evaluation
 
 
 def evaluate_run(
@@ -38,8 +42,13 @@ def evaluate_run(
     with nullcontext() if out is None else file_for(out):
         trained = load_trained(run, changes, plugins=plugins, scores=True)
         report = evaluate(trained, chosen)
-        results = {name: {split: report[name]} for name in ("images", "images_with_class", "baselines", "scored_at")}
-        results["metrics"] = {name: {"best": value} for name, value in report["scores"].items()}
+        results: Results = {
+            "metrics": {name: {"best": value} for name, value in report["scores"].items()},
+            "images": {split: report["images"]},
+            "images_with_class": {split: report["images_with_class"]},
+            "baselines": {split: report["baselines"]},
+            "scored_at": {split: report["scored_at"]},
+        }
         print_summary(console, results, classes=report["classes"], title=f"{report['images']:,} images of {split}")
         if out is not None:
             write_json(out, report)
@@ -49,7 +58,7 @@ def evaluate_run(
     )
 
 
-def _verdict(report: dict[str, Any], split: str, *, changes: Sequence[str], is_completed: bool) -> str:
+def _verdict(report: Evaluation, split: str, *, changes: Sequence[str], is_completed: bool) -> str:
     if not report["recorded"]:
         reason = "it was removed" if is_completed else "the run has not finished"
         return f"there is no results.json to compare with: {reason}"

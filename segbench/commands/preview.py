@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +10,7 @@ from segbench.commands.output_paths import file_for
 from segbench.config.instantiate import build
 from segbench.config.schema import RunConfig
 from segbench.core.choices import Split, one_of
+from segbench.data.loading.batches import Sample
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SplitDataset
 from segbench.report.panels import draw_panel, sample_row
@@ -41,7 +40,7 @@ def preview_data(config: RunConfig, out: Path, *, split: str, count: int) -> str
     return f"{len(rows)} of {data.describe(chosen)} ({split}): {out.absolute()}"
 
 
-def _row(item: Mapping[str, Any], data: SegmentationData) -> dict[str, np.ndarray]:
+def _row(item: Sample, data: SegmentationData) -> dict[str, np.ndarray]:
     arrays = {name: tensor.numpy() for name, tensor in item.items() if name != "index"}
     pictures = {
         name: data.channels.shown(array.transpose(1, 2, 0))

@@ -76,7 +76,8 @@ def settings_of(run: RunFolder, words: Sequence[str]) -> tuple[RunConfig, dict[s
 
 
 def _warn(run: RunFolder, words: Sequence[str]) -> None:
-    for key in dropped_settings(read_plain_yaml(run.config), words):
+    raw = read_plain_yaml(run.config)
+    for key in dropped_settings(raw if isinstance(raw, dict) else {}, words):
         log.warning(
             "%s: %s reaches beyond the run folder and is not taken over; give it again if it is to hold", run.path, key
         )

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from segbench.commands.data_export import LOADING
+from segbench.commands.data_export import LOADING, without_loading
 from segbench.commands.output_paths import folder_for
-from segbench.config.compose import chosen_options, compose_config, plain_config
+from segbench.config.compose import chosen_options, compose_config, run_config
+from segbench.config.continued import recorded_choices
 from segbench.config.instantiate import build
 from segbench.config.quoting import rendered
 from segbench.config.saved import read_saved_config, with_changes
+from segbench.config.schema import Part, RunConfig
 from segbench.config.words import spelled_out
 from segbench.core.choices import SCORED, one_of
 from segbench.core.errors import ConfigError
+from segbench.core.plain import Plain
 from segbench.core.states import RunState
 from segbench.core.terminal import outliving_the_terminal
 from segbench.core.text import say
@@ -30,6 +33,7 @@ from segbench.report.panels import draw_panel
 from segbench.report.summary import print_summary
 from segbench.runs.environment import git_commit, versions
 from segbench.runs.folder import RunFolder, open_run
+from segbench.runs.results import Results, Score
 from segbench.training.results import write_per_image
 
 SETTINGS = ("data", "seed", "name", "tags", "note", "plugins", "experiment", "hydra.searchpath")
@@ -71,19 +75,19 @@ def score_predictions(
     if not any(word.startswith("name=") for word in words):
         words = [*words, f"name={rendered(predictions.resolve().name)}"]
     composed = compose_config(spelled_out(words))
-    config = plain_config(composed)
-    choices = chosen_options(composed)
+    config = run_config(composed)
+    choice = chosen_options(composed).get("data", "")
     if like is not None:
         saved = _saved(like, [word for word in words if word.startswith("data")])
-        config["data"] = saved["data"]
-        choices = saved.get("about", {}).get("choices", {})
+        config = replace(config, data=Part.of(saved["data"], "data"))
+        choice = recorded_choices(saved).get("data", "")
     run = _new_folder(out or Path(composed.hydra.run.dir))
     data = _data(config)
     paired = pair_predictions(predictions, data, splits=chosen, suffix=suffix)
     scored = score_masks(data, paired, reader=PredictionReader(data, masks), splits=chosen)
     results = _results(data, scored)
     with folder_for(run.path):
-        _write(run, _recorded(config, choices.get("data", ""), predictions=predictions), data=data, scored=scored)
+        _write(run, _recorded(config, choice, predictions=predictions), data=data, scored=scored)
         run.write_results(results)
         run.write_status(RunState.COMPLETED, finished=time.time())
     count = sum(results["images"].values())
@@ -110,46 +114,43 @@ def _check_words(words: Sequence[str]) -> None:
             )
 
 
-def _data(config: Mapping[str, Any]) -> SegmentationData:
-    settings = dict(config["data"])
-    settings |= {name: value for name, value in LOADING.items() if name in settings}
-    data: SegmentationData = build(settings, plugins=config["plugins"], where="data")
+def _data(config: RunConfig) -> SegmentationData:
+    data: SegmentationData = build(without_loading(config.data), plugins=config.plugins, where="data")
     data.prepare()
     return data
 
 
-def _saved(like: Path, words: Sequence[str]) -> dict[str, Any]:
+def _saved(like: Path, words: Sequence[str]) -> Plain:
     for word in words:
         if word.startswith("data="):
             raise ConfigError(f"'{word}': with --like the data is that of the run; leave one of the two out")
     return with_changes(read_saved_config(open_run(like).config), words)
 
 
-def _recorded(config: Mapping[str, Any], data_choice: str, *, predictions: Path) -> dict[str, Any]:
+def _recorded(config: RunConfig, data_choice: str, *, predictions: Path) -> Plain:
     """Return what config.yaml holds: the settings that these scores have, and no others."""
-    data = {name: value for name, value in config["data"].items() if name not in LOADING}
+    data = {name: value for name, value in config.data.plain().items() if name not in LOADING}
     about = {
-        "choices": {"model": config["name"], "data": data_choice},
+        "choices": {"model": config.name, "data": data_choice},
         "versions": versions(),
         "git_commit": git_commit(),
     }
-    labels = {name: config[name] for name in ("seed", "name", "tags", "note")}
+    labels = {"seed": config.seed, "name": config.name, "tags": list(config.tags), "note": config.note}
     return {"data": data, **labels, "task": "mask", "predictions": str(predictions.absolute()), "about": about}
 
 
-def _results(data: SegmentationData, scored: Scored) -> dict[str, Any]:
-    metrics = {
+def _results(data: SegmentationData, scored: Scored) -> Results:
+    metrics: dict[str, Score] = {
         f"{split}/{name}": {"best": value, "last": value, "best_epoch": None}
         for split, scores in scored.scores.items()
         for name, value in scores.compute().items()
     }
-    confusion = {split: scores.masks.counts.tolist() for split, scores in scored.scores.items() if scores.masks}
     return {
         "metrics": metrics,
         "monitor": f"{list(scored.scores)[-1]}/mean_iou",
         "steps": 0,
         "classes": data.classes,
-        "confusion": confusion,
+        "confusion": {split: one.masks.counts.tolist() for split, one in scored.scores.items() if one.masks},
         "images": {split: data.num_samples(split) for split in scored.scores},
         "scored_at": {split: scores.scored_at() for split, scores in scored.scores.items()},
         "images_with_class": {split: scores.images_with_class() for split, scores in scored.scores.items()},
@@ -159,8 +160,8 @@ def _results(data: SegmentationData, scored: Scored) -> dict[str, Any]:
     }
 
 
-def _write(run: RunFolder, config: Mapping[str, Any], *, data: SegmentationData, scored: Scored) -> None:
-    run.write_text(run.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+def _write(run: RunFolder, recorded: Plain, *, data: SegmentationData, scored: Scored) -> None:
+    run.write_text(run.config, OmegaConf.to_yaml(OmegaConf.create(recorded)))
     run.add_command(sys.orig_argv)
     for split, scores in scored.scores.items():
         write_per_image(run.per_image(split), scores, data=data, split=split)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from segbench.config.compose import check_sweep, compose_config, plain_config
+from segbench.config.schema import read_section
+from segbench.config.sweep_settings import Launcher, SearchSettings, SweepSettings, read_launcher
 from segbench.config.words import parse
 from segbench.core.errors import ConfigError, Interrupted, SegbenchError
 from segbench.core.files import make_folder, write_json
@@ -58,17 +60,18 @@ def run_sweep(words: Sequence[str]) -> None:
     own = [word for word in words if _root(word) in OWN]
     config = compose_config(own)
     plain = plain_config(config)
+    settings = read_section(SweepSettings, plain["sweep"], key="sweep")
+    launcher = read_launcher(plain["launcher"])
     shared = [word for word in words if _root(word) not in OWN]
     given = {override.get_key_element() for override in parse(shared)}
-    presets = [f"{key}={value}" for key, value in plain["sweep"]["params"].items() if key not in given]
+    presets = [f"{key}={value}" for key, value in settings.params.items() if key not in given]
     words = [*presets, *shared]
-    search = plain["sweep"]["search"]
-    if search is None:
-        say(Console(), f"a sweep of {count_jobs(words, plain['sweep']['limit']):,} jobs")
+    if settings.search is None:
+        say(Console(), f"a sweep of {count_jobs(words, settings.limit):,} jobs")
     if any(override.is_sweep_override() for override in parse(typed)):
         raise ConfigError(f"{', '.join(TYPED)} are the same for all jobs of a sweep; give one value")
     sweep = SweepFolder(Path(config.hydra.sweep.dir).absolute())
-    if search is None:
+    if settings.search is None:
         jobs = compose_examples(sweep, plan_jobs(words), typed=typed)
     else:
         check_sweep([*typed, *_checkable(words)])
@@ -77,7 +80,7 @@ def run_sweep(words: Sequence[str]) -> None:
         recorded, jobs = _read_plan(sweep)
         if recorded != _recorded(own, words):  # but a job that was put back into the queue runs its script again
             raise ConfigError(f"{sweep.path} holds another sweep already: give a new folder as hydra.sweep.dir")
-    _Work(sweep, own, words=words, jobs=jobs, plain=plain, typed=typed).run()
+    _Work(sweep, own, words=words, jobs=jobs, search=settings.search, launcher=launcher, typed=typed).run()
 
 
 @outliving_the_terminal()
@@ -103,7 +106,10 @@ def resume_sweep(path: Path, words: Sequence[str]) -> None:
         )
     own = [*(word for word in recorded if _root(word) in OWN[:2]), *changed]
     shared = [word for word in recorded if _root(word) not in OWN]
-    _Work(sweep, own, words=shared, jobs=jobs, plain=plain_config(compose_config(own)), typed=typed).run()
+    plain = plain_config(compose_config(own))
+    search = read_section(SweepSettings, plain["sweep"], key="sweep").search
+    launcher = read_launcher(plain["launcher"])
+    _Work(sweep, own, words=shared, jobs=jobs, search=search, launcher=launcher, typed=typed).run()
 
 
 def sweep_status(path: Path, console: Console) -> None:
@@ -123,7 +129,8 @@ class _Work:
         own: The words about the sweep itself.
         words: Those of its jobs.
         jobs: Its jobs; a search appends to them.
-        plain: The sweep's own settings.
+        search: How jobs are chosen by the ones before; None for those that there are.
+        launcher: Who runs them.
         typed: Settings of the jobs that are never written down.
     """
 
@@ -134,7 +141,8 @@ class _Work:
         *,
         words: Sequence[str],
         jobs: list[Job],
-        plain: dict[str, Any],
+        search: SearchSettings | None,
+        launcher: Launcher,
         typed: Sequence[str],
     ) -> None:
         self.typed = list(typed)
@@ -142,15 +150,15 @@ class _Work:
         self.own = list(own)
         self.words = list(words)
         self.jobs = jobs
-        self.search = plain["sweep"]["search"]
-        self.launcher = plain["launcher"]
+        self.search = search
+        self.launcher = launcher
         self.console = Console()
 
     def run(self) -> None:
-        if self.search is not None and self.launcher["kind"] != "local":
+        if self.search is not None and self.launcher.kind != "local":
             raise ConfigError("a search chooses each trial by the ones before, so it runs with launcher=local")
         if self.search is not None:
-            self._make_search()
+            self._make_search(self.search)
         check_launcher(self.launcher)
         make_folder(self.sweep.path)
         with locked(self.sweep.path):
@@ -169,10 +177,10 @@ class _Work:
                 raise Interrupted(said, code, requeue=requeue) from None
             self._report(write_summary(self.sweep, self.jobs))
 
-    def _make_search(self) -> Search:
+    def _make_search(self, settings: SearchSettings) -> Search:
         from segbench.sweeps.search import Search  # half a second
 
-        return Search(self.sweep, self.words, settings=self.search, typed=self.typed)
+        return Search(self.sweep, self.words, settings=settings, typed=self.typed)
 
     def _note(self, jobs: list[Job]) -> None:
         self.sweep.write(_recorded(self.own, self.words), jobs)
@@ -191,7 +199,7 @@ class _Work:
 
     def _work(self, overview: Overview) -> None:
         if self.search is not None:
-            self._make_search().run(self.jobs, self._note, finished=overview.finished)
+            self._make_search(self.search).run(self.jobs, self._note, finished=overview.finished)
             return
         left = [job for job in self.jobs if not self.sweep.state(job).state.is_settled]
         for job, state in launch_jobs(self.sweep, left, settings=self.launcher, typed=self.typed):

@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from segbench.config.continued import check_start
+from segbench.config.labels import check_plugins
 from segbench.config.saved import read_saved_config, saved_config, with_changes
 from segbench.core.errors import ConfigError, SegbenchError
+from segbench.core.plain import Plain
 from segbench.core.text import say
 from segbench.runs.folder import RunFolder, open_run, read_json
 from segbench.runs.metrics_log import read_metrics
@@ -55,14 +56,15 @@ def verify_run(path: str, changes: Sequence[str], *, plugins: Sequence[str], con
     """
     run = open_run(path)
     changed = with_changes(read_saved_config(run.config), changes)
-    anew = {"plugins": [*changed["plugins"], *plugins], "logger": {}, "resume": {"force": False}}
+    anew = {"plugins": [*check_plugins(changed["plugins"]), *plugins], "logger": {}, "resume": {"force": False}}
     config = saved_config(changed | anew)
     check_start(config, changes, where=f"verify trains {run.path} anew, which")
     if not run.digests.is_file():
         raise ConfigError(f"{run.path} has no digests.csv: it has not finished an epoch, so there is nothing to verify")
     before = run.read_environment()
-    if config.trainer.threads is None and before.get("device") == "cpu":
-        config = replace(config, trainer=replace(config.trainer, threads=before.get("threads")))
+    threads = before.get("threads")
+    if config.trainer.threads is None and before.get("device") == "cpu" and isinstance(threads, int):
+        config = replace(config, trainer=replace(config.trainer, threads=threads))
     with tempfile.TemporaryDirectory(prefix="segbench-verify-") as folder:
         again = RunFolder(Path(folder) / "run")
         start(config, again, begin=RunFolder.create, console=Console(quiet=True))
@@ -71,7 +73,7 @@ def verify_run(path: str, changes: Sequence[str], *, plugins: Sequence[str], con
     _report(run, verdict, inexact=inexact, console=console)
 
 
-def _conditions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _conditions(before: Plain, now: Plain) -> list[str]:
     from segbench.training.checkpoints.conditions import differences
 
     resumes = before.get("resumes")

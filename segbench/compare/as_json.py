@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from segbench.compare.across import MARGINS, Across
 from segbench.compare.answer import Answer
@@ -12,6 +11,7 @@ from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group
 from segbench.compare.tables import trivial_score
 from segbench.compare.verdict import Verdict
+from segbench.core.plain import Plain
 
 
 def to_json(comparison: Comparison) -> str:
@@ -36,7 +36,7 @@ def to_json(comparison: Comparison) -> str:
     return json.dumps(whole, indent=2, allow_nan=False) + "\n"
 
 
-def _json_across(across: Across) -> dict[str, Any]:
+def _json_across(across: Across) -> Plain:
     contenders = [
         {
             **vars(one),
@@ -54,7 +54,7 @@ def _json_across(across: Across) -> dict[str, Any]:
     }
 
 
-def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
+def _json_group(comparison: Comparison, group: Group) -> Plain:
     metric = comparison.metric
     chosen_by = comparison.measure.chosen_by
     runs = [
@@ -90,7 +90,7 @@ def _json_group(comparison: Comparison, group: Group) -> dict[str, Any]:
     }
 
 
-def _json_answer(answer: Answer, place: Callable[[Group], int]) -> dict[str, Any]:
+def _json_answer(answer: Answer, place: Callable[[Group], int]) -> Plain:
     return {
         "control": place(answer.control),
         "judged": answer.judged,
@@ -103,7 +103,7 @@ def _json_answer(answer: Answer, place: Callable[[Group], int]) -> dict[str, Any
     }
 
 
-def _json_verdict(verdict: Verdict, place: Callable[[Group], int]) -> dict[str, Any]:
+def _json_verdict(verdict: Verdict, place: Callable[[Group], int]) -> Plain:
     return {
         "first": place(verdict.first),
         "second": place(verdict.second),

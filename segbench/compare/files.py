@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from segbench.core import reading
+from segbench.core.plain import Plain
 
 Content = TypeVar("Content")
 
@@ -25,7 +26,7 @@ def read_text(path: Path, limit: int) -> str:
     return _read(reading.read_text, path, limit=limit)
 
 
-def read_object(path: Path, limit: int) -> dict[str, Any]:
+def read_object(path: Path, limit: int) -> Plain:
     """Return the JSON object in a file of at most `limit` bytes; raises Unusable."""
     return _read(reading.read_json, path, limit=limit)
 

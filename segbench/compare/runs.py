@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from segbench.compare.files import Unusable, number, read_object
 from segbench.compare.settings import read_settings
 from segbench.core.errors import ConfigError
+from segbench.core.plain import Plain, inner
 from segbench.core.states import RunState, recorded_state
 from segbench.runs.folder import RunFolder, state_now
 
@@ -51,7 +51,7 @@ class Run:
     """Whether its test was taken from val, all of it or a part, as the data had none."""
     images: dict[str, int] = field(default_factory=dict)
     """How many images each split has."""
-    baselines: dict[str, Any] = field(default_factory=dict)
+    baselines: Plain = field(default_factory=dict)
     """By split: scores of trivial predictions, such as the most frequent class everywhere."""
     skipped_steps: int = 0
     """Steps of training that were left out for a loss or gradient that is no number."""
@@ -142,33 +142,40 @@ def read_run(path: Path, name: str) -> Run:
         if state is None:
             raise Unusable("status.json names no state that a run can have")
         status |= state_now(path, state, status=status)
-        state = RunState(status["state"])
-        known: dict[str, Any] = {"settings": read_settings(folder.config), "finished": number(status.get("finished"))}
-        if state is RunState.COMPLETED:
-            known |= _results(read_object(folder.results, MAX_RESULTS))
+        state = RunState(str(status["state"]))
         error = status.get("error")
-        return Run(path, name, state, error if isinstance(error, str) else "", hidden=hidden, **known)
+        run = Run(
+            path,
+            name,
+            state,
+            error if isinstance(error, str) else "",
+            settings=read_settings(folder.config),
+            finished=number(status.get("finished")),
+            hidden=hidden,
+        )
+        return _with_results(run, read_object(folder.results, MAX_RESULTS)) if run.counts else run
     except Unusable as unusable:
         return Run(path, name, RunState.BROKEN, str(unusable), hidden=hidden)
 
 
-def _results(results: dict[str, Any]) -> dict[str, Any]:
+def _with_results(run: Run, results: Plain) -> Run:
     metrics = results.get("metrics")
     if not isinstance(metrics, dict) or not all(isinstance(entry, dict) for entry in metrics.values()):
         raise Unusable("results.json holds no metrics")
     classes = results.get("classes")
-    return {
-        "metrics": _numbers({name: entry.get("best") for name, entry in metrics.items()}),
-        "last": _numbers({name: entry.get("last") for name, entry in metrics.items()}),
-        "costs": _numbers({name: results.get(name) for name in COSTS}),
-        "fingerprints": _texts(_object(results, "data_fingerprint")),
-        "test_is_val": results.get("test_is_val") is True,
-        "images": {name: int(value) for name, value in _numbers(_object(results, "images")).items()},
-        "baselines": _object(results, "baselines"),
-        "skipped_steps": int(number(_object(results, "skipped_steps").get("count")) or 0),
-        "forced": _forced(results.get("resumes")),
-        "classes": tuple(map(str, classes)) if isinstance(classes, list) else (),
-    }
+    return replace(
+        run,
+        metrics=_numbers({name: entry.get("best") for name, entry in metrics.items()}),
+        last=_numbers({name: entry.get("last") for name, entry in metrics.items()}),
+        costs=_numbers({name: results.get(name) for name in COSTS}),
+        fingerprints=_texts(inner(results, "data_fingerprint")),
+        test_is_val=results.get("test_is_val") is True,
+        images={name: int(value) for name, value in _numbers(inner(results, "images")).items()},
+        baselines=inner(results, "baselines"),
+        skipped_steps=int(number(inner(results, "skipped_steps").get("count")) or 0),
+        forced=_forced(results.get("resumes")),
+        classes=tuple(map(str, classes)) if isinstance(classes, list) else (),
+    )
 
 
 def _forced(resumes: object) -> tuple[str, ...]:
@@ -179,17 +186,10 @@ def _forced(resumes: object) -> tuple[str, ...]:
     return tuple(str(word) for record in records if isinstance(record, list) for word in record)
 
 
-def _object(results: dict[str, Any], name: str) -> dict[str, Any]:
-    value = results.get(name)
-    if isinstance(value, dict):
-        return value
-    return {}
-
-
-def _numbers(values: dict[str, Any]) -> dict[str, float]:
+def _numbers(values: Plain) -> dict[str, float]:
     found = {name: number(value) for name, value in values.items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _texts(values: dict[str, Any]) -> dict[str, str]:
+def _texts(values: Plain) -> dict[str, str]:
     return {name: value for name, value in values.items() if isinstance(value, str)}

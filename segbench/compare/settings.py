@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from segbench.compare.files import Unusable, read_text
 from segbench.core.plain_yaml import load_plain_yaml
@@ -91,7 +90,7 @@ def _flat_block(block: str) -> tuple[tuple[str, str], ...]:
     return tuple(_flat(loaded or {}, ""))
 
 
-def _flat(node: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, str]]:
+def _flat(node: Mapping[object, object], prefix: str) -> Iterator[tuple[str, str]]:
     for key, value in node.items():
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{key}.")

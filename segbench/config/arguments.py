@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from segbench.config.instantiate import find_class
 from segbench.config.signatures import argument_hints
@@ -36,7 +35,7 @@ def check_argument(value: object, default: object, *, key: str, target: object, 
     check(value, declared, key=key, default=default)
 
 
-def _declaration(target: str, name: str, *, plugins: Sequence[str]) -> Any:
+def _declaration(target: str, name: str, *, plugins: Sequence[str]) -> object:
     """Return the annotation of an argument; None where there is none."""
     try:
         return argument_hints(find_class(target, plugins)).get(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from segbench.config.arguments import check_argument
 from segbench.config.labels import check_plugins
@@ -21,7 +20,7 @@ SWEEPS = ("sweep", "launcher")
 COMPUTED = ("${heads:", "${in_channels:")
 """Defaults that follow from task, inputs and classes, so that another value could only be wrong."""
 
-Values = Mapping[str, Any]
+Values = Mapping[str, object]
 
 
 def check_values(values: Values, reference: Values, *, written: Values, defaults: Values) -> RunConfig:
@@ -36,8 +35,7 @@ def check_values(values: Values, reference: Values, *, written: Values, defaults
     Raises:
         ConfigError: for the first setting that does not exist, or that is not what it must be.
     """
-    check_plugins(values["plugins"])
-    _Checking(tuple(values["plugins"])).node(values, reference, written=written, defaults=defaults)
+    _Checking(check_plugins(values["plugins"])).node(values, reference, written=written, defaults=defaults)
     checked = RunConfig.of({name: node for name, node in values.items() if name not in SWEEPS}, reference)
     check_numbers(values)
     return checked
@@ -57,16 +55,24 @@ class _Checking:
                     continue  # an argument of that class: its signature decides when it is built
                 raise ConfigError(f"there is no setting '{key}'{nearest(name, reference)}")
             default = reference[name]
-            looked_up = _looks_up(defaults[name])
-            if looked_up and written[name] == defaults[name]:
+            declared = defaults[name]
+            told = written[name]
+            looked_up = _looks_up(declared)
+            if looked_up and told == declared:
                 continue
-            if looked_up and defaults[name].startswith(COMPUTED):
+            if isinstance(declared, str) and declared.startswith(COMPUTED):
                 raise ConfigError(
                     f"{key} follows from task, inputs, data.classes and data.bands, and is not set by itself"
                 )
-            if isinstance(default, Mapping) and isinstance(written[name], Mapping) and key not in OPEN_NODES:
-                inner = reference if looked_up else defaults
-                self.node(value, default, written=written[name], defaults=inner[name], path=f"{key}.")
+            inner = default if looked_up else declared
+            if (
+                isinstance(value, Mapping)
+                and isinstance(default, Mapping)
+                and isinstance(told, Mapping)
+                and isinstance(inner, Mapping)
+                and key not in OPEN_NODES
+            ):
+                self.node(value, default, written=told, defaults=inner, path=f"{key}.")
             elif not in_schema(key):
                 check_argument(value, default, key=key, target=values.get("_target_"), plugins=self.plugins)
 

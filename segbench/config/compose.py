@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, DictKeyType, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
@@ -32,6 +31,7 @@ from segbench.config.schema import RunConfig, hints_of
 from segbench.config.values import check
 from segbench.config.words import parse, sweep_values
 from segbench.core.errors import ConfigError, DataError, nearest
+from segbench.core.plain import Plain
 
 CONFIG_NAME = "train"
 SEARCH_PATH = "hydra.searchpath"
@@ -64,8 +64,8 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
         if "${" not in str(written[name]):
             check(written[name], hints_of(RunConfig)[name], key=name)
     values = _plain(config)
-    check_values(values, reference.values, written=written, defaults=reference.written)
-    check_contradictions([override.key_or_group for override in parsed], values)
+    checked = check_values(values, reference.values, written=written, defaults=reference.written)
+    check_contradictions([override.key_or_group for override in parsed], checked)
     check_run_folder(config)
     return config
 
@@ -76,7 +76,7 @@ def check_sweep(overrides: Sequence[str]) -> None:
         compose_config(combination)
 
 
-def plain_config(config: DictConfig) -> dict[str, Any]:
+def plain_config(config: DictConfig) -> Plain:
     """Return the resolved configuration without its `hydra` node, as plain dicts, lists and scalars."""
     return _plain(config)
 
@@ -130,10 +130,10 @@ class _Reference:
     config: DictConfig
     """The configuration."""
 
-    values: dict[str, Any]
+    values: Plain
     """It resolved, as plain values."""
 
-    written: dict[str, Any]
+    written: Plain
     """It with its interpolations as they are written."""
 
 
@@ -148,13 +148,13 @@ def _decides_options(override: Override) -> bool:
     return _is_group(override) or override.key_or_group == SEARCH_PATH
 
 
-def _unresolved(config: DictConfig) -> dict[str, Any]:
+def _unresolved(config: DictConfig) -> Plain:
     container = OmegaConf.to_container(config, resolve=False)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
+def _plain(config: DictConfig) -> Plain:
     if "hydra" in config:
         HydraConfig.instance().set_config(config)  # ${hydra:...} asks the configuration that is being looked at
     try:
@@ -167,14 +167,14 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     return named
 
 
-def _resolved(config: DictConfig, key: Any) -> Any:
+def _resolved(config: DictConfig, key: DictKeyType) -> object:
     value = config[key]
     if not OmegaConf.is_config(value):
         return value
     return OmegaConf.to_container(value, resolve=True)
 
 
-def with_text_keys(value: Any) -> Any:
+def with_text_keys(value: object) -> object:
     """Return a value whose mappings have text for keys, at any depth, as JSON has: data.labels may have numbers."""
     if isinstance(value, Mapping):
         return {str(key): with_text_keys(item) for key, item in value.items()}
@@ -236,7 +236,7 @@ def _check_key(override: Override, reference: DictConfig) -> None:
 def _all_keys(config: DictConfig) -> list[str]:
     found: list[str] = []
 
-    def walk(node: Any, prefix: str) -> None:
+    def walk(node: Mapping[str, object], prefix: str) -> None:
         for name, value in node.items():
             found.append(f"{prefix}{name}")
             if isinstance(value, dict):

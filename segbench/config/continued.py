@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import yaml
 from hydra.core.override_parser.types import Override
@@ -22,11 +21,12 @@ from segbench.config.saved import is_cache, is_remote, with_changes
 from segbench.config.schema import RunConfig
 from segbench.config.words import parse
 from segbench.core.errors import ConfigError
+from segbench.core.plain import Plain, inner
 
-Config = dict[str, Any]
 
-
-def continued_config(saved: Mapping[str, Any], words: Sequence[str], *, where: str) -> tuple[RunConfig, dict[str, str]]:
+def continued_config(
+    saved: Mapping[str, object], words: Sequence[str], *, where: str
+) -> tuple[RunConfig, dict[str, str]]:
     """Return the configuration of a run with the words of a resume applied, and the option chosen of each group.
 
     A word chooses an option of a group, which is then composed anew, or changes a single setting. The run may be of an
@@ -40,7 +40,7 @@ def continued_config(saved: Mapping[str, Any], words: Sequence[str], *, where: s
     Raises:
         ConfigError: for a word that cannot be read, a setting that does not exist, or a value of another kind.
     """
-    config = {name: value for name, value in saved.items() if name != "about"}
+    config: Plain = {name: value for name, value in saved.items() if name != "about"}
     config |= {"resume": {"force": False}, "logger": _shipped_loggers(saved)}
     choices = recorded_choices(saved)
     overrides = parse(words)
@@ -53,9 +53,9 @@ def continued_config(saved: Mapping[str, Any], words: Sequence[str], *, where: s
         config = _with_options(config, [word.input_line or "" for word in (*searched, *options)], options=options)
     single = [override.input_line or "" for override in overrides if override not in (*options, *searched)]
     changed = with_changes(config, single, choices=choices)
-    changed["data"] = {**changed["data"], **_follows(config, changed)}
+    changed["data"] = {**inner(changed, "data"), **_follows(config, changed)}
     checked = RunConfig.of(changed)
-    check_contradictions([override.key_or_group for override in overrides], changed)
+    check_contradictions([override.key_or_group for override in overrides], checked)
     return checked, choices
 
 
@@ -77,7 +77,7 @@ def check_start(config: RunConfig, words: Sequence[str], *, where: str) -> None:
             )
 
 
-def recorded_choices(saved: Mapping[str, Any]) -> dict[str, str]:
+def recorded_choices(saved: Mapping[str, object]) -> dict[str, str]:
     """Return the options that a run says it was composed of."""
     about = saved.get("about")
     choices = None
@@ -88,14 +88,14 @@ def recorded_choices(saved: Mapping[str, Any]) -> dict[str, str]:
     return {str(group): str(option) for group, option in choices.items()}
 
 
-def dropped_settings(raw: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+def dropped_settings(raw: Mapping[str, object], words: Sequence[str]) -> list[str]:
     """Return the settings that a resume does not take over, as they reach beyond the folder and are not given again.
 
     Args:
         raw: config.yaml as it stands.
         words: What is typed.
     """
-    data = raw["data"]
+    data = inner(raw, "data")
     reaching = {
         "data.download": bool(data.get("download")),
         "data.cache": not is_cache(data.get("cache")),
@@ -126,45 +126,46 @@ def _check_word(override: Override, where: str) -> None:
         raise ConfigError(f"'{word}' is about a sweep, and a resume continues one run")
 
 
-def _with_options(config: Config, words: list[str], *, options: list[Override]) -> Config:
+def _with_options(config: Plain, words: list[str], *, options: list[Override]) -> Plain:
     """Return the configuration with the options of groups that are composed anew, looked up in the rest of it."""
     composed = OmegaConf.to_container(compose_config(words), resolve=False)
     assert isinstance(composed, dict)
-    changed = {**config, "loss": dict(config["loss"])}
+    changed: Plain = dict(config)
     for group in (override.key_or_group for override in options):
+        loss = inner(changed, "loss")
         if group == "loss/depth":
-            changed["loss"]["depth"] = composed["loss"]["depth"]
+            changed["loss"] = {**loss, "depth": composed["loss"]["depth"]}
         elif group == "loss":
             kept = {}
-            if "depth" in changed["loss"]:
-                kept = {"depth": changed["loss"]["depth"]}
+            if "depth" in loss:
+                kept = {"depth": loss["depth"]}
             changed["loss"] = {**composed["loss"], **kept}
         else:
             changed[group] = composed[group] or {}
     if any(override.key_or_group == "data" for override in options):
-        changed["data"]["augment"] = changed["augment"]
+        changed["data"] = {**inner(changed, "data"), "augment": changed["augment"]}
     resolvers.register()
     try:
         plain = OmegaConf.to_container(OmegaConf.create(changed), resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(first_line(error)) from error
     assert isinstance(plain, dict)
-    named: Config = {str(name): value for name, value in plain.items()}
-    return named | {"data": named["data"] | _follows(config, named)}
+    named: Plain = {str(name): value for name, value in plain.items()}
+    return {**named, "data": {**inner(named, "data"), **_follows(config, named)}}
 
 
-def _follows(before: Mapping[str, Any], now: Mapping[str, Any]) -> Config:
+def _follows(before: Mapping[str, object], now: Mapping[str, object]) -> Plain:
     """Return the augmentation of the data where it is that of the run, which it then follows."""
-    data = now["data"]
+    data = inner(now, "data")
     follows = "augment" in data and data["augment"] in (before["augment"], now["augment"])
     if not follows:
         return {}
     return {"augment": now["augment"]}
 
 
-def _shipped_loggers(saved: Mapping[str, Any]) -> Config:
+def _shipped_loggers(saved: Mapping[str, object]) -> Plain:
     """Return the loggers of a run if they are those of a shipped option, else none: others may report anywhere."""
-    loggers = saved.get("logger") or {}
+    loggers = inner(saved, "logger")
     shipped = (yaml.safe_load(file.read_text()) for file in (conf_dir() / "logger").glob("*.yaml"))
     if loggers in shipped:
         return loggers

@@ -67,7 +67,7 @@ REFUSALS = (
 MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
-def build(node: Any, *arguments: Any, plugins: Sequence[str] = (), where: str = "", **extra: Any) -> Any:
+def build(node: object, *arguments: object, plugins: Sequence[str] = (), where: str = "", **extra: object) -> Any:
     """Return the object that a configuration node describes; nested nodes are built first.
 
     Args:
@@ -100,7 +100,7 @@ def build(node: Any, *arguments: Any, plugins: Sequence[str] = (), where: str = 
     return node
 
 
-def find_class(target: Any, plugins: Sequence[str] = (), *, where: str = "") -> type:
+def find_class(target: object, plugins: Sequence[str] = (), *, where: str = "") -> type:
     """Return the class called `target`, if its package, the class itself and its kind are allowed; else ConfigError."""
     name = str(target)
     prefix = f"{where}._target_".lstrip(".")
@@ -139,7 +139,7 @@ def _needed(module: str) -> bool:
     return module.split(".")[0] in ("torch", "pytorch_lightning", "segbench") or module in sys.modules
 
 
-def _check_arguments(target: type, arguments: Sequence[Any], *, values: Mapping[str, Any], where: str) -> None:
+def _check_arguments(target: type, arguments: Sequence[object], *, values: Mapping[str, object], where: str) -> None:
     parameters = inspect.signature(target).parameters.values()
     named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     free = any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -152,7 +152,7 @@ def _check_arguments(target: type, arguments: Sequence[Any], *, values: Mapping[
         raise ConfigError(f"{where} ({target.__name__}) needs a value for {', '.join(missing)}")
 
 
-def _check_types(target: type, values: Mapping[str, Any], *, where: str) -> None:
+def _check_types(target: type, values: Mapping[str, object], *, where: str) -> None:
     """Raise a ConfigError for the first argument that is not what the class's annotations say."""
     hints = argument_hints(target)
     for name, value in values.items():
@@ -164,7 +164,7 @@ def _refusal(target: type, name: str, *, where: str) -> ConfigError:
     return ConfigError(f"{where} ({target.__name__}) takes no '{name}'{nearest(name, known_parameters(target))}")
 
 
-def _call(target: type, arguments: Sequence[Any], *, values: Mapping[str, Any], where: str) -> Any:
+def _call(target: type, arguments: Sequence[object], *, values: Mapping[str, object], where: str) -> Any:
     # the keywords of a logger go to a program of its own, which is not started yet
     later = any(kind.__module__.startswith("pytorch_lightning.loggers") for kind in target.__mro__)
     names = []

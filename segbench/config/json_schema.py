@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from segbench.config.part_options import Options
 from segbench.config.reference import field_docs
-from segbench.config.schema import Losses, Part, Plain, RunConfig, hints_of
+from segbench.config.schema import Losses, Part, RunConfig, hints_of
 from segbench.config.values import Like, Range, choices_of
+from segbench.core.plain import Plain
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 """The version of JSON schema that editors know best."""
@@ -74,7 +75,7 @@ def _name(group: str, option: str) -> str:
     return f"{group.replace('/', '.')}={option}"
 
 
-def as_schema(hint: Any) -> Plain:
+def as_schema(hint: object) -> Plain:
     """Return the JSON schema of plain data that a declaration asks for; `{}` takes everything."""
     origin = get_origin(hint)
     inner = get_args(hint)
@@ -113,7 +114,7 @@ def _annotated(notes: Sequence[object]) -> Plain:
     return found
 
 
-def _setting(hint: Any, meaning: str) -> Plain:
+def _setting(hint: object, meaning: str) -> Plain:
     if hint in (Part, Losses) or Part.__name__ in str(hint):
         return {"type": ["object", "string"], "description": meaning}
     if not (inspect.isclass(hint) and is_dataclass(hint)):
@@ -123,15 +124,18 @@ def _setting(hint: Any, meaning: str) -> Plain:
     return {"type": "object", "description": meaning, "properties": properties, "additionalProperties": False}
 
 
-def _value(hint: Any, meaning: str) -> Plain:
-    told = {"description": meaning} if meaning else {}
+def _value(hint: object, meaning: str) -> Plain:
+    told: Plain = {"description": meaning} if meaning else {}
     known = as_schema(hint)
     if not known:
         return told
-    return {**told, "anyOf": [*known.get("anyOf", [known]), LOOKED_UP]}
+    several = known.get("anyOf")
+    if not isinstance(several, list):
+        several = [known]
+    return {**told, "anyOf": [*several, LOOKED_UP]}
 
 
-def _part(properties: Plain, *, is_open: bool) -> Plain:
+def _part(properties: Mapping[str, object], *, is_open: bool) -> Plain:
     """Return the schema of a part; one that names another class has the arguments of that one."""
     fixed = {"properties": properties, **({} if is_open else {"additionalProperties": False})}
     return {"if": {"required": ["_target_"]}, "else": fixed}

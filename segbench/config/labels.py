@@ -48,8 +48,8 @@ def check_note(note: object) -> None:
         raise ConfigError(f"note must be a line of at most {LONGEST_NOTE} characters, got {shown(note)}")
 
 
-def check_plugins(plugins: object) -> None:
-    """Raise a ConfigError for plugins that are no names of packages."""
+def check_plugins(plugins: object) -> tuple[str, ...]:
+    """Return the plugins; raises a ConfigError where they are no names of packages."""
     if not isinstance(plugins, list | tuple):
         raise ConfigError(f"plugins must be a list such as [mylab], got {shown(plugins)}")
     for name in plugins:
@@ -57,6 +57,7 @@ def check_plugins(plugins: object) -> None:
             raise ConfigError(f"plugins must be names of packages such as [mylab], got {shown(name)}")
         if not _exists(name):
             raise ConfigError(f"plugins={name}: there is no package of this name; install it, or set PYTHONPATH to it")
+    return tuple(plugins)
 
 
 def _exists(package: str) -> bool:

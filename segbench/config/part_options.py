@@ -23,7 +23,7 @@ NOT_GROUPS = ("experiment", "sweep", "launcher")
 NOT_SETTINGS = ("params", "parameters", "self")
 """Arguments that a training gives, such as the weights that an optimizer changes."""
 
-FURTHER: Mapping[str, Mapping[str, Any]] = {
+FURTHER: Mapping[str, Mapping[str, object]] = {
     "loss": {"depth": Any},
     "model": {"init_from": str | None},
     "optimizer": {"encoder_lr_factor": float, "layer_decay": float, "decay_norms": bool},
@@ -39,7 +39,7 @@ class Argument:
 
     name: str
     """As it is typed."""
-    hint: Any
+    hint: object
     """Its declaration."""
     meaning: str
     """What the docstring of the class says of it; empty where it says nothing."""
@@ -81,12 +81,12 @@ class Options:
         """Return the arguments that can be set: those of the class, and those that YAML names."""
         node = self.node(group, option)
         kind = _class_of(node, plugins)
-        hints = {}
+        declared = {name: declared_by(value) for name, value in node.items()}
         if kind is not None:
-            hints = dict.fromkeys(known_parameters(kind), Any) | argument_hints(kind)
-        meanings = {} if kind is None else _meanings(kind)
-        declared = {name: declared_by(value) for name, value in node.items()} | hints
+            declared |= dict.fromkeys(known_parameters(kind), Any)
+            declared |= argument_hints(kind)
         declared |= FURTHER.get(group, {})
+        meanings = {} if kind is None else _meanings(kind)
         return [
             Argument(name, hint, meanings.get(name, ""))
             for name, hint in declared.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from segbench.config.schema import RunConfig
 
@@ -32,7 +31,7 @@ def without_pretrained(config: RunConfig) -> RunConfig:
     return RunConfig.of({name: _stripped(value, top=name == "model") for name, value in config.plain().items()})
 
 
-def _networks(value: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _networks(value: object, path: str = "") -> Iterator[tuple[str, Mapping[str, object]]]:
     if isinstance(value, Mapping):
         if path == "model" or _is_network(value):
             yield path, value
@@ -43,7 +42,7 @@ def _networks(value: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, An
             yield from _networks(item, f"{path}[{place}]")
 
 
-def _stripped(value: Any, *, top: bool = False) -> Any:
+def _stripped(value: object, *, top: bool = False) -> object:
     if isinstance(value, Mapping):
         found = {name: _stripped(item) for name, item in value.items()}
         if top or _is_network(value):
@@ -54,12 +53,12 @@ def _stripped(value: Any, *, top: bool = False) -> Any:
     return value
 
 
-def _is_network(node: Mapping[str, Any]) -> bool:
+def _is_network(node: Mapping[str, object]) -> bool:
     target = str(node.get("_target_"))
     return target.startswith(NETWORKS) and not target.startswith(f"{SMP}losses.")
 
 
-def _settings(node: Mapping[str, Any]) -> list[str]:
+def _settings(node: Mapping[str, object]) -> list[str]:
     """Return the settings of a network that have weights loaded, or would by a default of its class."""
     smp = str(node.get("_target_")).startswith(SMP)
     return [name for name in NAMES if name in node or (smp and name == "encoder_weights")]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from segbench.core.errors import ConfigError
 
 _NAME = re.compile("(?!(?i:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z0-9_-]*")
 
 
-def rendered(value: Any) -> str:
+def rendered(value: object) -> str:
     """Return a plain value in the grammar of Hydra's overrides, which reads the same value from it.
 
     Args:

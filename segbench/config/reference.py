@@ -10,7 +10,6 @@ from dataclasses import dataclass, is_dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 from segbench.config.schema import Losses, Part, RunConfig, hints_of
 from segbench.config.values import choices_of, wanted
@@ -67,11 +66,11 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _has_parts(hint: Any) -> bool:
+def _has_parts(hint: object) -> bool:
     return Part.__name__ in str(hint)
 
 
-def _told(hint: Any) -> str:
+def _told(hint: object) -> str:
     words: tuple[StrEnum, ...] = choices_of(hint)
     if words:
         return " or ".join(words)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -56,7 +55,7 @@ def _loss_name(task: str, mask: str, depth: str, /) -> str:
     return "_".join(names[head] for head in one_of(tasks.Task, task, what="task").heads)
 
 
-def _of_export(root: str | None, storage: DictConfig | None, name: str, /) -> Any:
+def _of_export(root: str | None, storage: DictConfig | None, name: str, /) -> object:
     """Return what the export at `root` says of itself under `name`; without a root, something that a check accepts."""
     if root is None:
         return OmegaConf.create({"value": NO_EXPORT[name]}).value

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from segbench.config.schema import RunConfig
+from segbench.core.plain import Plain
 from segbench.core.settings import LENGTH, TRAINED, is_surrounding
 from segbench.core.tasks import Task
 
 
-def differing_settings(before: Mapping[str, Any], now: RunConfig) -> list[str]:
+def differing_settings(before: Mapping[str, object], now: RunConfig) -> list[str]:
     """Return the settings in which `now` is another experiment than `before`, such as `loss.smooth (1.0 -> 0.5)`.
 
     Args:
@@ -31,7 +31,7 @@ def differing_settings(before: Mapping[str, Any], now: RunConfig) -> list[str]:
     ]
 
 
-def other_length(before: Mapping[str, Any], now: RunConfig) -> list[str]:
+def other_length(before: Mapping[str, object], now: RunConfig) -> list[str]:
     """Return the settings of the length that differ, which a resume may change: a schedule stretches from there on.
 
     Args:
@@ -43,11 +43,11 @@ def other_length(before: Mapping[str, Any], now: RunConfig) -> list[str]:
     return [f"{name} ({old.get(name)} -> {new.get(name)})" for name in names if old.get(name) != new.get(name)]
 
 
-def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(node: object, prefix: str = "") -> Plain:
     """Return nested mappings as one, with dotted keys."""
     if not isinstance(node, dict):
         return {prefix: node}
-    found: dict[str, Any] = {}
+    found: Plain = {}
     for name, value in node.items():
         found.update(flatten(value, f"{prefix}.{name}" if prefix else str(name)))
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segbench.config.arguments import check_argument
 from segbench.config.check import OPEN_NODES, in_schema
@@ -17,6 +16,7 @@ from segbench.config.values import check_numbers, declared_by, fits, shown
 from segbench.config.words import parse
 from segbench.core.choices import one_of
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.plain import Plain, inner
 from segbench.core.plain_yaml import load_plain_yaml
 from segbench.core.reading import read_text
 from segbench.core.settings import unwritten
@@ -29,7 +29,7 @@ PARTS = ("data", "model", "loss", "optimizer", "scheduler")
 NEEDED = (*PARTS, "trainer", "seed", "task", "inputs", "depth_weight", "resolution", "logger", "tags", "note")
 
 
-def read_plain_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
+def read_plain_yaml(path: Path, limit: int = MAX_BYTES) -> object:
     """Return what a YAML file of at most `limit` bytes holds: mappings, lists and scalars without aliases and tags.
 
     Raises:
@@ -45,7 +45,7 @@ WITHOUT_FOLDER = (None, "auto", "memory", "none")
 """What `data.cache` may be beside a folder."""
 
 
-def looks_up(value: Any) -> bool:
+def looks_up(value: object) -> bool:
     """Whether `${` occurs in a value or anywhere within it, so that Hydra would replace it by something else."""
     if isinstance(value, Mapping):
         return any(looks_up(item) for pair in value.items() for item in pair)
@@ -54,7 +54,7 @@ def looks_up(value: Any) -> bool:
     return isinstance(value, str) and "${" in value
 
 
-def is_cache(value: Any) -> bool:
+def is_cache(value: object) -> bool:
     """Whether `data.cache` makes no new folder: a word, or a folder in which decoded pictures are cached."""
     if value in WITHOUT_FOLDER:
         return True
@@ -64,12 +64,12 @@ def is_cache(value: Any) -> bool:
         return False
 
 
-def is_remote(value: Any) -> bool:
+def is_remote(value: object) -> bool:
     """Whether `data.root` is an address of another machine, which is asked only where it is typed."""
     return isinstance(value, str) and ("://" in value or "::" in value)
 
 
-def read_saved_config(path: Path) -> dict[str, Any]:
+def read_saved_config(path: Path) -> Plain:
     """Return the resolved configuration in a run's `config.yaml`.
 
     What would fetch data or make a folder of cached pictures is switched off: the run may be untrusted. Settings that
@@ -105,21 +105,21 @@ def read_saved_config(path: Path) -> dict[str, Any]:
     return _with_unwritten(safe)
 
 
-def _with_unwritten(config: dict[str, Any]) -> dict[str, Any]:
+def _with_unwritten(config: Plain) -> Plain:
     """Return the configuration with the defaults of settings that did not exist when the run began."""
-    known = [f"{part}.{name}" for part in (*PARTS, "trainer") for name in config[part]]
-    added = unwritten(known, decays=bool(config["optimizer"].get("weight_decay")))
+    known = [f"{part}.{name}" for part in (*PARTS, "trainer") for name in inner(config, part)]
+    added = unwritten(known, decays=bool(inner(config, "optimizer").get("weight_decay")))
     filled = dict(config)
     for key, value in added.items():
         part, _, name = key.partition(".")
         if not name:
             filled.setdefault(part, value)
             continue
-        filled[part] = {**filled[part], name: value}
+        filled[part] = {**inner(filled, part), name: value}
     return filled
 
 
-def saved_config(saved: Mapping[str, Any]) -> RunConfig:
+def saved_config(saved: Mapping[str, object]) -> RunConfig:
     """Return what `read_saved_config` has read, with changes or without, as a checked configuration.
 
     Raises:
@@ -129,8 +129,8 @@ def saved_config(saved: Mapping[str, Any]) -> RunConfig:
 
 
 def with_changes(
-    config: Mapping[str, Any], words: Sequence[str], *, choices: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+    config: Mapping[str, object], words: Sequence[str], *, choices: Mapping[str, str] | None = None
+) -> Plain:
     """Return the configuration with `key=value` words applied, each to a setting that is there.
 
     Args:
@@ -142,7 +142,7 @@ def with_changes(
         ConfigError: for a word that cannot be read, or a setting that does not exist.
     """
     changed = dict(config)
-    plugins = [str(name) for name in changed["plugins"]]
+    plugins = check_plugins(changed["plugins"])
     about = config.get("about")
     known = choices
     if choices is None and isinstance(about, Mapping):
@@ -152,21 +152,23 @@ def with_changes(
         *parents, leaf = key.split(".")
         node = changed
         for name in parents:
-            if not isinstance(node.get(name), dict):
+            below = node.get(name)
+            if not isinstance(below, dict):
                 raise ConfigError(f"there is no setting '{key}'{nearest(name, map(str, node))}")
-            node[name] = dict(node[name])
-            node = node[name]
+            node[name] = below = dict(below)
+            node = below
         added = (override.is_add() or override.is_force_add()) and ("_target_" in node or _is_open(key))
         if leaf not in node and not added:
             raise ConfigError(f"there is no setting '{key}'{nearest(leaf, map(str, node))}")
-        if isinstance(node.get(leaf), dict) and not added and key not in OPEN_NODES:
+        before = node.get(leaf)
+        if isinstance(before, dict) and not added and key not in OPEN_NODES:
             raise ConfigError(
                 f"'{key}' is a group: of a trained run single settings can be changed, such as"
-                f" {key}.{next(iter(node[leaf]), 'name')}=..."
+                f" {key}.{next(iter(before), 'name')}=..."
             )
         if override.is_sweep_override():
             raise ConfigError(f"'{key}' takes one value here, got several")
-        argument = _Argument(key, node.get(leaf), node)
+        argument = _Argument(key, before, node)
         node[leaf] = argument.checked(
             with_text_keys(override.value()), known if isinstance(known, Mapping) else {}, plugins=plugins
         )
@@ -179,18 +181,18 @@ def _is_open(key: str) -> bool:
     return any(key.startswith(f"{node}.") for node in OPEN_NODES)
 
 
-def _check_network(before: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+def _check_network(before: Mapping[str, object], changed: Mapping[str, object]) -> None:
     """Refuse what the trained network was not made for."""
     kinds: dict[str, type[Task] | type[Inputs]] = {"task": Task, "inputs": Inputs}
     for name, valid in kinds.items():
         one_of(valid, changed[name], what=name)
         if changed[name] != before[name]:
             raise ConfigError(f"{name}={before[name]} is what the network was trained for, and stays")
-    heads = changed["model"].get("heads")
-    needed = Task(changed["task"]).heads
+    heads = inner(changed, "model").get("heads")
+    needed = Task(str(changed["task"])).heads
     if isinstance(heads, Mapping) and not set(needed) <= set(heads):
         raise ConfigError(f"model.heads must have {' and '.join(needed)}, got {shown(dict(heads))}")
-    old, new = (config["data"].get("classes") for config in (before, changed))
+    old, new = (inner(config, "data").get("classes") for config in (before, changed))
     if isinstance(old, list) and isinstance(new, list) and len(old) != len(new):
         raise ConfigError(f"data.classes must be {len(old)} names, as the network was trained for, got {len(new)}")
 
@@ -235,7 +237,7 @@ def _default(key: str, choices: Mapping[str, str], *, otherwise: object) -> obje
     return node
 
 
-def _as_numbers(value: Any) -> Any:
+def _as_numbers(value: object) -> object:
     if isinstance(value, list):
         return [_as_numbers(item) for item in value]
     if isinstance(value, int) and not isinstance(value, bool):

@@ -12,18 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, TypeVar, get_args, get_type_hints
 
 from segbench.config.evaluation import EvaluationSettings
 from segbench.config.labels import check_name, check_note, check_plugins, check_tags
 from segbench.config.trainer_settings import TrainerSettings
-from segbench.config.values import Like, Range, check, check_numbers, choices_of, shown
+from segbench.config.values import Like, Range, check, check_numbers, choices_of, fits, shown
 from segbench.config.weights import WeightsSettings
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.plain import Plain
 from segbench.core.tasks import Inputs, Task
-
-Plain = dict[str, Any]
-"""A configuration as YAML and JSON have it: mappings with text for keys, lists and scalars."""
 
 Section = TypeVar("Section")
 
@@ -135,7 +133,7 @@ class RunConfig:
         check_plugins(self.plugins)
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> RunConfig:
+    def of(cls, values: Mapping[str, object], defaults: Mapping[str, object] | None = None) -> RunConfig:
         """Return the configuration that plain values make up.
 
         Args:
@@ -170,7 +168,7 @@ def read_section(kind: type[Section], values: object, *, key: str, defaults: obj
         raise ConfigError(f"{key} is a group of settings and cannot be set to {shown(values)}")
     section: type = kind
     hints = hints_of(section)
-    shown_defaults: Mapping[str, Any] = {}
+    shown_defaults: Mapping[str, object] = {}
     if isinstance(defaults, Mapping):
         shown_defaults = defaults
     for name in values:
@@ -186,14 +184,18 @@ def read_section(kind: type[Section], values: object, *, key: str, defaults: obj
     return kind(**read)
 
 
-def _read(value: Any, hint: Any, *, key: str, default: object) -> Any:
-    if hint in (Part, Losses):
-        return hint.of(value, key)
-    if inspect.isclass(hint) and is_dataclass(hint):
-        return read_section(hint, value, key=key, defaults=default)
+def _read(value: object, hint: object, *, key: str, default: object) -> object:
+    if hint is Part:
+        return Part.of(value, key)
+    if hint is Losses:
+        return Losses.of(value, key)
+    section = _section(hint)
+    if section is not None and not (value is None and fits(None, hint)):
+        return read_section(section, value, key=key, defaults=default)
     if Part in [inner for one in get_args(hint) for inner in get_args(one)]:
-        check(value, Mapping[str, Any] | None, key=key, default=default)
-        return {name: Part.of(node, f"{key}.{name}") for name, node in (value or {}).items()}
+        check(value, Mapping[str, object] | None, key=key, default=default)
+        nodes = value if isinstance(value, Mapping) else {}
+        return {name: Part.of(node, f"{key}.{name}") for name, node in nodes.items()}
     check(value, hint, key=key, default=default)
     for word in choices_of(hint):
         if word == value:
@@ -203,7 +205,13 @@ def _read(value: Any, hint: Any, *, key: str, default: object) -> Any:
     return tuple(value)
 
 
-def as_plain(value: Any) -> Any:
+def _section(hint: object) -> type | None:
+    """Return the section that a declaration asks for, also one that may be null; None for a single setting."""
+    kinds = (hint, *get_args(hint))
+    return next((kind for kind in kinds if inspect.isclass(kind) and is_dataclass(kind)), None)
+
+
+def as_plain(value: object) -> object:
     """Return a value of the schema as YAML and JSON have it."""
     if isinstance(value, Part | Losses):
         return value.plain()
@@ -219,7 +227,7 @@ def as_plain(value: Any) -> Any:
 
 
 @cache
-def hints_of(kind: type[object]) -> dict[str, Any]:
+def hints_of(kind: type[object]) -> dict[str, object]:
     """Return the declarations of a section by the names of its settings."""
     return get_type_hints(kind, include_extras=True)
 

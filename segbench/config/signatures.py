@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 
 def known_parameters(kind: type) -> list[str]:
@@ -15,9 +15,9 @@ def known_parameters(kind: type) -> list[str]:
     return list(found)
 
 
-def argument_hints(target: type) -> dict[str, Any]:
+def argument_hints(target: type) -> dict[str, object]:
     """Return the annotations of a class's arguments, with those of its bases where it hands others on to them."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for make, _ in _constructors(target):
         try:
             found = {**get_type_hints(make, include_extras=True), **found}

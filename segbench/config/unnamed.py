@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
+from segbench.core.plain import Plain
+
 
 class Unnamed:
     """Watches a class being built, and finds out which of its unnamed keyword arguments nothing asks for.
@@ -23,7 +25,7 @@ class Unnamed:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.left = set(names)
-        self._kept: list[dict[str, Any]] = []
+        self._kept: list[Plain] = []
         self._handing: set[FrameType] = set()
         self._before: Any = None
         self._is_watching = False
@@ -99,7 +101,7 @@ def _parameters(code: CodeType) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
-def _keywords(frame: FrameType) -> dict[str, Any]:
+def _keywords(frame: FrameType) -> Plain:
     """Return the `**kwargs` of a running function; empty where it has none."""
     code = frame.f_code
     if not code.co_flags & inspect.CO_VARKEYWORDS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,7 @@ from segbench.core.errors import ConfigError
 LARGEST = 2**63 - 1
 """Whole numbers are held in 64 bits by everything that they are given to."""
 
-WORDS = {
+WORDS: dict[object, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -74,7 +74,7 @@ class Like:
         return f"such as {self.example}"
 
 
-def check(value: object, hint: Any, *, key: str, default: object = None) -> None:
+def check(value: object, hint: object, *, key: str, default: object = None) -> None:
     """Raise a ConfigError for plain data that is not what a declaration asks for.
 
     Only what can be read off plain data is checked: numbers, text, true or false, null, words of an enumeration, lists
@@ -97,7 +97,7 @@ def check(value: object, hint: Any, *, key: str, default: object = None) -> None
     raise ConfigError(f"{key} must be {wanted(hint)}{told}, got {shown(value)}")
 
 
-def fits(value: object, hint: Any) -> bool:
+def fits(value: object, hint: object) -> bool:
     """Return whether plain data is what a declaration asks for; True for a declaration that is not understood."""
     origin = get_origin(hint)
     inner = get_args(hint)
@@ -108,7 +108,7 @@ def fits(value: object, hint: Any) -> bool:
         return any(fits(value, one) for one in inner)
     if origin is Literal:
         return value in inner
-    if hint in (bool, int, float, str, list, type(None)):
+    if isinstance(hint, type) and hint in (bool, int, float, str, list, type(None)):
         return _is_plain(value, hint)
     if hint is Path:
         return isinstance(value, str | Path)
@@ -121,13 +121,13 @@ def fits(value: object, hint: Any) -> bool:
     return True
 
 
-def is_understood(hint: Any) -> bool:
+def is_understood(hint: object) -> bool:
     """Return whether a declaration is one of plain data alone, at any depth: not `float | Tensor`, which takes all."""
     origin = get_origin(hint)
     inner = get_args(hint)
     if origin is Annotated:
         return is_understood(inner[0])
-    if origin is Literal or hint in (bool, int, float, str, list, type(None), Path, Any, Ellipsis):
+    if origin is Literal or hint in (bool, int, float, str, list, type(None), Path, Any, object, Ellipsis):
         return True
     if inspect.isclass(hint) and issubclass(hint, StrEnum):
         return True
@@ -145,13 +145,13 @@ def _is_plain(value: object, hint: type) -> bool:
     return isinstance(value, hint)
 
 
-def _items_fit(values: Collection[object], origin: type, *, inner: tuple[Any, ...]) -> bool:
+def _items_fit(values: Collection[object], origin: type, *, inner: Sequence[object]) -> bool:
     if origin is tuple and inner[-1] is not Ellipsis:
         return len(values) == len(inner) and all(map(fits, values, inner))
     return all(fits(value, inner[0]) for value in values)
 
 
-def choices_of(hint: Any) -> tuple[StrEnum, ...]:
+def choices_of(hint: object) -> tuple[StrEnum, ...]:
     """Return the words that a declaration takes; nothing where it is no enumeration, also one that may be null."""
     if get_origin(hint) in (Union, types.UnionType):
         return tuple(word for one in get_args(hint) for word in choices_of(one))
@@ -160,7 +160,7 @@ def choices_of(hint: Any) -> tuple[StrEnum, ...]:
     return ()
 
 
-def wanted(hint: Any) -> str:
+def wanted(hint: object) -> str:
     """Return what a declaration asks for in words, such as `a whole number of at least 1 or null`."""
     origin = get_origin(hint)
     inner = get_args(hint)
@@ -179,13 +179,13 @@ def wanted(hint: Any) -> str:
     if origin is tuple and inner[-1] is not Ellipsis:
         return f"a list of {len(inner)}, {', '.join(dict.fromkeys(map(wanted, inner)))} each"
     if inspect.isclass(origin) and issubclass(origin, Collection):
-        if not inner or inner[0] is Any:
+        if not inner or inner[0] in (Any, object):
             return "a list"
         return f"a list ({wanted(inner[0])} each)"
     return getattr(hint, "__name__", str(hint))
 
 
-def declared_by(default: object) -> Any:
+def declared_by(default: object) -> object:
     """Return the declaration that a default stands for; one of null takes anything."""
     if default is None:
         return Any
@@ -194,7 +194,7 @@ def declared_by(default: object) -> Any:
             return list
         return list[declared_by(default[0])]  # type: ignore[misc]
     if isinstance(default, Mapping):
-        return Mapping[str, Any]
+        return Mapping[str, object]
     return type(default)
 
 

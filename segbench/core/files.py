@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from segbench.core.errors import DataError
 
@@ -78,17 +78,17 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write `value` as indented JSON, atomically; NaN is written as null, so that any reader can parse it."""
     write_atomic(path, as_json(value))
 
 
-def as_json(value: Any) -> bytes:
+def as_json(value: object) -> bytes:
     """Return `value` as indented JSON with NaN as null."""
     return f"{json.dumps(_plain(value), indent=2, allow_nan=False)}\n".encode()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import yaml
 
 DEEPEST = 40
@@ -12,7 +10,7 @@ DEEPEST = 40
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with libyaml
 
 
-def load_plain_yaml(text: str) -> Any:
+def load_plain_yaml(text: str) -> object:
     """Return the value of one YAML document.
 
     Raises:
@@ -20,7 +18,8 @@ def load_plain_yaml(text: str) -> Any:
     """
     try:
         _check_events(text)
-        return yaml.load(text, Loader=_Loader)
+        loaded: object = yaml.load(text, Loader=_Loader)
+        return loaded
     except yaml.MarkedYAMLError as error:
         line = "it"
         if error.problem_mark:

@@ -6,9 +6,9 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
 
 from segbench.core.errors import ConfigError
+from segbench.core.plain import Plain
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _PIECE = 1 << 20
@@ -72,7 +72,7 @@ def read_text(path: Path, limit: int, *, follow_links: bool = True) -> str:
         raise UnreadableError(path, "is not text in UTF-8") from None
 
 
-def read_json(path: Path, limit: int, *, follow_links: bool = True) -> dict[str, Any]:
+def read_json(path: Path, limit: int, *, follow_links: bool = True) -> Plain:
     """Return the JSON object in a file of at most `limit` bytes; raises UnreadableError."""
     text = read_text(path, limit, follow_links=follow_links)
     try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from segbench.core.choices import Split
+from segbench.core.plain import Json, Plain
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.loading.source import Source
 
@@ -59,13 +60,13 @@ class Statistics:
         self.digests.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), []).append(index)
         self.samples += 1
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Plain:
         """Return the counts as plain data, without the digests."""
         columns = {name: getattr(self, name).tolist() for name in COLUMNS}
         return {**columns, "full": self.full, "samples": self.samples}
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Statistics:
+    def of_record(cls, record: Json) -> Statistics:
         """Return what `record` gave; a KeyError, TypeError or ValueError for anything else."""
         kinds = {name: np.int64 if name in WHOLE else np.float64 for name in COLUMNS}
         columns: dict[str, Any] = {name: np.array(record[name], kind) for name, kind in kinds.items()}

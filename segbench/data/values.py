@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from segbench.core.errors import DataError
+from segbench.core.plain import Json, Plain
 from segbench.data.channels import Levels
 
 KINDS = ("uint8", "uint16", "int16", "float32")
@@ -42,13 +41,13 @@ class Values:
                 " data.range=[low,high] where you know what their values mean"
             )
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Plain:
         """Return them as plain data."""
         low, high = ([], []) if self.levels is None else (levels.tolist() for levels in self.levels)
         return {"kind": self.kind, "low": low, "high": high, "given": self.is_given}
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Values:
+    def of_record(cls, record: Json) -> Values:
         """Return what `record` gave; raises a DataError for anything else."""
         try:
             low, high = (np.array(record[name], np.float64).reshape(-1) for name in ("low", "high"))

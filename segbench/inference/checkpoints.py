@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ import torch
 from segbench.core.errors import CheckpointError
 from segbench.runs.checkpoints import BEST, Record, best_record, is_as_recorded, is_regular
 
+Checkpoint = dict[str, Any]
+"""What is in a checkpoint, as Lightning writes it. What reads it expects that a file of another program lacks it."""
+MapLocation = str | torch.device | Callable[..., object] | dict[str, str] | None
+"""Where tensors are loaded to, as `torch.load` takes it."""
 
-def load_best(folder: Path) -> dict[str, Any]:
+
+def load_best(folder: Path) -> Checkpoint:
     """Return the checkpoint of the best epoch: best.ckpt, or where that is damaged the step checkpoint it was made of.
 
     Raises:
@@ -31,7 +37,7 @@ def load_best(folder: Path) -> dict[str, Any]:
             raise error from None
 
 
-def load_whole(path: Path, record: Record | None) -> dict[str, Any]:
+def load_whole(path: Path, record: Record | None) -> Checkpoint:
     """Return a checkpoint that is as `latest.json` says; a CheckpointError says what is wrong with the file."""
     content = load_safely(path)
     if not is_as_recorded(path, record):
@@ -39,7 +45,7 @@ def load_whole(path: Path, record: Record | None) -> dict[str, Any]:
     return content
 
 
-def load_safely(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+def load_safely(path: Path, map_location: MapLocation = "cpu") -> Checkpoint:
     """Return a checkpoint, loaded with `weights_only=True`; a CheckpointError says what is wrong with the file."""
     try:
         checkpoint = _load(path, map_location or "cpu")
@@ -52,7 +58,7 @@ def load_safely(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     return checkpoint
 
 
-def _load(path: Path, map_location: Any) -> Any:
+def _load(path: Path, map_location: MapLocation) -> object:
     size = path.stat().st_size
     if not path.is_file():
         raise ValueError("it is not a regular file")

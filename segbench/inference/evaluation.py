@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 from segbench.core.choices import Split
 from segbench.core.states import RunState
 from segbench.inference.load import TrainedRun
 from segbench.inference.module import score_split
 from segbench.inference.trainer import make_trainer, prepare_torch
+from segbench.runs.results import Baseline, Results
 
 
-def evaluate(trained: TrainedRun, split: Split) -> dict[str, Any]:
-    """Return the scores of `val` or `test` by name (`test/mean_iou`), and what the run recorded of the same.
+class Evaluation(TypedDict):
+    """The scores of a run, scored again."""
 
-    Returns:
-        `scores`: the numbers now. `recorded`: those in results.json, empty for a run that has not finished.
-        `scored_at`: at which size, in words. `same_data`: whether the samples are those of the run, by fingerprint.
-    """
+    scores: dict[str, float]
+    """By name, such as `test/mean_iou`."""
+    recorded: dict[str, float | None]
+    """Those in results.json; empty for a run that has not finished."""
+    data_fingerprint: str
+    """Digest of the samples."""
+    same_data: bool
+    """Whether they are those of the run."""
+    classes: list[str]
+    """Names of the classes."""
+    images: int
+    """How many were scored."""
+    scored_at: str
+    """At which size, in words."""
+    images_with_class: dict[str, int]
+    """How many images show each class."""
+    baselines: dict[str, Baseline]
+    """What trivial predictions score."""
+
+
+def evaluate(trained: TrainedRun, split: Split) -> Evaluation:
+    """Return the scores of `val` or `test` by name (`test/mean_iou`), and what the run recorded of the same."""
     settings = trained.config.trainer
     # a loss of a batch, such as Dice, depends on what is in the batch: the same as the processes of the training had
     trained.parts.data.batch_size = max(1, trained.parts.data.batch_size // settings.devices)
@@ -29,7 +48,7 @@ def evaluate(trained: TrainedRun, split: Split) -> dict[str, Any]:
     trainer = make_trainer(settings, trained.run.path)
     scores, metric = score_split(trainer, trained.module, data=data, split=split)
     finished = trained.run.read_status()["state"] == RunState.COMPLETED and trained.run.results.is_file()
-    results = trained.run.read_results() if finished else {}
+    results: Results = trained.run.read_results() if finished else {}
     recorded = {name: value.get("best") for name, value in results.get("metrics", {}).items()}
     fingerprint = data.fingerprint(split)
     return {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from segbench.config.labels import check_plugins
 from segbench.config.pretrained import without_pretrained
 from segbench.config.saved import read_saved_config, saved_config, with_changes
 from segbench.config.schema import RunConfig
@@ -52,7 +53,7 @@ def load_trained(
     """
     run = open_run(path)
     changed = with_changes(read_saved_config(run.config), changes)
-    config = saved_config({**changed, "plugins": [*changed["plugins"], *plugins]})
+    config = saved_config({**changed, "plugins": [*check_plugins(changed["plugins"]), *plugins]})
     if not scores:
         config = replace(config, metrics={})
     best = run.checkpoints / BEST

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from segbench.config.evaluation import Boundary, EvaluationSettings, ScoreAt
 from segbench.core.choices import Split
 from segbench.core.errors import DataError
+from segbench.core.plain import Plain
 from segbench.core.tasks import Inputs, Task
 from segbench.data.loading.batches import Batch, EvaluationBatch, groups_of
 from segbench.data.loading.datamodule import SegmentationData
@@ -73,7 +74,7 @@ class ScoredModule(pl.LightningModule):
         self.loss = loss
         self.inputs = Inputs(inputs).names
         # part of the checkpoint, so that a resume knows whether its tensors come from other settings than those of now
-        self.origin = {"loss": weights_digest(loss), "mean": list(mean), "std": list(std)}
+        self.origin: Plain = {"loss": weights_digest(loss), "mean": list(mean), "std": list(std)}
         # part of the checkpoint, so that a run does not need the pretrained weights again to know its normalisation
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +13,7 @@ from torchmetrics import Metric
 from segbench.config.instantiate import build, find_class
 from segbench.config.schema import Losses, Part, RunConfig
 from segbench.core.errors import ConfigError
+from segbench.core.plain import Plain
 from segbench.core.rng import torch_seed
 from segbench.core.tasks import IGNORE_INDEX, Head, Task, heads, in_channels
 from segbench.data.loading.datamodule import SegmentationData
@@ -78,7 +78,7 @@ class Parts:
         return in_channels(self.config.inputs, self.data.channels.count)
 
     @property
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> Plain:
         """What the data says of its normalisation, for checkpoints."""
         return {
             "mean": list(self.data.mean or ()),
@@ -183,7 +183,7 @@ def build_loss(losses: Losses, task: Task, *, depth_weight: float = 1.0, plugins
     return WeightedSum(parts, {"mask": 1.0, "depth": depth_weight})
 
 
-def _ignoring(node: Any, plugins: Sequence[str], *, where: str) -> Any:
+def _ignoring(node: object, plugins: Sequence[str], *, where: str) -> object:
     """Return a loss's node in which those of other libraries are told that 255 is ignored, where they can be."""
     if not isinstance(node, Mapping):
         return node

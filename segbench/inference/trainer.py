@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.strategies import DDPStrategy
@@ -151,8 +152,8 @@ def make_trainer(
     folder: Path,
     *,
     epochs: int = 1,
-    callbacks: list[Any] | None = None,
-    loggers: list[Any] | None = None,
+    callbacks: list[pl.Callback] | None = None,
+    loggers: list[Logger] | None = None,
     checkpoint_io: CheckpointIO | None = None,
     profiler: Profiler | None = None,
 ) -> pl.Trainer:

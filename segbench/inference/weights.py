@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from segbench.core.errors import CheckpointError
+from segbench.inference.checkpoints import Checkpoint
 from segbench.inference.module import ScoredModule
 
 AVERAGE = "average."
 """What the names of the averaged weights begin with, see `segbench.training.average`."""
 
-Checkpoint = dict[str, Any]
 State = dict[str, Tensor]
+Origin = dict[str, Any]
+"""What a training began with: the digest of its `loss`, `mean`, `std` and `values`."""
 
 
 def scored_weights(checkpoint: Checkpoint, module: ScoredModule) -> State:
@@ -38,7 +40,7 @@ def scored_weights(checkpoint: Checkpoint, module: ScoredModule) -> State:
     return state
 
 
-def origin_of(checkpoint: Checkpoint) -> dict[str, Any]:
+def origin_of(checkpoint: Checkpoint) -> Origin:
     """Return what the training of a checkpoint began with; raises CheckpointError."""
     origin = checkpoint.get("origin")
     if not isinstance(origin, dict) or not {"loss", "mean", "std"} <= {*origin}:
@@ -46,7 +48,7 @@ def origin_of(checkpoint: Checkpoint) -> dict[str, Any]:
     return origin
 
 
-def take_loss(state: State, module: ScoredModule, *, origin: dict[str, Any]) -> None:
+def take_loss(state: State, module: ScoredModule, *, origin: Origin) -> None:
     """Use the tensors of the loss of now, such as class weights, where it began otherwise than the checkpoint's did."""
     if origin.get("loss") != module.origin["loss"]:
         for name in [name for name in state if name.startswith("loss.")]:
@@ -54,7 +56,7 @@ def take_loss(state: State, module: ScoredModule, *, origin: dict[str, Any]) -> 
         state.update({f"loss.{name}": tensor.clone() for name, tensor in module.loss.state_dict().items()})
 
 
-def take_normalisation(state: State, module: ScoredModule, *, origin: dict[str, Any]) -> None:
+def take_normalisation(state: State, module: ScoredModule, *, origin: Origin) -> None:
     """Use mean and std of now where the data's have changed; those of pretrained weights stay with the network."""
     for name in ("mean", "std"):
         fresh = getattr(module, name)

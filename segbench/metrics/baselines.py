@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from segbench.metrics.confusion import scores_of_counts
-
-Baseline = dict[str, Any]
+from segbench.runs.results import Baseline
 
 
 def mask_baselines(counts: Tensor, classes: Sequence[str]) -> dict[str, Baseline]:

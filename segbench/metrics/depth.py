@@ -8,8 +8,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from segbench.metrics.baselines import Baseline, depth_baselines
+from segbench.metrics.baselines import depth_baselines
 from segbench.metrics.similarity import structural_similarity
+from segbench.runs.results import Baseline
 
 LEAST_DEPTH = 1e-6
 """Predictions are raised to this before ratios are taken, so that a depth of zero or less counts as wrong."""

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from segbench.core.errors import ConfigError
 from segbench.core.tasks import Head, Task
-from segbench.metrics.baselines import Baseline, mask_baselines
+from segbench.metrics.baselines import mask_baselines
 from segbench.metrics.boundary import BoundaryScores
 from segbench.metrics.confusion import SegmentationScores
 from segbench.metrics.depth import DepthScores
 from segbench.metrics.own import OwnMetrics
 from segbench.metrics.sizes import ScoredSizes
 from segbench.metrics.torchmetrics_private import join_processes, leave_processes
+from segbench.runs.results import Baseline
 
 Part = SegmentationScores | BoundaryScores | DepthScores
 

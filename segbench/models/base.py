@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +49,7 @@ class Network(nn.Module):
     """Standard deviation likewise."""
 
     @classmethod
-    def weights_source(cls, name: str, settings: Mapping[str, Any]) -> Source | None:
+    def weights_source(cls, name: str, settings: Mapping[str, object]) -> Source | None:
         """Return where pretrained weights of a name can be had; None: the class looks them up itself, if it has any.
 
         Args:

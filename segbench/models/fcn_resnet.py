@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -105,7 +104,7 @@ class FCNResNet(Network):
         self.train()
 
     @classmethod
-    def weights_source(cls, name: str, settings: Mapping[str, Any]) -> Source:
+    def weights_source(cls, name: str, settings: Mapping[str, object]) -> Source:
         """Return where `torchvision`'s or `imagenet`'s weights can be had."""
         encoder = str(settings.get("encoder", "resnet50"))
         head = str(settings.get("head", "fcn"))

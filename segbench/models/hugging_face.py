@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError, nearest
+from segbench.core.plain import Json
 from segbench.models.base import ONE_LOGIT, Network, crop, pad_to_multiple
 from segbench.models.rehearsal import unused_parameters
 from segbench.models.sources import Source
@@ -58,7 +59,7 @@ class HuggingFace(Network):
         heads: Mapping[str, int] = ONE_LOGIT,
         *,
         network: str = "SegformerForSemanticSegmentation",
-        config: Mapping[str, Any] | None = None,
+        config: Mapping[str, object] | None = None,
         weights: str | None = None,
         multiple: int = 32,
         side: int | None = None,
@@ -81,7 +82,7 @@ class HuggingFace(Network):
             self.load_weights(read_state(weights), f"model.weights={weights}", new=changing(kind, described))
 
     @classmethod
-    def weights_source(cls, name: str, settings: Mapping[str, Any]) -> Source:
+    def weights_source(cls, name: str, settings: Mapping[str, object]) -> Source:
         """Return where weights can be had: a name is that of a repository, such as nvidia/mit-b0."""
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
             return Source(repo=name)
@@ -166,7 +167,7 @@ def _further_inputs(kind: Any) -> list[str]:
     return [name for name in needed if name != PICTURE]
 
 
-def describe(kind: Any, config: dict[str, Any], *, in_channels: int, labels: int) -> dict[str, Any]:
+def describe(kind: Any, config: Json, *, in_channels: int, labels: int) -> Json:
     """Return the arguments of a network's configuration; raises ConfigError for one that it does not have.
 
     A configuration of transformers takes any name and ignores most of them, and some have weights fetched.
@@ -188,14 +189,14 @@ def describe(kind: Any, config: dict[str, Any], *, in_channels: int, labels: int
     return told
 
 
-def _nested(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _nested(config: Mapping[str, object]) -> Iterator[tuple[str, Any]]:
     for name, value in config.items():
         yield name, value
         if isinstance(value, Mapping):
             yield from _nested(value)
 
 
-def build(kind: Any, described: Mapping[str, Any]) -> nn.Module:
+def build(kind: Any, described: Mapping[str, object]) -> nn.Module:
     """Return a new network; raises ConfigError for a configuration that it cannot be built from."""
     try:
         network: nn.Module = kind(kind.config_class(**described))
@@ -213,7 +214,7 @@ def encoder_of(network: nn.Module) -> str:
     return next((place for place in places if place and place in names), "")
 
 
-def changing(kind: Any, described: Mapping[str, Any]) -> tuple[str, ...]:
+def changing(kind: Any, described: Json) -> tuple[str, ...]:
     """Return the names of the tensors whose shapes follow from the number of classes."""
     with torch.device("meta"):
         one, other = (

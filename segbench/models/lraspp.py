@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +48,7 @@ class LRASPP(Network):
             self.load_weights(weights)
 
     @classmethod
-    def weights_source(cls, name: str, settings: Mapping[str, Any]) -> Source:
+    def weights_source(cls, name: str, settings: Mapping[str, object]) -> Source:
         """Return where `torchvision`'s weights (COCO) or `imagenet`'s (of MobileNetV3 alone) can be had."""
         known = {
             "torchvision": LRASPP_MobileNet_V3_Large_Weights.DEFAULT.url,

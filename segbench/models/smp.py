@@ -75,7 +75,7 @@ class SMP(Network):
             self.load_weights(weights, known)
 
     @classmethod
-    def weights_source(cls, name: str, settings: Mapping[str, Any]) -> Source:
+    def weights_source(cls, name: str, settings: Mapping[str, object]) -> Source:
         """Return where weights of the encoder can be had: `imagenet`, or another name that the library has for it."""
         return Encoder.of(str(settings.get("encoder", "resnet18"))).source(name)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from segbench.core.score_names import without_size
+from segbench.runs.results import Baseline, Results
 
 COLUMNS = ("iou", "dice", "accuracy")
 SHORT = {"iou": "IoU", "dice": "Dice", "accuracy": "acc"}
@@ -27,7 +27,7 @@ WIDE = 76
 
 
 def print_summary(
-    console: Console, results: Mapping[str, Any], *, classes: Sequence[str], title: str = "scores of the best epoch"
+    console: Console, results: Results, *, classes: Sequence[str], title: str = "scores of the best epoch"
 ) -> None:
     """Print IoU, Dice and accuracy by class, and depth scores, as far as there are any, for val and test.
 
@@ -49,7 +49,7 @@ def print_summary(
         console.print(_depth_table(results, splits, title=title))
 
 
-def _mask_table(results: Mapping[str, Any], classes: Sequence[str], *, splits: Sequence[str], title: str) -> Table:
+def _mask_table(results: Results, classes: Sequence[str], *, splits: Sequence[str], title: str) -> Table:
     """Return the scores by class, beside the number of images that show it, and below those of trivial predictions."""
     heads = [head for split in splits for head in (f"{split}\nn", *(f"{split}\n{SHORT[column]}" for column in COLUMNS))]
     table = _table(title, "class", columns=heads)
@@ -65,14 +65,14 @@ def _mask_table(results: Mapping[str, Any], classes: Sequence[str], *, splits: S
     return table
 
 
-def _painted(results: Mapping[str, Any], splits: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
+def _painted(results: Results, splits: Sequence[str]) -> dict[str, list[Baseline]]:
     """Return what painting one class everywhere scores on each split, by what it is called."""
     known = [results.get("baselines", {}).get(split, {}) for split in splits]
     frequent = [baselines.get("most_frequent", {}) for baselines in known]
     foreground = [baselines.get("all_foreground", {}) for baselines in known]
     found = {}
     if any(frequent):
-        names = dict.fromkeys(baseline["class"] for baseline in frequent if baseline)
+        names = dict.fromkeys(str(baseline["class"]) for baseline in frequent if baseline)
         found[f"most frequent ({', '.join(names)})"] = frequent
     if any(foreground) and foreground != frequent:
         found[f"all {foreground[0]['class']}"] = foreground
@@ -80,31 +80,36 @@ def _painted(results: Mapping[str, Any], splits: Sequence[str]) -> dict[str, lis
 
 
 def _mask_cells(
-    results: Mapping[str, Any], splits: Sequence[str], *, images: Mapping[str, int | None], of_class: str = ""
+    results: Results, splits: Sequence[str], *, images: Mapping[str, int | None], of_class: str = ""
 ) -> list[str]:
     cells = []
     for split in splits:
         cells.append(MISSING if images.get(split) is None else f"{images[split]:,}")
         names = [f"{column}{of_class}" if of_class else MEANS[column] for column in COLUMNS]
-        cells += [_cell(results["metrics"].get(f"{split}/{name}", {}).get("best")) for name in names]
+        cells += [_cell(_best(results, f"{split}/{name}")) for name in names]
     return cells
 
 
-def _baseline_cells(baseline: Mapping[str, Any]) -> list[str]:
+def _baseline_cells(baseline: Baseline) -> list[str]:
     return ["", *(_cell(baseline.get(MEANS[column])) for column in COLUMNS)]
 
 
-def _depth_table(results: Mapping[str, Any], splits: Sequence[str], *, title: str) -> Table:
+def _depth_table(results: Results, splits: Sequence[str], *, title: str) -> Table:
     table = _table(title, "depth", columns=splits)
     images = results.get("images", {})
     table.add_row("images", *(f"{images[split]:,}" if split in images else MISSING for split in splits))
     for name, label in DEPTH.items():
-        table.add_row(label, *(_cell(results["metrics"].get(f"{split}/{name}", {}).get("best")) for split in splits))
+        table.add_row(label, *(_cell(_best(results, f"{split}/{name}")) for split in splits))
     baselines = [results.get("baselines", {}).get(split, {}).get("mean_depth", {}) for split in splits]
     if any(baselines):
         table.add_section()
         table.add_row("RMSE of the mean depth", *(_cell(one.get("depth/rmse")) for one in baselines), style="dim")
     return table
+
+
+def _best(results: Results, name: str) -> float | None:
+    score = results["metrics"].get(name)
+    return None if score is None else score.get("best")
 
 
 def _table(title: str, first: str, *, columns: Sequence[str]) -> Table:
@@ -115,7 +120,7 @@ def _table(title: str, first: str, *, columns: Sequence[str]) -> Table:
     return table
 
 
-def _cell(value: float | None) -> str:
-    if value is None or value != value:
+def _cell(value: object) -> str:
+    if not isinstance(value, int | float) or value != value:
         return MISSING
     return f"{value:.4f}"

@@ -9,22 +9,31 @@ import hashlib
 import logging
 import re
 import stat
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from segbench.core.errors import CheckpointError
 from segbench.core.files import write_json
+from segbench.core.plain import Plain
 from segbench.runs.folder import read_json
 
 BEST = "best.ckpt"
 POINTER = "latest.json"
 STEP = re.compile(r"step-([0-9]{8,12})\.ckpt")
-KINDS = {"file": str, "step": int, "bytes": int, "sha256": str}
-"""What is written of a checkpoint."""
-
-Record = dict[str, Any]
 log = logging.getLogger("segbench")
+
+
+class Record(TypedDict):
+    """What is written of a checkpoint."""
+
+    file: str
+    """Its name."""
+    step: int
+    """Optimizer steps that it has seen."""
+    bytes: int
+    """Its size."""
+    sha256: str
+    """Its digest."""
 
 
 def step_checkpoints(folder: Path) -> list[Path]:
@@ -58,7 +67,7 @@ def kept(folder: Path) -> dict[str, Record]:
     """Return what `latest.json` says of each step checkpoint, by the file's name."""
     content = _content(folder)
     listed = content.get("kept", [])
-    entries: Iterable[Any] = [content, *(listed if isinstance(listed, list) else [])]
+    entries = [content, *(listed if isinstance(listed, list) else [])]
     sound = [record for entry in entries if (record := _sound(entry)) is not None]
     return {record["file"]: record for record in sound}
 
@@ -83,7 +92,7 @@ def point_to(path: Path, step: int) -> None:
     written = kept(path.parent).get(path.name)  # its digest has mostly been read already
     if written is None or written["bytes"] != path.stat().st_size:
         written = record_of(path, path.name)
-    newest = {**written, "step": step}
+    newest: Record = {**written, "step": step}
     _write(path.parent, {**_content(path.parent), **newest}, added=[newest])
 
 
@@ -116,7 +125,7 @@ def is_regular(path: Path) -> bool:
         return False
 
 
-def _content(folder: Path) -> dict[str, Any]:
+def _content(folder: Path) -> Plain:
     path = folder / POINTER
     try:
         if not path.exists():
@@ -127,15 +136,14 @@ def _content(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _sound(entry: Any) -> Record | None:
-    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), kind) for name, kind in KINDS.items()):
-        return None
-    if not STEP.fullmatch(entry["file"]):
-        return None
-    return {name: entry[name] for name in KINDS}
+def _sound(entry: object) -> Record | None:
+    match entry:
+        case {"file": str(file), "step": int(step), "bytes": int(size), "sha256": str(sha256)} if STEP.fullmatch(file):
+            return {"file": file, "step": step, "bytes": size, "sha256": sha256}
+    return None
 
 
-def _write(folder: Path, content: dict[str, Any], *, added: list[Record]) -> None:
+def _write(folder: Path, content: Plain, *, added: list[Record]) -> None:
     known = {name: entry for name, entry in kept(folder).items() if is_regular(folder / name)}
     known.update({entry["file"]: entry for entry in added if STEP.fullmatch(entry["file"])})
     listed = sorted(known.values(), key=lambda entry: entry["step"])

@@ -6,9 +6,9 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import segbench
+from segbench.core.plain import Plain
 from segbench.runs.git import ask_git
 
 PACKAGES = (
@@ -36,7 +36,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Plain:
     """Return the operating system, processor and number of cores."""
     return {
         "system": platform.platform(terse=True),

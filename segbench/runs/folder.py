@@ -10,13 +10,14 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segbench.core import reading
 from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.files import as_json, write_atomic, write_even_if_full, write_json
+from segbench.core.plain import Plain
 from segbench.core.states import RunState, recorded_state
 from segbench.runs.lock import is_given_up
+from segbench.runs.results import Results, has_metrics, is_results
 
 MAX_JSON = 50_000_000
 """The largest JSON file in bytes that is read: a thousand classes, each with all its scores, need less than one."""
@@ -165,11 +166,11 @@ class RunFolder:
         with self.command.open("a") as file:
             file.write(shlex.join(argv) + "\n")
 
-    def write_status(self, state: RunState, **details: Any) -> None:
+    def write_status(self, state: RunState, **details: object) -> None:
         """Replace the status; `state` is one of `RECORDED`."""
         write_even_if_full(self.status, as_json({"state": state, **details}))
 
-    def read_status(self) -> dict[str, Any]:
+    def read_status(self) -> Plain:
         """Return the status, or `{"state": "absent"}` where the run never started; raises CheckpointError."""
         if not self.status.is_file():
             return {"state": RunState.ABSENT}
@@ -179,23 +180,22 @@ class RunFolder:
             raise CheckpointError(f"{self.status} is not the status of a run: it names no state that a run can have")
         return status | state_now(self.path, state, status=status)
 
-    def read_environment(self) -> dict[str, Any]:
+    def read_environment(self) -> Plain:
         """Return where the run was trained and what it was resumed with; nothing where that was not written yet."""
         if not self.environment.is_file():
             return {}
         return read_json(self.environment)
 
-    def read_results(self) -> dict[str, Any]:
+    def read_results(self) -> Results:
         """Return the results of a run that ended; a CheckpointError says that the file holds something else."""
         results = read_json(self.results)
-        metrics = results.get("metrics")
-        if not isinstance(metrics, dict) or not all(isinstance(value, dict) for value in metrics.values()):
+        if not has_metrics(results):
             raise CheckpointError(
                 f"{self.results} is not the results of a run: its metrics must have a best and a last"
             )
-        if not isinstance(results.get("steps"), int) or "best" not in metrics.get(str(results.get("monitor")), {}):
-            raise CheckpointError(f"{self.results} is not the results of a run: it needs steps and a monitor")
-        return results
+        if is_results(results):
+            return results
+        raise CheckpointError(f"{self.results} is not the results of a run: it needs steps and a monitor")
 
     def check_writable_inside(self) -> None:
         """Raise a ConfigError if a resume would write through a link, or into something that is no file or folder.
@@ -221,7 +221,7 @@ class RunFolder:
                     kind = "not what a run has there"
                 raise ConfigError(f"{place} is {kind}, but a resume writes only inside the run folder; remove it")
 
-    def write_results(self, results: dict[str, Any]) -> None:
+    def write_results(self, results: Results) -> None:
         """Replace the results."""
         write_json(self.results, results)
 
@@ -230,7 +230,7 @@ class RunFolder:
         write_atomic(path, text)
 
 
-def state_now(folder: Path, state: RunState, *, status: Mapping[str, Any]) -> dict[str, Any]:
+def state_now(folder: Path, state: RunState, *, status: Mapping[str, object]) -> Plain:
     """Return `state`, and the `error` where a run that status.json calls running was killed on this machine."""
     here = status.get("machine") == platform.node()
     if state is RunState.RUNNING and here and is_given_up(folder):
@@ -238,7 +238,7 @@ def state_now(folder: Path, state: RunState, *, status: Mapping[str, Any]) -> di
     return {"state": state}
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> Plain:
     """Return the JSON object in a file of a run folder; a CheckpointError names a file that holds something else."""
     try:
         return reading.read_json(path, MAX_JSON)

@@ -8,10 +8,10 @@ from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import segbench
 from segbench.core.errors import CheckpointError
+from segbench.core.plain import Plain
 from segbench.runs.folder import RunFolder, read_json
 from segbench.runs.git import ask_git
 
@@ -24,12 +24,12 @@ SHARED = "environment.json"
 KEPT = ("packages", "sources")
 
 
-def provenance(plugins: Sequence[str]) -> dict[str, Any]:
+def provenance(plugins: Sequence[str]) -> Plain:
     """Return `packages`, the version of each one installed, and `sources`, as `describe_repositories`."""
     return {"packages": packages(), "sources": describe_repositories(_code_folders(plugins))}
 
 
-def provenance_of_run(run: RunFolder, plugins: Sequence[str]) -> dict[str, Any]:
+def provenance_of_run(run: RunFolder, plugins: Sequence[str]) -> Plain:
     """Return what environment.json says of what runs now.
 
     A job of a sweep that runs the same as the sweep's own record only refers to it. What an earlier session ran with,
@@ -43,7 +43,7 @@ def provenance_of_run(run: RunFolder, plugins: Sequence[str]) -> dict[str, Any]:
     last = shared if "provenance" in before else before
     if any(last.get(name, now[name]) != now[name] for name in KEPT):
         earlier.append({name: last.get(name) for name in KEPT})
-    said: dict[str, Any] = dict(now)
+    said = dict(now)
     if all(shared.get(name) == now[name] for name in KEPT):
         said = {"provenance": f"../{SHARED}"}
     if earlier:
@@ -51,7 +51,7 @@ def provenance_of_run(run: RunFolder, plugins: Sequence[str]) -> dict[str, Any]:
     return said
 
 
-def _recorded(path: Path) -> Mapping[str, Any]:
+def _recorded(path: Path) -> Mapping[str, object]:
     with suppress(CheckpointError):
         if not path.is_file():
             return {}
@@ -100,7 +100,7 @@ def _code_folders(plugins: Sequence[str]) -> dict[str, Path]:
     return folders
 
 
-def describe_repositories(folders: Mapping[str, Path]) -> list[dict[str, Any]]:
+def describe_repositories(folders: Mapping[str, Path]) -> list[Plain]:
     """Return the state of each git repository that one of the folders lies in.
 
     Args:
@@ -119,7 +119,7 @@ def describe_repositories(folders: Mapping[str, Path]) -> list[dict[str, Any]]:
     return [{"of": names, "folder": root, **_state(Path(root))} for root, names in found.items()]
 
 
-def _state(root: Path) -> dict[str, Any]:
+def _state(root: Path) -> Plain:
     commit = ask_git(root, "rev-parse", "HEAD")
     flags = ("--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=dirty")
     difference = ask_git(root, "diff", *flags, "HEAD", "--", limit=MAX_DIFFERENCE + 1) or ""

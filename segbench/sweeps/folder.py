@@ -7,15 +7,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.files import write_json
+from segbench.core.plain import Json
 from segbench.core.score_names import at_both_sizes
 from segbench.core.states import RunState
 from segbench.runs.folder import RunFolder, read_json
 from segbench.runs.metrics_log import read_metrics
 from segbench.runs.provenance import SHARED
+from segbench.runs.results import Results
 from segbench.sweeps.plan import Job
 
 NAME = re.compile(r"[0-9]{3,6}(_[A-Za-z0-9._=+-]+)?")
@@ -38,7 +39,7 @@ class JobState:
     score: float = math.nan
     """The monitored score of its best epoch so far; NaN before the first validation."""
 
-    results: dict[str, Any] | None = None
+    results: Results | None = None
     """The content of results.json of a completed job, else None."""
 
 
@@ -80,7 +81,7 @@ class SweepFolder:
 
     def read(self) -> tuple[list[str], list[Job]]:
         """Return the words of the sweep and its jobs; raises CheckpointError for a file that is not a sweep's."""
-        content = read_json(self.manifest)
+        content: Json = read_json(self.manifest)
         try:
             words = [_text(word) for word in content["words"]]
             jobs = [
@@ -141,7 +142,7 @@ class SweepFolder:
             results = None
             if status["state"] is RunState.COMPLETED and run.results.is_file():
                 results = run.read_results()
-            return JobState(status["state"], str(status.get("error", "")), *_progress(run), results)
+            return JobState(RunState(str(status["state"])), str(status.get("error", "")), *_progress(run), results)
         except (CheckpointError, OSError) as error:
             return JobState(RunState.FAILED, str(error))
 
@@ -160,13 +161,13 @@ def _progress(run: RunFolder) -> tuple[int | None, float]:
     return (int(rows[-1]["epoch"]) + 1 if rows else None), max(scores, default=math.nan)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str) or not value.isprintable():
         raise ValueError
     return value
 
 
-def _name(value: Any) -> str:
+def _name(value: object) -> str:
     name = _text(value)
     if not NAME.fullmatch(name):
         raise ValueError

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
-from segbench.core.choices import check_word
+from segbench.config.sweep_settings import JoblibLauncher, Launcher, RayLauncher, SubmititLauncher
 from segbench.core.errors import ConfigError, Interrupted
 from segbench.core.signals import stopped_by_signals
 from segbench.core.states import RunState
@@ -20,42 +20,40 @@ from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job
 
 Outcomes = Iterator[tuple[Job, RunState]]
-KINDS = ("local", "joblib", "submitit", "ray")
 POLL = 0.5
 """Seconds between two looks at what a queue has done."""
 
 
-def launch_jobs(
-    sweep: SweepFolder, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str] = ()
-) -> Outcomes:
+def launch_jobs(sweep: SweepFolder, jobs: Sequence[Job], *, settings: Launcher, typed: Sequence[str] = ()) -> Outcomes:
     """Run jobs as the settings of `conf/launcher` say, and yield each with its state.
 
     Args:
         sweep: Their folder.
         jobs: What to run.
-        settings: The node `launcher` of the configuration.
+        settings: The section `launcher` of the configuration.
         typed: Settings of all jobs that are not written down; see `run_job`.
 
     Raises:
-        ConfigError: for a launcher that does not exist or is not installed.
+        ConfigError: for a launcher that is not installed.
         Interrupted: if a signal stopped the job that runs in this process.
     """
-    kinds: dict[str, Callable[..., Outcomes]] = {
-        "local": _local,
-        "joblib": _joblib,
-        "submitit": _submitit,
-        "ray": _ray,
-    }
     check_launcher(settings)
-    return kinds[settings["kind"]](str(sweep.path), jobs, settings=settings, typed=list(typed))
+    folder = str(sweep.path)
+    words = list(typed)
+    match settings:
+        case JoblibLauncher():
+            return _joblib(folder, jobs, settings=settings, typed=words)
+        case SubmititLauncher():
+            return _submitit(folder, jobs, settings=settings, typed=words)
+        case RayLauncher():
+            return _ray(folder, jobs, settings=settings, typed=words)
+    return _local(folder, jobs, typed=words)
 
 
-def check_launcher(settings: Mapping[str, Any]) -> None:
-    """Raise a ConfigError for a launcher that does not exist or whose package is not installed."""
-    kind = settings["kind"]
-    check_word("launcher.kind", kind, valid=KINDS)
-    if kind != "local":
-        _needed(kind)
+def check_launcher(settings: Launcher) -> None:
+    """Raise a ConfigError for a launcher whose package is not installed."""
+    if settings.kind != "local":
+        _needed(settings.kind)
 
 
 def _needed(name: str) -> Any:
@@ -65,7 +63,7 @@ def _needed(name: str) -> Any:
         raise ConfigError(f"launcher={name} needs a package that is not here: pip install 'segbench[{name}]'") from None
 
 
-def _local(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
+def _local(folder: str, jobs: Sequence[Job], *, typed: Sequence[str]) -> Outcomes:
     from segbench.sweeps.work import run_job
 
     for job in jobs:
@@ -95,23 +93,23 @@ def _place() -> int:
     return max(0, int(numbered[1]) - 1)
 
 
-def _joblib(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
+def _joblib(folder: str, jobs: Sequence[Job], *, settings: JoblibLauncher, typed: Sequence[str]) -> Outcomes:
     joblib = _needed("joblib")
-    pool = joblib.Parallel(n_jobs=settings["jobs"], backend="loky", return_as="generator_unordered")
+    pool = joblib.Parallel(n_jobs=settings.jobs, backend="loky", return_as="generator_unordered")
     # one job at a time: a worker that takes two would keep the second from an idle one
-    yield from pool(joblib.delayed(_in_turn)(folder, job, typed=typed, gpus=settings["gpus"]) for job in jobs)
+    yield from pool(joblib.delayed(_in_turn)(folder, job, typed=typed, gpus=settings.gpus) for job in jobs)
 
 
-def _submitit(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
+def _submitit(folder: str, jobs: Sequence[Job], *, settings: SubmititLauncher, typed: Sequence[str]) -> Outcomes:
     submitit = _needed("submitit")
-    executor = submitit.AutoExecutor(folder=f"{folder}/.submitit/{uuid4().hex}/%j", cluster=settings["cluster"])
-    slurm = {"slurm_partition": settings["partition"], "slurm_signal_delay_s": settings["signal_delay_s"]}
+    executor = submitit.AutoExecutor(folder=f"{folder}/.submitit/{uuid4().hex}/%j", cluster=settings.cluster)
+    slurm = {"slurm_partition": settings.partition, "slurm_signal_delay_s": settings.signal_delay_s}
     executor.update_parameters(
-        timeout_min=settings["timeout_min"],
-        gpus_per_node=settings["gpus_per_node"],
-        cpus_per_task=settings["cpus_per_task"],
-        mem_gb=settings["mem_gb"],
-        **(slurm if settings["cluster"] == "slurm" else {}),
+        timeout_min=settings.timeout_min,
+        gpus_per_node=settings.gpus_per_node,
+        cpus_per_task=settings.cpus_per_task,
+        mem_gb=settings.mem_gb,
+        **(slurm if settings.cluster == "slurm" else {}),
     )
     with executor.batch():
         waiting = [(job, executor.submit(_in_turn, folder, job, typed=typed, gpus=None)) for job in jobs]
@@ -129,14 +127,14 @@ def _submitit(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], 
         raise
 
 
-def _ray(folder: str, jobs: Sequence[Job], *, settings: Mapping[str, Any], typed: Sequence[str]) -> Outcomes:
+def _ray(folder: str, jobs: Sequence[Job], *, settings: RayLauncher, typed: Sequence[str]) -> Outcomes:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to a server
     ray = _needed("ray")
     ours = not ray.is_initialized()
     if ours:
-        ray.init(address=settings["address"], log_to_driver=False, include_dashboard=False)
+        ray.init(address=settings.address, log_to_driver=False, include_dashboard=False)
     try:
-        work = ray.remote(num_cpus=settings["cpus"], num_gpus=settings["gpus"])(_in_turn)
+        work = ray.remote(num_cpus=settings.cpus, num_gpus=settings.gpus)(_in_turn)
         waiting = {work.remote(folder, job, typed=typed, gpus=None): job for job in jobs}
         while waiting:
             (ready, *_), _ = ray.wait(list(waiting), num_returns=1)

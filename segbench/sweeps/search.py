@@ -7,11 +7,12 @@ chooses as one that was not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override
 
+from segbench.config.sweep_settings import SearchSettings
 from segbench.config.words import parse, swept_values
 from segbench.core.errors import ConfigError, Pruned
 from segbench.core.rng import key64
@@ -29,7 +30,7 @@ class Search:
     Args:
         sweep: Its folder; the study is kept in it as `study.db`.
         words: The settings that all trials share, and those that are searched: values as for a sweep, or intervals.
-        settings: `sweep.search` of the configuration.
+        settings: The section `sweep.search` of the configuration.
         typed: Settings that are not written down; see `run_job`.
 
     Raises:
@@ -37,7 +38,7 @@ class Search:
     """
 
     def __init__(
-        self, sweep: SweepFolder, words: Sequence[str], *, settings: Mapping[str, Any], typed: Sequence[str] = ()
+        self, sweep: SweepFolder, words: Sequence[str], *, settings: SearchSettings, typed: Sequence[str] = ()
     ) -> None:
         self.typed = typed
         try:
@@ -52,7 +53,7 @@ class Search:
         self.fixed: dict[str, str] = {}
         self.space: dict[str, Any] = {}
         given = {override.get_key_element(): override for override in parse(words)}
-        space = {key: parse([f"{key}={value}"])[0] for key, value in (settings["space"] or {}).items()}
+        space = {key: parse([f"{key}={value}"])[0] for key, value in (settings.space or {}).items()}
         for key, override in {**space, **given}.items():
             if override.is_sweep_override():
                 self.space[key] = self._distribution(override)
@@ -81,9 +82,9 @@ class Search:
         )
 
     def _pruner(self) -> Any:
-        if not self.settings["prune"]:
+        if not self.settings.prune:
             return self.optuna.pruners.NopPruner()
-        return self.optuna.pruners.MedianPruner(n_startup_trials=self.settings["startup"])
+        return self.optuna.pruners.MedianPruner(n_startup_trials=self.settings.startup)
 
     def run(
         self, jobs: list[Job], note: Callable[[list[Job]], None], *, finished: Callable[[Job, RunState], None]
@@ -99,7 +100,7 @@ class Search:
             Interrupted: if a signal stopped a job; the search can be continued.
         """
         study = self._open()
-        for number in range(self.settings["trials"]):
+        for number in range(self.settings.trials):
             trial = self._trial(study, number)
             if number == len(jobs):
                 chosen = {**self.fixed, **{key: str(trial.params[key]) for key in self.space}}
@@ -118,8 +119,8 @@ class Search:
         if any(self.space.get(key) != distribution for key, distribution in trial.distributions.items()):
             raise ConfigError(f"{self.sweep.study} is not the study of this sweep")
         for key, distribution in self.space.items():
-            seed = key64("search", self.settings["seed"], number, key) % 2**32
-            study.sampler = self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.settings["startup"])
+            seed = key64("search", self.settings.seed, number, key) % 2**32
+            study.sampler = self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.settings.startup)
             _suggest(trial, key, distribution=distribution)  # what was chosen before stays
         return trial
 

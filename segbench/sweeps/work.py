@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -19,7 +19,10 @@ from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job, examples
 from segbench.training.start import Begin, train_in
 
-_shared: dict[str, Any] = {}
+if TYPE_CHECKING:
+    from segbench.data.loading.datamodule import SegmentationData
+
+_shared: dict[str, SegmentationData] = {}
 """The data of the last job of this process, by its settings: the next job mostly has the same."""
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pytorch_lightning.loggers import Logger
 
 from segbench.core.errors import ConfigError, Interrupted, Pruned
 from segbench.core.files import write_json
@@ -32,7 +33,7 @@ class Beginning:
     signals: StopSignals
     """What asks the run to stop."""
 
-    loggers: list[Any]
+    loggers: list[Logger]
     """Lightning's loggers beside metrics.csv."""
 
     started: float
@@ -45,8 +46,8 @@ def begun(
     ranks: Ranks,
     *,
     begin: Callable[[RunFolder], None],
-    loggers: Mapping[str, Any],
-    now: Mapping[str, Any],
+    loggers: Mapping[str, Logger],
+    now: Mapping[str, object],
     resumption: Resumption | None,
 ) -> Iterator[Beginning]:
     """Begin a session in its folder, and keep status.json true until it ends.
@@ -70,7 +71,7 @@ def begun(
             yield Beginning(signals, early or open_loggers(loggers), started)
 
 
-def first_weights(run: RunFolder, experiment: Experiment) -> list[Any]:
+def first_weights(run: RunFolder, experiment: Experiment) -> list[object]:
     """Return what the network began with: in a run that is continued, what its first session loaded."""
     before = run.read_environment().get("weights")
     if run.has_begun() and isinstance(before, list):
@@ -88,7 +89,7 @@ def refuse_without_effect(run: RunFolder, settings: list[str]) -> None:
 
 
 def _write_beginning(
-    run: RunFolder, begin: Callable[[RunFolder], None], *, now: Mapping[str, Any], resumption: Resumption | None
+    run: RunFolder, begin: Callable[[RunFolder], None], *, now: Mapping[str, object], resumption: Resumption | None
 ) -> None:
     """Write what a session begins with into the folder; that it continues another experiment comes first."""
     if run.exists():

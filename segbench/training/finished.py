@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from segbench.config.resume_rules import differing_settings
 from segbench.config.saved import read_saved_config
@@ -12,11 +11,12 @@ from segbench.config.schema import RunConfig
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.states import RunState
 from segbench.runs.folder import RunFolder
+from segbench.runs.results import Results
 
 log = logging.getLogger("segbench")
 
 
-def unchanged_results(run: RunFolder, config: RunConfig) -> dict[str, Any] | None:
+def unchanged_results(run: RunFolder, config: RunConfig) -> Results | None:
     """Return the results of a finished run that is asked to go on with the settings it has, else None."""
     if not run.exists() or run.read_status()["state"] != RunState.COMPLETED:
         return None
@@ -28,7 +28,7 @@ def unchanged_results(run: RunFolder, config: RunConfig) -> dict[str, Any] | Non
     return results
 
 
-def finished_results(run: RunFolder, settings: TrainerSettings) -> dict[str, Any] | None:
+def finished_results(run: RunFolder, settings: TrainerSettings) -> Results | None:
     """Return the results of a run that has made all epochs or steps of these settings, else None."""
     if run.read_status()["state"] != RunState.COMPLETED or not run.results.is_file():
         return None
@@ -43,7 +43,7 @@ def say_finished(run: RunFolder) -> None:
     log.info("this run is finished: %s; a larger trainer.max_epochs would extend it", run.path)
 
 
-def _is_finished(results: Mapping[str, Any], settings: TrainerSettings) -> bool:
+def _is_finished(results: Results, settings: TrainerSettings) -> bool:
     waited = _count(results, "validations_since_best")
     if results.get("stopped_early") and settings.patience is not None and waited >= settings.patience:
         return True
@@ -52,7 +52,7 @@ def _is_finished(results: Mapping[str, Any], settings: TrainerSettings) -> bool:
     return _count(results, "epochs") >= settings.max_epochs
 
 
-def _count(results: Mapping[str, Any], name: str) -> int:
+def _count(results: Mapping[str, object], name: str) -> int:
     value = results.get(name)
     if isinstance(value, int):
         return value

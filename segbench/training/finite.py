@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from segbench.core.choices import NonFinite
 from segbench.core.errors import NonFiniteError
 from segbench.core.text import and_more
+from segbench.runs.results import SkippedSteps
 
 MOST_SKIPPED = 10
 """Steps of a run that `trainer.non_finite=skip` leaves out before it gives up."""
@@ -99,7 +100,7 @@ class FiniteCheck:
         for buffer, before in zip(network.buffers(), self._buffers, strict=False):
             buffer.copy_(before)
 
-    def record(self) -> dict[str, int | list[int]]:
+    def record(self) -> SkippedSteps:
         """Return what results.json holds of the steps that were left out: `count`, and the first of their numbers."""
         return {"count": len(self.skipped), "steps": self.skipped[:MOST_RECORDED]}
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.errors import CheckpointError, ConfigError
+from segbench.inference.checkpoints import Checkpoint
 from segbench.training.lightning_private import batches_ready, epochs_completed, epochs_processed
 
 
@@ -23,7 +22,7 @@ class Position:
     """Batches of the epoch after those."""
 
     @classmethod
-    def of(cls, checkpoint: Mapping[str, Any]) -> Position:
+    def of(cls, checkpoint: Checkpoint) -> Position:
         """Return the position that a checkpoint holds; raises CheckpointError where it holds none."""
         try:
             step = int(checkpoint["global_step"])

@@ -7,11 +7,10 @@ epoch begins at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytorch_lightning as pl
 from pytorch_lightning.loops.progress import _ProcessedTracker
+
+from segbench.inference.checkpoints import Checkpoint
 
 
 def batches_begun(trainer: pl.Trainer) -> int:
@@ -26,22 +25,22 @@ def epoch_is_over(trainer: pl.Trainer) -> bool:
     return progress.processed > progress.completed
 
 
-def epochs_processed(checkpoint: Mapping[str, Any]) -> int:
+def epochs_processed(checkpoint: Checkpoint) -> int:
     """Return the epochs whose last batch was seen; raises KeyError, TypeError or ValueError for other files."""
     return int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
 
 
-def epochs_completed(checkpoint: Mapping[str, Any]) -> int:
+def epochs_completed(checkpoint: Checkpoint) -> int:
     """Return the epochs that have ended; raises as `epochs_processed` does."""
     return int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"])
 
 
-def batches_ready(checkpoint: Mapping[str, Any]) -> int:
+def batches_ready(checkpoint: Checkpoint) -> int:
     """Return the batches that the epoch of a checkpoint has begun; raises as `epochs_processed` does."""
     return int(checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"])
 
 
-def complete_epoch(checkpoint: Mapping[str, Any]) -> None:
+def complete_epoch(checkpoint: Checkpoint) -> None:
     """Count the epoch of a checkpoint as completed: Lightning would end it a second time and count it twice."""
     progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
     epochs = progress["current"]["processed"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from pytorch_lightning.loggers import Logger
 
 from segbench.config.instantiate import build
 from segbench.config.schema import Part
@@ -11,13 +12,13 @@ from segbench.core.errors import ConfigError, SegbenchError
 from segbench.runs.folder import RunFolder
 
 
-def make_loggers(parts: Mapping[str, Part] | None, run: RunFolder, *, plugins: Sequence[str]) -> dict[str, Any]:
+def make_loggers(parts: Mapping[str, Part] | None, run: RunFolder, *, plugins: Sequence[str]) -> dict[str, Logger]:
     """Return Lightning's loggers by their names in the configuration.
 
     Raises:
         ConfigError: for one whose package is not installed, or that cannot be built.
     """
-    loggers = {}
+    loggers: dict[str, Logger] = {}
     for name, node in (parts or {}).items():
         where = f"logger.{name}"
         try:
@@ -29,7 +30,7 @@ def make_loggers(parts: Mapping[str, Part] | None, run: RunFolder, *, plugins: S
     return loggers
 
 
-def open_loggers(loggers: Mapping[str, Any]) -> list[Any]:
+def open_loggers(loggers: Mapping[str, Logger]) -> list[Logger]:
     """Start the programs or stores behind the loggers before the first step, and return the loggers.
 
     Raises:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
 from rich.console import Console
 from torch import nn
 
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.choices import SCORED, NonFinite, Split
 from segbench.core.errors import CheckpointError, NonFiniteError
-from segbench.inference.checkpoints import load_best
+from segbench.inference.checkpoints import Checkpoint, load_best
 from segbench.inference.module import score_split
 from segbench.inference.trainer import make_trainer
 from segbench.inference.weights import scored_weights
@@ -69,7 +69,7 @@ class Session:
         signals: StopSignals,
         length: Length,
         console: Console | None = None,
-        loggers: list[Any] | None = None,
+        loggers: list[Logger] | None = None,
         rollbacks: int = 0,
         watch: Watch | None = None,
         ranks: Ranks = ALONE,
@@ -147,7 +147,7 @@ class Session:
         own = self.experiment.callbacks  # what they log goes into the row that the recorder writes
         return [limits, *own, self.recorder, self.patience, *shown, checkpointer, *watched]
 
-    def _carry_over(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    def _carry_over(self, checkpoint: Checkpoint) -> Checkpoint:
         """Return the checkpoint that is continued; a best epoch whose checkpoint was given up is forgotten."""
         lost = not (self.run.checkpoints / BEST).is_file()
         return carry_over(checkpoint, self.module, without_best=lost)

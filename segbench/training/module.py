@@ -15,6 +15,7 @@ from segbench.core.rng import torch_seed
 from segbench.core.tasks import Inputs, Task
 from segbench.data.loading.batches import Batch
 from segbench.data.loading.views import EvaluationView
+from segbench.inference.checkpoints import Checkpoint
 from segbench.inference.module import ScoredModule, with_long_mask
 from segbench.losses.base import Loss
 from segbench.metrics.own import OwnMetrics
@@ -84,7 +85,7 @@ class SegmentationModule(ScoredModule):
         view: EvaluationView,
         settings: EvaluationSettings,
         grouping: Grouping,
-        options: Mapping[str, Any],
+        options: Mapping[str, object],
         frozen: tuple[str, ...],
         unfreeze_at: int | None,
         make_metrics: Callable[[], OwnMetrics] = OwnMetrics,
@@ -156,7 +157,7 @@ class SegmentationModule(ScoredModule):
         length = Length(steps=self.total_steps, epochs=self.trainer.max_epochs or 1)
         self.schedule.set_options(self.trainer.optimizers[0], here, of=length, scale=1 / 2**self.rollbacks)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, object]:
         """Return the loss, and its terms for the log."""
         if self.resolution is not None:
             batch = self.resolution.shrink(batch, self.current_epoch, epochs=self.trainer.max_epochs or 1)
@@ -219,7 +220,7 @@ class SegmentationModule(ScoredModule):
             return value
         return self.sum_of_processes(torch.tensor([float(value)], device=self.device)).item() > 0
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Add the schedule's state, and whether the epoch is over; the average in it is that of the steps so far."""
         self._settle()  # in place: the tensors of `state_dict` are those of the network
         check_plain(checkpoint["callbacks"])
@@ -228,7 +229,7 @@ class SegmentationModule(ScoredModule):
         checkpoint["epoch_is_over"] = epoch_is_over(self.trainer)
         checkpoint["origin"] = self.origin
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Restore the schedule's state; after the end of an epoch, continue as if the next one had not begun."""
         self.schedule.load_state_dict(checkpoint["schedule"])
         met = checkpoint["non_finite"]

@@ -55,13 +55,13 @@ class Grouping:
         """Return the grouping that an optimizer's node asks for, and the node as its class takes it."""
         kinds = {"encoder_lr_factor": float, "layer_decay": float, "decay_norms": bool}
         names = [field.name for field in fields(cls)]
-        own = {name: value for name, value in part.arguments.items() if name in names}
+        own: dict[str, Any] = {name: value for name, value in part.arguments.items() if name in names}
         for name, value in own.items():
             check(value, kinds[name], key=f"optimizer.{name}")
         rest = {name: value for name, value in part.arguments.items() if name not in names}
         return cls(**own), Part(target=part.target, arguments=rest)
 
-    def groups(self, network: nn.Module, parameters: Named, *, options: Mapping[str, Any]) -> list[Group]:
+    def groups(self, network: nn.Module, parameters: Named, *, options: Mapping[str, object]) -> list[Group]:
         """Return the parameters as groups of one rate and one decay each, those of the whole rate first.
 
         Args:
@@ -109,10 +109,12 @@ class Grouping:
         }
 
 
-def _group(members: list[nn.Parameter], factor: float, *, is_undecayed: bool, options: Mapping[str, Any]) -> Group:
+def _group(members: list[nn.Parameter], factor: float, *, is_undecayed: bool, options: Mapping[str, object]) -> Group:
     group: Group = {"params": members}
     if factor != 1:
-        group["lr"] = options["lr"] * factor
+        rate = options["lr"]
+        assert isinstance(rate, int | float)
+        group["lr"] = rate * factor
     if is_undecayed:
         group["weight_decay"] = 0.0
     return group

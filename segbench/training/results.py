@@ -7,7 +7,6 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -18,6 +17,7 @@ from segbench.core.files import write_atomic
 from segbench.core.text import printable
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.metrics.split_scores import SplitScores
+from segbench.runs.results import Results, Score
 from segbench.training.callbacks.recorder import Recorder
 from segbench.training.module import SegmentationModule
 
@@ -29,7 +29,7 @@ def collect_results(
     module: SegmentationModule,
     trainer: pl.Trainer,
     data: SegmentationData,
-) -> dict[str, Any]:
+) -> Results:
     """Return the content of results.json.
 
     `metrics` holds for each name `best` (of the best epoch), `last` and `best_epoch` (from 0). The best of val and test
@@ -40,7 +40,7 @@ def collect_results(
     best = {**recorder.best, **final}
     last = dict(recorder.last)
     last |= {name: value for name, value in final.items() if name.startswith("test/")}
-    metrics = {
+    metrics: dict[str, Score] = {
         name: {"best": best.get(name), "last": last.get(name), "best_epoch": recorder.best_epoch}
         for name in sorted({*best, *last})
     }
@@ -118,7 +118,7 @@ def write_per_image(path: Path, metric: SplitScores, *, data: SegmentationData, 
     set's score of any choice of images.
     """
     table = metric.per_image_table()
-    columns: dict[str, Any] = _image_columns(table["index"].tolist(), data, split=split)
+    columns = _image_columns(table["index"].tolist(), data, split=split)
     if "iou" in table:
         columns["mean_iou"] = [f"{iou:.6f}" if iou == iou else "" for iou in table["iou"].tolist()]
         for number, name in enumerate(data.classes):
@@ -133,7 +133,7 @@ def write_per_image(path: Path, metric: SplitScores, *, data: SegmentationData, 
     write_atomic(path, text.getvalue())
 
 
-def _image_columns(indices: Sequence[int], data: SegmentationData, *, split: Split) -> dict[str, list[Any]]:
+def _image_columns(indices: Sequence[int], data: SegmentationData, *, split: Split) -> dict[str, list[object]]:
     """Return the columns `index`, `image`, and `unit/<factor>` for each factor that any image has a unit of."""
     units = [data.units(split, index) for index in indices]
     factors = dict.fromkeys(factor for one in units for factor, unit in one.items() if unit)

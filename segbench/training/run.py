@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
 from segbench.config.pretrained import without_pretrained
@@ -27,6 +27,7 @@ from segbench.runs.checkpoints import step_checkpoints
 from segbench.runs.folder import RunFolder, read_json
 from segbench.runs.lock import locked
 from segbench.runs.provenance import provenance_of_run
+from segbench.runs.results import Results
 from segbench.training.beginning import Beginning, begun, first_weights, refuse_without_effect
 from segbench.training.checkpoints.conditions import conditions
 from segbench.training.checkpoints.resumption import Differences, Resumption, pin_threads
@@ -57,7 +58,7 @@ def train(
     console: Console,
     watch: Watch | None = None,
     shared: dict[str, SegmentationData] | None = None,
-) -> dict[str, Any]:
+) -> Results:
     """Train the experiment of `config` in `run` and return its results.
 
     Nothing of a run that is continued changes before all that could be refused has been checked.
@@ -102,10 +103,10 @@ def _trained(
     *,
     experiment: Experiment,
     begin: Callable[[RunFolder], None],
-    loggers: Mapping[str, Any],
+    loggers: Mapping[str, Logger],
     console: Console,
     watch: Watch | None,
-) -> dict[str, Any]:
+) -> Results:
     """Train with data that has been read, unless the run in the folder has nothing left to train."""
     now = conditions(config.trainer, config.seed, data=experiment.data)
     resumption = None
@@ -180,7 +181,7 @@ class _Run:
         """The section `trainer`."""
         return self.config.trainer
 
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """Train, from the newest checkpoint on if there is one, test, and write results, plots and tables."""
         for folder in (self.run.path, self.run.hydra, self.run.checkpoints):
             sweep_temporary(folder)
@@ -284,7 +285,7 @@ class _Run:
         ):
             log.warning("%s", sentence)
 
-    def _say_results(self, results: Mapping[str, Any]) -> None:
+    def _say_results(self, results: Results) -> None:
         print_summary(self.console, results, classes=self.experiment.data.classes)
         if count := results["skipped_steps"]["count"]:
             numbers = ", ".join(map(str, results["skipped_steps"]["steps"]))

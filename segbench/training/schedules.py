@@ -66,7 +66,7 @@ class Schedule:
             values: All of them by their names in metrics.csv.
         """
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Return what `observe` has changed."""
         return {}
 
@@ -193,7 +193,7 @@ class Plateau(Schedule):
             self.current = max(self.least, self.current * self.gamma)
             self.waited = 0
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Return the factor, the best score and the validations waited."""
         return {"current": self.current, "best": self.best, "waited": self.waited}
 

@@ -21,6 +21,7 @@ from segbench.core.versions import check_versions
 from segbench.core.world import World
 from segbench.runs.environment import git_commit, versions
 from segbench.runs.folder import RunFolder
+from segbench.runs.results import Results
 from segbench.training.finished import unchanged_results
 from segbench.training.run_log import RunLog
 
@@ -73,7 +74,7 @@ class Begin:
 
 def train_in(
     folder: Path, begin: Begin, *, console: Console, prepare: Callable[[], None] | None = None, **further: Any
-) -> dict[str, Any]:
+) -> Results:
     """Train a configuration in a folder, with its log there and on the console; return the results.
 
     Args:
@@ -102,7 +103,7 @@ def start(
     console: Console,
     watch: Callable[[int, float], None] | None = None,
     **further: Any,
-) -> dict[str, Any]:
+) -> Results:
     """Train as `segbench.training.run.train` does: in this process, or in several that are started here."""
     if config.trainer.devices > 1 and not World.here().is_launched:
         from segbench.training.distributed.launch import Request, launch

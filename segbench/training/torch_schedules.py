@@ -58,7 +58,8 @@ class TorchSchedule(Schedule):
         self.kind = find_class(part.target, plugins, where="scheduler")
         self.is_plateau = issubclass(self.kind, ReduceLROnPlateau)
         self.interval = one_of(Interval, str(arguments.pop("interval", Interval.STEP)), what="scheduler.interval")
-        self.monitor = arguments.pop("monitor", None)
+        monitor = arguments.pop("monitor", None)
+        self.monitor = None if monitor is None else str(monitor)
         self.higher = higher
         self.plugins = plugins
         self._check(arguments)
@@ -69,7 +70,7 @@ class TorchSchedule(Schedule):
         self.scores: list[float] = []
         self._of: torch.optim.Optimizer | None = None
 
-    def _check(self, arguments: Mapping[str, Any]) -> None:
+    def _check(self, arguments: Mapping[str, object]) -> None:
         name = self.kind.__name__
         if "last_epoch" in arguments:
             raise ConfigError("scheduler.last_epoch is where the run stands, and is not set; leave it out")
@@ -114,7 +115,7 @@ class TorchSchedule(Schedule):
         own = score if self.higher else -score
         self.scores.append(own if self.monitor is None else (values or {}).get(self.monitor, math.nan))
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Return the scores so far; all else follows from the position."""
         return {"scores": list(self.scores)} if self.is_plateau else {}
 

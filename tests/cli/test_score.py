@@ -249,7 +249,7 @@ def test_generated_scenes_are_named_as_their_export_is(command, tmp_path):
 
     words = ["data=fgbg", "data.size=[32,32]", "data.train_size=4", "data.val_size=3", "data.test_size=3"]
     words.append("data.batch_size=4")
-    export_data(run_config(compose_config(words)).plain(), tmp_path / "export", splits=("val", "test"))
+    export_data(run_config(compose_config(words)).data, tmp_path / "export", splits=("val", "test"))
     run = score_predictions(words, tmp_path / "export" / "test" / "masks", out=tmp_path / "run")
     assert results(run)["metrics"]["test/mean_iou"]["best"] == 1.0
 

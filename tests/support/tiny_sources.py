@@ -45,8 +45,8 @@ def write_pictures(folder: Path, count: int = 6) -> dict[str, Path]:
 
 def write_shards(place: Path) -> None:
     """Export small scenes with depth and background as shards, four samples in each."""
-    from segbench.commands.data_export import export_data
     from segbench.config.compose import compose_config, plain_config
+    from tests.support.exports import export_data
 
     words = [*source_words("fgbg", place.parent), "data.size=[32,32]", "data.batch_size=1"]
     sizes = [f"data.{split}_size={size}" for split, size in (("train", 10), ("val", 4), ("test", 4))]

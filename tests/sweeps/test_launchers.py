@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from segbench.config.paths import conf_dir
+from segbench.config.schema import read_section
+from segbench.config.sweep_settings import SweepSettings, read_launcher
 from segbench.core.errors import ConfigError
 from segbench.sweeps import launchers
 from segbench.sweeps.folder import SweepFolder
@@ -45,7 +49,24 @@ def test_parallel_jobs_are_spread_over_the_gpus():
 
 def test_what_is_not_there(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="did you mean 'joblib'"):
-        launchers.launch_jobs(SweepFolder(tmp_path), [], settings={"kind": "jobllib"})
+        read_launcher({"kind": "jobllib"})
+    joblib = read_launcher({"kind": "joblib", "jobs": 2, "gpus": None})
     monkeypatch.setitem(__import__("sys").modules, "joblib", None)
     with pytest.raises(ConfigError, match=r"pip install 'segbench\[joblib\]'"):
-        list(launchers.launch_jobs(SweepFolder(tmp_path), [], settings={"kind": "joblib", "jobs": 2, "gpus": None}))
+        list(launchers.launch_jobs(SweepFolder(tmp_path), [], settings=joblib))
+
+
+def test_settings_of_a_launcher_are_checked_before_anything_is_started():
+    for gpus in ("two", 1.5):
+        with pytest.raises(ConfigError, match="launcher.gpus must be a whole number or null, got"):
+            read_launcher({"kind": "joblib", "jobs": 2, "gpus": gpus})
+    with pytest.raises(ConfigError, match=r"launcher.address is missing"):
+        read_launcher({"kind": "ray", "cpus": 1, "gpus": 0.5})
+
+
+def test_every_shipped_launcher_and_sweep_is_one_that_is_read():
+    for file in (conf_dir() / "launcher").glob("*.yaml"):
+        assert read_launcher(yaml.safe_load(file.read_text())).kind == file.stem
+    for file in (conf_dir() / "sweep").glob("*.yaml"):
+        found = read_section(SweepSettings, yaml.safe_load(file.read_text()), key="sweep")
+        assert (found.search is None) == (file.stem != "tpe")

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
+from segbench.data.export.manifest import Row
 from segbench.data.export.options import Chunk
 
 FOLDERS = {"image": "images", "mask": "masks", "depth": "depth", "background": "backgrounds"}
@@ -37,10 +37,10 @@ class FolderWriter:
         """Return the manifest's columns on where the files of a sample are, relative to the export."""
         return {f"{kind}_file": f"{self.split}/{FOLDERS[kind]}/{name}{self.suffixes[kind]}" for kind in kinds}
 
-    def add(self, name: str, files: Mapping[str, bytes], *, row: Mapping[str, Any]) -> None:
+    def add(self, name: str, files: Mapping[str, bytes], *, row: Row) -> None:
         """Write the files of a sample; `row` says where."""
         for kind, content in files.items():
-            path = self.out / row[f"{kind}_file"]
+            path = self.out / str(row[f"{kind}_file"])
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,9 @@ from segbench.core.errors import ConfigError
 from segbench.core.files import replacing
 from segbench.core.tasks import IGNORE_INDEX
 
-Row = dict[str, Any]
+Cell = None | bool | int | float | str
+Row = dict[str, Cell]
+"""What the manifest says of a sample, by column."""
 UNIT = "unit_"
 """What the columns begin with that say which units a sample comes from."""
 
@@ -39,7 +40,7 @@ def file_facts(files: Mapping[str, bytes]) -> Row:
     return {"bytes": sum(map(len, files.values())), **digests}
 
 
-def plan_columns(scene: Any) -> Row:
+def plan_columns(scene: object) -> Row:
     """Return the fields of a plan as `plan_<field>`; what is not a number or a word is written as JSON."""
     fields = {}
     if is_dataclass(scene) and not isinstance(scene, type):
@@ -47,7 +48,7 @@ def plan_columns(scene: Any) -> Row:
     return {f"plan_{name}": _cell(value) for name, value in fields.items()}
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> Cell:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):

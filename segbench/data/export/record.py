@@ -8,6 +8,7 @@ from typing import Any
 
 import segbench
 from segbench.core.choices import Split
+from segbench.core.plain import Plain
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.export.options import Options
 from segbench.data.loading.datamodule import SegmentationData
@@ -20,8 +21,8 @@ INFORMATIVE = ("settings", "mean", "std", "values", "test_is_val")
 
 
 def export_record(
-    data: SegmentationData, options: Options, *, samples: Mapping[Split, int], settings: Mapping[str, Any]
-) -> dict[str, Any]:
+    data: SegmentationData, options: Options, *, samples: Mapping[Split, int], settings: Mapping[str, object]
+) -> Plain:
     """Return the record of an export as plain data.
 
     Args:
@@ -47,11 +48,11 @@ def export_record(
         "export": options.record(),
         "settings": dict(settings),
     }
-    plain: dict[str, Any] = json.loads(json.dumps(record))
+    plain: Plain = json.loads(json.dumps(record))
     return plain
 
 
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def differences(found: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:
     """Return what differs, as `name there, now here`; settings of the data only where they make other samples."""
     names = [name for name in wanted if name not in (*INFORMATIVE, "fingerprint")]
     changes = _changes({name: found.get(name) for name in names}, {name: wanted[name] for name in names})

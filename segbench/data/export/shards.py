@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from segbench.core.choices import Split
 from segbench.core.files import replacing, sync_folder, write_atomic
+from segbench.data.export.manifest import Row
 from segbench.data.export.options import Chunk
 
 KINDS = {"image": "", "mask": ".mask", "depth": ".depth", "background": ".background"}
@@ -64,10 +64,10 @@ class ShardWriter:
         members = {f"{kind}_file": f"{name}{KINDS[kind]}{self.suffixes[kind]}" for kind in kinds}
         return {"shard": f"{self.path.parent.name}/{self.path.name}", **members}
 
-    def add(self, name: str, files: Mapping[str, bytes], *, row: Mapping[str, Any]) -> None:
+    def add(self, name: str, files: Mapping[str, bytes], *, row: Row) -> None:
         """Append the members of a sample, and its row of the manifest as JSON."""
         self._offsets.append(self._file.tell())
-        members = {row[f"{kind}_file"]: content for kind, content in files.items()}
+        members = {str(row[f"{kind}_file"]): content for kind, content in files.items()}
         members[f"{name}.json"] = json.dumps(row, sort_keys=True).encode()
         for member, content in members.items():
             info = tarfile.TarInfo(member)  # its defaults are owner 0 and time 0

@@ -10,12 +10,12 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.files import sync_folder, write_json
+from segbench.core.plain import Plain
 from segbench.data.export.manifest import join_parts
 from segbench.data.export.options import Chunk
 from segbench.data.export.record import differences
@@ -34,7 +34,7 @@ class Target:
         record: What the export is: `export_record`.
     """
 
-    def __init__(self, out: Path, record: Mapping[str, Any]) -> None:
+    def __init__(self, out: Path, record: Mapping[str, object]) -> None:
         self.out = out
         self.staging = out / STAGING
         self.record = record
@@ -62,7 +62,7 @@ class Target:
             write_json(self.staging / RECORD, self.record)
         return False
 
-    def _found(self) -> dict[str, Any] | None:
+    def _found(self) -> Plain | None:
         """Return the record in the folder; None for a new, an empty or a barely begun one."""
         if not self.out.exists():
             return None

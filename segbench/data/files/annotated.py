@@ -106,7 +106,7 @@ class AnnotatedPictures(DividedFiles):
         """Say which classes occur in hardly any mask."""
         self.notes += rare_classes(self.index.table, self.index.names.texts(), classes=self.classes)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return how masks are drawn."""
         return self.reader.settings()
 

@@ -139,6 +139,6 @@ class CamVid(FileData):
         """Return how many pictures, and by which split."""
         return f"{super().describe(split)}, {self.split} split{'' if self.official else ' (counts not checked)'}"
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return how masks are read."""
         return self.reader.settings()

@@ -11,7 +11,7 @@ import numpy as np
 
 from segbench.core.choices import Split, check_word
 from segbench.core.errors import ConfigError, DataError
-from segbench.data.files.coco_index import Choice, category_ids, read_items, read_json, told
+from segbench.data.files.coco_index import Choice, CocoFile, category_ids, read_items, read_json, told
 from segbench.data.files.coco_masks import draw, draw_panoptic
 from segbench.data.files.divided import DividedFiles
 from segbench.data.files.items import Item, Splits, share_settings
@@ -134,7 +134,7 @@ class Coco(DividedFiles):
             self.notes += told(content, self.choice, taken=len(items), where=Path(file).name)
         return items
 
-    def _check_name(self, content: dict[str, Any]) -> None:
+    def _check_name(self, content: CocoFile) -> None:
         others = {category["name"] for category in content["categories"]} - set(self.categories)
         if self.classes[1] in others:
             raise ConfigError(
@@ -194,7 +194,7 @@ class Coco(DividedFiles):
             f" {share_settings(split)} leave none of them"
         )
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return how masks are drawn."""
         return {
             "categories": self.categories,

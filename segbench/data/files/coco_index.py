@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segbench.core.errors import ConfigError, DataError, nearest
-from segbench.data.files.coco_masks import counts
+from segbench.data.files.coco_masks import Annotation, counts
 from segbench.data.files.items import Item
 from segbench.data.files.texts import read_text
 from segbench.data.problems import Problems
@@ -23,6 +22,12 @@ MAX_JSON = 4 << 30
 KEYS = ("images", "annotations", "categories")
 """Lists that each file has."""
 
+CocoFile = dict[str, list[Annotation]]
+"""The lists of a file, of which `read_json` and `_require` have checked what is used."""
+
+Picture = Annotation
+"""An entry of `images`."""
+
 Kinds = dict[str, type | tuple[type, ...]]
 
 
@@ -33,7 +38,7 @@ class Labels:
     size: tuple[int, int]
     """Height and width of the picture by the file."""
 
-    annotations: list[dict[str, Any]]
+    annotations: list[Annotation]
     """Its annotations of chosen categories, or all segments of a panoptic picture; sorted by id."""
 
     panoptic: Path | None = None
@@ -59,13 +64,13 @@ class Choice:
     boxes: str = "refuse"
     """What becomes of annotations without an outline: `refuse`, or `skip`: their boxes are ignored."""
 
-    def takes(self, annotation: Mapping[str, Any]) -> bool:
+    def takes(self, annotation: Annotation) -> bool:
         """Return whether an annotation is an object that gets its class."""
         is_skipped = self.boxes == "skip" and _has_no_outline(annotation)
         return not is_skipped and counts(annotation, self.min_area, crowd=self.crowd)
 
 
-def read_json(path: Path, key: str) -> dict[str, Any]:
+def read_json(path: Path, key: str) -> CocoFile:
     """Return an annotation file; a DataError says that it is missing, broken or of another format."""
     text = read_text(path, f"data.{key}:", limit=MAX_JSON)
     try:
@@ -82,7 +87,7 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
     return content
 
 
-def category_ids(content: dict[str, Any], names: tuple[str, ...]) -> dict[str, list[int]]:
+def category_ids(content: CocoFile, names: tuple[str, ...]) -> dict[str, list[int]]:
     """Return the file's ids of each chosen category: the 80 of COCO lie between 1 and 90, with gaps.
 
     Some tools write one name under two ids, such as 0 and 1; both are the category.
@@ -102,7 +107,7 @@ def category_ids(content: dict[str, Any], names: tuple[str, ...]) -> dict[str, l
 
 
 def read_items(
-    content: dict[str, Any],
+    content: CocoFile,
     images: Path,
     *,
     choice: Choice,
@@ -149,12 +154,12 @@ def read_items(
     return items
 
 
-def _objects(found: Iterable[dict[str, Any]], chosen: Collection[int]) -> list[dict[str, Any]]:
+def _objects(found: Iterable[Annotation], chosen: Collection[int]) -> list[Annotation]:
     return sorted((one for one in found if one["category_id"] in chosen), key=lambda one: one["id"])
 
 
-def _entries(images: Iterable[dict[str, Any]], problems: Problems) -> dict[int, dict[str, Any]]:
-    entries: dict[int, dict[str, Any]] = {}
+def _entries(images: Iterable[Picture], problems: Problems) -> dict[int, Picture]:
+    entries: dict[int, Picture] = {}
     for entry in images:
         if entry["id"] in entries:
             what = "it comes more than once in the annotation file"
@@ -163,7 +168,7 @@ def _entries(images: Iterable[dict[str, Any]], problems: Problems) -> dict[int, 
     return entries
 
 
-def _has_no_outline(annotation: Mapping[str, Any]) -> bool:
+def _has_no_outline(annotation: Annotation) -> bool:
     """Return whether there is only a box, as detectors and some tools write it."""
     return not annotation.get("segmentation")
 
@@ -177,7 +182,7 @@ def _file(images: Path, name: str) -> Path:
     return next((path for path in tails if path.is_file()), images.joinpath(*parts))
 
 
-def told(content: dict[str, Any], choice: Choice, *, taken: int, where: str) -> list[str]:
+def told(content: CocoFile, choice: Choice, *, taken: int, where: str) -> list[str]:
     """Return sentences on what of an instances file is ignored or left out.
 
     Args:
@@ -216,7 +221,7 @@ def told(content: dict[str, Any], choice: Choice, *, taken: int, where: str) -> 
     return [f"{where}: {sentence}" for sentence in said]
 
 
-def _check(content: dict[str, Any], choice: Choice, *, panoptic: bool) -> None:
+def _check(content: CocoFile, choice: Choice, *, panoptic: bool) -> None:
     _require(content["images"], {"id": int, "file_name": str, "height": int, "width": int}, where="images")
     for place, entry in enumerate(content["images"]):
         if min(entry["height"], entry["width"]) < 1 or entry["height"] * entry["width"] > MOST_PIXELS:
@@ -234,7 +239,7 @@ def _check(content: dict[str, Any], choice: Choice, *, panoptic: bool) -> None:
         _require(annotation["segments_info"], {"id": int, "category_id": int, **area}, where=where)
 
 
-def _require(entries: list[Any], kinds: Kinds, *, where: str) -> None:
+def _require(entries: list[Annotation], kinds: Kinds, *, where: str) -> None:
     for place, entry in enumerate(entries):
         if not isinstance(entry, dict):
             raise DataError(f"the annotation file has no object in {where}[{place}]")
@@ -246,9 +251,9 @@ def _require(entries: list[Any], kinds: Kinds, *, where: str) -> None:
 
 
 def _by_picture(
-    annotations: list[dict[str, Any]], entries: dict[int, Any], *, problems: Problems
-) -> dict[int, list[dict[str, Any]]]:
-    found: dict[int, list[dict[str, Any]]] = {}
+    annotations: list[Annotation], entries: dict[int, Picture], *, problems: Problems
+) -> dict[int, list[Annotation]]:
+    found: dict[int, list[Annotation]] = {}
     for annotation in annotations:
         if annotation["image_id"] not in entries:
             name = f"annotation {annotation.get('id')}"

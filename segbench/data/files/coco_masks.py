@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pycocotools import mask as rle_tools
 
+from segbench.core.plain import Json
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.files.masks import check_depth
 from segbench.data.pictures import load_picture, upright
 from segbench.data.problems import LabelError
 
-Annotation = Mapping[str, Any]
+Annotation = Json
+"""An object of the annotation file, or a segment of a panoptic picture; `coco_index` has checked what is used of it."""
 
 
 def decode(annotation: Annotation, *, height: int, width: int) -> np.ndarray:
@@ -53,10 +54,12 @@ def decode(annotation: Annotation, *, height: int, width: int) -> np.ndarray:
     return found.astype(bool)
 
 
-def _is_near(coordinates: list[Any], side: int) -> bool:
+def _is_near(coordinates: list[object], side: int) -> bool:
     # pycocotools walks along every edge, and crashes where there is no end to it
-    numbers = (isinstance(value, int | float) and not isinstance(value, bool) for value in coordinates)
-    return all(numbers) and all(-side <= value <= 2 * side for value in coordinates)
+    return all(
+        isinstance(value, int | float) and not isinstance(value, bool) and -side <= value <= 2 * side
+        for value in coordinates
+    )
 
 
 def _unpacked(text: bytes) -> list[int] | None:

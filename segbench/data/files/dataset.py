@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import PIL
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import ConfigError, DataError
+from segbench.core.plain import Json
 from segbench.core.ragged import Chosen
 from segbench.data.files.cache import Cache, Layout, Nothing, cached, folder_of, in_memory
 from segbench.data.files.index import Index
@@ -81,7 +82,7 @@ class FileData(StoredData):
         """Return an item's picture and its mask uint8 `[H,W]`, of one size; a DataError says why not."""
 
     @abstractmethod
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return the settings that decide what the mask of an item is, for the fingerprint."""
 
     def label_bytes(self, item: Item) -> bytes:
@@ -197,7 +198,7 @@ class FileData(StoredData):
         self.use_values(values)
         self.notes += measured.notes(values, {split: self.rows(split) for split in self._own_splits()})
 
-    def adopt_values(self, record: Mapping[str, Any] | None) -> None:
+    def adopt_values(self, record: Json | None) -> None:
         """Take the values as a trained run did, instead of measuring them; a given `data.range` counts more."""
         if isinstance(self.range, str):
             super().adopt_values(record)

@@ -110,7 +110,7 @@ def has_files(cells: Any, column: str) -> bool:
     return "bytes" not in fields or bool(pc.struct_field(found, "bytes").null_count)
 
 
-def path_of(cell: Any) -> Path | None:
+def path_of(cell: object) -> Path | None:
     """Return the file that a cell names; None where it holds the content, or names none on this machine."""
     if not isinstance(cell, Mapping) or cell.get("bytes") is not None:
         return None

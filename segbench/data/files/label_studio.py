@@ -6,12 +6,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 
 from segbench.core.errors import DataError
+from segbench.core.plain import Json
 from segbench.data.files.shapes import Annotated, Shape, ellipse, runs_of, turned
 from segbench.data.files.texts import read_text
 from segbench.data.rasters import RASTER_SUFFIXES
@@ -47,7 +47,7 @@ def read_label_studio(path: Path) -> Iterator[Annotated]:
             yield found
 
 
-def _annotated(task: Mapping[str, Any]) -> Annotated | None:
+def _annotated(task: Json) -> Annotated | None:
     done = [found for found in task.get("annotations", []) if not found.get("was_cancelled")]
     if not done:
         return None
@@ -83,7 +83,7 @@ def _file_name(address: str) -> str:
     return f"{folder}/{uploaded[1] if uploaded else name}"
 
 
-def _shape(result: Mapping[str, Any], size: tuple[int, int]) -> Shape:
+def _shape(result: Json, size: tuple[int, int]) -> Shape:
     value = result["value"]
     kind = result["type"].removesuffix("labels")
     (name,) = value[result["type"]]

@@ -54,6 +54,6 @@ class MaskedFiles(DividedFiles):
         check_values(self.index.table, self.reader, problems=problems)
         self.notes += rare_classes(self.index.table, self.index.names.texts(), classes=self.classes)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return how masks are read."""
         return self.reader.settings()

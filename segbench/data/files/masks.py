@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -106,7 +105,7 @@ class MaskReader:
         """Whether values are the classes' places, with nothing that says so but the order of the classes."""
         return self.mode != "binary" and not self.is_mapped and self._colours is None
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return what decides how a file becomes ids, for a fingerprint; call `prepare` first.
 
         A map of ids that changes nothing is none.

@@ -16,6 +16,7 @@ from PIL import Image
 from pycocotools import mask as rle_tools
 
 from segbench.core.choices import check_word
+from segbench.core.plain import Json
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.files.items import Item
 from segbench.data.files.labels import UNKNOWN, label_map
@@ -57,7 +58,7 @@ class OutlineReader:
         """There is no file for all of them that would have to be read first."""
         return
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return what decides how outlines become ids."""
         values = {int(place): int(value) for place, value in enumerate(self.map.values) if value != UNKNOWN}
         return {"masks": self.mode, "boxes": self.boxes, "names": dict(self.map.names), "ids": values}
@@ -101,7 +102,7 @@ class LabelMe(OutlineReader):
             self._draw(mask, shape, value=self.map.name(str(shape.get("label"))))
         return mask
 
-    def _draw(self, mask: np.ndarray, shape: dict[str, Any], *, value: int) -> None:
+    def _draw(self, mask: np.ndarray, shape: Json, *, value: int) -> None:
         kind = shape.get("shape_type") or "polygon"
         points = _points(shape.get("points"))
         if kind == "mask" and points:
@@ -161,7 +162,7 @@ class Yolo(OutlineReader):
         return UNKNOWN
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _object(path: Path) -> Json:
     try:
         content = json.loads(read_text(path, "the outlines in", limit=MAX_BYTES))
     except (ValueError, RecursionError):
@@ -204,7 +205,7 @@ def inside(points: Points, size: tuple[int, ...]) -> np.ndarray:
     return found.astype(bool)
 
 
-def _paste(mask: np.ndarray, shape: dict[str, Any], *, corner: tuple[float, float], value: int) -> None:
+def _paste(mask: np.ndarray, shape: Json, *, corner: tuple[float, float], value: int) -> None:
     """Draw a shape that LabelMe holds as a small PNG and the place of its corner."""
     try:
         with Image.open(io.BytesIO(base64.b64decode(shape["mask"])), formats=["PNG"]) as picture:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 
 from segbench.core.choices import SPLITS, Fit, Split
 from segbench.core.errors import ConfigError, DataError
+from segbench.core.plain import Json, Plain
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.channels import Channels
 from segbench.data.loading.augment import Augment
@@ -167,13 +167,13 @@ class SegmentationData(pl.LightningDataModule):
         self.values = values
         self.channels = replace(self.channels, levels=values.levels)
 
-    def values_record(self) -> dict[str, Any] | None:
+    def values_record(self) -> Plain | None:
         """Return the values as plain data; None before they are known, and for pictures that are not from files."""
         if self.values is None:
             return None
         return self.values.record()
 
-    def adopt_values(self, record: Mapping[str, Any] | None) -> None:
+    def adopt_values(self, record: Json | None) -> None:
         """Take the values of files as a trained run did; a DataError for a record that does not fit."""
         if record is None:
             return

@@ -251,7 +251,7 @@ class EpochLoader:
             )
         return f"the data loader workers failed ({described(error)}); {batch}; {HINT}"
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Return nothing: the position follows from the trainer's own counters."""
         return {}
 

@@ -46,7 +46,7 @@ class ShardedData(StoredData):
         lanes: int = 1,
         cache: str = "auto",
         cache_gb: float = 20.0,
-        storage: Mapping[str, Any] | None = None,
+        storage: Mapping[str, object] | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)

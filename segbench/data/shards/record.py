@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from segbench.core.errors import DataError
+from segbench.core.plain import Json, Plain
 from segbench.data.export.record import LAYOUT
 from segbench.data.export.target import RECORD
 from segbench.data.shards.store import Store
@@ -22,7 +22,7 @@ class ShardRecord:
     classes: list[str]
     """Names of the classes."""
 
-    values: dict[str, Any] | None
+    values: Plain | None
     """What the values of its source were and what of them has become 0 and 1; None where it says nothing."""
 
     entries: tuple[str, ...]
@@ -40,7 +40,7 @@ class ShardRecord:
     chunk: int
     """Samples in a shard."""
 
-    export: dict[str, Any]
+    export: Plain
     """How it was written."""
 
     @property
@@ -78,7 +78,7 @@ def read_record(store: Store, root: str) -> ShardRecord:
         raise DataError(f"data.root={root}: {RECORD} is not that of an export of shards ({error}); {advice}") from None
 
 
-def _parsed(found: dict[str, Any]) -> ShardRecord:
+def _parsed(found: Json) -> ShardRecord:
     if found["segbench_export"] != LAYOUT:
         raise ValueError(f"its layout is number {found['segbench_export']}, this version reads number {LAYOUT}")
     export = found["export"]

@@ -43,7 +43,7 @@ class Store(Protocol):
         ...
 
 
-def open_store(root: str, *, cache: str | None, cache_gb: float, options: Mapping[str, Any]) -> Store:
+def open_store(root: str, *, cache: str | None, cache_gb: float, options: Mapping[str, object]) -> Store:
     """Return the store at `root`.
 
     Args:
@@ -97,7 +97,7 @@ class RemoteStore:
         options: Options of fsspec's file system.
     """
 
-    def __init__(self, root: str, *, cache: str | None, cache_gb: float, options: Mapping[str, Any]) -> None:
+    def __init__(self, root: str, *, cache: str | None, cache_gb: float, options: Mapping[str, object]) -> None:
         self.root = root
         self.options = dict(options)
         self.limit = int(cache_gb * 1e9)

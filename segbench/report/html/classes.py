@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable, number, read_object
 from segbench.compare.runs import MAX_RESULTS, Run
+from segbench.core.plain import Plain
 from segbench.core.score_names import AT_INPUT
 from segbench.core.text import printable
 from segbench.report.html.choice import best_of_groups, group_label
@@ -55,7 +55,7 @@ def heat_map(comparison: Comparison) -> HeatMap | None:
     return HeatMap(f"{kind}{size}", names, rows, len(comparison.groups) - len(groups))
 
 
-def confusion_data(comparison: Comparison) -> list[dict[str, Any]]:
+def confusion_data(comparison: Comparison) -> list[Plain]:
     """Return `run`, `classes` and `counts` (rows truth, columns prediction) of the best runs that have a matrix."""
     split = comparison.metric.partition("/")[0]
     numbers = {run: place for place, run in enumerate(comparison.runs)}

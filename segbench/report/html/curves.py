@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import Unusable, read_text
 from segbench.compare.runs import Run
+from segbench.core.plain import Plain
 from segbench.core.score_names import at_both_sizes
 from segbench.core.text import printable
 from segbench.report.html.choice import by_rank, group_label
@@ -46,7 +46,7 @@ FIRST = (
 Points = list[tuple[float, float]]
 
 
-def curve_data(comparison: Comparison) -> dict[str, Any]:
+def curve_data(comparison: Comparison) -> Plain:
     """Return the curves of the first MAX_RUNS runs by rank, running and failed ones last.
 
     `metrics` are names, `start` is the one shown first, `runs` have the number of the run and curves by number of the
@@ -162,7 +162,7 @@ def _curves_or_none(run: Run) -> dict[str, Points] | None:
         return None
 
 
-def _choose_metrics(found: Any) -> list[str]:
+def _choose_metrics(found: Iterable[Mapping[str, Points]]) -> list[str]:
     names = {name for curves in found for name in curves}
     first = [name for name in at_both_sizes(*FIRST) if name in names]
     classes = sorted(name for name in names.difference(first) if name.startswith("val/iou/"))

@@ -6,8 +6,8 @@ import base64
 import gzip
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -32,7 +32,7 @@ SCRIPTS = (
 """In the order in which they run."""
 
 
-def render(data: dict[str, Any], view: dict[str, Any]) -> str:
+def render(data: Mapping[str, object], view: Mapping[str, object]) -> str:
     """Return the page.
 
     The content security policy names the digest of each of our styles and scripts and forbids everything else but
@@ -60,7 +60,7 @@ def render(data: dict[str, Any], view: dict[str, Any]) -> str:
     return template.render(policy=policy, styles=styles, scripts=scripts, packed=packed(data), data=data, **view)
 
 
-def packed(data: Any) -> str:
+def packed(data: object) -> str:
     """Return data as compressed JSON in base64, a tenth as long, which no browser can take for anything else."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()

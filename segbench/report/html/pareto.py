@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group, lower_is_better
 from segbench.compare.pareto import pareto_front
+from segbench.core.plain import Plain
 from segbench.core.text import printable
 from segbench.report.html.choice import group_label
 
@@ -21,7 +21,7 @@ AXES = {
 MORE_IS_BETTER = ("images_per_second",)
 
 
-def pareto_data(comparison: Comparison) -> dict[str, Any]:
+def pareto_data(comparison: Comparison) -> Plain:
     """Return the axes, the letters of the data, and a point for each group with a value: what the plot draws.
 
     `fronts` names the costs in whose front a group is, among those of the same data, by the score that is chosen by.
@@ -40,7 +40,7 @@ def pareto_data(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _points(groups: Sequence[Group], letter: str, *, comparison: Comparison) -> list[dict[str, Any]]:
+def _points(groups: Sequence[Group], letter: str, *, comparison: Comparison) -> list[Plain]:
     sign = comparison.measure.sign
     quality = [None if group.chosen.mean is None else sign * group.chosen.mean for group in groups]
     fronts: dict[str, list[bool]] = {}

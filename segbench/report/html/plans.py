@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from segbench.compare.comparison import Comparison
 from segbench.compare.planning import Plan
+from segbench.core.plain import Plain
 
 SEEDS = (2, 3, 4, 5, 7, 10, 15, 20)
 TIMES = (1.0, 2.0, 4.0)
@@ -13,7 +12,7 @@ TIMES = (1.0, 2.0, 4.0)
 MAX_PLANS = 6
 
 
-def plan_data(comparison: Comparison) -> list[dict[str, Any]]:
+def plan_data(comparison: Comparison) -> list[Plain]:
     """Return a plan for each data set: its letter, `units`, `seen` seeds, `seeds`, and a line for each of TIMES.
 
     A line has the differences that are found in 80 % of comparisons with so many seeds each.

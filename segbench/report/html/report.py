@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from segbench import __version__
 from segbench.compare.comparison import Comparison
@@ -12,6 +11,7 @@ from segbench.compare.groups import Group, setting
 from segbench.compare.tables import FRONT, answer_sentences, interval_legend, score_text, verdict_sentences
 from segbench.compare.text import LONGEST
 from segbench.compare.verdict import Verdict
+from segbench.core.plain import Plain
 from segbench.core.text import printable
 from segbench.report.html import classes, curves, effects, pareto, pictures, plans, settings, unit_scores, worst
 from segbench.report.html.choice import run_label
@@ -52,7 +52,7 @@ def to_html(comparison: Comparison) -> str:
     return render(_packed(comparison, tables), _view(comparison, tables))
 
 
-def _packed(comparison: Comparison, tables: Mapping[str, Table]) -> dict[str, Any]:
+def _packed(comparison: Comparison, tables: Mapping[str, Table]) -> Plain:
     """Return what the scripts of the page draw from."""
     return {
         "runs": [_run(comparison, number) for number in range(len(comparison.runs))],
@@ -70,7 +70,7 @@ def _packed(comparison: Comparison, tables: Mapping[str, Table]) -> dict[str, An
     }
 
 
-def _view(comparison: Comparison, tables: Mapping[str, Table]) -> dict[str, Any]:
+def _view(comparison: Comparison, tables: Mapping[str, Table]) -> Plain:
     """Return what the template of the page shows."""
     return {
         "made": time.strftime("%Y-%m-%d %H:%M"),
@@ -122,7 +122,7 @@ def _scores(comparison: Comparison, group: Group) -> list[str]:
     return [f"seed {setting(run, 'seed') or '?'}: {score_text(run.metrics[comparison.metric])}" for run in scored]
 
 
-def _run(comparison: Comparison, number: int) -> dict[str, Any]:
+def _run(comparison: Comparison, number: int) -> Plain:
     run = comparison.runs[number]
     return {"name": printable(run.name, LONGEST), "label": run_label(comparison, run), "state": run.state}
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from segbench.compare.comparison import Comparison
 from segbench.compare.text import LONGEST
+from segbench.core.plain import Plain
 from segbench.core.text import printable
 
 
-def settings_data(comparison: Comparison) -> dict[str, Any]:
+def settings_data(comparison: Comparison) -> Plain:
     """Return `base` (settings by name) and `runs` (by number: what is otherwise, null for what is not there).
 
     Broken runs have no settings and are left out.

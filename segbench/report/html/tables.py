@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group, lower_is_better, setting
@@ -76,7 +75,7 @@ class Row:
     mark: str = ""
     """`best`, `baseline`, or the state of a run."""
 
-    def packed(self) -> list[Any]:
+    def packed(self) -> list[object]:
         """Return the mark and the cells, each its text alone, or a list of all it has."""
         return [self.mark, *map(_packed, self.cells)]
 
@@ -92,9 +91,9 @@ class Table:
     """From top to bottom."""
 
 
-def _packed(cell: Cell) -> str | list[Any]:
+def _packed(cell: Cell) -> str | list[object]:
     drawn = cell.whisker and [cell.whisker.low, cell.whisker.mean, cell.whisker.high]
-    parts = [cell.text, cell.key, cell.kind, cell.hint, drawn]
+    parts: list[object] = [cell.text, cell.key, cell.kind, cell.hint, drawn]
     while len(parts) > 1 and not parts[-1]:
         parts.pop()
     if len(parts) == 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 
@@ -76,7 +75,7 @@ class Checkpointer(pl.Callback):
         self.signals.install()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
         """Write a checkpoint if one is due, and stop if a signal came; only between two optimizer steps."""
         if ends_epoch(trainer) or (batch_idx + 1) % trainer.accumulate_grad_batches:
@@ -94,11 +93,11 @@ class Checkpointer(pl.Callback):
             make_best(path)
         self._stop(trainer, self._agree(trainer, always=True)[1])
 
-    def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+    def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: object) -> None:
         """Stop the final test at a signal: every checkpoint has been written."""
         self._stop_evaluation(trainer)
 
-    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: object) -> None:
         """Stop the final validation at a signal; one within the training is finished first, to lose no step."""
         if not in_training(trainer):
             self._stop_evaluation(trainer)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytorch_lightning as pl
 
 from segbench.data.loading.loader import Batch
@@ -30,7 +28,7 @@ class Limits(pl.Callback):
         trainer.check_val_every_n_epoch = 1 if last else self.val_every
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
         """Ask for the end after the last step; Lightning then validates once more and stops."""
         if trainer.global_step >= self.total_steps:

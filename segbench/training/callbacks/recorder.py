@@ -166,7 +166,7 @@ class Recorder(pl.Callback):
         """Seconds that the run has taken so far, without what a kill has undone."""
         return self._seconds_before + time.perf_counter() - self._made
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Return the numbers that a resume continues from."""
         self._stop_clock(on=True)
         return {

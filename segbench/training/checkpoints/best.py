@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from segbench.core.errors import CheckpointError
 from segbench.core.files import sync_folder
-from segbench.inference.checkpoints import load_whole
-from segbench.runs.checkpoints import BEST, best_record, is_regular, kept, note_best, step_checkpoints
+from segbench.inference.checkpoints import Checkpoint, load_whole
+from segbench.runs.checkpoints import BEST, Record, best_record, is_regular, kept, note_best, step_checkpoints
 from segbench.training.callbacks.recorder import Recorder
 from segbench.training.checkpoints.storage import Found
-
-Checkpoint = Mapping[str, Any]
 
 
 class BestLostError(CheckpointError):
@@ -79,7 +75,7 @@ def best_epoch(checkpoint: Checkpoint) -> int:
         raise CheckpointError("the checkpoint is not one of a training: it does not say where it stood") from None
 
 
-def _fault(path: Path, record: dict[str, Any] | None, *, epoch: int) -> str | None:
+def _fault(path: Path, record: Record | None, *, epoch: int) -> str | None:
     """Return why a file is not the whole checkpoint at the end of an epoch, else None."""
     if not is_regular(path):
         return "it is gone"

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from segbench.core.errors import CheckpointError
+from segbench.inference.checkpoints import Checkpoint
 from segbench.inference.weights import (
     AVERAGE,
-    Checkpoint,
     State,
     check_weights,
     origin_of,
@@ -25,8 +25,12 @@ from segbench.inference.weights import (
 )
 from segbench.training.callbacks.recorder import Recorder
 from segbench.training.module import SegmentationModule
+from segbench.training.parameter_groups import Group
 
 SET_BY_THE_SCHEDULE = ("lr", "base_lr")
+
+OptimizerState = dict[str, Any]
+"""The `state_dict` of an optimizer, whose entries each class of torch names for itself."""
 
 
 def carry_over(checkpoint: Checkpoint, module: SegmentationModule, *, without_best: bool = False) -> Checkpoint:
@@ -67,7 +71,7 @@ def _take_average(state: State, module: SegmentationModule) -> None:
             state[name] = state.get(name.removeprefix(AVERAGE), fresh).clone()
 
 
-def _with_options_of_now(optimizer: dict[str, Any], module: SegmentationModule) -> dict[str, Any]:
+def _with_options_of_now(optimizer: OptimizerState, module: SegmentationModule) -> OptimizerState:
     """Return the state of the optimizer with every option of its groups as a fresh one has it."""
     fresh = module.configure_optimizers()
     saved = optimizer["param_groups"]
@@ -82,7 +86,7 @@ def _with_options_of_now(optimizer: dict[str, Any], module: SegmentationModule) 
     return adapted
 
 
-def _group(before: dict[str, Any], now: dict[str, Any], *, kind: type) -> dict[str, Any]:
+def _group(before: Group, now: Group, *, kind: type) -> Group:
     """Return a group with the options of now.
 
     What is no argument of the optimizer's class, such as the steps that a schedule-free one counts, is progress.
@@ -94,11 +98,11 @@ def _group(before: dict[str, Any], now: dict[str, Any], *, kind: type) -> dict[s
     return {**now, **progress, "params": before["params"]}
 
 
-def _options(group: dict[str, Any]) -> dict[str, Any]:
+def _options(group: Group) -> Group:
     return {name: value for name, value in group.items() if name not in SET_BY_THE_SCHEDULE}
 
 
-def _try_a_step(optimizer: dict[str, Any], module: SegmentationModule, *, first: Tensor) -> None:
+def _try_a_step(optimizer: OptimizerState, module: SegmentationModule, *, first: Tensor) -> None:
     """Raise a CheckpointError if an optimizer with other options cannot work with the saved state."""
     parameter = nn.Parameter(torch.zeros_like(first, device="cpu"))
     parameter.grad = torch.zeros_like(parameter)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.choices import SPLITS
 from segbench.core.errors import DataError
+from segbench.core.plain import Plain, inner
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.trainer import device_kind
 from segbench.runs.environment import git_commit, machine, versions
@@ -32,7 +32,7 @@ SILENT = ("hydra-core", "omegaconf", "python")
 """Versions that do no arithmetic of the training."""
 
 
-def conditions(settings: TrainerSettings, seed: int, *, data: SegmentationData) -> dict[str, Any]:
+def conditions(settings: TrainerSettings, seed: int, *, data: SegmentationData) -> Plain:
     """Return the content of environment.json: machine, versions, device, threads, seed and fingerprints of the data."""
     gpu = device_kind(settings) == "cuda"
     return {
@@ -54,25 +54,24 @@ def conditions(settings: TrainerSettings, seed: int, *, data: SegmentationData) 
     }
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """Return the conditions that make a resume of a run no longer bit-exact, such as `threads 2 -> 8`."""
     pairs = {name: (before.get(name, now[name]), now[name]) for name in SOFT}
     if now["device"] == "cpu":
         pairs["threads"] = (before.get("threads", now["threads"]), now["threads"])
-    recorded = before.get("versions")
-    if not isinstance(recorded, Mapping):
-        recorded = {}
-    for name in sorted({*recorded, *now["versions"]} - {*SILENT}):
-        pairs[name] = (recorded.get(name), now["versions"].get(name))
+    recorded = inner(before, "versions")
+    installed = inner(now, "versions")
+    for name in sorted({*recorded, *installed} - {*SILENT}):
+        pairs[name] = (recorded.get(name), installed.get(name))
     return [f"{name} {_word(old)} -> {_word(new)}" for name, (old, new) in pairs.items() if old != new]
 
 
-def other_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> DataError | None:
+def other_data(before: Mapping[str, object], now: Mapping[str, object]) -> DataError | None:
     """Return the error to raise where the samples are not those that the run was started with."""
     recorded = before.get("data_fingerprint")
     if not isinstance(recorded, Mapping):
         return None  # environment.json is lost
-    other = [split for split in SPLITS if recorded.get(split) != now["data_fingerprint"][split]]
+    other = [split for split in SPLITS if recorded.get(split) != inner(now, "data_fingerprint").get(split)]
     if not other:
         return None
     return DataError(
@@ -81,7 +80,7 @@ def other_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> DataError |
     )
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     if value is None:
         return "none"
     return str(value)[:80]

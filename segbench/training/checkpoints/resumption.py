@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,6 +16,7 @@ from segbench.config.saved import read_saved_config
 from segbench.config.schema import RunConfig
 from segbench.config.trainer_settings import MOST_THREADS, TrainerSettings
 from segbench.core.errors import CheckpointError, ConfigError
+from segbench.core.plain import Plain
 from segbench.inference.trainer import device_kind
 from segbench.runs.checkpoints import BEST
 from segbench.runs.folder import RunFolder
@@ -42,11 +42,11 @@ class Differences:
     """What moves only the last bits."""
     length: list[str]
     """Settings of the length, which may differ."""
-    earlier: list[dict[str, Any]]
+    earlier: list[Plain]
     """The records of earlier resumes."""
 
     @classmethod
-    def of(cls, run: RunFolder, config: RunConfig, *, now: Mapping[str, Any]) -> Differences:
+    def of(cls, run: RunFolder, config: RunConfig, *, now: Mapping[str, object]) -> Differences:
         """Compare a run with the settings and the conditions of now.
 
         Raises:
@@ -114,7 +114,7 @@ class Resumption:
             (self.run.checkpoints / BEST).unlink(missing_ok=True)
 
     @cached_property
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Plain]:
         """Return the records of all resumes, this one last, for environment.json and results.json."""
         forced = self.differences.forced
         inexact = self.differences.inexact

@@ -13,14 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from segbench.core.errors import CheckpointError
 from segbench.core.files import disk_error, replacing
-from segbench.inference.checkpoints import load_safely, load_whole
+from segbench.inference.checkpoints import Checkpoint, MapLocation, load_safely, load_whole
 from segbench.runs.checkpoints import (
     STEP,
     is_regular,
@@ -45,26 +44,28 @@ class AtomicCheckpointIO(CheckpointIO):
         adapt: What is done to a checkpoint between its file and Lightning; None for nothing.
     """
 
-    def __init__(self, adapt: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> None:
+    def __init__(self, adapt: Callable[[Checkpoint], Checkpoint] | None = None) -> None:
         self.adapt = adapt
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(self, checkpoint: Checkpoint, path: str | Path, storage_options: object = None) -> None:
         """Write a checkpoint in one step; an error leaves what was there before."""
         save_atomic(checkpoint, Path(path))
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: str | Path, map_location: MapLocation = None, weights_only: bool | None = None
+    ) -> Checkpoint:
         """Return a checkpoint; tensors and plain containers only, whatever was asked for."""
         checkpoint = load_safely(Path(path), map_location)
         if self.adapt is None:
             return checkpoint
         return self.adapt(checkpoint)
 
-    def remove_checkpoint(self, path: Any) -> None:
+    def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint file."""
         Path(path).unlink(missing_ok=True)
 
 
-def save_atomic(checkpoint: dict[str, Any], path: Path) -> None:
+def save_atomic(checkpoint: Checkpoint, path: Path) -> None:
     """Write `checkpoint` to `path` by way of a flushed temporary file in the same folder."""
     try:
         with replacing(path) as file:
@@ -95,7 +96,7 @@ class Found:
 
     path: Path
     """Its file."""
-    content: dict[str, Any]
+    content: Checkpoint
     """What is in it."""
     damaged: dict[Path, str] = field(default_factory=dict)
     """Newer ones, with what is wrong with each."""

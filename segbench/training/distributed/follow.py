@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from segbench.config.pretrained import without_pretrained
 from segbench.config.schema import RunConfig
 from segbench.core.errors import CheckpointError, ConfigError
+from segbench.core.plain import Plain
 from segbench.inference.trainer import device_kind, prepare_torch
 from segbench.runs.folder import RunFolder, read_json
 from segbench.training.distributed.meeting import waiting
@@ -28,7 +28,7 @@ SHARED = 30.0
 class Plan:
     """What the first process tells the others."""
 
-    config: dict[str, Any]
+    config: Plain
     """The settings, plain."""
     run: str
     """The run folder."""

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from segbench.config.schema import RunConfig
@@ -22,6 +21,7 @@ from segbench.core import errors
 from segbench.core.errors import ConfigError, Interrupted, RankError, SegbenchError
 from segbench.runs.folder import RunFolder
 from segbench.runs.lock import locked
+from segbench.runs.results import Results
 from segbench.training.signals import StopSignals
 
 BOOT = """
@@ -53,7 +53,7 @@ class Request:
     """Called after every validated epoch."""
 
 
-def launch(request: Request) -> dict[str, Any]:
+def launch(request: Request) -> Results:
     """Start the processes, wait for their end, and return the results.
 
     Raises:

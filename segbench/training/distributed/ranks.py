@@ -20,6 +20,7 @@ from torch.distributed import (  # type: ignore[attr-defined]  # documented, but
 )
 
 from segbench.core.errors import ConfigError, Interrupted, RankError, SegbenchError, exit_code_of
+from segbench.core.plain import Json, Plain
 from segbench.core.text import printable
 from segbench.core.world import World
 from segbench.training.distributed.launch import killed
@@ -139,16 +140,16 @@ class Ranks:
 
     # what the first one decides
 
-    def tell_plan(self, plan: dict[str, Any] | None) -> None:
+    def tell_plan(self, plan: Plain | None) -> None:
         """Tell the others what is trained; None for nothing."""
         if self._store is not None:
             self._store.set("plan", json.dumps(plan))
 
-    def plan(self) -> dict[str, Any] | None:
+    def plan(self) -> Json | None:
         """Wait for what `tell_plan` tells."""
         self._wait_for("plan")
         assert self._store is not None
-        plan: dict[str, Any] | None = json.loads(self._store.get("plan"))
+        plan: Json | None = json.loads(self._store.get("plan"))
         return plan
 
     def tell_result(self, folder: str) -> None:

@@ -7,7 +7,6 @@ import pickle
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -16,6 +15,7 @@ from segbench.core.signals import hold_signals, stopped_by_signals
 from segbench.core.world import World
 from segbench.runs.folder import RunFolder
 from segbench.runs.lock import is_given_up
+from segbench.runs.results import Results
 from segbench.training.distributed.follow import follow
 from segbench.training.distributed.launch import Request, write_said
 from segbench.training.distributed.ranks import Ranks
@@ -46,7 +46,7 @@ def main(name: str) -> None:
         sys.exit(1)
 
 
-def _train(request: Request) -> dict[str, Any]:
+def _train(request: Request) -> Results:
     console = Console(quiet=request.quiet)
     with logging_to(console):
         return train(request.config, RunFolder(request.run), begin=request.begin, console=console, watch=request.watch)

@@ -12,13 +12,13 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from segbench.commands.data_export import export_data
 from segbench.config.instantiate import build
 from segbench.config.paths import conf_dir
 from segbench.data.export import manifest
 from segbench.data.export.encode import Encoder
 from segbench.data.export.options import chunks
 from segbench.report.palette import palette
+from tests.support.exports import export_data
 
 SIZES = {"train": 11, "val": 4, "test": 3}
 

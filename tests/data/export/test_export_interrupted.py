@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from segbench.commands.data_export import export_data
 from segbench.core.errors import ConfigError, DataError, Interrupted
 from segbench.data.scenes.fgbg import FgBg
+from tests.support.exports import export_data
 
 
 @pytest.mark.parametrize("format", ["folder", "webdataset"])
@@ -30,6 +30,7 @@ SLOW = """
 import json, sys, time
 from pathlib import Path
 from segbench.commands.data_export import export_data
+from segbench.config.schema import Part
 from segbench.data.scenes.fgbg import FgBg
 
 if __name__ == "__main__":
@@ -38,7 +39,8 @@ if __name__ == "__main__":
         time.sleep(wait)
         return exact(self, split, **place)
     FgBg.sample = slow
-    export_data(json.loads(sys.argv[1]), Path(sys.argv[2]), **json.loads(sys.argv[3]))
+    data = Part.of(json.loads(sys.argv[1])["data"], "data")
+    export_data(data, Path(sys.argv[2]), **json.loads(sys.argv[3]))
 """
 
 

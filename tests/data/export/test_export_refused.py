@@ -3,9 +3,9 @@
 import pytest
 from PIL import Image
 
-from segbench.commands.data_export import export_data
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.export import manifest
+from tests.support.exports import export_data
 
 
 def test_a_complete_export_is_left_alone(config, tmp_path):

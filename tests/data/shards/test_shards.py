@@ -8,13 +8,13 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from segbench.commands.data_export import export_data
 from segbench.config import resolvers
 from segbench.config.instantiate import build
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError, DataError
 from segbench.data.loading.batches import groups_of
 from tests.data.export.conftest import config, data  # noqa: F401  - fixtures
+from tests.support.exports import export_data
 from tests.support.object_storage import object_storage
 
 SIZES = {"train": 11, "val": 4, "test": 3}

@@ -5,7 +5,6 @@ import pytest
 import tifffile
 import yaml
 
-from segbench.commands.data_export import export_data
 from segbench.config.compose import compose_config, plain_config
 from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError
@@ -14,6 +13,7 @@ from segbench.data.export.encode import Encoder
 from segbench.data.rasters import Raster, tiff_values
 from segbench.data.shards.dataset import ShardedData
 from tests.support import tiny_bands
+from tests.support.exports import export_data
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
