@@ -99,5 +99,5 @@ LAUNCHERS: Mapping[str, type[Launcher]] = {
 def read_launcher(node: object) -> Launcher:
     """Return the section `launcher`; raises ConfigError for a kind that does not exist, or another setting."""
     kind = str(node.get("kind")) if isinstance(node, Mapping) else "nothing"
-    check_word("launcher.kind", kind, LAUNCHERS)
+    check_word("launcher.kind", kind, valid=LAUNCHERS)
     return read_section(LAUNCHERS[kind], node, key="launcher")

@@ -69,7 +69,7 @@ def _load(path: Path, map_location: MapLocation) -> object:
     if sum(record.file_size for record in records) > size:
         raise ValueError("what is in it claims to be larger than the file")
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
+        return torch.load(path, map_location=map_location, weights_only=True)  # type: ignore[arg-type]  # Lightning knows more
     except Exception:
         if names := torch.serialization.get_unsafe_globals_in_checkpoint(str(path)):
             raise ValueError(f"it asks for {', '.join(names)[:150]}, but only tensors are loaded") from None

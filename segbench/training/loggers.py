@@ -38,7 +38,7 @@ def open_loggers(loggers: Mapping[str, Logger]) -> list[Logger]:
     """
     for name, logger in loggers.items():
         try:
-            _ = logger.experiment
+            _ = logger.experiment  # type: ignore[attr-defined]  # a property of all that Lightning has
         except SegbenchError:
             raise
         except Exception as error:  # a program of its own, which may raise anything
