@@ -108,7 +108,7 @@ def _with_values(reference: DictConfig, overrides: Sequence[Override]) -> DictCo
     config = deepcopy(reference)
     OmegaConf.clear_cache(config)  # of what resolvers have given for other values, such as the time
     with _in_one_line():
-        put_values(config, overrides, [override for override in overrides if not _decides_options(override)])
+        put_values(config, overrides, values=[override for override in overrides if not _decides_options(override)])
     return config
 
 

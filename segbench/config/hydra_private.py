@@ -28,7 +28,7 @@ def options_of(parser: argparse.ArgumentParser) -> dict[str, list[str]]:
     return {action.dest: list(action.option_strings) for action in parser._actions if action.option_strings}
 
 
-def put_values(config: DictConfig, overrides: Sequence[Override], values: Sequence[Override]) -> None:
+def put_values(config: DictConfig, overrides: Sequence[Override], *, values: Sequence[Override]) -> None:
     """Change a configuration that Hydra has composed of options alone into what it composes of all overrides.
 
     Args:

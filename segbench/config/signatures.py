@@ -18,11 +18,13 @@ def known_parameters(kind: type) -> list[str]:
 def argument_hints(target: type) -> dict[str, object]:
     """Return the annotations of a class's arguments, with those of its bases where it hands others on to them."""
     found: dict[str, object] = {}
-    for make, _ in _constructors(target):
+    for make, parameters in _constructors(target):
         try:
-            found = {**get_type_hints(make, include_extras=True), **found}
+            hints = get_type_hints(make, include_extras=True)
         except (NameError, TypeError, ValueError, AttributeError):
             return found  # annotations that only a type checker can read
+        others = {p.name for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} | {"return"}
+        found = {**{name: hint for name, hint in hints.items() if name not in others}, **found}
     return found
 
 

@@ -36,6 +36,13 @@ def faults(validator, text):
     return [error.message for error in validator.iter_errors(yaml.safe_load(text))]
 
 
+def test_what_a_class_hands_on_to_its_base_is_no_setting_of_its_own(validator):
+    text = json.dumps(validator.schema)
+    assert '"size"' in text
+    assert '"common"' not in text
+    assert '"kwargs"' not in text
+
+
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
 def test_every_shipped_experiment_is_valid(validator, file):
     assert faults(validator, file.read_text()) == []
