@@ -95,7 +95,7 @@ def test_files_are_written_and_wrong_words_refused(three, capsys):
         assert "dice" in out.read_text()
         compare([str(three)], form=form)
         assert "dice" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match="there is no 'jsn'; did you mean 'json'"):
+    with pytest.raises(ConfigError, match="there is no --format 'jsn'; did you mean 'json'"):
         compare([str(three)], form="jsn")
 
 
