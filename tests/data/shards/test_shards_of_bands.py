@@ -10,8 +10,9 @@ from segbench.config.paths import conf_dir
 from segbench.core.errors import ConfigError
 from segbench.data.channels import Channels
 from segbench.data.export.encode import Encoder
-from segbench.data.rasters import Raster, tiff_values
+from segbench.data.rasters import Raster
 from segbench.data.shards.dataset import ShardedData
+from segbench.data.tiffs import tiff_values
 from tests.support import tiny_bands
 from tests.support.exports import export_data
 
