@@ -65,8 +65,8 @@ def check_data(config: RunConfig, out: Path | None, *, console: Console) -> int:
         raise DataError(f"{number_of(problems)} in the data: {told(problems)}{advice}")
     notes = len(data.notes)
     last = "no problems found"
-    if notes:
-        last += ", but see the note" + "s" * (notes > 1)
+    if notes:  # which may weigh more than a problem: "no problems" would be read as "all is well"
+        last = "nothing has to be mended, but see the note" + "s" * (notes > 1)
     console.print(last, highlight=False)
     return 0
 

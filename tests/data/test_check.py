@@ -85,6 +85,18 @@ def test_numbers_by_hand(tmp_path):
     assert "75.00" in printed
 
 
+def test_copies_of_one_source_are_a_note_and_not_nothing(tmp_path):
+    root = write_folder(tmp_path / "d", count=18, binary=False)
+    for path in root.glob("*/*.png"):
+        number = int(path.stem[1:])
+        path.rename(path.with_name(f"case{number // 3}_jpg.rf.{number:032x}.png"))
+    printed, _, error = check(tmp_path, "folder", root=str(root), size=[32, 32], classes=["road", "car", "sky"])
+    assert error is None
+    assert "18 pictures are copies of 6 sources by their names" in " ".join(printed.split())
+    assert "nothing has to be mended, but see the note" in printed
+    assert "no problems found" not in printed
+
+
 def test_the_same_picture_in_two_splits_is_an_offender(tmp_path):
     settings = write_by_hand(tmp_path / "d")
     copied, again = (tmp_path / "d" / name for name in ("train/images/b.png", "test/images/d.png"))
