@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -102,7 +103,7 @@ def _higher(picture: Tensor, value: int) -> Tensor:
 
 
 def _feed(name: str, metric: Metric, *, prediction: Tensor, truth: Tensor) -> None:
-    if "ignore_index" not in inspect.signature(type(metric)).parameters:
+    if not _leaves_out(type(metric)):
         labelled = truth != IGNORE_INDEX
         prediction = prediction[labelled][None]
         truth = truth[labelled][None]
@@ -114,6 +115,12 @@ def _feed(name: str, metric: Metric, *, prediction: Tensor, truth: Tensor) -> No
         raise
     except Exception as error:  # a class of the user's own may raise anything
         raise ConfigError(_failure(name, metric, error=error)) from error
+
+
+@cache
+def _leaves_out(kind: type) -> bool:
+    """Whether metrics of a class are told which id they leave out; asked for every picture."""
+    return "ignore_index" in inspect.signature(kind).parameters
 
 
 def _check_name(name: str, metric: Metric) -> None:
