@@ -111,14 +111,24 @@ def judged(rates: Sequence[float], losses: Sequence[float]) -> RateSearch:
     )
 
 
+class RunningMean:
+    """The exponential running mean of values, without its lean towards zero at the beginning."""
+
+    def __init__(self) -> None:
+        self._mean = 0.0
+        self._lean = 1.0
+
+    def after(self, value: float) -> float:
+        """Return the mean with one more value."""
+        self._mean = MEMORY * self._mean + (1 - MEMORY) * value
+        self._lean *= MEMORY
+        return self._mean / (1 - self._lean)
+
+
 def smoothed(values: Sequence[float]) -> list[float]:
-    """Return the exponential running mean of values, without its lean towards zero at the beginning."""
-    found: list[float] = []
-    mean = 0.0
-    for place, value in enumerate(values, 1):
-        mean = MEMORY * mean + (1 - MEMORY) * value
-        found.append(mean / (1 - MEMORY**place))
-    return found
+    """Return the running mean after each value."""
+    mean = RunningMean()
+    return [mean.after(value) for value in values]
 
 
 class _Losses(pl.Callback):
@@ -128,6 +138,8 @@ class _Losses(pl.Callback):
         self.rates: list[float] = []
         self.losses: list[float] = []
         self._window: list[float] = []
+        self._mean = RunningMean()
+        self._least = math.inf
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -138,8 +150,9 @@ class _Losses(pl.Callback):
         self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
         self.losses.append(sum(self._window) / len(self._window))
         self._window = []
-        smooth = smoothed(self.losses)
-        if len(smooth) >= FEWEST and not smooth[-1] < _limit(min(smooth)):
+        smooth = self._mean.after(self.losses[-1])
+        self._least = min(self._least, smooth)
+        if len(self.losses) >= FEWEST and not smooth < _limit(self._least):
             trainer.should_stop = True
 
 
