@@ -18,7 +18,7 @@ from segbench.core.tasks import IGNORE_INDEX
 from segbench.core.text import say
 from segbench.data.files.dataset import FileData
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.data.problems import Problems, number_of, told
+from segbench.data.problems import Problems, number_of, one_line
 from segbench.data.statistics import Statistics, measure, repeated
 from segbench.report.data_table import DataReport, Occurrence, SplitReport, print_data_table
 
@@ -62,7 +62,7 @@ def check_data(config: RunConfig, out: Path | None, *, console: Console) -> int:
         advice = ""
         if out is None and len(problems) > 1:
             advice = "; out=FILE.json lists each by name"
-        raise DataError(f"{number_of(problems)} in the data: {told(problems)}{advice}")
+        raise DataError(f"{number_of(problems)} in the data: {one_line(problems)}{advice}")
     notes = len(data.notes)
     last = "no problems found"
     if notes:  # which may weigh more than a problem: "no problems" would be read as "all is well"

@@ -18,7 +18,7 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.core.overlap import overlapped
 from segbench.core.terminal import outliving_the_terminal
 from segbench.data.pictures import MAX_PIXELS
-from segbench.data.problems import Fault, FileError, Problem, Problems, first_names, shown_name, told
+from segbench.data.problems import Fault, FileError, Problem, Problems, first_names, one_line, shown_name
 from segbench.data.rasters import Raster, read_raster
 from segbench.runs.folder import RunFolder
 
@@ -179,7 +179,7 @@ def _predict_all(
     done = f"{count - len(problems)} of {count} pictures predicted: {wanted.out.absolute()}{_clipping(clipped)}"
     reasons = list(found.missing)
     if problems:
-        reasons.append(told(problems))
+        reasons.append(one_line(problems))
     if reasons:
         raise DataError(f"{done}; not used: {'; '.join(reasons)}")
     return done

@@ -58,12 +58,12 @@ def tune_batch(config: RunConfig, out: Path | None, *, most: int, steps: int, co
         SegbenchError: for what cannot be trained, or where nothing fits.
     """
 
-    def told(size: Size) -> None:
+    def report(size: Size) -> None:
         memory = "" if size.peak_memory_bytes is None else f", {size.peak_memory_bytes / 2**30:.2f} GiB at most"
         say(console, f"batch size {size.batch_size}: {size.images_per_second:.1f} images/s{memory}")
 
     with file_for(out or _default(config, "batch"), ".json") as file:
-        found = search_batch(config, most=most, steps=steps, say=told)
+        found = search_batch(config, most=most, steps=steps, say=report)
         write_json(file, _record(config, "data.batch_size") | asdict(found))
     say(
         console,

@@ -20,7 +20,7 @@ SAYS_EVERY = 10.0
 Done = TypeVar("Done")
 
 
-def told(steps: Iterable[tuple[int, Done]], what: str, *, total: int) -> Iterator[Done]:
+def with_progress(steps: Iterable[tuple[int, Done]], what: str, *, total: int) -> Iterator[Done]:
     """Pass on what steps give, and tell how many of `total` things are done.
 
     Args:

@@ -41,7 +41,7 @@ class StoppedError(KeyboardInterrupt):
         self.requeue = number in NOTICES
 
 
-def heeded() -> list[signal.Signals]:
+def stop_signals() -> list[signal.Signals]:
     """Return the signals that stop this process: a SIGHUP that is ignored, as under nohup, stays ignored."""
     if threading.current_thread() is not threading.main_thread():
         return []  # whoever owns the main thread handles them
@@ -51,7 +51,7 @@ def heeded() -> list[signal.Signals]:
 
 def hold_signals() -> None:
     """Remember a signal that comes while the program itself is imported; a second one ends the process."""
-    for number in heeded():
+    for number in stop_signals():
         signal.signal(number, _hold)
 
 
@@ -81,7 +81,7 @@ def stopped_by_signals() -> Iterator[None]:
         received.append(number)
         raise StoppedError(signal.Signals(number))
 
-    before = {number: signal.signal(number, stop) for number in heeded()}
+    before = {number: signal.signal(number, stop) for number in stop_signals()}
     try:
         if _held:
             received.append(_held[0])

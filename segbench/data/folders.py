@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from segbench.core.errors import DataError, similar
-from segbench.data.problems import FileError, Problems, check_name, first_names, told
+from segbench.data.problems import FileError, Problems, check_name, first_names, one_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 Result = TypeVar("Result")
@@ -54,7 +54,7 @@ def read_all(paths: list[Path], read: Callable[[Path], Result], *, key: str) -> 
             problems.add_error(error, path)
     if problems:
         count = f"{len(problems)} of {len(paths)} files"
-        raise DataError(f"{key}: {count} in {place} cannot be used: {told(problems)}")
+        raise DataError(f"{key}: {count} in {place} cannot be used: {one_line(problems)}")
     return results
 
 

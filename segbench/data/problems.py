@@ -131,7 +131,7 @@ class Problems(list[Problem]):
     def raise_any(self, place: str) -> None:
         """Raise a DataError that tells of them, if there are any."""
         if self:
-            raise DataError(f"{place}: {number_of(self)}: {told(self)}")
+            raise DataError(f"{place}: {number_of(self)}: {one_line(self)}")
 
     def _place(self, folder: Path) -> str:
         if self.root is None or not folder.is_relative_to(self.root):
@@ -146,7 +146,7 @@ def number_of(problems: Sequence[Problem]) -> str:
     return f"{len(problems):,} problems"
 
 
-def told(problems: Iterable[Problem]) -> str:
+def one_line(problems: Iterable[Problem]) -> str:
     """Return what is wrong: each problem once, with how many have it, the first three names, and what would work."""
     groups: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:

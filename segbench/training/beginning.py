@@ -61,7 +61,7 @@ def begun(
         resumption: What is continued; None for a new run.
     """
     # a signal that comes now waits for the first step, and no half is left
-    with ranks.signals() as signals, ranks.heeding(signals):
+    with ranks.signals() as signals, ranks.sharing_signals(signals):
         # one that refuses leaves a run that is continued as it was; a new run has no folder for them yet
         early = []
         if resumption is not None:

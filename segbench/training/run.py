@@ -221,8 +221,8 @@ class _Run:
             steps=self.length.steps,
             epochs=self.length.epochs,
         )
-        self.ranks.tell_plan(asdict(plan))
-        self.ranks.await_ready()
+        self.ranks.send_plan(asdict(plan))
+        self.ranks.wait_until_ready()
 
     def _fitted(self, checkpoint: Path | None) -> Session:
         """Return the session that has trained to the end, after as many rollbacks as it took."""

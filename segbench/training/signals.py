@@ -12,7 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from segbench.core.errors import Interrupted
-from segbench.core.signals import EXIT_CODES, NOTICES, end_worker, heeded, write_to_terminal
+from segbench.core.signals import EXIT_CODES, NOTICES, end_worker, stop_signals, write_to_terminal
 
 SAME = 3.0
 """Seconds in which a second signal to one of several processes is the first one, sent on by its launcher as well."""
@@ -40,7 +40,7 @@ class StopSignals:
         at_second: Callable[[], None] | None = None,
     ) -> None:
         self.received: signal.Signals | None = None
-        self.told: signal.Signals | None = None
+        self.from_others: signal.Signals | None = None
         """What another process of the run has received."""
         self._forwarded = forwarded
         self._silent = silent
@@ -56,10 +56,10 @@ class StopSignals:
     @property
     def wanted(self) -> signal.Signals | None:
         """The signal that asks this run to stop, wherever it was received; None for none."""
-        return self.received or self.told
+        return self.received or self.from_others
 
     def __enter__(self) -> StopSignals:
-        self._before = {number: signal.getsignal(number) for number in heeded()}
+        self._before = {number: signal.getsignal(number) for number in stop_signals()}
         self.install()
         if self._watched and self._before:
             self._ends = socket.socketpair()

@@ -38,7 +38,7 @@ class Interval(StrEnum):
 
 
 class TorchSchedule(Schedule):
-    """A scheduler of torch, told anew from where the training stands: it has no state that a checkpoint could spoil.
+    """A scheduler of torch, computed from the position: it has no state that a checkpoint could spoil.
 
     It works on an optimizer of its own that trains nothing, whose rates (and momentum) are then those of the run. A
     resume makes it again from the settings and takes its steps again, which are the same operations.
@@ -104,9 +104,9 @@ class TorchSchedule(Schedule):
             self._begin(optimizer, of)
             self._of = optimizer
         self._advance(at)
-        for group, told in zip(optimizer.param_groups, self._shadow.param_groups, strict=True):
-            group.update({name: told[name] for name in SET if name in told})
-            group["lr"] = told["lr"] * scale
+        for group, shadow_group in zip(optimizer.param_groups, self._shadow.param_groups, strict=True):
+            group.update({name: shadow_group[name] for name in SET if name in shadow_group})
+            group["lr"] = shadow_group["lr"] * scale
 
     def observe(self, score: float, values: Mapping[str, float] | None = None) -> None:
         """Take note of a validation's scores, which `ReduceLROnPlateau` looks at."""
@@ -132,8 +132,8 @@ class TorchSchedule(Schedule):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # SequentialLR's own call is one that torch warns of
             self._scheduler = self._made(self.part, "scheduler")
-        told = [group["lr"] for group in self._shadow.param_groups]
-        if any(not math.isclose(one * told[0], rates[0] * other) for one, other in zip(rates, told, strict=True)):
+        shadow = [group["lr"] for group in self._shadow.param_groups]
+        if any(not math.isclose(one * shadow[0], rates[0] * other) for one, other in zip(rates, shadow, strict=True)):
             raise ConfigError(
                 f"scheduler ({self.kind.__name__}) gives all parameters the same rate; leave out"
                 " optimizer.encoder_lr_factor and optimizer.layer_decay, or take another schedule"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from segbench.core import signals
-from segbench.core.signals import StoppedError, heeded, hold_signals, stopped_by_signals
+from segbench.core.signals import StoppedError, hold_signals, stop_signals, stopped_by_signals
 
 ROOT = Path(__file__).parents[2]
 CASES = [
@@ -67,7 +67,7 @@ def import_and_wait():
 
 def test_nohup():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    assert signal.SIGHUP not in heeded()
+    assert signal.SIGHUP not in stop_signals()
     with stopped_by_signals():
         os.kill(os.getpid(), signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN

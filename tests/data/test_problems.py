@@ -27,7 +27,7 @@ from segbench.data.files.coco import Coco
 from segbench.data.files.folder import Folder
 from segbench.data.files.masks import MaskReader
 from segbench.data.pictures import load_picture, read_rgb
-from segbench.data.problems import FileError, Problems, shown_name, told
+from segbench.data.problems import FileError, Problems, one_line, shown_name
 from segbench.data.scenes.fgbg import FgBg
 from segbench.data.scenes.sources import read_backgrounds, read_depth_maps
 from segbench.data.scenes.synthetic import Synthetic
@@ -67,7 +67,7 @@ def test_a_problem_is_told_once_with_its_values_added_up_and_its_cure(tmp_path):
         error = FileError("ids {} are no classes", values=values, cure="data.ignore=[{}] makes them unlabelled")
         problems.add_error(error, tmp_path / "masks" / f"m{number}.png")
     problems.add_file("size", tmp_path / "images" / "x.png", what="the image has {}", detail="4 x 4 pixels")
-    assert told(problems) == (
+    assert one_line(problems) == (
         "unreadable: ids 7 at 200 pixels, 20 at 7 pixels, 21 at 7 pixels, 22 at 6 pixels are no classes (20 files in"
         " masks: m0.png, m1.png, m2.png and 17 more); data.ignore=[7,20,21,22] makes them unlabelled;"
         " size: x.png: the image has 4 x 4 pixels"
@@ -78,7 +78,7 @@ def test_files_that_differ_in_detail_are_one_problem(tmp_path):
     problems = Problems(tmp_path)
     for number in (1, 2):
         problems.add_file("size", tmp_path / str(number) / "x.png", what="the image has {}", detail=f"{number} pixels")
-    assert told(problems) == (
+    assert one_line(problems) == (
         "size: the image has 1 pixels (2 files in 1 and elsewhere: x.png, x.png; the first is described)"
     )
 

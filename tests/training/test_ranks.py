@@ -75,7 +75,7 @@ def test_the_folder_is_remembered_by_the_launcher(store):
 
 
 def watcher(store, rank=0):
-    return Watch(worlds(store)[rank], PrefixStore("t", store), force=lambda error: None, hear=lambda: None)
+    return Watch(worlds(store)[rank], PrefixStore("t", store), force=lambda error: None, launcher_signal=lambda: None)
 
 
 def test_a_process_without_signs_of_life_is_given_up(store):

@@ -11,7 +11,7 @@ import numpy as np
 
 from segbench.core.choices import Split, check_word
 from segbench.core.errors import ConfigError, DataError
-from segbench.data.files.coco_index import Choice, CocoFile, category_ids, read_items, read_json, told
+from segbench.data.files.coco_index import Choice, CocoFile, category_ids, notes_on, read_items, read_json
 from segbench.data.files.coco_masks import draw, draw_panoptic
 from segbench.data.files.divided import DividedFiles
 from segbench.data.files.items import Item, Splits, share_settings
@@ -131,7 +131,7 @@ class Coco(DividedFiles):
             content, self.folder() / folder, choice=self.choice, problems=problems, panoptic=panoptic, prefix=prefix
         )
         if panoptic is None:
-            self.notes += told(content, self.choice, taken=len(items), where=Path(file).name)
+            self.notes += notes_on(content, self.choice, taken=len(items), where=Path(file).name)
         return items
 
     def _check_name(self, content: CocoFile) -> None:

@@ -182,7 +182,7 @@ def _file(images: Path, name: str) -> Path:
     return next((path for path in tails if path.is_file()), images.joinpath(*parts))
 
 
-def told(content: CocoFile, choice: Choice, *, taken: int, where: str) -> list[str]:
+def notes_on(content: CocoFile, choice: Choice, *, taken: int, where: str) -> list[str]:
     """Return sentences on what of an instances file is ignored or left out.
 
     Args:

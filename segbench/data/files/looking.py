@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from torch.utils.data import DataLoader, Dataset
 
 from segbench.core.errors import DataError
-from segbench.core.progress import told
+from segbench.core.progress import with_progress
 from segbench.data.loading.source import described
 
 Thing = TypeVar("Thing")
@@ -53,7 +53,7 @@ def looked_at(look: Callable[[Thing], Found], things: Sequence[Thing], *, proces
         chunks = _in_processes
     else:
         chunks = _in_threads
-    for found in told(
+    for found in with_progress(
         ((len(part), part) for part in chunks(look, things, processes=processes)), what, total=len(things)
     ):
         yield from found

@@ -103,7 +103,7 @@ class Checkpointer(pl.Callback):
             self._stop_evaluation(trainer)
 
     def _stop_evaluation(self, trainer: pl.Trainer) -> None:
-        if self.signals.wanted:  # all processes hear of it within a second
+        if self.signals.wanted:  # it reaches all processes within a second
             said = "stopped while the best epoch was scored; the training is complete"
             raise interrupted(said, self.signals.wanted)
 

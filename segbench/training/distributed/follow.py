@@ -51,10 +51,10 @@ def follow(ranks: Ranks) -> None:
         SegbenchError: for what goes wrong here or in another process.
     """
     warnings.simplefilter("ignore")  # the first process has the same to say
-    told = ranks.plan()
-    if told is None:
+    plan_of_first = ranks.plan()
+    if plan_of_first is None:
         return
-    plan = Plan(**told)
+    plan = Plan(**plan_of_first)
     config = RunConfig.of(plan.config)
     settings = config.trainer
     prepare_torch(settings)
@@ -63,8 +63,8 @@ def follow(ranks: Ranks) -> None:
     _check_shared(run, plan, ranks=ranks)
     experiment = build_experiment(without_pretrained(config) if plan.checkpoint else config)
     experiment.read_data()
-    ranks.say_ready()
-    with ranks.signals() as signals, ranks.heeding(signals), ranks.connected(device_kind(settings)):
+    ranks.mark_ready()
+    with ranks.signals() as signals, ranks.sharing_signals(signals), ranks.connected(device_kind(settings)):
         session = Session(
             settings, experiment, run=run, signals=signals, length=Length(plan.steps, plan.epochs), ranks=ranks
         )

@@ -34,7 +34,7 @@ main(folder)
 """Modules are found where this process finds them, and what it trains does not travel as a command line."""
 
 QUIET = ("torch.distributed.elastic", "torch.distributed.launcher")
-"""Loggers that would say again, at length, what is told in one sentence."""
+"""Loggers that would say again, at length, what is said in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def launch(request: Request) -> Results:
             agent.start()
             while agent.is_alive():
                 agent.join(0.2)
-        error = _said(folder) or agent.failure(settings.devices)
+        error = _read_error(folder) or agent.failure(settings.devices)
         if error is not None:
             raise error
     return RunFolder(request.run).read_results()
@@ -144,7 +144,7 @@ def killed(rank: int, size: int) -> str:
 
 
 def ask_to_stop(folder: Path, number: int) -> None:
-    """Let the first process hear of a signal to this one."""
+    """Pass a signal to this process on to the first one."""
     (folder / "stop").write_text(str(int(number)))
 
 
@@ -155,31 +155,31 @@ def kill_ranks(folder: Path) -> None:
             os.kill(int(path.read_text()), signal.SIGKILL)
 
 
-def write_said(folder: Path, error: BaseException, *, trace: str) -> None:
+def write_error(folder: Path, error: BaseException, *, trace: str) -> None:
     """Write down the error of the first process for the one that has started it."""
-    told = {
+    found = {
         "kind": type(error).__name__,
         "message": str(error) if isinstance(error, SegbenchError) else trace,
         "code": errors.exit_code_of(error),
         "requeue": getattr(error, "requeue", False),
     }
     temporary = folder / f"said.{os.getpid()}"
-    temporary.write_text(json.dumps(told))
+    temporary.write_text(json.dumps(found))
     temporary.replace(folder / "said")
 
 
-def _said(folder: Path) -> BaseException | None:
-    """Return the error that `write_said` wrote, of the same kind."""
+def _read_error(folder: Path) -> BaseException | None:
+    """Return the error that `write_error` wrote, of the same kind."""
     if not (folder / "said").is_file():
         return None
-    told = json.loads((folder / "said").read_text())
-    kind = getattr(errors, told["kind"], None)
-    if told["kind"] in ("StoppedError", "KeyboardInterrupt"):
-        return Interrupted("stopped before the first step; nothing was lost", told["code"], requeue=told["requeue"])
-    if told["kind"] == "Interrupted":
-        return Interrupted(told["message"], told["code"], requeue=told["requeue"])
+    found = json.loads((folder / "said").read_text())
+    kind = getattr(errors, found["kind"], None)
+    if found["kind"] in ("StoppedError", "KeyboardInterrupt"):
+        return Interrupted("stopped before the first step; nothing was lost", found["code"], requeue=found["requeue"])
+    if found["kind"] == "Interrupted":
+        return Interrupted(found["message"], found["code"], requeue=found["requeue"])
     if kind is None:
-        return RuntimeError(f"process 0 failed:\n{told['message']}")
-    error: SegbenchError = kind(told["message"])
-    error.exit_code = told["code"]
+        return RuntimeError(f"process 0 failed:\n{found['message']}")
+    error: SegbenchError = kind(found["message"])
+    error.exit_code = found["code"]
     return error

@@ -16,7 +16,7 @@ PATIENCE = 600.0
 """Seconds that the processes have to come: those of a cluster may start minutes after one another."""
 
 ATTEMPT = timedelta(seconds=5)
-"""How long one attempt to reach the store may take; a signal is heeded between two."""
+"""How long one attempt to reach the store may take; a signal is handled between two."""
 
 POLL = 0.05
 """Seconds between two looks at what is waited for."""

@@ -38,7 +38,7 @@ INTERVAL = 1.0
 MOST_STEPS = 1000
 """Steps between two agreements at most."""
 
-FAREWELL = 30.0
+END_TIMEOUT = 30.0
 """Seconds that the others wait for the first process to have said how the run ended."""
 
 LONG = 7 * 24 * 3600.0
@@ -55,7 +55,7 @@ class Ranks:
     Args:
         world: Which process this is.
         say: Called with the error of a process that is ended by its watch, instead of printing it.
-        hear: Returns the number of a signal that the launching process has received.
+        launcher_signal: Returns the number of a signal that the launching process has received.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class Ranks:
         world: World,
         say: Callable[[SegbenchError], None] | None = None,
         *,
-        hear: Callable[[], int | None] = lambda: None,
+        launcher_signal: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.world = world
         self.endings: list[Callable[[SegbenchError], None]] = [say or self.say]
         """What is done before the watch ends this process."""
-        self._hear = hear
+        self._launcher_signal = launcher_signal
         self._store: Store | None = None
         self._watch: Watch | None = None
         self._next = 0
@@ -94,7 +94,7 @@ class Ranks:
             self._store = PrefixStore(name, raw)
             # a connection of its own: an operation that waits keeps others on the same one waiting
             watched = PrefixStore(name, connect(self.world, keep=False))
-            self._watch = Watch(self.world, watched, force=self._forced, hear=self._hear)
+            self._watch = Watch(self.world, watched, force=self._forced, launcher_signal=self._launcher_signal)
             self._watch.begin()
         _current = self
         return self
@@ -110,7 +110,7 @@ class Ranks:
             self._leave()
             return
         with suppress(RuntimeError):  # the store may be gone with the others
-            self._tell_end(error)
+            self._send_end(error)
         if self.first:
             atexit.register(self._leave)  # what ends the run is printed before the others go
         else:
@@ -123,8 +123,8 @@ class Ranks:
         return self._kept.compare_set(name, "", value).decode()
 
     @contextmanager
-    def heeding(self, signals: StopSignals) -> Iterator[StopSignals]:
-        """Let all processes hear of a signal to one of them."""
+    def sharing_signals(self, signals: StopSignals) -> Iterator[StopSignals]:
+        """Pass a signal to one process on to all."""
         if self._watch is None:
             yield signals
             return
@@ -140,37 +140,37 @@ class Ranks:
 
     # what the first one decides
 
-    def tell_plan(self, plan: Plain | None) -> None:
+    def send_plan(self, plan: Plain | None) -> None:
         """Tell the others what is trained; None for nothing."""
         if self._store is not None:
             self._store.set("plan", json.dumps(plan))
 
     def plan(self) -> Json | None:
-        """Wait for what `tell_plan` tells."""
+        """Wait for what `send_plan` tells."""
         self._wait_for("plan")
         assert self._store is not None
         plan: Json | None = json.loads(self._store.get("plan"))
         return plan
 
-    def tell_result(self, folder: str) -> None:
+    def send_result(self, folder: str) -> None:
         """Tell the others which the run folder is, once the run is over."""
         if self._store is not None:
             if not self._store.check(["plan"]):
-                self.tell_plan(None)
+                self.send_plan(None)
             self._store.set("result", folder)
 
     def result(self) -> str:
-        """Wait for what `tell_result` tells."""
+        """Wait for what `send_result` tells."""
         self._wait_for("result")
         assert self._store is not None
         return self._store.get("result").decode()
 
-    def say_ready(self) -> None:
+    def mark_ready(self) -> None:
         """Say that this process has its data and its network."""
         assert self._store is not None
         self._store.set(f"ready/{self.world.rank}", "1")
 
-    def await_ready(self) -> None:
+    def wait_until_ready(self) -> None:
         """Wait until all others have said so."""
         for rank in range(1, self.world.size):
             self._wait_for(f"ready/{rank}")
@@ -270,7 +270,7 @@ class Ranks:
                 return ending.error(self.world.size)
         return None
 
-    def _tell_end(self, error: BaseException) -> None:
+    def _send_end(self, error: BaseException) -> None:
         assert self._watch is not None
         assert self._store is not None
         if isinstance(error, SegbenchError):
@@ -281,7 +281,7 @@ class Ranks:
         ending = Ending(self.world.rank, exit_code_of(error), " ".join(sentence.split()), requeue)
         self._watch.tell(self._store, ending)
         if isinstance(error, Interrupted) and not self.first:
-            for _ in waiting(lambda: None, FAREWELL):  # a launcher would send the first one a second signal
+            for _ in waiting(lambda: None, END_TIMEOUT):  # a launcher would send the first one a second signal
                 if self._store.check(["left"]):
                     break
 
@@ -294,7 +294,7 @@ class Ranks:
             if self.first:
                 self._store.set("left", "1")
                 others = [f"gone/{rank}" for rank in range(1, self.world.size)]
-                for _ in waiting(lambda: None, 0 if self.world.has_agent else FAREWELL):
+                for _ in waiting(lambda: None, 0 if self.world.has_agent else END_TIMEOUT):
                     if self._store.check(others):
                         break
             else:

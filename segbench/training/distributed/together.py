@@ -31,7 +31,7 @@ def together(run: Callable[[], Path]) -> Path:
         with ranks:
             if world.rank == 0:
                 folder = run()
-                ranks.tell_result(str(folder))
+                ranks.send_result(str(folder))
                 return folder
             from segbench.training.distributed.follow import follow
 

@@ -70,11 +70,16 @@ class Watch(threading.Thread):
         world: Which process this is.
         store: What all of them share.
         force: Called with the error before the process is ended from here.
-        hear: Returns the number of a signal that the launching process has received, once; None for none.
+        launcher_signal: Returns the number of a signal that the launching process has received, once; None for none.
     """
 
     def __init__(
-        self, world: World, store: Store, *, force: Callable[[SegbenchError], None], hear: Callable[[], int | None]
+        self,
+        world: World,
+        store: Store,
+        *,
+        force: Callable[[SegbenchError], None],
+        launcher_signal: Callable[[], int | None],
     ) -> None:
         super().__init__(daemon=True, name="segbench-watch")
         self.world = world
@@ -83,7 +88,7 @@ class Watch(threading.Thread):
         self.ending: Ending | None = None
         """Why another process has ended, or this one is to."""
         self._force = force
-        self._hear = hear
+        self._launcher_signal = launcher_signal
         self._over = threading.Event()
         self._told = False
         self._others = [0] if world.rank else list(range(1, world.size))
@@ -113,7 +118,7 @@ class Watch(threading.Thread):
         while not self._over.wait(POLL):
             try:
                 self._beat()
-                self._hear_of_signals()
+                self._share_signals()
                 self._look()
             except RuntimeError:
                 self.ending = self.ending or self._lost()
@@ -124,10 +129,10 @@ class Watch(threading.Thread):
         self._beats += 1
         self.store.set(f"beat/{self.world.rank}", str(self._beats))
 
-    def _hear_of_signals(self) -> None:
-        heard = self._hear()
-        if heard is not None:
-            os.kill(os.getpid(), heard)
+    def _share_signals(self) -> None:
+        number = self._launcher_signal()
+        if number is not None:
+            os.kill(os.getpid(), number)
         signals = self.signals
         if signals is not None:
             signals.listen()
@@ -136,8 +141,8 @@ class Watch(threading.Thread):
             self.store.set("stop", str(int(mine)))
         if self.store.check(["stop"]):
             self._stopping = True
-            if self.signals is not None and self.signals.told is None:
-                self.signals.told = signal.Signals(int(self.store.get("stop")))
+            if self.signals is not None and self.signals.from_others is None:
+                self.signals.from_others = signal.Signals(int(self.store.get("stop")))
 
     def _look(self) -> None:
         if not self._told and self.store.check(["end"]):

@@ -17,7 +17,7 @@ from segbench.runs.folder import RunFolder
 from segbench.runs.lock import is_given_up
 from segbench.runs.results import Results
 from segbench.training.distributed.follow import follow
-from segbench.training.distributed.launch import Request, write_said
+from segbench.training.distributed.launch import Request, write_error
 from segbench.training.distributed.ranks import Ranks
 from segbench.training.run import train
 from segbench.training.start import logging_to
@@ -29,7 +29,9 @@ def main(name: str) -> None:
     folder = Path(name)
     world = World.here()
     (folder / f"process-{world.rank}").write_text(str(os.getpid()))
-    ranks = Ranks(world, say=lambda error: _say(folder, world, error=error), hear=_Ear(folder, world))
+    ranks = Ranks(
+        world, say=lambda error: _say(folder, world, error=error), launcher_signal=_LauncherSignal(folder, world)
+    )
     try:
         with stopped_by_signals(), ranks:
             if ranks.first:
@@ -54,25 +56,25 @@ def _train(request: Request) -> Results:
 
 def _say(folder: Path, world: World, *, error: BaseException) -> None:
     if world.rank == 0:
-        write_said(folder, error, trace=traceback.format_exc())
+        write_error(folder, error, trace=traceback.format_exc())
 
 
-class _Ear:
-    """Hears of a signal to the process that has started this one, and of its death."""
+class _LauncherSignal:
+    """Looks for a signal to the process that has started this one, and ends with that one."""
 
     def __init__(self, folder: Path, world: World) -> None:
         self._folder = folder
         self._first = world.rank == 0
-        self._heard = False
+        self._found = False
 
     def __call__(self) -> int | None:
         if is_given_up(self._folder):
             os._exit(1)  # it was killed: nobody is left to say anything to
         file = self._folder / "stop"
-        if self._heard or not self._first or not file.is_file():
+        if self._found or not self._first or not file.is_file():
             return None
         text = file.read_text()
-        self._heard = text.isdecimal()
-        if not self._heard:
+        self._found = text.isdecimal()
+        if not self._found:
             return None
         return int(text)
