@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support import warm
 from tests.support.tiny_sources import write_pictures
+from tests.support.warm_python import WarmPython
 
 ROOT = Path(__file__).parents[1]
 
@@ -198,6 +200,13 @@ def process(tmp_path):
     return run
 
 
+@pytest.fixture(scope="session")
+def warm_python():
+    """The stand-in for Python whose `environment` makes launchers start their processes warm."""
+    with tempfile.TemporaryDirectory(prefix="warm-") as folder, WarmPython(Path(folder)) as python:
+        yield python
+
+
 def run_cold(words, **options):
     """Run a Python file with arguments by a new Python."""
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, **options)
@@ -208,6 +217,11 @@ def _hangups_are_heeded():
     """Let the tests' own signals come in, also where the tests themselves were started by nohup."""
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda number, frame: None)  # unlike SIG_IGN, no process that is started has it
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _disks_are_not_waited_for():
+    warm.forget_fsync()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,7 +7,7 @@ import torch
 
 from segbench.config.options import groups
 from tests.models.test_models import need_packages
-from tests.support.matrix import FIVE_HALVINGS
+from tests.support.matrix import FIVE_HALVINGS, NARROW
 from tests.support.tiny_sources import SMALL, source_words
 
 GROUPS = ("data", "model", "loss", "loss/depth", "optimizer", "scheduler", "trainer", "augment", "logger", "experiment")
@@ -16,9 +16,10 @@ FAST = [*SMALL, "trainer.max_steps=1", "trainer.checkpoint_every=0"]
 NEEDED = {
     "two_stem": ["inputs=image+background"],
     **{option: ["data.size=[64,64]"] for option in groups()["model"] if option.startswith(FIVE_HALVINGS)},
+    **{f"model={option}": words for option, words in NARROW.items()},
     **{f"loss/depth={option}": ["task=depth"] for option in groups()["loss/depth"]},
 }
-"""What an option cannot work without."""
+"""What an option cannot work without, and what makes a large network a small one."""
 
 
 def data_of(group, option):
@@ -32,7 +33,9 @@ def data_of(group, option):
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
-def test_it_trains_a_step(command, tmp_path, group, option):
+def test_it_trains_a_step(command, tmp_path, monkeypatch, warm_python, group, option):
+    for name, value in warm_python.environment.items():
+        monkeypatch.setenv(name, value)  # trainer=ddp starts processes
     if group == "model":
         need_packages(option)
     words = source_words(data_of(group, option), tmp_path / "data")

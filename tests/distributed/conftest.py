@@ -10,7 +10,6 @@ import torch.distributed.run
 from tests.conftest import Outcome
 from tests.support import warm
 from tests.support.acts import acting, end_all
-from tests.support.warm_python import WarmPython
 
 ROOT = Path(__file__).parents[2]
 TORCHRUN = torch.distributed.run.__file__
@@ -18,12 +17,6 @@ PAIR = ["trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=4"]
 FEW = ["data.train_size=40", "data.val_size=7", "data.test_size=9", "trainer.log_every=1"]
 SHORT = ["data.train_size=8", "trainer.max_epochs=1"]
 """Where only the starting and meeting of processes is of interest."""
-
-
-@pytest.fixture(scope="session")
-def warm_python():
-    with tempfile.TemporaryDirectory(prefix="warm-") as folder, WarmPython(Path(folder)) as python:
-        yield python
 
 
 @pytest.fixture(autouse=True)
