@@ -74,6 +74,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Have one more worker than processors for tests that wait for processes of their own."""
+    if config.option.markexpr == "not slow":
+        return None
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else None
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Give each worker a contiguous part, so that files share what they make, and let an idle one take from others."""
     from xdist.scheduler import WorkStealingScheduling
@@ -200,13 +208,6 @@ def process(tmp_path):
     return run
 
 
-@pytest.fixture(scope="session")
-def warm_python():
-    """The stand-in for Python whose `environment` makes launchers start their processes warm."""
-    with tempfile.TemporaryDirectory(prefix="warm-") as folder, WarmPython(Path(folder)) as python:
-        yield python
-
-
 def run_cold(words, **options):
     """Run a Python file with arguments by a new Python."""
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, **options)
@@ -222,6 +223,14 @@ def _hangups_are_heeded():
 @pytest.fixture(autouse=True, scope="session")
 def _disks_are_not_waited_for():
     warm.forget_fsync()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _launchers_start_warm_processes():
+    """Those of `trainer.devices=N` and of torchrun."""
+    with tempfile.TemporaryDirectory(prefix="warm-") as folder, WarmPython(Path(folder)) as python:
+        os.environ.update(python.environment)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -33,9 +33,7 @@ def data_of(group, option):
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
-def test_it_trains_a_step(command, tmp_path, monkeypatch, warm_python, group, option):
-    for name, value in warm_python.environment.items():
-        monkeypatch.setenv(name, value)  # trainer=ddp starts processes
+def test_it_trains_a_step(command, tmp_path, group, option):
     if group == "model":
         need_packages(option)
     words = source_words(data_of(group, option), tmp_path / "data")

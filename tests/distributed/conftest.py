@@ -19,12 +19,6 @@ SHORT = ["data.train_size=8", "trainer.max_epochs=1"]
 """Where only the starting and meeting of processes is of interest."""
 
 
-@pytest.fixture(autouse=True)
-def _warm_launcher(warm_python, monkeypatch):
-    for name, value in warm_python.environment.items():
-        monkeypatch.setenv(name, value)
-
-
 @pytest.fixture
 def few(tiny):
     """Words of a small run, in which the images of val and test come out uneven."""
@@ -50,7 +44,11 @@ class Started:
             self.process.wait(timeout)
         finally:
             self.process.kill()
-        return Outcome(self.process.returncode, *(file.read_text() for file in self._files))
+        return Outcome(self.process.returncode, *self.said())
+
+    def said(self) -> list[str]:
+        """Return what it has printed so far, its errors last."""
+        return [file.read_text() for file in self._files]
 
 
 @pytest.fixture

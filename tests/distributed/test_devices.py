@@ -21,11 +21,12 @@ from tests.support.acts import Act, acting, end_all
 from tests.support.killing import differences
 
 
-def until(done, seconds=150):
-    """Wait until something is so."""
+def until(done, running=None, seconds=150):
+    """Wait until something is so, while a started process runs."""
     ends = time.monotonic() + seconds
     while not done():
-        assert time.monotonic() < ends, "it has not come"
+        assert running is None or running.process.poll() is None, running.ends()
+        assert time.monotonic() < ends, running.said() if running else "it has not come"
         time.sleep(0.05)
 
 
@@ -38,6 +39,10 @@ def beats(running):
 def alive(number):
     status = Path(f"/proc/{number}/status")
     return status.is_file() and "State:\tZ" not in status.read_text()
+
+
+def frozen(numbers):
+    return any("State:\tT" in Path(f"/proc/{number}/status").read_text() for number in numbers)
 
 
 def table(run, split):
@@ -117,10 +122,10 @@ def test_a_killed_launcher_takes_all_with_it(start, few, command, made):
     whole = made("whole", *few, *PAIR).absolute()
     running = start(*few, *PAIR, "trainer.checkpoint_every=3", "hydra.run.dir=run", acts=[Act(0, "step", 8, "SIGSTOP")])
     run = start.folder / "run"
-    until(lambda: (run / "checkpoints/step-00000006.ckpt").is_file() and beats(running))
+    until(lambda: (run / "checkpoints/step-00000006.ckpt").is_file() and beats(running), running)
     others = beats(running)
     assert len(others) == 2
-    until(lambda: "State:\tT" in Path(f"/proc/{others[0]}/status").read_text())
+    until(lambda: frozen(others[:1]))
     running.process.kill()
     os.kill(others[0], signal.SIGCONT)
     until(lambda: not any(alive(number) for number in others))
@@ -153,7 +158,7 @@ def test_a_frozen_process_holds_nobody(start, few):
     """The run ends within seconds of a signal, without a new checkpoint; what is frozen is killed with it."""
     running = start(*few, *PAIR, "hydra.run.dir=run", acts=[Act(1, "step", 5, "SIGSTOP")])
     run = start.folder / "run"
-    until(lambda: (run / "metrics.csv").is_file() and "\ntrain,0,4," in (run / "metrics.csv").read_text())
+    until(lambda: frozen(beats(running)[1:]), running)
     others = beats(running)
     running.process.send_signal(signal.SIGTERM)
     outcome = running.ends(120)
@@ -165,8 +170,7 @@ def test_a_frozen_process_holds_nobody(start, few):
 
 def test_a_second_signal_ends_at_once(start, few):
     running = start(*few, *PAIR, "hydra.run.dir=run", acts=[Act(1, "step", 5, "SIGSTOP")])
-    table = start.folder / "run/metrics.csv"
-    until(lambda: table.is_file() and "\ntrain,0,4," in table.read_text())
+    until(lambda: frozen(beats(running)[1:]), running)
     others = beats(running)
     running.process.send_signal(signal.SIGINT)
     time.sleep(0.5)
@@ -240,6 +244,6 @@ def test_what_a_failed_test_leaves_behind_is_killed(tmp_path):
     file.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n")
     with (tmp_path / "out").open("wb") as out:
         process = warm.start([str(file)], cwd=tmp_path, env=acting(tmp_path, []), stdout=out, stderr=out)
-    until(lambda: "State:\tT" in Path(f"/proc/{process.pid}/status").read_text())
+    until(lambda: frozen([process.pid]))
     end_all(tmp_path)
     assert process.wait(60) == -signal.SIGKILL

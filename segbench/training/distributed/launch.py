@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from segbench.core.errors import ConfigError, Interrupted, RankError, SegbenchEr
 from segbench.runs.folder import RunFolder
 from segbench.runs.lock import locked
 from segbench.runs.results import Results
+from segbench.training.distributed.watch import GRACE
 from segbench.training.signals import StopSignals
 
 BOOT = """
@@ -76,12 +78,22 @@ def launch(request: Request) -> Results:
         )
         with signals:
             agent.start()
-            while agent.is_alive():
-                agent.join(0.2)
+            _wait_for(agent, folder)
         error = _read_error(folder) or agent.failure(settings.devices)
         if error is not None:
             raise error
     return RunFolder(request.run).read_results()
+
+
+def _wait_for(agent: _Agent, folder: Path) -> None:
+    """Wait for the end of all processes; those that do not end soon after an error of the first one are killed."""
+    since: float | None = None
+    while agent.is_alive():
+        agent.join(0.2)
+        if since is None and (folder / "said").is_file():
+            since = time.monotonic()
+        if since is not None and time.monotonic() - since > 2 * GRACE:
+            kill_ranks(folder)  # one that is frozen would keep torch's agent waiting for half a minute
 
 
 class _Agent(threading.Thread):
