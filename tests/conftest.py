@@ -133,6 +133,7 @@ def tiny(request, _shared_pictures):
         f"data.backgrounds={pictures['backgrounds']}",
         "trainer=debug",
         "trainer.threads=1",
+        "trainer.plots=false",
         "data.size=[32,32]",
         "model.width=4",
         "model.depth=2",

@@ -71,6 +71,8 @@ class TrainerSettings:
     """What a NaN or infinite training loss does, see docs/reliability.md."""
     panels_every: Every
     """Epochs between sample panels; 0: only the test's."""
+    plots: bool
+    """Whether plots/ is drawn at the end; false spares the jobs of a sweep a fifth of a second each."""
     profile: bool
     """Whether profile.txt in the run folder says where the time goes; on a GPU, waiting for each phase slows it."""
     threads: Workers | None

@@ -54,6 +54,7 @@ ADDED: Mapping[str, object] = {
     "trainer.freeze": None,
     "trainer.unfreeze_at": None,
     "trainer.sync_batchnorm": False,
+    "trainer.plots": True,
     "trainer.profile": False,
 }
 """Settings that the first run folders lack, and the values by which such a run was trained."""

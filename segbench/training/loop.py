@@ -196,7 +196,7 @@ class Session:
 
     def _write_details(self, split: Split, metric: SplitScores) -> None:
         write_per_image(self.run.per_image(split), metric, data=self.data, split=split)
-        if split == Split.TEST and metric.masks is not None:
+        if split == Split.TEST and metric.masks is not None and self.settings.plots:
             counts = metric.masks.counts.cpu().numpy()
             draw_confusion(counts, self.data.classes, path=self.run.plots / "confusion.png")
 

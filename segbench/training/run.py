@@ -206,7 +206,8 @@ class _Run:
             "skipped_steps": session.module.finite.record(),
         }
         self.run.write_results(results)
-        draw_curves(self.run.metrics, self.run.plots)
+        if self.settings.plots:
+            draw_curves(self.run.metrics, self.run.plots)
         self._say_results(results)
         return results
 

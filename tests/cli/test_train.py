@@ -41,7 +41,7 @@ def same(one, two):
 
 
 def test_a_run_leaves_everything_the_house_promises(command, tiny):
-    outcome = command(*tiny)
+    outcome = command(*tiny, "trainer.plots=true")
     assert outcome.code == 0, outcome.err
     (run,) = runs()
     assert run.parent.name == "unet-dice-fgbg"
@@ -97,6 +97,12 @@ def test_a_run_leaves_everything_the_house_promises(command, tiny):
         scores = {int(row["index"]): float(row["mean_iou"]) for row in csv.DictReader(file) if row["mean_iou"]}
     worst = sorted(scores, key=lambda index: (scores[index], index))[:8]
     assert {path.name for path in (run / "samples" / "worst").iterdir()} == {f"{index:06d}.png" for index in worst}
+
+
+def test_plots_are_drawn_where_they_are_wanted(command, tiny):
+    outcome = command(*tiny, "trainer.plots=false", "hydra.run.dir=run")
+    assert outcome.code == 0, outcome.err
+    assert list(Path("run/plots").iterdir()) == []
 
 
 def test_the_best_epoch_is_what_is_tested(command, tiny):

@@ -42,6 +42,7 @@ NO_OUTCOME = {
     "checkpoint_every",
     "checkpoint_minutes",
     "panels_every",
+    "plots",
     "profile",
     "threads",
 }

@@ -16,6 +16,7 @@ from tests.support.tiny_generated import write_cifar, write_mnist
 SMALL = (
     "trainer=debug",
     "trainer.threads=1",
+    "trainer.plots=false",
     "data.batch_size=2",
     "data.size=[32,32]",
     "data.train_size=4",
