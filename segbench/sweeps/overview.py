@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segbench.core.states import RunState
-from segbench.core.text import printable, say
+from segbench.core.text import duration, printable, say
 from segbench.sweeps.folder import JobState, SweepFolder
 from segbench.sweeps.plan import Job
 
@@ -41,6 +42,8 @@ class Overview:
         self.console = console
         self.jobs: Sequence[Job] = ()
         self._settled: dict[str, JobState] = {}
+        self._began = time.monotonic()
+        self._finished = 0
         self._live: Live | None = None
 
     def __enter__(self) -> Overview:
@@ -57,7 +60,16 @@ class Overview:
 
     def render(self) -> Table:
         """Return the table of now, cut to what fits on the terminal."""
-        return table(self.jobs, [self._state(job) for job in self.jobs], rows=self.console.height - 4)
+        states = [self._state(job) for job in self.jobs]
+        return table(self.jobs, states, rows=self.console.height - 4, clock=self._clock(states))
+
+    def _clock(self, states: Sequence[JobState]) -> str:
+        """Return how long the jobs of this command have taken, and about how long the others will."""
+        seconds = time.monotonic() - self._began
+        left = sum(not state.state.is_settled for state in states)
+        if not self._finished or not left:
+            return duration(seconds)
+        return f"{duration(seconds)}, about {duration(seconds / self._finished * left)} left"
 
     def _state(self, job: Job) -> JobState:
         if job.name not in self._settled:
@@ -69,6 +81,7 @@ class Overview:
 
     def finished(self, job: Job, state: RunState) -> None:
         """Say what became of a job."""
+        self._finished += 1
         now = self.sweep.state(job)
         number = list(self.jobs).index(job) + 1
         parts = [f"job {number}/{len(self.jobs)}", job.name, state]
@@ -79,17 +92,27 @@ class Overview:
         say(self.console, printable("  ".join(parts)))
 
 
-def table(jobs: Sequence[Job], states: Sequence[JobState], *, rows: int | None = None) -> Table:
-    """Return a table of jobs with state, epoch, best score and error; those that run and failed come first."""
+def table(jobs: Sequence[Job], states: Sequence[JobState], *, rows: int | None = None, clock: str = "") -> Table:
+    """Return a table of jobs with state, epoch, best score and error.
+
+    Those that run and failed come first, then the others by their score, the best one on top.
+
+    Args:
+        jobs: The jobs.
+        states: The state of each.
+        rows: How many are shown; None for all.
+        clock: The time that was taken, for the title.
+    """
     counts = Counter(state.state for state in states)
     scores = [state.score for state in states if state.score == state.score]
     best = f", best {abs(max(scores)):.4f}" if scores else ""
     title = ", ".join(f"{counts[name]} {name}" for name in STYLES if counts[name]) + best
+    if clock:
+        title = f"{title}; {clock}"
     view = Table(title=Text(title), title_justify="left", box=None, padding=(0, 1))
     for head in ("job", "state", "epoch", "best val", ""):
         view.add_column(head, overflow="ellipsis", no_wrap=True)
-    places = list(STYLES)
-    order = sorted(zip(jobs, states, strict=True), key=lambda pair: places.index(pair[1].state))
+    order = sorted(zip(jobs, states, strict=True), key=lambda pair: _place(pair[1]))
     visible = order if rows is None else order[: max(1, rows)]
     for job, state in visible:
         top = bool(scores) and state.score == max(scores)
@@ -103,6 +126,12 @@ def table(jobs: Sequence[Job], states: Sequence[JobState], *, rows: int | None =
     if len(visible) < len(order):
         view.add_row(Text(f"and {len(order) - len(visible)} more", "dim"))
     return view
+
+
+def _place(state: JobState) -> tuple[int, float]:
+    if math.isnan(state.score):
+        return list(STYLES).index(state.state), math.inf
+    return list(STYLES).index(state.state), -state.score
 
 
 def _score(state: JobState) -> str:

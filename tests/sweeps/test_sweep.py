@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from segbench.cli import main
-from segbench.sweeps.folder import SweepFolder
-from segbench.sweeps.overview import Overview
+from segbench.core.states import RunState
+from segbench.sweeps.folder import JobState, SweepFolder
+from segbench.sweeps.overview import Overview, table
 from segbench.sweeps.plan import Job
 
 SHORT = ["trainer.max_epochs=1", "trainer.panels_every=0", "hydra.sweep.dir=sweep"]
@@ -166,5 +168,37 @@ def test_status_and_overview(command, tiny):
         overview.jobs = jobs
         time.sleep(1.5)
     shown = console.file.getvalue()
-    assert "2 completed, 1 queued" in shown
+    assert "2 completed, 1 queued, best 0." in shown
+    assert "; 1 s" in shown
     assert "002_[red]x" in shown
+
+
+def test_the_best_job_comes_first_of_those_that_are_completed_and_the_time_left_is_told():
+    jobs = [Job(f"{number:03}", (), {}) for number in range(4)]
+    states = [
+        JobState(RunState.COMPLETED, score=0.4),
+        JobState(RunState.COMPLETED, score=0.6),
+        JobState(RunState.COMPLETED),
+        JobState(RunState.RUNNING, score=0.1),
+    ]
+    view = table(jobs, states, clock="2 min")
+    assert list(view.columns[0].cells) == [Text(name) for name in ("003", "001", "000", "002")]
+    assert str(view.title) == "1 running, 3 completed, best 0.6000; 2 min"
+
+
+class FakeSweep:
+    """Jobs that are completed as soon as they are looked at, but for the last."""
+
+    def state(self, job):
+        return JobState(RunState.QUEUED if job.name == "002" else RunState.COMPLETED)
+
+
+def test_the_time_left_is_that_of_as_many_jobs_as_are_left(monkeypatch):
+    overview = Overview(FakeSweep(), Console(file=io.StringIO()))
+    overview.jobs = [Job(f"{number:03}", (), {}) for number in range(3)]
+    began = overview._began
+    monkeypatch.setattr("segbench.sweeps.overview.time.monotonic", lambda: began + 240)
+    assert str(overview.render().title) == "2 completed, 1 queued; 4 min 0 s"
+    for job in overview.jobs[:2]:
+        overview.finished(job, RunState.COMPLETED)
+    assert str(overview.render().title) == "2 completed, 1 queued; 4 min 0 s, about 2 min 0 s left"
