@@ -109,9 +109,9 @@ def _make_data(part: Part, plugins: Sequence[str]) -> SegmentationData:
     return data
 
 
-def without_loading(part: Part) -> Part:
-    """Return a data set that gives single samples as they are."""
-    plain = {name: value for name, value in LOADING.items() if name in part.arguments}
+def without_loading(part: Part, keep: Sequence[str] = ()) -> Part:
+    """Return a data set that gives single samples as they are, but for settings to `keep`, such as `augment`."""
+    plain = {name: value for name, value in LOADING.items() if name in part.arguments and name not in keep}
     return replace(part, arguments={**part.arguments, **plain})
 
 

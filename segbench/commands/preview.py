@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segbench.commands.data_export import without_loading
 from segbench.commands.output_paths import file_for
 from segbench.config.instantiate import build
 from segbench.config.schema import RunConfig
@@ -31,7 +32,8 @@ def preview_data(config: RunConfig, out: Path, *, split: str, count: int) -> str
     """
     chosen = one_of(Split, split, what="split")
     with file_for(out, ".png"):
-        data = build(config.data, plugins=config.plugins, where="data")
+        part = without_loading(config.data, keep=("augment",))  # there may be fewer samples than a batch
+        data = build(part, plugins=config.plugins, where="data")
         data.setup()
         dataset = SplitDataset(data, chosen, augment=data.augment if chosen is Split.TRAIN else None, seed=config.seed)
         rows = [_row(dataset[0, index], data) for index in range(min(count, len(dataset)))]

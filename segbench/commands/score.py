@@ -27,7 +27,7 @@ from segbench.core.states import RunState
 from segbench.core.terminal import outliving_the_terminal
 from segbench.core.text import say
 from segbench.data.loading.datamodule import SegmentationData
-from segbench.inference.predictions import PredictionReader, pair_predictions
+from segbench.inference.predictions import Paired, PredictionReader, pair_predictions
 from segbench.inference.scoring import Scored, score_masks
 from segbench.report.panels import draw_panel
 from segbench.report.summary import print_summary
@@ -92,7 +92,7 @@ def score_predictions(
         run.write_status(RunState.COMPLETED, finished=time.time())
     count = sum(results["images"].values())
     print_summary(console, results, classes=data.classes, title=f"{count:,} predictions of {' and '.join(splits)}")
-    for line in [*_remarks(data, scored, others=paired.others), f"run folder {run.path}"]:
+    for line in [*_remarks(data, scored, paired=paired), f"run folder {run.path}"]:
         say(console, line)
     return run
 
@@ -169,14 +169,16 @@ def _write(run: RunFolder, recorded: Plain, *, data: SegmentationData, scored: S
     scored.worst.write(run.worst)
 
 
-def _remarks(data: SegmentationData, scored: Scored, *, others: int) -> list[str]:
+def _remarks(data: SegmentationData, scored: Scored, *, paired: Paired) -> list[str]:
     height, width = data.size
     remarks = []
+    if paired.by_number:
+        remarks.append("the predictions are named by the numbers that segbench data export gives the pictures")
     if scored.upsampled:
         remarks.append(
             f"{scored.upsampled:,} predictions for pictures at data.size=[{height},{width}] were brought to their own"
             " size, at which they are scored (nearest pixel)"
         )
-    if others:
-        remarks.append(f"{others:,} files of pictures that are not scored were not looked at")
+    if paired.others:
+        remarks.append(f"{paired.others:,} files of pictures that are not scored were not looked at")
     return remarks

@@ -12,6 +12,11 @@ from segbench.core.errors import DataError, similar
 from segbench.data.problems import FileError, Problems, check_name, first_names, one_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+"""Files that a picture is read from."""
+
+LOSSLESS = tuple(suffix for suffix in SUFFIXES if suffix not in (".jpg", ".jpeg"))
+"""Those that can keep the values of a mask."""
+
 Result = TypeVar("Result")
 
 

@@ -24,6 +24,8 @@ VALUES = {1: "whole", 2: "signed", 3: "floating-point"}
 """What a TIFF's values are, by its tag SampleFormat."""
 ORIENTATION = 0x0112
 """The EXIF tag that says how a picture is turned; 1 is upright."""
+PNG_EXIF = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
+"""Where Pillow has EXIF of a PNG, if there is any."""
 MAX_PIXELS = 64_000_000
 """Pictures of so many pixels are decoded as they come; larger ones one at a time where there is memory."""
 
@@ -114,8 +116,8 @@ def load_picture(path: Source) -> Image.Image:
             if picture.format != "MPO" and _has_several_frames(picture):
                 raise FileError("an animation or several pages", cure="export one frame")
             facts = {"stored": _stored(picture), "lossy": _is_lossy(picture, path)}
-            facts["orientation"] = picture.getexif().get(ORIENTATION, 1)  # looks for it behind the pixels as well
             with _large if picture.width * picture.height > MAX_PIXELS else nullcontext():
+                facts["orientation"] = _orientation(picture)
                 picture.load()
             picture.info.update(facts)
             return picture
@@ -127,6 +129,16 @@ def load_picture(path: Source) -> Image.Image:
         raise _unidentified(path) from None
     except Exception as error:  # decoders meet damaged files with anything from IndexError to TypeError
         raise FileError("damaged: {}", detail=str(error) or type(error).__name__) from None
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return the EXIF tag; a PNG, which may have it behind its pixels, is decoded for it."""
+    if picture.format == "PNG":
+        picture.load()
+        if not any(name in picture.info for name in PNG_EXIF):
+            return 1
+    found: int = picture.getexif().get(ORIENTATION, 1)
+    return found
 
 
 def _has_several_frames(picture: Image.Image) -> bool:

@@ -22,6 +22,9 @@ RASTER_SUFFIXES = (*SUFFIXES, NPY)
 DEEP_PNG = ("RGB;16B", "RGBA;16B", "LA;16B")
 """What Pillow would hand out with the upper 8 of 16 bits alone."""
 
+DECODABLE = "pip install imagecodecs, or save it without compression or with deflate"
+"""What makes a TIFF of another codec one that can be read."""
+
 UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
     3: lambda values: np.rot90(values, 2),
@@ -92,6 +95,8 @@ def of_picture(picture: Image.Image, path: Source | None = None) -> Raster:
         return Raster(_deep_png(path, stored), rgb=stored != "LA;16B", alpha="A" in stored, **facts)
     if picture.mode.startswith("I;16") or (picture.mode == "I" and stored.startswith("I;16")):
         return Raster(np.array(picture).astype(np.uint16)[..., None], **facts)
+    if ";16" in stored and picture.format == "TIFF":  # Pillow hands out the upper 8 bits of what tifffile cannot decode
+        raise FileError("a TIFF whose colours of 16 bit cannot be decoded here", cure=DECODABLE)
     if picture.mode in ("I", "F"):
         return Raster(np.array(picture)[..., None], **facts)
     picture = _plain(picture)
@@ -154,6 +159,7 @@ def _read_tiff(path: Source) -> Raster:
         with Tiff(path) as tiff:
             if tiff.has_several_pages:
                 raise FileError("an animation or several pages", cure="export one frame")
+            tiff.check_written()
             if not (tiff.is_plain and tiff.has_whole_bytes and tiff.is_whole):
                 return of_picture(load_picture(path))
             values = tiff.values()
@@ -176,13 +182,15 @@ def _by_pillow(path: Source, reason: str) -> Raster:
         raise FileError(
             "a TIFF that cannot be decoded here: {}",
             detail=reason,
-            cure="pip install imagecodecs, or save it without compression or with deflate",
+            cure=DECODABLE,
         ) from None
 
 
 def as_stored(raster: Raster) -> Raster:
     """Return a picture with values of one of the four types; others are refused where none of these holds them."""
     values = raster.values
+    if values.dtype == np.uint8 and (raster.rgb or values.shape[2] != 3):
+        return raster  # most are
     if values.dtype in (np.uint8, np.uint16, np.int16, np.float32):
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
     elif values.dtype == np.bool_:

@@ -9,6 +9,7 @@ import numpy as np
 
 from segbench.core.errors import DataError
 from segbench.data.pictures import Source, check_size, opened
+from segbench.data.problems import FileError
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """What the content of a TIFF begins with."""
@@ -90,6 +91,11 @@ class Tiff:
         end = self._file.filehandle.size
         pieces = zip(self._page.dataoffsets, self._page.databytecounts, strict=True)
         return all(start + size <= end and bool(start) == bool(size) for start, size in pieces)  # 0 and 0: left out
+
+    def check_written(self) -> None:
+        """Raise a FileError where all pieces are left out, as by a writer that was interrupted or had not the codec."""
+        if not any(self._page.databytecounts):
+            raise FileError("damaged: {}", detail="its header says that none of its pixels were written")
 
     @property
     def has_several_pages(self) -> bool:

@@ -70,6 +70,7 @@ class TiffWindows:
             )
         if tiff.has_several_pages:
             raise FileError("several pages", cure="export one of them")
+        tiff.check_written()
         if not tiff.is_whole:
             raise FileError("damaged: {}", detail="the file is shorter than its header says")
         return tiff.dtype

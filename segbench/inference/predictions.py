@@ -15,7 +15,7 @@ from segbench.data.export.options import sample_name
 from segbench.data.files.dataset import FileData
 from segbench.data.files.items import pictures_below
 from segbench.data.files.masks import MaskReader
-from segbench.data.folders import SUFFIXES
+from segbench.data.folders import LOSSLESS, SUFFIXES
 from segbench.data.loading.datamodule import SegmentationData
 
 ARRAYS = (".npz", ".npy")
@@ -58,6 +58,14 @@ class Paired:
     twice: list[str] = field(default_factory=list)
     """Names of files that are a second one of a picture."""
 
+    by_number: bool = False
+    """Whether they are named by the numbers of an export, though the pictures have names of their own."""
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """How well the files fit the pictures; more is better."""
+        return len(self.files), -len(self.surplus) - len(self.unclear) - len(self.twice)
+
 
 def pair_predictions(
     folder: Path, data: SegmentationData, *, splits: Sequence[Split], suffix: str | None = None
@@ -65,8 +73,8 @@ def pair_predictions(
     """Return the predictions in a folder and its sub-folders by picture.
 
     A file belongs to the picture (or its mask) whose path ends in the same folders and name, as far as needed to tell
-    pictures apart; samples of generated sets are named as `data export` names them. Where a picture has a mask and an
-    array, the mask counts.
+    pictures apart; samples of generated sets are named as `data export` names them, and so are pictures where that fits
+    better. Where a picture has a mask and an array, the mask counts.
 
     Args:
         folder: Where predictions are; hidden files are left out, and so are files of other kinds.
@@ -81,15 +89,31 @@ def pair_predictions(
         raise DataError(f"--predictions: there is no folder {folder}")
     files = [path for path in sorted(folder.rglob("*")) if _is_prediction(path.relative_to(folder)) and path.is_file()]
     if not files:
-        raise DataError(f"--predictions: {folder} holds no masks ({', '.join(SUFFIXES)}) or arrays (.npz, .npy)")
-    wanted = _by_tail(data, splits)
-    rest = _others(data, [split for split in SPLITS if split not in splits])
+        raise DataError(f"--predictions: {folder} holds no masks ({', '.join(LOSSLESS)}) or arrays (.npz, .npy)")
+    ends = NAMES_END_IN if suffix is None else (suffix,)
+    own = _best(folder, files, data=data, splits=splits, ends=ends, by_number=not isinstance(data, FileData))
+    if not isinstance(data, FileData) or own.rank == (sum(data.num_samples(split) for split in splits), 0):
+        return own
+    exported = _best(folder, files, data=data, splits=splits, ends=ends, by_number=True)
+    exported.by_number = True
+    return max(own, exported, key=lambda paired: paired.rank)
+
+
+def _best(
+    folder: Path,
+    files: Sequence[Path],
+    *,
+    data: SegmentationData,
+    splits: Sequence[Split],
+    ends: Sequence[str],
+    by_number: bool,
+) -> Paired:
+    """Return what fits best of what names of predictions may end in."""
+    wanted = _by_tail(data, splits, by_number=by_number)
+    rest = _others(data, [split for split in SPLITS if split not in splits], by_number=by_number)
     named = {tail: samples for tail, samples in wanted.items() if _are_one_picture(data, samples)}
-    tried = [
-        _pair(folder, files, wanted=wanted, named=named, rest=rest, suffix=end)
-        for end in (NAMES_END_IN if suffix is None else (suffix,))
-    ]
-    return max(tried, key=lambda paired: (len(paired.files), -len(paired.surplus)))
+    tried = [_pair(folder, files, wanted=wanted, named=named, rest=rest, suffix=end) for end in ends]
+    return max(tried, key=lambda paired: paired.rank)
 
 
 def _is_prediction(path: Path) -> bool:
@@ -97,28 +121,28 @@ def _is_prediction(path: Path) -> bool:
     return path.suffix.lower() in (*SUFFIXES, *ARRAYS) and not hidden
 
 
-def _by_tail(data: SegmentationData, splits: Sequence[Split]) -> dict[str, set[Sample]]:
+def _by_tail(data: SegmentationData, splits: Sequence[Split], *, by_number: bool) -> dict[str, set[Sample]]:
     """Return the samples by every end of their paths: `test/a/p1`, `a/p1` and `p1`."""
     found: dict[str, set[Sample]] = {}
     for split in splits:
         for index in range(data.num_samples(split)):
-            for path in _paths(data, split, index=index):
+            for path in _paths(data, split, index=index, by_number=by_number):
                 for tail in _tails(path):
                     found.setdefault(tail, set()).add(Sample(split, index))
     return found
 
 
-def _others(data: SegmentationData, splits: Sequence[Split]) -> set[str]:
+def _others(data: SegmentationData, splits: Sequence[Split], *, by_number: bool) -> set[str]:
     """Return every end of the paths of pictures that are not scored: of other splits, or beyond `data.test_size`."""
-    found = set(_by_tail(data, splits))
+    found = set(_by_tail(data, splits, by_number=by_number))
     if isinstance(data, FileData) and data.root is not None:
         for path in pictures_below(data.root):
             found.update(_tails(PurePosixPath(path.with_suffix("").as_posix())))
     return found
 
 
-def _paths(data: SegmentationData, split: Split, *, index: int) -> list[PurePosixPath]:
-    if not isinstance(data, FileData):
+def _paths(data: SegmentationData, split: Split, *, index: int, by_number: bool) -> list[PurePosixPath]:
+    if by_number or not isinstance(data, FileData):
         return [PurePosixPath(split, kind, sample_name(index)) for kind in ("images", "masks")]
     item = data.items[split][index]
     files = [file for file in (item.image, item.label) if isinstance(file, Path)]

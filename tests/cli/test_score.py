@@ -15,7 +15,7 @@ from segbench.compare.comparison import compare_runs
 from segbench.config.saved import read_saved_config
 from segbench.core.errors import ConfigError, DataError
 from segbench.runs.folder import RunFolder
-from tests.support.tiny_files import scene, write_folder
+from tests.support.tiny_files import scene, write_folder, write_parquet
 
 SIZE = (40, 48)
 SETTINGS = ["data=folder", "data.size=[40,48]", "data.classes=[ground,box]", "data.split=folders"]
@@ -252,6 +252,28 @@ def test_generated_scenes_are_named_as_their_export_is(command, tmp_path):
     export_data(run_config(compose_config(words)).data, tmp_path / "export", splits=("val", "test"))
     run = score_predictions(words, tmp_path / "export" / "test" / "masks", out=tmp_path / "run")
     assert results(run)["metrics"]["test/mean_iou"]["best"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["parquet", "folder"])
+def test_pictures_may_be_named_as_their_export_names_them(kind, pictures, tmp_path, capsys):
+    from segbench.commands.data_export import export_data
+    from segbench.config.compose import compose_config, run_config
+
+    words = [*SETTINGS, f"data.root={pictures}"]
+    if kind == "parquet":
+        root = write_parquet(tmp_path / "set")
+        words = ["data=huggingface", f"data.name={root}", "data.size=[40,48]", "data.classes=[ground,box]"]
+    export_data(run_config(compose_config(words)).data, tmp_path / "export")
+    capsys.readouterr()
+    run = score_predictions(words, tmp_path / "export" / "test" / "masks", out=tmp_path / "run")
+    assert results(run)["metrics"]["test/mean_iou"]["best"] == 1.0
+    assert "named by the numbers that segbench data export gives" in capsys.readouterr().out
+
+
+def test_a_folder_without_masks_is_told_what_masks_may_be(pictures, tmp_path):
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(DataError, match=r"no masks \(\.png, \.webp, \.tif, \.tiff, \.bmp, \.gif\) or arrays"):
+        score(pictures, tmp_path / "nothing", tmp_path / "run")
 
 
 def test_a_folder_of_scores_has_no_network_to_work_with(pictures, tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from segbench import cli
 from segbench.runs.metrics_log import read_metrics
+from tests.support.tiny_files import write_folder
 
 
 def runs(folder="outputs"):
@@ -324,6 +325,15 @@ def test_preview_writes_a_grid(command, tiny):
     assert outcome.code == 0, outcome.err
     assert "3 of 1,280 scenes" in outcome.out
     assert Image.open("grid.png").height > 3 * 96
+
+
+def test_preview_of_fewer_samples_than_a_batch(command, tmp_path):
+    root = write_folder(tmp_path / "few", count=12)
+    words = ["data=folder", f"data.root={root}", "data.masks=binary", "data.size=[40,48]", "augment=flip"]
+    shares = ["data.val_share=0.3", "data.test_share=0.3"]
+    outcome = command(entry=lambda: cli.app(["data", "preview", *words, *shares, "--out", "grid.png"]))
+    assert outcome.code == 0, outcome.err
+    assert Path("grid.png").is_file()
 
 
 def test_an_experiment_is_an_overlay(command, tiny):

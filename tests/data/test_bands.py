@@ -2,6 +2,7 @@
 
 import re
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -13,7 +14,10 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.data.channels import Channels
 from segbench.data.files.folder import Folder
 from segbench.data.rasters import read_raster
+from segbench.data.tiffs import Tiff
+from segbench.data.windows import TiffWindows
 from tests.data.test_faults import png
+from tests.support.tiny_files import write_folder
 
 TYPES = {"uint8": (0, 255), "uint16": (0, 65535), "int16": (-32768, 32767), "float32": (-2.5, 7.5)}
 
@@ -293,3 +297,42 @@ def test_every_cache_and_number_of_workers_gives_the_same_bytes(cache, tmp_path)
         for split in ("train", "val"):
             for one, other in zip(data.loader(split), plain.loader(split), strict=True):
                 assert one["image"].numpy().tobytes() == other["image"].numpy().tobytes()
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+def test_a_tiff_of_which_pillow_has_the_upper_bits_alone_is_refused(bands, tmp_path, monkeypatch):
+    """As without imagecodecs, for LZW: cv2 writes 16 bit a band, of which Pillow hands out 8."""
+    cv2.imwrite(str(tmp_path / "a.tif"), values("uint16", bands), [cv2.IMWRITE_TIFF_COMPRESSION, 5])
+
+    def missing(self):
+        raise ValueError("requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(Tiff, "values", missing)
+    with pytest.raises(DataError, match="cannot be decoded here.*; pip install imagecodecs"):
+        read_raster(tmp_path / "a.tif")
+
+
+def test_a_tiff_whose_writer_left_all_of_it_out_is_damaged(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", values("uint16", 3))
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages[0].tags["StripOffsets"].overwrite(0)
+        file.pages[0].tags["StripByteCounts"].overwrite(0)
+    with pytest.raises(DataError, match="damaged: its header says that none of its pixels were written"):
+        read_raster(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="none of its pixels were written"), TiffWindows(tmp_path / "a.tif"):
+        pass
+
+
+@pytest.mark.parametrize("range", ["auto", "percentile"])
+@pytest.mark.parametrize(("dtype", "mark"), [("float32", -9999), ("uint16", 65535)])
+def test_a_mark_of_missing_data_on_many_pixels_is_said(range, dtype, mark, tmp_path):
+    root = write_folder(tmp_path / "d", count=24, binary=False)
+    for path in sorted((root / "images").iterdir()):
+        grey = np.asarray(Image.open(path))[..., 0].astype(dtype)
+        grey[:6] = mark
+        tifffile.imwrite(path.with_suffix(".tif"), grey)
+        path.unlink()
+    data = folder(root, bands=[0], range=range)
+    assert any(f"15.0% of those of band 0 are {mark}, and nearly all others" in note for note in data.notes)
+    other = folder(root, bands=[0], range=[0, 255])
+    assert not any("missing data" in note for note in other.notes)

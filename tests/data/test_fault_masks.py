@@ -11,6 +11,7 @@ from PIL import Image
 from segbench.core.errors import DataError
 from segbench.data.files.coco_masks import decode, draw_panoptic
 from segbench.data.files.folder import Folder
+from segbench.data.files.masks import MaskReader
 from segbench.data.pictures import load_picture
 from tests.support.faulty_files import (
     COMMON,
@@ -104,6 +105,26 @@ def test_masks_that_mean_nothing_are_refused(content, settings, message, tmp_pat
         mask_case(tmp_path / "d", **settings)(content)
     assert message in str(caught.value)
     assert "p00.png" in str(caught.value)
+
+
+def test_an_opaque_mask_of_equal_colours_is_read_as_its_grey(tmp_path):
+    grey = np.array([[0, 1, 2]], np.uint8)
+    for alpha, works in ((255, True), (0, False)):
+        picture = np.dstack([grey, grey, grey, np.full_like(grey, alpha)])
+        Image.fromarray(picture).save(tmp_path / "m.png")
+        reader = MaskReader("auto", ["a", "b", "c"])
+        if works:
+            assert reader.read(tmp_path / "m.png").tolist() == [[0, 1, 2]]
+        else:
+            with pytest.raises(DataError, match="a colour picture"):
+                reader.read(tmp_path / "m.png")
+
+
+def test_a_colour_mask_of_two_classes_is_told_of_binary_masks(tmp_path):
+    Image.fromarray(np.array([[[255, 0, 0], [0, 0, 0]]], np.uint8)).save(tmp_path / "m.png")
+    with pytest.raises(DataError, match="or data.masks=binary, for which all but black is foreground"):
+        MaskReader("auto", ["a", "b"]).read(tmp_path / "m.png")
+    assert MaskReader("binary", ["a", "b"]).read(tmp_path / "m.png").tolist() == [[1, 0]]
 
 
 def test_a_mask_whose_0_is_white_is_refused(tmp_path):

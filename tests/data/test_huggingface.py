@@ -1,6 +1,8 @@
 """huggingface: rows of Parquet and of save_to_disk are read as files are, and no other machine is asked."""
 
+import multiprocessing
 import os
+import signal
 import socket
 import sys
 
@@ -13,7 +15,8 @@ from PIL import Image
 
 from segbench.core.choices import SPLITS
 from segbench.core.errors import ConfigError, DataError
-from segbench.data.files import stamps
+from segbench.data.files import index as looked_up
+from segbench.data.files import looking, stamps
 from segbench.data.files.folder import Folder
 from segbench.data.files.huggingface import HuggingFace
 from tests.support.tiny_files import png_of, rows, scene, write_parquet
@@ -42,8 +45,9 @@ def test_a_file_that_has_just_been_written_is_waited_for_before_it_is_unpacked(t
     monkeypatch.setattr(stamps.time, "sleep", waited.append)
     found = opened(root)
     assert found.num_samples("train") == 8
-    assert len(waited) == 3
-    assert all(1 < seconds <= 2 for seconds in waited[:1])
+    assert len(waited) == 7  # three files, the tables unpacked from them, and the files once more: no time passes here
+    assert all(0 < seconds <= 2 for seconds in waited)
+    assert waited[0] > 1
 
 
 def opened(name, **settings):
@@ -157,6 +161,37 @@ def test_a_second_start_looks_at_no_row_and_another_content_is_another_fingerpri
     pq.write_table(pa.Table.from_pylist(changed), next((root / "data").glob("validation*")))
     again = [opened(root).fingerprint(split) for split in SPLITS]
     assert [one == other for one, other in zip(first, again, strict=True)] == [True, False, True]
+
+
+def _killed_at_row_15(path):
+    read = HuggingFace.read
+
+    def deadly(self, item):
+        if item.label[1] == 15:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(self, item)
+
+    HuggingFace.read = deadly
+    opened(path, val_share=0.3, test_share=0.3)
+
+
+def test_a_first_start_that_is_killed_has_kept_what_it_found_of_a_table_that_it_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "home"))
+    monkeypatch.setattr(stamps, "YOUNG", 300_000_000)
+    monkeypatch.setattr(looked_up, "KEEP_AFTER", 0.0)
+    monkeypatch.setattr(looking, "THREADS", 1)
+    pq.write_table(pa.Table.from_pylist(rows(0, 24)), tmp_path / "all.parquet")
+    process = multiprocessing.get_context("fork").Process(target=_killed_at_row_15, args=(tmp_path / "all.parquet",))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    looks = []
+    read = HuggingFace.read
+    monkeypatch.setattr(HuggingFace, "read", lambda self, item: looks.append(item.label[1]) or read(self, item))
+    assert everything(opened(tmp_path / "all.parquet", val_share=0.3, test_share=0.3, cache=None))
+    looked_at = looks[: looks.index(23) + 1]
+    assert 15 in looked_at
+    assert 5 not in looked_at
 
 
 @pytest.fixture

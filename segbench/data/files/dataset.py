@@ -72,6 +72,8 @@ class FileData(StoredData):
         self.items: dict[str, Chosen[Item]] = dict.fromkeys(SPLITS, self._chosen([]))
         self.kept: Cache = Nothing()
         self.notes: list[str] = []
+        self.began = 0
+        """When the files that all items share began to be read, in nanoseconds."""
 
     @abstractmethod
     def find(self, problems: Problems) -> Splits:
@@ -211,10 +213,10 @@ class FileData(StoredData):
         """Find all pictures and get to know their facts; with `fresh`, by looking at every one."""
         problems = Problems(self.root)
         self.notes = []
-        began = time.time_ns()
+        self.began = time.time_ns()
         splits = self._find(problems)
         unique = {item.name: item for items in splits.values() for item in items}
-        remembered = Remembered(self._identity(began), fresh=fresh)
+        remembered = Remembered(self._identity(), fresh=fresh)
         processes = self.num_workers or usable_cores()
         self.index = Index(self, self.channels)
         self.index.fill([unique[name] for name in sorted(unique)], problems, processes=processes, remembered=remembered)
@@ -246,13 +248,13 @@ class FileData(StoredData):
         """Whether the code that reads the files is of this version; that of others may change at any time."""
         return type(self).__module__.startswith("segbench.")
 
-    def _identity(self, began: int) -> str | None:
-        """Return what the facts of the files are kept under, if the shared ones were read since `began`."""
+    def _identity(self) -> str | None:
+        """Return what the facts of the files are kept under, if the shared ones are as they were when it began."""
         if not self._is_ours:
             return None
         kind = type(self).__qualname__
         settings = [kind, str(self.root), self.classes, self.settings(), self.channels.bands, self.parts()]
-        return identity_of([VERSION, PIL.__version__, *settings], self.shared_files(), began=began)
+        return identity_of([VERSION, PIL.__version__, *settings], self.shared_files(), began=self.began)
 
     def _chosen(self, rows: Sequence[int]) -> Chosen[Item]:
         return Chosen(self.index.items, np.array(rows, np.int64))

@@ -98,6 +98,11 @@ def _offline(datasets: Any, is_wanted: bool) -> Iterator[None]:
         constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
+def files_of(table: Any) -> list[Path]:
+    """Return the files that a table is mapped from."""
+    return [Path(file["filename"]) for file in table.cache_files]
+
+
 def has_files(cells: Any, column: str) -> bool:
     """Whether any row names a file instead of holding its content."""
     found = cells.with_format("arrow")[:][column]

@@ -52,9 +52,10 @@ def check_black_and_white(table: FactTable, problems: Problems) -> None:
         return
     unlike = int((one & (ids == zero.astype(int) + one)).sum())
     if unlike == labelled:
+        hold = "mask holds" if both == 1 else "masks hold"
         problems.add(
             "label",
-            f"{both:,} masks hold 0 and 255, the {unlike:,} others 0 and 1, and 255 means unlabelled; {BINARY}",
+            f"{both:,} {hold} 0 and 255, the {unlike:,} others 0 and 1, and 255 means unlabelled; {BINARY}",
         )
 
 

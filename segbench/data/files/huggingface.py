@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import numpy as np
 from segbench.core.choices import SPLITS, Split, check_word
 from segbench.core.errors import ConfigError, DataError, nearest
 from segbench.data.files.groups import UNIT
-from segbench.data.files.hf_tables import first_line, has_files, names_of, opened, path_of
+from segbench.data.files.hf_tables import files_of, first_line, has_files, names_of, opened, path_of
 from segbench.data.files.items import Item, Splits
 from segbench.data.files.masked import MaskedFiles
 from segbench.data.files.masks import MODES, MaskReader
 from segbench.data.files.pairs import read_image
 from segbench.data.files.patterns import ALL_SPLIT_WORDS, split_of
+from segbench.data.files.stamps import STAMP, file_stamp, just_changed, settled_stamps
 from segbench.data.problems import FileError, Problems
 from segbench.data.rasters import Raster
 
@@ -87,7 +89,7 @@ class HuggingFace(MaskedFiles):
         place = self.place()
         assert self.name is not None
         try:
-            found = self._by_split(opened(self.name, self.download))
+            found = self._by_split(self._opened(self.name))
         except TAKEN_APART as error:
             raise DataError(f"{place}: {first_line(error)}") from None
         self.tables = {split: self._checked(table) for split, table in found.items()}
@@ -95,6 +97,20 @@ class HuggingFace(MaskedFiles):
         self.beside = {place for place, cells in self.cells.items() if has_files(cells, place[1])}
         given = {split: self._items(split, table) for split, table in self.tables.items()}
         return self.divided(given, Path(self.name), problems=problems)
+
+    def _opened(self, name: str) -> Any:
+        """Return the tables of the set; what has only just been unpacked is waited for, and opened once more.
+
+        What is found of the rows could not be kept otherwise: a second change might hide in the stamps of new files.
+        """
+        found = opened(name, self.download)
+        tables = found.values() if isinstance(found, dict) else [found]
+        files = [path for table in tables for path in files_of(table)]
+        if not just_changed(np.array([file_stamp(path) for path in files]).reshape(-1, STAMP), time.time_ns()).any():
+            return found
+        settled_stamps(files)
+        self.began = time.time_ns()
+        return opened(name, self.download)
 
     def _by_split(self, found: Any) -> Tables:
         if not isinstance(found, dict):
@@ -192,7 +208,7 @@ class HuggingFace(MaskedFiles):
         return [path for split in self.tables for path in self._files(split)]
 
     def _files(self, split: str) -> list[Path]:
-        return [Path(file["filename"]) for file in self.tables[split].cache_files]
+        return files_of(self.tables[split])
 
     def image_name(self, split: Split, index: int) -> str:
         """Return the split of the set and the name of the image in it."""

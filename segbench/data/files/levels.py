@@ -82,13 +82,18 @@ def extremes(training: FactTable, channels: int) -> Levels:
     return _apart(values["low"].min(0), values["high"].max(0))
 
 
-def percentiles(training: Iterator[np.ndarray]) -> Levels:
-    """Return the percentiles of each channel over pictures `[H,W,C]`, of evenly spaced pixels of each."""
+def sampled(training: Iterator[np.ndarray]) -> np.ndarray:
+    """Return evenly spaced pixels of pictures `[H,W,C]`, float64 `[N,C]`."""
     pixels = []
     for values in training:
         flat = values.reshape(-1, values.shape[2])
         pixels.append(flat[:: max(1, len(flat) // PIXELS)])
-    low, high = np.percentile(np.concatenate(pixels).astype(np.float64), PERCENTILES, axis=0)
+    return np.concatenate(pixels).astype(np.float64)
+
+
+def percentiles(pixels: np.ndarray) -> Levels:
+    """Return the percentiles of each channel of pixels `[N,C]`."""
+    low, high = np.percentile(pixels, PERCENTILES, axis=0)
     return _apart(low, high)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from segbench.core.choices import Split
 from segbench.data.channels import Channels, Levels
 from segbench.data.files.facts import FactTable
-from segbench.data.files.levels import PICTURES, Range, extremes, kind_of, percentiles, spaced
+from segbench.data.files.levels import PICTURES, Range, extremes, kind_of, percentiles, sampled, spaced
 from segbench.data.files.outliers import FEW_PICTURES, clipped_notes, stretched_notes
 from segbench.data.values import Values
 
@@ -48,7 +48,7 @@ class Measured:
             adopted.check(kind)
             return adopted
         if self.range == "percentile":
-            return Values(kind, self._percentiles(PICTURES))
+            return Values(kind, percentiles(self._pixels(PICTURES)))
         if kind == "uint8":
             return Values(kind, None)
         return Values(kind, extremes(self.table.take(self.training), self.channels.count))
@@ -76,15 +76,15 @@ class Measured:
         return notes
 
     def _outliers(self, levels: Levels, splits: Mapping[Split, np.ndarray]) -> list[str]:
-        """Return what there is to say of values far from all others; percentiles leave them out on purpose."""
-        if self.range == "percentile":
-            return []
-        notes = clipped_notes(levels, {split: self.table.take(rows) for split, rows in splits.items()})
-        if self.range == "auto":
-            notes += stretched_notes(levels, self._percentiles(FEW_PICTURES), bands=self.channels.bands)
+        """Return what there is to say of values far from all others; percentiles clip a few on purpose."""
+        notes = []
+        if self.range != "percentile":
+            notes += clipped_notes(levels, {split: self.table.take(rows) for split, rows in splits.items()})
+        if isinstance(self.range, str):
+            notes += stretched_notes(levels, self._pixels(FEW_PICTURES), bands=self.channels.bands)
         return notes
 
-    def _percentiles(self, most: int) -> Levels:
-        """Return the percentiles of at most `most` training pictures."""
+    def _pixels(self, most: int) -> np.ndarray:
+        """Return pixels of at most `most` training pictures, float64 `[N,C]`."""
         pairs = (self.pair(int(self.training[number])) for number in spaced(len(self.training), most))
-        return percentiles(image for image, _ in pairs)
+        return sampled(image for image, _ in pairs)

@@ -9,6 +9,7 @@ import numpy as np
 from segbench.core.choices import Split
 from segbench.data.channels import Levels
 from segbench.data.files.facts import FactTable
+from segbench.data.files.levels import PERCENTILES
 
 SMALL_PART = 0.1
 """Part of a range that is so small that what lies beside it may be no measurement, but a mark for missing data."""
@@ -37,18 +38,41 @@ def _beyond(pictures: FactTable, levels: Levels) -> int:
     return int(outside.any(axis=1).sum())
 
 
-def stretched_notes(levels: Levels, typical: Levels, *, bands: Sequence[int] | None) -> list[str]:
-    """Return a sentence for each band of which nearly all values lie in a small part of the range.
+def stretched_notes(levels: Levels, pixels: np.ndarray, *, bands: Sequence[int] | None) -> list[str]:
+    """Return a sentence for each band of which nearly all values, or all but those at an end, lie in a small part.
 
     Args:
         levels: The range.
-        typical: Percentiles of the values.
+        pixels: Some of the values, `[N,C]`.
         bands: Numbers of the bands in the files; None for the first ones.
     """
-    low, high = typical
-    channels = np.flatnonzero(high - low < SMALL_PART * (levels[1] - levels[0])).tolist()
+    notes = []
+    for channel, (start, end) in enumerate(zip(*levels, strict=True)):
+        values = pixels[:, channel]
+        band = channel if bands is None else bands[channel]
+        small = SMALL_PART * (end - start)
+        low, high = np.percentile(values, PERCENTILES)
+        if high - low < small:
+            notes.append(
+                f"values: 99 % of those of band {band} are {low:.6g} to {high:.6g}, a small part of the range;"
+                " data.range=percentile leaves out ends that mark missing data"
+            )
+            continue
+        for mark in (start, end):
+            notes += _mark_note(values, mark, band=band, small=small)
+    return notes
+
+
+def _mark_note(values: np.ndarray, mark: float, *, band: int, small: float) -> list[str]:
+    """Return a sentence where many values are the end of the range, and the others far from it and close together."""
+    others = values[values != mark]
+    if len(others) in (0, len(values)):
+        return []
+    low, high = np.percentile(others, PERCENTILES)
+    if high - low >= small:
+        return []
     return [
-        f"values: 99 % of those of band {channel if bands is None else bands[channel]} are {low[channel]:.6g} to"
-        f" {high[channel]:.6g}, a small part of the range; data.range=percentile leaves out ends that mark missing data"
-        for channel in channels
+        f"values: {1 - len(others) / len(values):.1%} of those of band {band} are {mark:.6g}, and nearly all others"
+        f" {low:.6g} to {high:.6g}, a small part of the range; if that marks missing data, data.range=[low,high] of the"
+        " others leaves it out"
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -118,6 +119,8 @@ class EvaluationView:
         return F.interpolate(values[..., rows, columns], (height, width), mode="bilinear", align_corners=False)
 
     def _seen(self, array: np.ndarray, resampling: Image.Resampling, *, fill: float) -> np.ndarray:
+        if array.shape[:2] == self.size:
+            return array
         place = self.place(*array.shape[:2])
         inner = resized(array, place.inner, resampling=resampling)
         if place.canvas == place.inner:
@@ -140,22 +143,27 @@ class TrainingView:
     def __post_init__(self) -> None:
         one_of(Fit, self.fit, what="data.fit")
 
+    @cached_property
+    def _whole(self) -> EvaluationView:
+        """What is seen of the whole picture, which is trained on unless it is cropped."""
+        return EvaluationView(self.size, self.fit)
+
     def image(self, image: np.ndarray) -> np.ndarray:
         """Return an image `[h,w,C]` of uint8 or float32 as `[H,W,C]`."""
         if self.fit != Fit.CROP:
-            return EvaluationView(self.size, self.fit).image(image)
+            return self._whole.image(image)
         return resized(image, self.size, resampling=Image.Resampling.BILINEAR, box=self._middle(*image.shape[:2]))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """Return a mask uint8 `[h,w]` as `[H,W]`; it holds no id that it did not hold, but 255 for bars."""
         if self.fit != Fit.CROP:
-            return EvaluationView(self.size, self.fit).mask(mask)
+            return self._whole.mask(mask)
         return resized(mask, self.size, resampling=Image.Resampling.NEAREST, box=self._middle(*mask.shape[:2]))
 
     def depth(self, depth: np.ndarray) -> np.ndarray:
         """Return a depth float32 `[h,w]` as `[H,W]`; bars are NaN, unknown."""
-        if self.fit != "crop":
-            return EvaluationView(self.size, self.fit).depth(depth)
+        if self.fit != Fit.CROP:
+            return self._whole.depth(depth)
         return resized(depth, self.size, resampling=Image.Resampling.NEAREST, box=self._middle(*depth.shape[:2]))
 
     def arrays(self, original: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
