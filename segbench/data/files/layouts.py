@@ -50,14 +50,14 @@ class Layout:
         """Return the pictures and masks below a folder; a file that is a mask is no picture, wherever both lie."""
         of_masks = Problems(problems.root)
         places = _Places()
-        masks = self._by_key(self.masks, root, suffixes=self.suffixes, problems=of_masks, is_other=lambda path: False)
-        taken = {places.of(path) for path in masks.values()}
+        masks = self._by_key(self.masks, root, suffixes=self.suffixes, problems=of_masks, is_other=lambda text: False)
+        taken = {places.of(str(path)) for path in masks.values()}
         images = self._by_key(
             self.images,
             root,
             suffixes=RASTER_SUFFIXES,
             problems=problems,
-            is_other=lambda path: places.of(path) in taken,
+            is_other=lambda text: places.of(text) in taken,
         )
         problems.extend(of_masks)
         return Found(images, masks)
@@ -69,18 +69,17 @@ class Layout:
         *,
         suffixes: Collection[str],
         problems: Problems,
-        is_other: Callable[[Path], bool],
+        is_other: Callable[[str], bool],
     ) -> dict[Key, Path]:
         files: dict[Key, Path] = {}
+        read = frozenset(suffixes)
         names = [name for name in self.images.fields if name != "split" and name in self.masks.fields]
         for fields, folder, inside in pattern.find(root):
-            if inside[inside.rfind(".") :].lower() not in suffixes:
+            if inside[inside.rfind(".") :].lower() not in read or is_other(f"{folder}/{inside}"):
                 continue
             path = folder / inside
-            if is_other(path):
-                continue
             key = (fields.get("split", ""), "/".join([fields[name] for name in names]))
-            if not is_utf8(path.name) or not is_utf8(key[1]):
+            if not is_utf8(f"{key[1]}/{inside}"):
                 problems.add_file("unreadable", path, what=NOT_UTF8, cure=RENAME)
             elif key in files:
                 problems.add_file("duplicate", path, what="it has the name of another file, {}", detail=files[key].name)
@@ -158,9 +157,9 @@ class _Places:
     def __init__(self) -> None:
         self._folders: dict[str, str] = {}
 
-    def of(self, path: Path) -> tuple[str, str]:
+    def of(self, path: str) -> tuple[str, str]:
         """Return the folder of a file without links, and its name."""
-        folder, name = os.path.split(path)
+        folder, name = os.path.split(path)  # not a Path, which would take most of a start with many files
         if folder not in self._folders:
             self._folders[folder] = os.path.realpath(folder)
         return self._folders[folder], name
