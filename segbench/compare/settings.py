@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -122,7 +122,7 @@ def differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
         and is_experimental(name)
         and not any(name == derived or name.startswith(f"{derived}.") for derived in DERIVED)
         and len({one.get(name) for one in settings if not (scored and _is_silent(one, name))}) > 1
-        and not _explained(name, settings)
+        and not _explained(name, settings, options=names)
     ]
 
 
@@ -131,12 +131,11 @@ def _is_silent(settings: Mapping[str, str], name: str) -> bool:
     return "predictions" in settings and name not in settings
 
 
-def _explained(name: str, settings: Sequence[Mapping[str, str]]) -> bool:
-    """Whether the chosen options that `name` lies in always come with the same value of it."""
+def _explained(name: str, settings: Sequence[Mapping[str, str]], *, options: Collection[str]) -> bool:
+    """Whether the chosen options that `name` lies in, of all that runs have, always come with the same value of it."""
     parts = name.split(".")
     inside = [parts[0]] + ["/".join(parts[:2])] * (len(parts) > 2)  # model.width: model; loss.depth.head: loss/depth
-    chosen = {option for one in settings for option in one if is_experimental(option)}
-    owners = [owner for owner in inside if len(parts) > 1 and owner in chosen]
+    owners = [owner for owner in inside if len(parts) > 1 and owner in options and is_experimental(owner)]
     seen: dict[tuple[str | None, ...], str | None] = {}
     return bool(owners) and all(
         seen.setdefault(tuple(one.get(owner) for owner in owners), one.get(name)) == one.get(name) for one in settings

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from segbench.compare.across import Across, across_table
 from segbench.compare.comparison import Comparison
@@ -22,6 +19,7 @@ from segbench.compare.tables import (
     run_words,
     verdict_sentences,
 )
+from segbench.compare.text_table import text_table
 from segbench.core.states import RunState
 from segbench.core.text import printable, say
 
@@ -50,7 +48,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     else:
         _say(console, "no completed runs")
     if comparison.others:
-        console.print(_others(console, comparison))
+        _print_others(console, comparison)
         if len(comparison.others) > MAX_OTHERS:
             _say(console, f"and {len(comparison.others) - MAX_OTHERS} more; --format csv or json lists them all")
     if comparison.across:
@@ -74,11 +72,9 @@ def _print_groups(console: Console, comparison: Comparison) -> None:
         if block.title:
             _say(console, printable(block.title, 1000))
         heads = ["\n".join(column.head_lines) for column in block.columns]
-        left = [column.left for column in block.columns]
-        table = _table(heads, left, width=console.width)
-        for row, bold in enumerate(block.bold):
-            table.add_row(*(Text(column.cells[row]) for column in block.columns), style="bold" if bold else "")
-        console.print(table)
+        cells = [column.cells for column in block.columns]
+        styles = [("bold", "bold") if bold else ("", "") for bold in block.bold]
+        _print_table(console, heads, columns=cells, left=[column.left for column in block.columns], styles=styles)
         if block.dropped:
             names = ", ".join(block.dropped)
             _say(console, f"no room for {names}: a wider terminal or --format csv has them", style="dim")
@@ -94,11 +90,8 @@ def _print_across(console: Console, across: Across) -> None:
     plain = [[printable(cell, 300) for cell in column] for column in zip(heads, *rows, strict=True)]
     columns = [shorten_apart(column, most) for column in plain]
     for some in _fitting(columns, console.width):
-        first, *others = zip(*some, strict=True)
-        table = _table(first, [place == 0 for place in range(len(first))], width=console.width)
-        for cells in others:
-            table.add_row(*map(Text, cells))
-        console.print(table)
+        left = [place == 0 for place in range(len(some))]
+        _print_table(console, [one[0] for one in some], columns=[one[1:] for one in some], left=left)
 
 
 def _fitting(columns: Sequence[Sequence[str]], width: int) -> Iterator[list[Sequence[str]]]:
@@ -114,25 +107,35 @@ def _fitting(columns: Sequence[Sequence[str]], width: int) -> Iterator[list[Sequ
     yield some
 
 
-def _others(console: Console, comparison: Comparison) -> Table:
-    """Return the runs without final numbers, one line each; settings where there is room for them."""
+def _print_others(console: Console, comparison: Comparison) -> None:
+    """Print the runs without final numbers, one line each; settings where there is room for them."""
     if console.width < ROOM_FOR_SETTINGS:
         heads = ["state", "run", "why"]
     else:
         heads = ["state", "run", "settings", "why"]
+    shown = comparison.others[:MAX_OTHERS]
     room = (console.width - 12) // (len(heads) - 1) - 1
-    table = _table(heads, [True] * len(heads), width=console.width)
-    for run in comparison.others[:MAX_OTHERS]:
+    if not any(run.error for run in comparison.others):
+        room *= 2
+    columns: dict[str, list[str]] = {head: [] for head in heads}
+    for run in shown:
         words = {"state": run.state, "run": run.name, "settings": run_words(comparison, run), "why": run.error}
-        whys = sum(bool(one.error) for one in comparison.others)
-        cells = [shorten(printable(words[head], 300), room if whys else 2 * room) for head in heads]
-        table.add_row(Text(cells[0], style=STYLES.get(run.state, "")), *map(Text, cells[1:]))
-    return table
+        for head, cells in columns.items():
+            cells.append(shorten(printable(words[head], 300), room))
+    styles = [(STYLES.get(run.state, ""), "") for run in shown]
+    _print_table(console, heads, columns=list(columns.values()), left=[True] * len(heads), styles=styles)
 
 
-def _table(heads: Sequence[str], left: Sequence[bool], *, width: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap(width) - 1, 0, 0), show_edge=False)
-    for head, to_left in zip(heads, left, strict=True):
-        lines = [printable(line, 80) for line in head.split("\n")]
-        table.add_column(Text("\n".join(lines)), justify="left" if to_left else "right", no_wrap=True)
-    return table
+def _print_table(
+    console: Console,
+    heads: Sequence[str],
+    *,
+    columns: Sequence[Sequence[str]],
+    left: Sequence[bool],
+    styles: Sequence[tuple[str, str]] = (),
+) -> None:
+    titles = ["\n".join(printable(line, 80) for line in head.split("\n")) for head in heads]
+    plain = styles or [("", "")] * len(columns[0])
+    width = console.width
+    table = text_table(titles, columns, left=left, gap=gap(width), width=width, styles=plain)
+    console.print(table, soft_wrap=True)

@@ -28,6 +28,8 @@ def printable(text: str, longest: int | None = None, *, keep: str = "") -> str:
         short = text
     else:
         short = text[: longest - 3] + "..."
+    if short.isprintable():  # nearly every text
+        return short
     return "".join(sign if sign.isprintable() or sign in keep else _escaped(sign) for sign in short)
 
 

@@ -27,6 +27,7 @@ from segbench.compare.files import Unusable
 from segbench.compare.intervals import Summary
 from segbench.compare.runs import read_run
 from segbench.report.html import curves as curves_module
+from segbench.report.html import report as report_module
 from segbench.report.html import worst as worst_module
 from segbench.report.html.classes import confusion_data, heat_map
 from segbench.report.html.curves import MAX_METRICS, MAX_POINTS, MAX_RUNS, curve_data, join, read_curves, thin
@@ -425,6 +426,15 @@ def test_a_thousand_runs_make_a_page_of_a_few_megabytes_in_seconds(tmp_path):
     took, size = time.process_time() - began, (tmp_path / "report.html").stat().st_size
     print(f"1,000 runs: {took:.2f} s, {size / 1e6:.2f} MB")
     assert took < 8 and size < 4_000_000
+
+
+def test_a_page_of_very_many_settings_has_the_sentences_of_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(report_module, "MOST_VERDICTS", 7)
+    for number in range(12):
+        write_run(tmp_path / f"{number:02d}", lr=f"{1e-3 * (1 + number):.6g}", score=0.5 + number / 100)
+    page = to_html(compare_runs([tmp_path]))
+    assert page.count("<details><summary>optimizer.lr=") == 7
+    assert "And 4 others: the table below has their words, --format json their sentences." in page
 
 
 def test_report_imports_no_torch(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from itertools import islice
 
 from segbench import __version__
 from segbench.compare.comparison import Comparison
@@ -41,6 +42,8 @@ AT_FIRST = 100
 """Rows of a table that are shown at first, and without scripts; the others are packed data until they are asked for."""
 FIRST_VERDICTS = 5
 """Sentences that are seen at once; the others unfold."""
+MOST_VERDICTS = 300
+"""Sentences that the page has; the table of groups has the words of all."""
 
 
 def to_html(comparison: Comparison) -> str:
@@ -84,8 +87,11 @@ def _view(comparison: Comparison, tables: Mapping[str, Table]) -> Plain:
         "answers": [printable(text, 1000) for text in answer_sentences(comparison)],
         "verdicts": [
             (verdict.word.value, printable(text, 1000), rests_on(comparison, verdict))
-            for verdict, text in zip(comparison.verdicts, verdict_sentences(comparison), strict=True)
+            for verdict, text in islice(
+                zip(comparison.verdicts, verdict_sentences(comparison), strict=True), MOST_VERDICTS
+            )
         ],
+        "more_verdicts": max(len(comparison.verdicts) - MOST_VERDICTS, 0),
         "notes": [printable(note, 1000) for note in comparison.notes],
         "legends": [interval_legend(comparison), FRONT],
         "heat": classes.heat_map(comparison),
