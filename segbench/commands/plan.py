@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from segbench.compare.comparison import compare_runs
+from segbench.compare.layout import gap
 from segbench.compare.planning import plan_sentences, plan_table
+from segbench.compare.text_table import text_table
 from segbench.core.errors import ConfigError
 from segbench.core.text import printable, say
 
@@ -63,9 +63,8 @@ def _say(console: Console, text: str) -> None:
 
 
 def _print(console: Console, heads: Sequence[str], *, rows: Sequence[Sequence[str]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head in heads:
-        table.add_column(head, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    columns = list(zip(*rows, strict=True))
+    right = [False] * len(heads)
+    width = console.width
+    table = text_table(heads, columns, left=right, gap=gap(width), width=width, styles=[("", "")] * len(rows))
+    console.print(table, soft_wrap=True)

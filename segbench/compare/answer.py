@@ -175,26 +175,42 @@ def _limits(judged: Judged) -> list[str]:
         texts.append(family.design.silence)
     if family.reported.block:
         texts.append(
-            f"within-unit intervals are of blocks of {family.reported.block} images in their order: a lower bound of"
-            " what other units would do"
+            f"within-unit intervals are of {_blocks(family.reported.block)}: a lower bound of what other units would do"
         )
-    if judged.control.flattered:
-        texts.append(
-            f"{judged.control.flattered} here: settings and epochs were chosen by images that are reported, so"
-            f" the chosen score is flattered, by {judged.found.optimism:+.4f} for the choice of the setting if all are"
-            " equal"
-        )
+    texts += _flattery(judged)
     for number in spread.seeds.odd:
         sd = math.sqrt(spread.measured[number] * len(family.layout.groups[number]))
+        others = math.sqrt(spread.seeds.measured)
         texts.append(
-            f"the seeds of {family.groups[number].label} lie further apart (sd {sd:.4f}) than chance allows beside the"
-            f" others' {math.sqrt(spread.seeds.measured):.4f}: it keeps its own spread, the others share theirs"
+            f"the seeds of {family.groups[number].label} lie further apart than chance allows, sd {sd:.4f} beside"
+            f" {others:.4f}: it keeps its own spread"
         )
     left_out = list(dict.fromkeys(words for group in family.groups for words in group.left_out))
     if left_out:
         shown = "; ".join(left_out[:5])
         more = and_more(len(left_out), 5)
         texts.append(f"left out, as not every setting was run there: {shown}{more}")
+    return texts
+
+
+def _blocks(images: int) -> str:
+    if images == 1:
+        return "the images one by one"
+    return f"blocks of {images} images in their order"
+
+
+def _flattery(judged: Judged) -> list[str]:
+    """Say what it means that the images that are reported were chosen by."""
+    said = judged.control.flattered
+    if not said:
+        return []
+    if len(judged.family.groups) == 1:
+        return [
+            f"{said} here: the epochs of its runs were chosen by images that are reported, which flatters the score"
+        ]
+    texts = [f"{said} here: settings and epochs were chosen by images that are reported, which flatters the score"]
+    if judged.chosen:
+        texts.append(f"if all settings were equal, the choice of one alone would add {judged.found.optimism:+.4f}")
     return texts
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.labels import short_names, shorten, shorten_apart
-from segbench.compare.tables import COST_HEADS, FRONT_HEAD, TRIVIAL_HEAD, chosen_heads, group_table
+from segbench.compare.tables import COST_HEADS, FRONT_HEAD, TRIVIAL_HEAD, chosen_heads, group_table, metric_head
 from segbench.core.text import printable
 
 FIRST_DROPPED = (FRONT_HEAD, *reversed(COST_HEADS.values()), TRIVIAL_HEAD, "sd", "images")
@@ -98,13 +98,15 @@ def blocks(comparison: Comparison, width: int) -> list[Block]:
     """
     heads, cells = group_table(comparison)
     rows = dict(zip(comparison.groups, [[printable(cell, 200) for cell in row] for row in cells], strict=True))
+    whole = metric_head(comparison, comparison.groups)
     families = [[group for group in rows if group.data == data] for data in dict.fromkeys(group.data for group in rows)]
     several = len(families) > 1
     found = []
     for groups in families:
         data = [f"data {comparison.data_labels[groups[0].data]}"] * several
+        own = [metric_head(comparison, groups) if head == whole else head for head in heads]
         columns = _columns(
-            heads, [rows[group] for group in groups], settings=len(comparison.columns), without_data=several
+            own, [rows[group] for group in groups], settings=len(comparison.columns), without_data=several
         )
         columns = [replace(column, narrow=width < NARROW) for column in columns]
         bold = [group.best for group in groups]

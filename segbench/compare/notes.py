@@ -35,7 +35,7 @@ def notes_on(
             " allow for that"
         )
     elif asked and measure.split == "test":
-        notes += [_chosen_on_test(same, measure) for same in families(groups) if len(same) > 1]
+        notes += [note for same in families(groups) if len(same) > 1 for note in _chosen_on_test(same, measure)]
     notes += _other_size(groups, measure)
     known = {group.data for group in groups if group.summary.n}
     if len(known) > 1 or None in known:
@@ -78,7 +78,7 @@ def _other_size(groups: Sequence[Group], measure: Measure) -> list[str]:
     return [f"{words} no {measure.metric}, but {other}, which is another score; --metric {other} compares those"]
 
 
-def _chosen_on_test(same: Sequence[Group], measure: Measure) -> str:
+def _chosen_on_test(same: Sequence[Group], measure: Measure) -> list[str]:
     """Say what it would mean to choose by the test."""
     means = [measure.sign * group.summary.mean for group in same if group.summary.mean is not None]
     best = same[means.index(max(means))]
@@ -86,10 +86,11 @@ def _chosen_on_test(same: Sequence[Group], measure: Measure) -> str:
     size = ""
     if luck:
         size = f", by {luck:.4f} on average for its seeds alone where settings are equal"
-    return (
+    return [
         f"settings are chosen by {measure.chosen_by}; choosing by {measure.metric} would name {best.label} and report"
-        f" {best.summary.mean:.4f}, a score that is flattered by the choice{size}"
-    )
+        f" {best.summary.mean:.4f}",
+        f"a score that was chosen by itself is flattered{size}",
+    ]
 
 
 def _mixed(groups: Sequence[Group], by: Sequence[str]) -> list[str]:

@@ -96,6 +96,7 @@ def to_csv(comparison: Comparison) -> str:
         "difference_low",
         "difference_high",
         "units",
+        "reason",
         "run",
         "error",
     ]
@@ -143,6 +144,7 @@ def _csv_group(comparison: Comparison, group: Group) -> list[str | float | None]
         "baseline" if group.baseline else word,
         *((found.value, found.low, found.high) if found else (None, None, None)),
         verdict.images if verdict else "",
+        verdict.reason if verdict else "",
         group.runs[0].name,
         "",
     ]
@@ -251,17 +253,13 @@ def _heads(comparison: Comparison, some: _SomeColumns) -> list[str]:
     against = "against best"
     if any(group.baseline for group in comparison.groups):
         against = "against baseline"
-    metric = comparison.metric
-    said = next((group.flattered for group in comparison.groups if group.flattered), "")
-    if said:
-        metric = f"{metric} ({said})"
     return [
         "",
         *comparison.columns,
         *["data"] * some.data,
         "n",
         *chosen_heads(comparison),
-        metric,
+        metric_head(comparison, comparison.groups),
         "sd",
         INTERVAL_HEAD,
         *["images"] * some.images,
@@ -270,6 +268,21 @@ def _heads(comparison: Comparison, some: _SomeColumns) -> list[str]:
         FRONT_HEAD,
         against,
     ]
+
+
+def metric_head(comparison: Comparison, groups: Sequence[Group]) -> str:
+    """Return the heading of the reported score of some groups; it says whose val is the test, or shares images."""
+    labels = comparison.data_labels
+    data: dict[str, dict[str, None]] = {}
+    for group in groups:
+        if group.flattered:
+            data.setdefault(group.flattered, {})[labels[group.data]] = None
+    if not data:
+        return comparison.metric
+    said = list(data)
+    if len({group.data for group in groups}) > 1:
+        said = [f"data {', '.join(letters)}: {words}" for words, letters in data.items()]
+    return f"{comparison.metric} ({'; '.join(said)})"
 
 
 def _cells(comparison: Comparison, group: Group, *, some: _SomeColumns) -> list[str]:

@@ -10,7 +10,9 @@ import pytest
 
 from segbench.compare.as_json import to_json
 from segbench.compare.comparison import compare_runs
+from segbench.compare.layout import blocks
 from segbench.compare.tables import to_csv, to_markdown
+from segbench.report.html.report import to_html
 from tests.support.fake_runs import some_counts, write_run
 
 
@@ -60,8 +62,9 @@ def test_every_format_names_the_same_best(tmp_path):
 def test_choosing_by_test_is_said_to_flatter(tmp_path):
     two(tmp_path)
     found = compare_runs([tmp_path], metric="test/mean_iou")
-    (note,) = (note for note in found.notes if "choosing by test/mean_iou" in note)
-    assert "would name loss=focal" in note and "flattered" in note
+    named, size = found.notes
+    assert named.startswith("settings are chosen by val/mean_iou; choosing by test/mean_iou would name loss=focal and")
+    assert size.startswith("a score that was chosen by itself is flattered, by 0.")
     assert found.groups[0].label == "loss=dice"
 
 
@@ -83,6 +86,7 @@ def test_where_val_is_the_test_every_output_says_so(tmp_path):
     assert found.answers[0].control is found.groups[0] and found.groups[0].best
     assert any("val is the test here" in text for text in found.answers[0].sentences)
     assert "test/mean_iou (val is the test)" in to_markdown(found)
+    assert "test/mean_iou (val is the test)" in to_html(found)
     assert {row["val_is_test"] for row in csv.DictReader(io.StringIO(to_csv(found)))} == {"val is the test"}
     assert json.loads(to_json(found))["groups"][0]["val_is_test"] is True
 
@@ -91,8 +95,32 @@ def test_where_val_is_a_part_of_the_test_every_output_says_so(tmp_path):
     found = two(tmp_path, test_is_val=True)  # with data.val_size: other fingerprints, some of the same images
     assert any("val and test share images here" in text for text in found.answers[0].sentences)
     assert "test/mean_iou (val and test share images)" in to_markdown(found)
+    assert "test/mean_iou (val and test share images)" in to_html(found)
     assert {row["val_is_test"] for row in csv.DictReader(io.StringIO(to_csv(found)))} == {"val and test share images"}
     assert json.loads(to_json(found))["groups"][0]["val_is_test"] is True
+
+
+def test_of_two_data_sets_the_one_whose_val_is_the_test_is_named(tmp_path):
+    for data in ("fgbg", "camvid"):
+        for loss in ("dice", "focal"):
+            write_run(tmp_path / f"{data}-{loss}", loss=loss, data=data, fingerprint=data, test_is_val=data == "camvid")
+    found = compare_runs([tmp_path])
+    letter = {group.settings["data"]: found.data_labels[group.data] for group in found.groups}["camvid"]
+    said = f"test/mean_iou (data {letter}: val and test share images)"
+    assert said in to_markdown(found) and said in to_html(found)
+    heads = [[column.head for column in block.columns] for block in blocks(found, 200)]
+    assert sorted("test/mean_iou" in head for head in heads) == [False, True]
+    assert sorted("test/mean_iou (val and test share images)" in head for head in heads) == [False, True]
+
+
+def test_one_setting_whose_val_is_the_test_was_not_chosen_among_others(tmp_path):
+    for seed in (1, 2, 3):
+        write_run(tmp_path / f"{seed}", seed=seed, counts=some_counts(60, 0.8, seed), test_is_val=True)
+    (answer,) = compare_runs([tmp_path]).answers
+    (text,) = (text for text in answer.sentences if "val and test share images" in text)
+    assert text.endswith(
+        "here: the epochs of its runs were chosen by images that are reported, which flatters the score"
+    )
 
 
 def test_lost_seeds_are_counted(tmp_path):
@@ -161,6 +189,6 @@ def test_a_setting_whose_seeds_lie_far_apart_is_named(tmp_path):
             write_run(tmp_path / f"{loss}{seed}", seed=seed, loss=loss, counts=counts)
     found = compare_runs([tmp_path])
     (text,) = (text for text in found.answers[0].sentences if "lie further apart" in text)
-    assert text.startswith("the seeds of loss=c lie further apart (sd 0.")
+    assert text.startswith("the seeds of loss=c lie further apart than chance allows, sd 0.")
     words = {verdict.first.label: verdict.word for verdict in found.verdicts}
     assert words["loss=c"] == "too few seeds" and "too few seeds" not in {words.get(f"loss={k}") for k in "abd"}

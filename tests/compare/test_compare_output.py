@@ -68,6 +68,17 @@ def test_csv(three):
     assert float(rows[0]["low"]) < float(rows[0]["test/mean_iou"]) < float(rows[0]["high"])
 
 
+def test_csv_says_what_a_word_lacks_and_why_there_is_none(tmp_path):
+    for number, loss in enumerate(("dice", "focal", "bce")):
+        counts = None if loss == "bce" else some_counts(40, 0.8, number)
+        write_run(tmp_path / loss, loss=loss, score=0.5, val=0.5 - number / 10, counts=counts)
+    rows = {row["loss"]: row for row in csv.DictReader(io.StringIO(to_csv(compare_runs([tmp_path]))))}
+    assert rows["dice"]["best"] == "best" and rows["dice"]["reason"] == ""
+    assert rows["focal"]["verdict"] == "too few seeds" and rows["focal"]["difference"]
+    assert rows["focal"]["reason"].startswith("0 of the 4 repeats that a word needs; 4 more runs in all will do")
+    assert (rows["bce"]["verdict"], rows["bce"]["reason"]) == ("not comparable", "bce: test_images.csv is missing")
+
+
 def test_json(three):
     found = json.loads(to_json(compare_runs([three])))
     assert found["metric"] == "test/mean_iou" and found["columns"] == ["loss"]

@@ -15,6 +15,7 @@ from segbench.compare.tables import (
     chosen_heads,
     count_text,
     interval_legend,
+    metric_head,
     score_text,
     verdict_on,
 )
@@ -196,7 +197,8 @@ def _forced(run: Run) -> str:
 def _metric_column(comparison: Comparison) -> Column:
     lower = lower_is_better(comparison.metric)
     hint = f"{'lower' if lower else 'higher'} is better"
-    return Column(printable(comparison.metric, 80), number=True, falling=not lower, hint=hint)
+    head = metric_head(comparison, comparison.groups)
+    return Column(printable(head, 160), number=True, falling=not lower, hint=hint)
 
 
 def _chosen_columns(comparison: Comparison) -> list[Column]:
