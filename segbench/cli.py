@@ -71,14 +71,23 @@ def evaluate(
     *,
     split: Annotated[str, typer.Option(help="val or test.")] = "test",
     out: Annotated[Path | None, typer.Option(help="Also write the scores as JSON.")] = None,
+    reliability: Annotated[Path | None, typer.Option(help="Also draw accuracy by probability, as PNG.")] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Score a run's best checkpoint again, from its folder alone."""
+    """Score a run's best checkpoint again, from its folder alone, and say whether it is as sure as it is right."""
     from rich.console import Console
 
     from segbench.commands.evaluate import evaluate_run
 
-    evaluate_run(run, split, changes=changes or [], plugins=plugins or [], out=out, console=Console())
+    evaluate_run(
+        run,
+        split,
+        changes=changes or [],
+        plugins=plugins or [],
+        out=out,
+        reliability=reliability,
+        console=Console(),
+    )
 
 
 @app.command()

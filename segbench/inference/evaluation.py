@@ -7,10 +7,12 @@ from typing import TypedDict
 
 from segbench.core.choices import Split
 from segbench.core.states import RunState
+from segbench.core.tasks import Head
+from segbench.inference.calibrated import CountConfidence
 from segbench.inference.load import TrainedRun
 from segbench.inference.module import score_split
 from segbench.inference.trainer import make_trainer, prepare_torch
-from segbench.runs.results import Baseline, Results
+from segbench.runs.results import Baseline, CalibrationRecord, Results
 
 
 class Evaluation(TypedDict):
@@ -34,6 +36,8 @@ class Evaluation(TypedDict):
     """How many images show each class."""
     baselines: dict[str, Baseline]
     """What trivial predictions score."""
+    calibration: CalibrationRecord | None
+    """How sure the network is, and how often it is right; None for depth alone."""
 
 
 def evaluate(trained: TrainedRun, split: Split) -> Evaluation:
@@ -45,7 +49,10 @@ def evaluate(trained: TrainedRun, split: Split) -> Evaluation:
     prepare_torch(settings)
     trained.parts.read_data()
     data = trained.parts.data
-    trainer = make_trainer(settings, trained.run.path)
+    counting = None
+    if Head.MASK in trained.config.task.heads:
+        counting = CountConfidence(len(data.classes))
+    trainer = make_trainer(settings, trained.run.path, callbacks=[counting] if counting else [])
     scores, metric = score_split(trainer, trained.module, data=data, split=split)
     finished = trained.run.read_status()["state"] == RunState.COMPLETED and trained.run.results.is_file()
     results: Results = trained.run.read_results() if finished else {}
@@ -61,4 +68,5 @@ def evaluate(trained: TrainedRun, split: Split) -> Evaluation:
         "scored_at": metric.scored_at(),
         "images_with_class": metric.images_with_class(),
         "baselines": metric.baselines(),
+        "calibration": counting.calibration.record() if counting else None,
     }

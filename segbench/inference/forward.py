@@ -51,9 +51,25 @@ class Answer:
 
         One class at a time, since all logits of a large picture at its own size may not fit into memory.
         """
+        return self._likeliest()[0]
+
+    def confidence(self) -> tuple[Tensor, Tensor]:
+        """Return class ids as `ids` does, and the probability of each, float32 `[H,W]`; one class at a time as well."""
+        ids, best = self._likeliest()
         logits = self.heads["mask"]
         if logits.shape[1] == 1:
-            return (self._back(logits)[0, 0] > 0).byte()
+            return ids, best.abs().sigmoid()
+        total = torch.zeros_like(best)
+        for number in range(logits.shape[1]):
+            total += (self._back(logits[:, number : number + 1])[0, 0] - best).exp()
+        return ids, 1 / total
+
+    def _likeliest(self) -> tuple[Tensor, Tensor]:
+        """Return class ids and the logit of each; that of the foreground where there is only one."""
+        logits = self.heads["mask"]
+        if logits.shape[1] == 1:
+            foreground = self._back(logits)[0, 0]
+            return (foreground > 0).byte(), foreground
         best = self._back(logits[:, :1])[0, 0].clone()
         ids = torch.zeros(best.shape, dtype=torch.uint8, device=best.device)
         for number in range(1, logits.shape[1]):
@@ -61,7 +77,7 @@ class Answer:
             # numbers grow, so the larger one is the newer one
             ids = torch.maximum(ids, (other > best).byte() * number)
             best = torch.maximum(best, other)
-        return ids
+        return ids, best
 
     def probabilities(self) -> Tensor:
         """Return the probability of every class, float32 `[C,H,W]`; of background and foreground for one logit."""

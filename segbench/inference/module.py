@@ -156,8 +156,7 @@ class ScoredModule(pl.LightningModule):
 
     def _score(self, heads: Heads, batch: EvaluationBatch, *, place: int, split: Split) -> None:
         """Count a picture at its own size, or at that of what was seen where `evaluate.score_at` says so."""
-        own = "truth" in batch and self.settings.score_at is ScoreAt.OWN
-        mask = batch["truth" if own else "mask"][place]
+        mask = self.scored_mask(batch, place)
         answer = Answer(heads, self.view, (mask.shape[-2], mask.shape[-1]))
         prediction = {}
         truth = {"mask": mask[None], "index": batch["index"][place][None]}
@@ -165,8 +164,15 @@ class ScoredModule(pl.LightningModule):
             prediction["mask"] = answer.ids()[None]
         if "depth" in heads:
             prediction["depth"] = answer.depth()[None, None]
-            truth["depth"] = batch["truth_depth" if own else "depth"][place][None]
+            truth["depth"] = batch["truth_depth" if self._is_own(batch) else "depth"][place][None]
         self.split_scores(split).update(prediction, truth)
+
+    def scored_mask(self, batch: EvaluationBatch, place: int) -> Tensor:
+        """Return the true mask `[H,W]` that a picture of a batch is scored against."""
+        return batch["truth" if self._is_own(batch) else "mask"][place]
+
+    def _is_own(self, batch: EvaluationBatch) -> bool:
+        return "truth" in batch and self.settings.score_at is ScoreAt.OWN
 
     def _is_training_run(self) -> bool:
         """Whether a validation belongs to the training, rather than to the final evaluation of the best epoch."""

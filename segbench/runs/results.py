@@ -11,6 +11,30 @@ Baseline = dict[str, str | float]
 """A trivial prediction: the `class` that it paints, or the `depth` that it tells, and its scores by name."""
 
 
+class ConfidenceBin(TypedDict):
+    """The labelled pixels whose predicted class has a probability within a range."""
+
+    pixels: int
+    """How many."""
+    confidence: float
+    """Their mean probability; 0 where there are none."""
+    accuracy: float
+    """The share of them that is right; 0 where there are none."""
+
+
+class CalibrationRecord(TypedDict):
+    """How sure a network is of a split, and how often it is right."""
+
+    expected_calibration_error: float
+    """Distance between confidence and accuracy, weighted by the pixels of each bin."""
+    mean_confidence: float
+    """Mean probability of the predicted class."""
+    accuracy: float
+    """Share of the labelled pixels that are right."""
+    bins: list[ConfidenceBin]
+    """By probability, in ranges of equal width from 0 to 1."""
+
+
 class Score(TypedDict, total=False):
     """One score of a run."""
 

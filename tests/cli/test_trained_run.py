@@ -61,6 +61,19 @@ def test_a_run_and_its_evaluation_state_baselines_and_numbers_of_pictures(segben
     assert report["images_with_class"] == results["images_with_class"]["test"] == {"background": 4, "foreground": 4}
 
 
+def test_evaluate_says_how_sure_the_network_is(segbench, run):
+    outcome = segbench("evaluate", run, "--out", "scores.json", "--reliability", "sure.png")
+    assert outcome.code == 0, outcome.err
+    results = json.loads((run / "results.json").read_text())
+    counts = np.array(results["confusion"]["test"])
+    found = json.loads(Path("scores.json").read_text())["calibration"]
+    assert found["accuracy"] == counts.diagonal().sum() / counts.sum()
+    assert sum(one["pixels"] for one in found["bins"]) == counts.sum()
+    assert all(one["pixels"] == 0 for one in found["bins"][:7])  # of two classes the likelier one has half at least
+    assert f"expected calibration error {found['expected_calibration_error']:.4f}" in outcome.out
+    assert Image.open("sure.png").width > 300
+
+
 def test_evaluate_says_when_it_scored_otherwise(segbench, run):
     outcome = segbench("evaluate", run, "evaluate.tta=hflip")
     assert "scored with other settings (evaluate.tta=hflip), so the recorded scores do not compare" in outcome.out
