@@ -91,6 +91,32 @@ def evaluate(
 
 
 @app.command()
+def audit(
+    runs: Annotated[list[str], typer.Argument(help="Run folders, such as those of all folds.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for audit.csv, audit.html and thumbnails.")],
+    split: Annotated[str, typer.Option(help="val or test.")] = "test",
+    pictures: Annotated[int, typer.Option(min=0, help="Pictures of each run that the page shows.")] = 50,
+    change: Annotated[list[str] | None, typer.Option("--set", help="A setting as key=value.")] = None,
+    plugins: Plugins = None,
+) -> None:
+    """List the held-out pictures whose labels a trained network doubts most."""
+    from rich.console import Console
+
+    from segbench.commands.audit import audit_runs
+
+    audit_runs(
+        runs,
+        split=split,
+        out=out,
+        pictures=pictures,
+        changes=change or [],
+        plugins=plugins or [],
+        console=Console(),
+    )
+
+
+@app.command()
 def verify(
     run: Annotated[str, typer.Argument(help="The run folder.")],
     changes: Overrides = None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypedDict
 
+import pytorch_lightning as pl
+
 from segbench.core.choices import Split
 from segbench.core.states import RunState
 from segbench.core.tasks import Head
@@ -12,6 +14,7 @@ from segbench.inference.calibrated import CountConfidence
 from segbench.inference.load import TrainedRun
 from segbench.inference.module import score_split
 from segbench.inference.trainer import make_trainer, prepare_torch
+from segbench.metrics.split_scores import SplitScores
 from segbench.runs.results import Baseline, CalibrationRecord, Results
 
 
@@ -42,18 +45,11 @@ class Evaluation(TypedDict):
 
 def evaluate(trained: TrainedRun, split: Split) -> Evaluation:
     """Return the scores of `val` or `test` by name (`test/mean_iou`), and what the run recorded of the same."""
-    settings = trained.config.trainer
-    # a loss of a batch, such as Dice, depends on what is in the batch: the same as the processes of the training had
-    trained.parts.data.batch_size = max(1, trained.parts.data.batch_size // settings.devices)
-    settings = replace(settings, devices=1, sync_batchnorm=False)
-    prepare_torch(settings)
-    trained.parts.read_data()
-    data = trained.parts.data
     counting = None
     if Head.MASK in trained.config.task.heads:
-        counting = CountConfidence(len(data.classes))
-    trainer = make_trainer(settings, trained.run.path, callbacks=[counting] if counting else [])
-    scores, metric = score_split(trainer, trained.module, data=data, split=split)
+        counting = CountConfidence(len(trained.parts.data.classes))
+    scores, metric = score_again(trained, split, callbacks=[counting] if counting else [])
+    data = trained.parts.data
     finished = trained.run.read_status()["state"] == RunState.COMPLETED and trained.run.results.is_file()
     results: Results = trained.run.read_results() if finished else {}
     recorded = {name: value.get("best") for name, value in results.get("metrics", {}).items()}
@@ -70,3 +66,23 @@ def evaluate(trained: TrainedRun, split: Split) -> Evaluation:
         "baselines": metric.baselines(),
         "calibration": counting.calibration.record() if counting else None,
     }
+
+
+def score_again(
+    trained: TrainedRun, split: Split, *, callbacks: list[pl.Callback]
+) -> tuple[dict[str, float], SplitScores]:
+    """Read the data of a run and score `val` or `test`; return the scores by name and the metrics with the counts.
+
+    Args:
+        trained: The run.
+        split: `val` or `test`.
+        callbacks: What looks at the predictions of each batch as well.
+    """
+    settings = trained.config.trainer
+    # a loss of a batch, such as Dice, depends on what is in the batch: the same as the processes of the training had
+    trained.parts.data.batch_size = max(1, trained.parts.data.batch_size // settings.devices)
+    settings = replace(settings, devices=1, sync_batchnorm=False)
+    prepare_torch(settings)
+    trained.parts.read_data()
+    trainer = make_trainer(settings, trained.run.path, callbacks=callbacks)
+    return score_split(trainer, trained.module, data=trained.parts.data, split=split)

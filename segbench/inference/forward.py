@@ -64,6 +64,25 @@ class Answer:
             total += (self._back(logits[:, number : number + 1])[0, 0] - best).exp()
         return ids, 1 / total
 
+    def likelihood(self, labels: Tensor) -> Tensor:
+        """Return the probability of the class that each pixel is labelled with, float32 `[H,W]`.
+
+        Args:
+            labels: Class ids `[H,W]`; 0 is returned where one is none of the classes, such as 255.
+        """
+        _, best = self._likeliest()
+        logits = self.heads["mask"]
+        if logits.shape[1] == 1:
+            foreground = best.sigmoid()
+            return torch.where(labels == 1, foreground, (labels == 0) * (1 - foreground))
+        total = torch.zeros_like(best)
+        found = torch.zeros_like(best)
+        for number in range(logits.shape[1]):
+            share = (self._back(logits[:, number : number + 1])[0, 0] - best).exp()
+            total += share
+            found += (labels == number) * share
+        return found / total
+
     def _likeliest(self) -> tuple[Tensor, Tensor]:
         """Return class ids and the logit of each; that of the foreground where there is only one."""
         logits = self.heads["mask"]

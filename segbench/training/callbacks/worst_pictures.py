@@ -11,10 +11,10 @@ import pytorch_lightning as pl
 from segbench.data.loading.batches import EvaluationBatch
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.module import ScoredModule
+from segbench.inference.shown import shown_row
 from segbench.metrics.split_scores import SplitScores
 from segbench.report.thumbnails import WorstPictures
 from segbench.runs.folder import RunFolder
-from segbench.training.callbacks.sample_panels import shown_row
 from segbench.training.distributed.ranks import ALONE, Ranks
 
 
