@@ -15,6 +15,7 @@ import numpy as np
 import PIL
 
 from segbench.core.choices import SPLITS, Split
+from segbench.core.collector import collector_paused
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.plain import Json
 from segbench.core.ragged import Chosen
@@ -226,6 +227,7 @@ class FileData(StoredData):
             self.items[split] = self._chosen([places[item.name] for item in splits[split] if item.name in places])
         return problems
 
+    @collector_paused()
     def _find(self, problems: Problems) -> dict[str, list[Item]]:
         """Return the items of the three splits, limited to their sizes."""
         place = self.place()

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from segbench.core.collector import collector_paused
 from segbench.core.errors import DataError
 from segbench.core.ragged import Packed, Ragged
 from segbench.data.channels import Channels
@@ -80,10 +81,7 @@ class Index:
             remembered: What earlier starts have found; what this one finds is added.
         """
         asked_at = time.time_ns()
-        files = [[str(path) for path in self.reader.files_of(item)] for item in items]
-        stamps = stamps_of(files)
-        keys = ["\0".join([item.name, *paths]) for item, paths in zip(items, files, strict=True)]
-        rows = remembered.rows(keys, stamps)
+        stamps, keys, rows = self._recall(items, remembered)
         unknown = np.flatnonzero(rows < 0)
         looks: list[Look] = []
 
@@ -112,10 +110,21 @@ class Index:
         usable = np.concatenate([known, good])
         order = np.argsort(usable)
         self.table = FactTable.joined([remembered.table.take(rows[known]), table]).take(order)
-        kept = usable[order].tolist()
-        self.items = Packed(items[n] for n in kept)
-        self.names = Ragged.of_texts([items[n].name for n in kept])
         self.stamps = stamps.take(usable[order])
+        self._pack([items[n] for n in usable[order].tolist()])
+
+    @collector_paused()
+    def _recall(self, items: Sequence[Item], remembered: Remembered) -> tuple[Ragged, list[str], np.ndarray]:
+        """Return the stamps of the files of items, what they are remembered by, and where, int64 `[N]`."""
+        files = [[str(path) for path in self.reader.files_of(item)] for item in items]
+        stamps = stamps_of(files)
+        keys = ["\0".join([item.name, *paths]) for item, paths in zip(items, files, strict=True)]
+        return stamps, keys, remembered.rows(keys, stamps)
+
+    @collector_paused()
+    def _pack(self, items: Sequence[Item]) -> None:
+        self.items = Packed(items)
+        self.names = Ragged.of_texts([item.name for item in items])
 
     def _look(self, item_and_stamps: tuple[Item, np.ndarray]) -> Look:
         item, stamps = item_and_stamps
