@@ -100,6 +100,7 @@ def read(batches: Any) -> dict[str, Any]:
         images += len(batch["image"] if isinstance(batch, dict) else batch[0])
         if number == last:
             held.update(workers_megabytes())
+            held["workers_seconds"] = _seconds_of_workers()
             break
     seconds, own_seconds = time.perf_counter() - began, time.process_time() - before
     return {"images": images, "seconds": round(seconds, 2), "main_seconds": round(own_seconds, 2), **held}

@@ -408,8 +408,17 @@ def test_some_crowds_are_ignored_and_counted(tmp_path):
         assert (found[name] == np.where(mask, 255 if number % 2 else 1, 0)).all()
 
 
-def test_objects_without_an_outline_are_refused_or_their_boxes_ignored(tmp_path):
+@pytest.mark.parametrize("nothing", ["[]", "null", "[[]]", "{}", "left out"])
+def test_objects_without_an_outline_are_refused_or_their_boxes_ignored(nothing, tmp_path):
     masks = write_export(tmp_path, "box")
+    file = tmp_path / "train" / "a.json"
+    content = json.loads(file.read_text())
+    for annotation in content["annotations"]:
+        if not annotation["segmentation"] and nothing == "left out":
+            del annotation["segmentation"]
+        elif not annotation["segmentation"]:
+            annotation["segmentation"] = json.loads(nothing)
+    file.write_text(json.dumps(content))
     with pytest.raises(DataError, match="data.boxes=skip ignores the boxes of objects without an outline"):
         export(tmp_path).prepare()
     data = export(tmp_path, boxes="skip", keep_empty=True)

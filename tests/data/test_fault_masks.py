@@ -127,6 +127,14 @@ def test_a_colour_mask_of_two_classes_is_told_of_binary_masks(tmp_path):
     assert MaskReader("binary", ["a", "b"]).read(tmp_path / "m.png").tolist() == [[1, 0]]
 
 
+def test_whatever_is_wrong_with_a_mask_its_own_file_is_named(tmp_path):
+    root = write_folder(tmp_path / "d", count=8, binary=False)
+    for path in (root / "masks").iterdir():
+        Image.open(path).convert("RGB").save(path)
+    with pytest.raises(DataError, match=r"no palette picture .* \(8 files in masks: p00.png"):
+        Folder(root=str(root), masks="palette", classes=["a", "b"], size=[40, 48], **COMMON).prepare()
+
+
 def test_a_mask_whose_0_is_white_is_refused(tmp_path):
     """TIFF's photometric interpretation 0: Pillow hands out 255 - value."""
     values = bytes(24) + b"\x01" * 24

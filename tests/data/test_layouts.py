@@ -113,6 +113,9 @@ def write(root, images, masks, count=12):
         ("images/c/{}_leftImg8bit.png", "masks/c/{}_gtFine_labelTrainIds.png"),
         ("p{}.tif", "p{}_mask.tif"),
         ("images/p{}.tif", "images/p{}_L.png"),
+        ("p{}.png", "p{}-mask.png"),
+        ("input/{}.png", "target/{}.png"),
+        ("img/img_{}.png", "ann/ann_{}.png"),
     ],
 )
 def test_data_folder_finds_the_usual_layouts(images, masks, tmp_path):
@@ -132,6 +135,8 @@ def test_data_folder_finds_the_usual_layouts(images, masks, tmp_path):
         ("{}/images/{}.jpg", "{}/masks/{}.png"),
         ("images/{}/{}.jpg", "masks/{}/{}.png"),
         ("{}/{}.jpg", "{}/{}_mask.png"),
+        ("{}/{}.jpg", "{}_labels/{}.png"),
+        ("{}_images/{}.jpg", "{}_masks/{}.png"),
     ],
 )
 def test_splits_are_found_under_their_usual_names(images, masks, tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segbench.core.errors import ConfigError, DataError, nearest
-from segbench.data.files.coco_masks import Annotation, counts
+from segbench.data.files.coco_masks import Annotation, counts, has_no_outline
 from segbench.data.files.items import Item
 from segbench.data.files.texts import read_text
 from segbench.data.problems import Problems
@@ -66,7 +66,7 @@ class Choice:
 
     def takes(self, annotation: Annotation) -> bool:
         """Return whether an annotation is an object that gets its class."""
-        is_skipped = self.boxes == "skip" and _has_no_outline(annotation)
+        is_skipped = self.boxes == "skip" and has_no_outline(annotation)
         return not is_skipped and counts(annotation, self.min_area, crowd=self.crowd)
 
 
@@ -168,11 +168,6 @@ def _entries(images: Iterable[Picture], problems: Problems) -> dict[int, Picture
     return entries
 
 
-def _has_no_outline(annotation: Annotation) -> bool:
-    """Return whether there is only a box, as detectors and some tools write it."""
-    return not annotation.get("segmentation")
-
-
 def _file(images: Path, name: str) -> Path:
     """Return a picture by its name in the file, which may come from Windows or begin with folders of the tool."""
     if (images / name).is_file() or not name:
@@ -197,7 +192,7 @@ def notes_on(content: CocoFile, choice: Choice, *, taken: int, where: str) -> li
     chosen = {number for ids in category_ids(content, choice.names).values() for number in ids}
     objects = [annotation for annotation in content["annotations"] if annotation["category_id"] in chosen]
     crowds = sum(bool(annotation.get("iscrowd", 0)) for annotation in objects)
-    boxes = sum(map(_has_no_outline, objects))
+    boxes = sum(map(has_no_outline, objects))
     what = ", ".join(choice.names)
     if choice.crowd == "ignore" and crowds and crowds == len(objects):
         raise DataError(

@@ -29,19 +29,19 @@ def decode(annotation: Annotation, *, height: int, width: int) -> np.ndarray:
     """
     outline = annotation.get("segmentation")
     where = f"annotation {annotation.get('id')}"
+    cure = ""
+    if has_no_outline(annotation):
+        cure = "data.boxes=skip ignores the boxes of objects without an outline"
     if isinstance(outline, list):
         # two points are taken for a box by pycocotools
-        if not outline:
-            cure = "data.boxes=skip ignores the boxes of objects without an outline"
+        if not outline or any(not isinstance(p, list) or len(p) < 6 or len(p) % 2 for p in outline):
             raise LabelError(f"{where} has no polygon of at least three points", cure=cure)
-        if any(not isinstance(p, list) or len(p) < 6 or len(p) % 2 for p in outline):
-            raise LabelError(f"{where} has no polygon of at least three points")
         if not all(_is_near(p[0::2], width) and _is_near(p[1::2], height) for p in outline):
             raise LabelError(f"{where} has a polygon far outside of the picture, or of something else than numbers")
         inside: np.ndarray = rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects(outline, height, width)))
         return inside.astype(bool)
     if not isinstance(outline, Mapping) or list(outline.get("size", ())) != [height, width]:
-        raise LabelError(f"{where} has no outline of the picture's {height} x {width} pixels")
+        raise LabelError(f"{where} has no outline of the picture's {height} x {width} pixels", cure=cure)
     runs = outline.get("counts")
     if isinstance(runs, str):
         runs = _unpacked(runs.encode())
@@ -52,6 +52,12 @@ def decode(annotation: Annotation, *, height: int, width: int) -> np.ndarray:
     packed = rle_tools.frPyObjects({"size": [height, width], "counts": runs}, height, width)
     found: np.ndarray = rle_tools.decode(packed)
     return found.astype(bool)
+
+
+def has_no_outline(annotation: Annotation) -> bool:
+    """Return whether there is only a box, as detectors and some tools write it: nothing, null, [] or [[]]."""
+    outline = annotation.get("segmentation")
+    return not outline or (isinstance(outline, list) and not any(outline))
 
 
 def _is_near(coordinates: list[object], side: int) -> bool:
@@ -111,7 +117,7 @@ def draw(
     covered = np.zeros(size, bool)
     doubtful = np.zeros(size, bool)
     for annotation in annotations:
-        if boxes == "skip" and not annotation.get("segmentation"):
+        if boxes == "skip" and has_no_outline(annotation):
             doubtful[_box(annotation)] = True
             continue
         inside = decode(annotation, height=height, width=width)

@@ -15,9 +15,13 @@ from segbench.data.files.patterns import Pattern
 from segbench.data.problems import NOT_UTF8, RENAME, Problems, is_utf8
 from segbench.data.rasters import RASTER_SUFFIXES
 
-IMAGES = "{images,image,imgs,img,photos,JPEGImages}"
-MASKS = "{masks,mask,labels,label,annotations,annotation,gt,SegmentationClass}"
-BESIDE = ("_mask", "_masks", "_label", "_labels", "_seg", "_segmentation", "_gt", "_L")
+IMAGES = "{images,image,imgs,img,photos,input,inputs,JPEGImages}"
+MASKS = "{masks,mask,labels,label,annotations,annotation,annot,ann,gt,groundtruth,target,targets,SegmentationClass}"
+BESIDE = tuple(
+    f"{joint}{word}"
+    for word in ("mask", "masks", "label", "labels", "seg", "segmentation", "gt", "L")
+    for joint in "_-"
+)
 """What names of masks end in where they lie beside their pictures."""
 
 
@@ -181,6 +185,8 @@ def known(
         (f"{{split}}/{IMAGES}/{{path}}.*", f"{{split}}/{MASKS}/{{path}}{ending}.*"),
         (f"{IMAGES}/{{split}}/{{path}}.*", f"{MASKS}/{{split}}/{{path}}{ending}.*"),
         (f"{IMAGES}/{{path}}.*", f"{MASKS}/{{path}}{ending}.*"),
+        (f"{{split}}_{IMAGES}/{{path}}.*", f"{{split}}_{MASKS}/{{path}}{ending}.*"),
+        ("{split}/{path}.*", f"{{split}}_{MASKS}/{{path}}{ending}.*"),
         ("{split}/{path}.*", f"{{split}}/{{path}}{beside}.*"),
         ("{path}.*", f"{{path}}{beside}.*"),
     ]

@@ -29,9 +29,10 @@ def read_pair(item: Item, reader: MaskReader | OutlineReader) -> tuple[Raster, n
         return image, np.zeros(image.values.shape[:2], np.uint8)
     try:
         mask = reader.of(item)
-    except FileError as error:
-        error.file = item.label
-        raise
+    except DataError as error:
+        fault = error if isinstance(error, FileError) else FileError(str(error))
+        fault.file = item.label
+        raise fault from None
     return read_image(item.image, mask.shape, mask_file=item.label), mask
 
 
