@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from segbench.compare.filters import known_names
 from segbench.compare.intervals import Summary, summarize
+from segbench.compare.labels import setting_words
 from segbench.compare.pareto import pareto_front
 from segbench.compare.runs import COSTS, Run
 from segbench.compare.settings import REPLICATIONS, draw_of
@@ -106,7 +107,7 @@ class Group:
     @property
     def label(self) -> str:
         """What tells it apart, such as `loss=dice optimizer.lr=0.001`."""
-        words = [f"{name}={value}" for name, value in self.settings.items() if value]
+        words = [f"{name}={setting_words(value)}" for name, value in self.settings.items() if value]
         return " ".join(words) or (self.runs[0].name if len(self.runs) == 1 else "the one setting")
 
 
@@ -117,7 +118,8 @@ def labels_apart(first: Group, second: Group) -> tuple[str, str]:
     if not apart:
         return first.label, second.label
     one, other = (
-        " ".join(f"{name}={group.settings.get(name) or 'none'}" for name in apart) for group in (first, second)
+        " ".join(f"{name}={setting_words(group.settings.get(name) or 'none')}" for name in apart)
+        for group in (first, second)
     )
     return one, other
 

@@ -9,7 +9,7 @@ from itertools import repeat
 import numpy as np
 
 from segbench.compare.answer import Answer, give_answer
-from segbench.compare.family import MAX_JUDGED, read_family
+from segbench.compare.family import MAX_JUDGED, Family, read_family
 from segbench.compare.groups import Group, Measure, families
 from segbench.compare.images import is_share
 from segbench.compare.influence import Influence
@@ -67,9 +67,7 @@ def _judge_family(
         sign=measure.sign,
     )
     judged = Judged(family, found, measure, chosen=baseline is None)
-    if baseline is None:
-        for group in same:
-            group.best = group is judged.control and group.chosen.mean is not None
+    _mark_best(same, family, measure=measure)
     _give_intervals(judged)
     against = baseline or judged.control
     refused = [
@@ -84,6 +82,14 @@ def _judge_family(
     numbers = range(len(family.groups))
     said = [verdict_on_pair(judged, number) for number in numbers if number != found.control]
     return [*said, *refused], give_answer(judged, said, unjudged=len(same) - len(family.groups) - len(refused))
+
+
+def _mark_best(same: Sequence[Group], family: Family, *, measure: Measure) -> None:
+    """Mark the group that the score of choice names among those that can be compared, also beside a baseline."""
+    scores = {group: group.chosen.mean for group in family.groups if group.chosen.mean is not None}
+    best = max(scores, key=lambda group: measure.sign * scores[group], default=None)
+    for group in same:
+        group.best = group is best
 
 
 def _give_intervals(judged: Judged) -> None:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import takewhile
 
 GAP = ".."
 """Stands where characters were left out."""
+LONGEST_NUMBER = 9
+"""Characters of a number that is shown as it is."""
+LONGEST_TEXT = 60
+"""Characters of any other setting."""
+_FRACTION = re.compile(r"-?\d*\.\d+(e[-+]?\d+)?", re.ASCII)
+"""A number of which digits may be left out; a whole one is a count, and is told in full."""
+
+
+def setting_words(value: str) -> str:
+    """Return a setting as sentences and tables name it: a number with six digits, a long text without its middle.
+
+    A search draws rates such as `0.0005778009839797965`, of which the first digits tell all there is to tell.
+    """
+    if len(value) > LONGEST_NUMBER and _FRACTION.fullmatch(value):
+        return f"{float(value):.6g}"
+    return shorten(value, LONGEST_TEXT)
 
 
 def shorten(text: str, most: int) -> str:

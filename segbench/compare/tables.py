@@ -11,7 +11,7 @@ from segbench.compare.across import across_table
 from segbench.compare.comparison import Comparison
 from segbench.compare.files import number
 from segbench.compare.groups import Group, setting
-from segbench.compare.labels import short_names
+from segbench.compare.labels import setting_words, short_names
 from segbench.compare.runs import COSTS, Run
 from segbench.compare.text import cost_text, csv_cell, interval_text, markdown_cell
 from segbench.compare.verdict import Difference
@@ -68,7 +68,9 @@ def run_words(comparison: Comparison, run: Run, *, short: bool = False) -> str:
     names = [*comparison.columns, *(["seed"] if "seed" not in comparison.columns else [])]
     shown = short_names(names) if short else names
     return " ".join(
-        f"{word}={setting(run, name)}" for word, name in zip(shown, names, strict=True) if setting(run, name)
+        f"{word}={setting_words(setting(run, name))}"
+        for word, name in zip(shown, names, strict=True)
+        if setting(run, name)
     )
 
 
@@ -292,7 +294,7 @@ def _cells(comparison: Comparison, group: Group, *, some: _SomeColumns) -> list[
         word, _ = verdict_on(comparison, group)
     return [
         "*" if group.best else "",
-        *group.settings.values(),
+        *map(setting_words, group.settings.values()),
         *[some.labels[group.data]] * some.data,
         count_text(group),
         *(score_text(group.chosen.mean) for _ in chosen_heads(comparison)),

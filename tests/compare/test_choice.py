@@ -100,6 +100,16 @@ def test_where_val_is_a_part_of_the_test_every_output_says_so(tmp_path):
     assert json.loads(to_json(found))["groups"][0]["val_is_test"] is True
 
 
+def test_what_cannot_be_compared_is_not_marked_as_the_best_beside_a_baseline_either(tmp_path):
+    for seed in (1, 2, 3):
+        write_run(tmp_path / f"dice{seed}", loss="dice", seed=seed, counts=some_counts(60, 0.8, seed))
+        write_run(tmp_path / f"focal{seed}", loss="focal", seed=seed, counts=some_counts(60, 0.7, seed))
+    write_run(tmp_path / "untold", loss="jaccard", score=0.99)
+    for baseline in (None, "focal1", "dice1"):
+        found = compare_runs([tmp_path], baseline=baseline)
+        assert [group.label for group in found.groups if group.best] == ["loss=dice"]
+
+
 def test_of_two_data_sets_the_one_whose_val_is_the_test_is_named(tmp_path):
     for data in ("fgbg", "camvid"):
         for loss in ("dice", "focal"):

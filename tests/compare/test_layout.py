@@ -7,8 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
+from segbench.compare.as_json import to_json
 from segbench.compare.comparison import compare_runs
-from segbench.compare.labels import short_names, shorten, shorten_apart
+from segbench.compare.labels import setting_words, short_names, shorten, shorten_apart
+from segbench.compare.tables import to_csv, to_markdown
 from segbench.compare.terminal import print_comparison
 from tests.support.fake_runs import some_counts, write_run
 
@@ -140,3 +142,31 @@ def test_settings_go_by_their_last_word_unless_two_end_alike():
         "loss.weight",
         "model.weight",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("0.0005778009839797965", "0.000577801"),
+        ("5.778009839797965e-05", "5.77801e-05"),
+        ("-0.12345678901", "-0.123457"),
+        ("0.001", "0.001"),
+        ("0.0009375", "0.0009375"),
+        ("12345678901234567890", "12345678901234567890"),
+        ("1.2.3.4.5.6.7", "1.2.3.4.5.6.7"),
+        ("a" * 60, "a" * 60),
+        ("a" * 40 + "b" * 40, "a" * 20 + ".." + "b" * 38),
+    ],
+)
+def test_a_setting_of_many_digits_or_characters_is_told_in_few(value, shown):
+    assert setting_words(value) == shown
+
+
+def test_digits_that_a_search_drew_are_not_all_read_out_but_are_in_the_files(tmp_path):
+    lr = "0.0005778009839797965"
+    for number, rate in enumerate((lr, "0.0009619327748472285")):
+        write_run(tmp_path / str(number), lr=rate, counts=some_counts(30, 0.8 - number / 10, number))
+    found = compare_runs([tmp_path])
+    text = printed(tmp_path, 200)
+    assert "optimizer.lr=0.000961933 and optimizer.lr=0.000577801: " in text and lr not in text
+    assert lr in to_csv(found) and lr in to_json(found) and lr not in to_markdown(found)

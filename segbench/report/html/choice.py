@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group
-from segbench.compare.labels import short_names
+from segbench.compare.labels import setting_words, short_names
 from segbench.compare.runs import Run
 from segbench.compare.tables import run_words
 from segbench.core.text import printable
@@ -32,5 +32,7 @@ def run_label(comparison: Comparison, run: Run) -> str:
 def group_label(comparison: Comparison, group: Group) -> str:
     """Return what tells a group apart, as one printable line of short names."""
     names = short_names(comparison.columns)
-    words = [f"{name}={value}" for name, value in zip(names, group.settings.values(), strict=True) if value]
+    words = [
+        f"{name}={setting_words(value)}" for name, value in zip(names, group.settings.values(), strict=True) if value
+    ]
     return printable(" ".join(words) or group.label, 160)

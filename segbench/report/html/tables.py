@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from segbench.compare.comparison import Comparison
 from segbench.compare.groups import Group, lower_is_better, setting
+from segbench.compare.labels import setting_words
 from segbench.compare.runs import COSTS, Run
 from segbench.compare.tables import (
     COST_HEADS,
@@ -229,7 +230,7 @@ def _verdict(comparison: Comparison, group: Group) -> Cell:
 def _text(value: str) -> Cell:
     """Return a setting; numbers among settings are sorted as numbers."""
     try:
-        return Cell(printable(value, 120), _key(float(value)))
+        return Cell(printable(setting_words(value), 120), _key(float(value)))
     except ValueError:
         return Cell(printable(value, 120))
 
