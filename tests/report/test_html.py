@@ -437,6 +437,16 @@ def test_a_page_of_very_many_settings_has_the_sentences_of_the_first(tmp_path, m
     assert "And 4 others: the table below has their words, --format json their sentences." in page
 
 
+def test_the_card_says_by_which_score_it_was_chosen(tmp_path):
+    for loss, score in (("dice", 0.5), ("focal", 0.6)):
+        write_run(tmp_path / loss, loss=loss, score=score, val=1 - score)
+    chosen = " ".join(to_html(compare_runs([tmp_path])).split())
+    assert '<p class="soft">chosen by val/mean_iou: test/mean_iou, one seed' in chosen
+    assert '<p class="what">loss=dice</p>' in chosen
+    best = " ".join(to_html(compare_runs([tmp_path], metric="val/mean_iou")).split())
+    assert '<p class="soft">best: val/mean_iou, one seed' in best
+
+
 def test_report_imports_no_torch(tmp_path):
     write_run(tmp_path / "a", counts=some_counts(5, 0.8, 1))
     write_images(tmp_path / "a" / "test_images.csv", some_counts(5, 0.8, 1), ("background", "foreground"))

@@ -16,11 +16,13 @@ Report.part(() => {
     }
     for (const count of seeds) svg.append(text(x(count), HIGH - 22, String(count)));
     svg.append(text((LEFT + x(seeds.at(-1))) / 2, HIGH - 4, "seeds of each setting"));
+    let lowest = -Infinity; // where lines end close together their names stand below each other
     for (const { times, values } of lines) {
       svg.append(draw("polyline", { points: seeds.map((count, k) => `${x(count)},${y(values[k])}`).join(" "), class: "path" }));
       seeds.forEach((count, k) => svg.append(draw("circle", { cx: x(count), cy: y(values[k]), r: 4, class: "dot" },
         `${count} seeds, ${times} times the units: ${short(values[k])}`)));
-      svg.append(text(x(seeds.at(-1)) + 10, y(values.at(-1)) + 4, times === 1 ? "these units" : `${times} times as many`, "start"));
+      lowest = Math.max(y(values.at(-1)) + 4, lowest + 15);
+      svg.append(text(x(seeds.at(-1)) + 10, lowest, times === 1 ? "these units" : `${times} times as many`, "start"));
     }
     if (seen >= seeds[0] && seen <= seeds.at(-1)) {
       svg.append(draw("line", { x1: x(seen), x2: x(seen), y1: 14, y2: HIGH - BOTTOM, class: "axis" }, `now: ${seen} seeds each`));
