@@ -19,6 +19,8 @@ MOST_VALUES = 100_000
 SYNTAX = "[]{}()'\",="
 """Characters that mean something in a value: text with one of them is left as it is typed."""
 NEEDS_QUOTES = re.compile(r"[^A-Za-z0-9_/\-\\+.$%*@?|: ,\[\]{}()'\"]")
+PATTERNS = ("data.images", "data.mask_files", "data.group")
+"""Settings whose values may have fields in braces, which Hydra would take for mappings."""
 LONGEST_WORD = 4000
 """Characters of a word of the command line; the time of Hydra's parser grows with the square of a list's length."""
 
@@ -27,7 +29,7 @@ def spelled_out(words: Sequence[str]) -> list[str]:
     """Return the words of a command line with this project's short forms as Hydra wants them.
 
     `loss.depth=l1` chooses an option of the group `loss/depth`. `resolution=64,128` is one list of phases, unless -m
-    makes it a sweep. `tags=a,b` is one list, and a note is text whatever is in it.
+    makes it a sweep. `tags=a,b` is one list, and a note is text whatever is in it, as is a pattern with `{fields}`.
     """
     sweep = "-m" in words or "--multirun" in words
     found = []
@@ -39,6 +41,8 @@ def spelled_out(words: Sequence[str]) -> list[str]:
             word = f"resolution=[{value}]"
         if name == "tags" and value and not value.startswith(("[", "'", '"')):
             word = f"tags={rendered(value.split(','))}"
+        if name in PATTERNS and "{" in value and not value.startswith(("'", '"')) and not (sweep and "," in value):
+            word = f"{name}={rendered(value)}"
         if name == "note" and not value.startswith(("'", '"')):
             word = f"note={rendered(value)}"
         if name not in ("tags", "note") and not value.isascii() and not any(sign in SYNTAX for sign in value):

@@ -194,3 +194,19 @@ def test_a_letter_that_needs_quotes_is_named():
         compose_config(spelled_out(["data=folder", "data.root=/x/ü,y"]))
     with pytest.raises(ConfigError, match="a value with = , . or spaces in it needs quotes inside quotes"):
         compose_config(spelled_out(["data.size=[1,2"]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("group", "{group}/*"),
+        ("group", "patient{group}_*"),
+        ("images", "{split}/{a,b}/{stem}.jpg"),
+        ("images", "i/{n}.*"),
+    ],
+)
+def test_a_pattern_with_fields_needs_no_quotes_of_its_own(key, value):
+    for typed in (value, f"'{value}'"):
+        words = ["data=folder", "data.root=d", f"data.{key}={typed}"]
+        assert plain_config(compose_config(spelled_out(words)))["data"][key] == value
+    assert spelled_out(["-m", "data.group=a{group},b{group}"])[1] == "data.group=a{group},b{group}"
