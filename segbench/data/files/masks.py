@@ -196,7 +196,7 @@ class MaskReader:
         """Return the class ids of the ids in a file, uint8 or int64 `[H,W]`."""
         if values.dtype == np.uint8:
             content = bytearray(values.tobytes()).translate(self._bytes)  # several times as fast as numpy's look-up
-            ids = np.frombuffer(content, np.uint8).reshape(values.shape)
+            ids: np.ndarray = np.frombuffer(content, np.uint8).reshape(values.shape)
             is_known = UNKNOWN not in content
         else:
             known = (values >= 0) & (values <= MOST)
