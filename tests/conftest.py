@@ -54,6 +54,7 @@ SLOW = (
     "test_matrix.py",
     "test_warm.py",
     "test_windows.py",
+    "tracking/test_live.py",
     "training/test_average.py",
     "training/test_finite.py",
     "training/test_machine_faults.py",

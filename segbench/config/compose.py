@@ -25,7 +25,7 @@ from segbench.config.contradictions import check_contradictions
 from segbench.config.hydra_errors import FROM_RESOLVER, first_line, unreadable_yaml
 from segbench.config.hydra_private import put_values
 from segbench.config.hydra_words import check_hydra, check_run_folder
-from segbench.config.options import OPTIONAL, groups
+from segbench.config.options import OPTIONAL, SEVERAL, groups
 from segbench.config.paths import conf_dir
 from segbench.config.schema import RunConfig, hints_of
 from segbench.config.values import check
@@ -204,7 +204,7 @@ def _check_option(override: Override) -> None:
         raise ConfigError(f"{override.key_or_group} needs an option{nearest('', options)}")
     for name in value if isinstance(value, list) else [value]:
         known = f"{name}" in options or name is None
-        if isinstance(value, list):
+        if isinstance(value, list) and override.key_or_group not in SEVERAL:
             raise ConfigError(
                 f"{override.key_or_group}={value} names several options; give one, or sweep them with -m"
                 f" {override.key_or_group}={','.join(map(str, value))}"

@@ -23,6 +23,14 @@ from segbench.config.words import parse
 from segbench.core.errors import ConfigError
 from segbench.core.plain import Plain, inner
 
+EARLIER_LOGGERS = {
+    "tensorboard": {"_target_": "pytorch_lightning.loggers.TensorBoardLogger", "name": "tensorboard", "version": ""}
+}
+"""Shipped options of before, which runs may have been started with."""
+
+NAMES = ("project", "experiment")
+"""Settings of a tracker that only sort runs, wherever they are sent."""
+
 
 def continued_config(
     saved: Mapping[str, object], words: Sequence[str], *, where: str
@@ -164,9 +172,22 @@ def _follows(before: Mapping[str, object], now: Mapping[str, object]) -> Plain:
 
 
 def _shipped_loggers(saved: Mapping[str, object]) -> Plain:
-    """Return the loggers of a run if they are those of a shipped option, else none: others may report anywhere."""
-    loggers = inner(saved, "logger")
-    shipped = (yaml.safe_load(file.read_text()) for file in (conf_dir() / "logger").glob("*.yaml"))
-    if loggers in shipped:
-        return loggers
-    return {}
+    """Return the loggers of a run that are those of shipped options: others may report anywhere."""
+    known: Plain = dict(EARLIER_LOGGERS)
+    shipped: list[Plain] = [known]
+    for file in (conf_dir() / "logger").glob("*.yaml"):
+        shipped.append(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+    return {
+        name: node
+        for name, node in inner(saved, "logger").items()
+        if any(name in option and _is_like(node, option[name]) for option in shipped)
+    }
+
+
+def _is_like(node: object, shipped: object) -> bool:
+    """Whether a logger is a shipped one, but for the name under which it keeps runs together."""
+    if not isinstance(node, Mapping) or not isinstance(shipped, Mapping):
+        return False
+    names = {name: node[name] for name in NAMES if name in node and name in shipped}
+    are_names = all(isinstance(value, str) and value.isprintable() and len(value) <= 100 for value in names.values())
+    return are_names and dict(node) == {**shipped, **names}

@@ -22,6 +22,7 @@ PACKAGES = (
     "segbench.data",
     "segbench.models",
     "segbench.losses",
+    "segbench.tracking",
     "segbench.training.schedules",
     "torch.nn",
     "torch.optim",
@@ -47,6 +48,7 @@ KINDS = {
     "pytorch_lightning.loggers": "Logger",
     "albumentations": "BasicTransform",
     "albumentations.core.composition": "BaseCompose",
+    "segbench.tracking.tracker": "Tracker",
     "segbench.training.schedules": "Schedule",
     "segbench.data.loading.augment": "Augment",
 }

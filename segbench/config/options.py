@@ -8,6 +8,8 @@ from segbench.config.paths import conf_dir
 
 OPTIONAL = ("experiment",)
 """Groups that need no option, whose options lie in folders that only sort them."""
+SEVERAL = ("logger",)
+"""Groups of which several options can be chosen at once, as `logger=[tensorboard,csv]`."""
 
 
 @cache

@@ -102,7 +102,7 @@ class RunConfig:
     metrics: Mapping[str, Part] | None
     """Metrics of torchmetrics or from an own package, by a name of one's own: further scores of val and test."""
     logger: Mapping[str, Part] | None
-    """Loggers of Lightning beside metrics.csv, by a name of one's own."""
+    """Trackers, and loggers of Lightning, beside metrics.csv, by a name of one's own."""
     seed: int
     """Key of the first weights, the order of samples and augmentation; the data itself is keyed by data.seed."""
     task: Task

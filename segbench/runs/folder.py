@@ -22,7 +22,7 @@ from segbench.runs.results import Results, has_metrics, is_results
 MAX_JSON = 50_000_000
 """The largest JSON file in bytes that is read: a thousand classes, each with all its scores, need less than one."""
 
-ROOMS = ("samples", "plots", ".hydra", "tensorboard")
+ROOMS = ("samples", "plots", ".hydra", "tensorboard", "csv", "wandb")
 """Folders whose files are written in place; those in checkpoints are replaced, which never follows a link."""
 
 FILES = (
@@ -35,6 +35,7 @@ FILES = (
     "digests.csv",
     "val_images.csv",
     "test_images.csv",
+    "trackers.json",
     "run.log",
     ".lock",
 )
@@ -120,6 +121,11 @@ class RunFolder:
     def hidden(self) -> Path:
         """Present where `segbench hide` has left the run out of comparisons; it says why."""
         return self.path / "hidden.txt"
+
+    @property
+    def trackers(self) -> Path:
+        """What was sent to which experiment tracker."""
+        return self.path / "trackers.json"
 
     @property
     def log(self) -> Path:

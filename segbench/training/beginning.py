@@ -19,7 +19,7 @@ from segbench.core.states import RunState
 from segbench.runs.folder import RunFolder
 from segbench.training.checkpoints.resumption import Resumption
 from segbench.training.distributed.ranks import Ranks
-from segbench.training.loggers import open_loggers
+from segbench.training.loggers import Loggers
 from segbench.training.parts import Experiment
 from segbench.training.signals import StopSignals
 
@@ -46,7 +46,7 @@ def begun(
     ranks: Ranks,
     *,
     begin: Callable[[RunFolder], None],
-    loggers: Mapping[str, Logger],
+    loggers: Loggers,
     now: Mapping[str, object],
     resumption: Resumption | None,
 ) -> Iterator[Beginning]:
@@ -56,19 +56,19 @@ def begun(
         run: The run folder.
         ranks: The processes of the run.
         begin: Makes the run folder.
-        loggers: Lightning's loggers by name, not yet opened.
+        loggers: What the run reports to, not yet opened.
         now: What environment.json says.
         resumption: What is continued; None for a new run.
     """
     # a signal that comes now waits for the first step, and no half is left
-    with ranks.signals() as signals, ranks.sharing_signals(signals):
+    with ranks.signals() as signals, ranks.sharing_signals(signals), loggers.live.ending(_state_after):
         # one that refuses leaves a run that is continued as it was; a new run has no folder for them yet
         early = []
         if resumption is not None:
-            early = open_loggers(loggers)
+            early = loggers.open()
         _write_beginning(run, begin, now=now, resumption=resumption)
         with _true_status(run, ranks) as started:
-            yield Beginning(signals, early or open_loggers(loggers), started)
+            yield Beginning(signals, early or loggers.open(), started)
 
 
 def first_weights(run: RunFolder, experiment: Experiment) -> list[object]:

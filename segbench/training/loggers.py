@@ -1,56 +1,76 @@
-"""Loggers beside metrics.csv: their packages may be missing, and their servers or stores may refuse."""
+"""What a run reports to beside metrics.csv: trackers, and loggers of Lightning. Packages and servers may be missing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pytorch_lightning.loggers import Logger
 
-from segbench.config.instantiate import build
-from segbench.config.schema import Part
+from segbench.config.instantiate import build, find_class
+from segbench.config.schema import RunConfig
 from segbench.core.errors import ConfigError, SegbenchError
 from segbench.runs.folder import RunFolder
+from segbench.tracking.live import Live, first_line
+from segbench.tracking.tracker import Tracker
 
 
-def make_loggers(parts: Mapping[str, Part] | None, run: RunFolder, *, plugins: Sequence[str]) -> dict[str, Logger]:
-    """Return Lightning's loggers by their names in the configuration.
+@dataclass(frozen=True)
+class Loggers:
+    """All that the node `logger` of a configuration names."""
+
+    lightning: dict[str, Logger]
+    """Loggers of Lightning, by name, which are told each row."""
+
+    live: Live
+    """Trackers, which read the run folder."""
+
+    def open(self) -> list[Logger]:
+        """Start the programs or stores behind them before the first step, and return Lightning's.
+
+        Raises:
+            ConfigError: for one that refuses.
+        """
+        for name, logger in self.lightning.items():
+            try:
+                _ = logger.experiment  # type: ignore[attr-defined]  # a property of all that Lightning has
+            except SegbenchError:
+                raise
+            except Exception as error:  # a program of its own, which may raise anything
+                raise ConfigError(
+                    f"logger.{name} ({type(logger).__name__}) cannot be started: {first_line(error)}; give it other"
+                    f" settings, or logger=none"
+                ) from error
+        self.live.open()
+        return list(self.lightning.values())
+
+
+def make_loggers(config: RunConfig, run: RunFolder) -> Loggers:
+    """Return what a configuration names under `logger`, not yet opened.
 
     Raises:
         ConfigError: for one whose package is not installed, or that cannot be built.
     """
-    loggers: dict[str, Logger] = {}
-    for name, node in (parts or {}).items():
+    lightning: dict[str, Logger] = {}
+    trackers: dict[str, Tracker] = {}
+    for name, part in (config.logger or {}).items():
         where = f"logger.{name}"
         try:
-            loggers[name] = build(node, plugins=plugins, where=where, save_dir=str(run.path))
+            if issubclass(find_class(part.target, config.plugins, where=where), Tracker):
+                trackers[name] = build(part, plugins=config.plugins, where=where)
+            else:
+                lightning[name] = build(part, plugins=config.plugins, where=where, save_dir=str(run.path))
         except ImportError as error:
             raise ConfigError(
-                f"{where} needs a package that is not here: {_first_line(error)}; install it, or give logger=none"
+                f"{where} needs a package that is not here: {first_line(error)}; install it, or give logger=none"
             ) from error
-    return loggers
+    _check_places(trackers)
+    return Loggers(lightning, Live(run, trackers, config=config.plain()))
 
 
-def open_loggers(loggers: Mapping[str, Logger]) -> list[Logger]:
-    """Start the programs or stores behind the loggers before the first step, and return the loggers.
-
-    Raises:
-        ConfigError: for one that refuses.
-    """
-    for name, logger in loggers.items():
-        try:
-            _ = logger.experiment  # type: ignore[attr-defined]  # a property of all that Lightning has
-        except SegbenchError:
-            raise
-        except Exception as error:  # a program of its own, which may raise anything
-            raise ConfigError(
-                f"logger.{name} ({type(logger).__name__}) cannot be started: {_first_line(error)}; give it other"
-                f" settings, or logger=none"
-            ) from error
-    return list(loggers.values())
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    return lines[0].rstrip(".")[:200]
+def _check_places(trackers: dict[str, Tracker]) -> None:
+    """Raise a ConfigError for two trackers that send to the same place, where each would send all again."""
+    places: dict[str, str] = {}
+    for name, tracker in trackers.items():
+        if tracker.place in places:
+            raise ConfigError(f"logger.{name} sends to the same place as logger.{places[tracker.place]}: leave one out")
+        places[tracker.place] = name

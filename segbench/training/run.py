@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
 from segbench.config.pretrained import without_pretrained
@@ -37,7 +36,7 @@ from segbench.training.distributed.ranks import Ranks, current
 from segbench.training.faults import in_one_sentence
 from segbench.training.finished import finished_results, say_finished
 from segbench.training.length import Length, Position
-from segbench.training.loggers import make_loggers
+from segbench.training.loggers import Loggers, make_loggers
 from segbench.training.loop import Session, Watch
 from segbench.training.parts import Experiment, build_experiment
 from segbench.training.remarks import remarks
@@ -81,7 +80,7 @@ def train(
         torch.cuda.reset_peak_memory_stats()  # else it would be that of all jobs of a sweep so far
     experiment = build_experiment(without_pretrained(config) if run.has_begun() else config, shared)
     experiment.check_training(settings.devices)
-    loggers = make_loggers(config.logger, run, plugins=config.plugins)
+    loggers = make_loggers(config, run)
     run.path.mkdir(parents=True, exist_ok=True)
     with locked(run.path), in_one_sentence(run, settings, data=experiment.data):
         experiment.read_data()
@@ -103,7 +102,7 @@ def _trained(
     *,
     experiment: Experiment,
     begin: Callable[[RunFolder], None],
-    loggers: Mapping[str, Logger],
+    loggers: Loggers,
     console: Console,
     watch: Watch | None,
 ) -> Results:

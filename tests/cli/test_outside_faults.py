@@ -157,11 +157,16 @@ def test_a_disk_that_is_really_full(command, tiny):
         ("submitit", ["-m", "launcher=submitit", "seed=0,1"], "pip install 'segbench[submitit]'"),
         ("joblib", ["-m", "launcher=joblib", "seed=0,1"], "pip install 'segbench[joblib]'"),
         ("optuna", ["-m", "sweep=tpe"], "pip install 'segbench[optuna]'"),
-        ("tensorboard", ["logger=tensorboard"], "logger.tensorboard needs a package that is not here"),
+        ("tensorboard", ["logger=tensorboard"], "tensorboard (pip install 'segbench[tensorboard]')"),
+        (
+            "lightning",
+            ["+logger.x._target_=pytorch_lightning.loggers.TensorBoardLogger"],
+            "logger.x needs a package that is not here",
+        ),
     ],
 )
 def test_a_missing_package_leaves_no_folder(command, tiny, monkeypatch, package, words, said):
-    if package == "tensorboard":
+    if package == "lightning":
         monkeypatch.setattr("pytorch_lightning.loggers.tensorboard._TENSORBOARD_AVAILABLE", False)
         monkeypatch.setattr("lightning_fabric.loggers.tensorboard._TENSORBOARD_AVAILABLE", False)
         monkeypatch.setattr("lightning_fabric.loggers.tensorboard._TENSORBOARDX_AVAILABLE", False)
@@ -182,16 +187,16 @@ def test_an_export_without_pyarrow_leaves_no_folder(command, tiny, monkeypatch):
     assert list(Path().iterdir()) == []
 
 
-def test_a_logger_whose_store_refuses(command, tiny, monkeypatch):
+def test_a_logger_of_lightning_whose_store_refuses(command, tiny, monkeypatch):
     from pytorch_lightning.loggers import TensorBoardLogger
 
     def refuse(self):
         raise OSError("the file store is no longer maintained.\nsee elsewhere")
 
     monkeypatch.setattr(TensorBoardLogger, "experiment", property(refuse))
-    outcome = command(*tiny, "logger=tensorboard", "hydra.run.dir=run")
+    outcome = command(*tiny, "+logger.mine._target_=pytorch_lightning.loggers.TensorBoardLogger", "hydra.run.dir=run")
     assert outcome.code == 2
-    assert "logger.tensorboard (TensorBoardLogger) cannot be started: the file store is no longer" in one_line(outcome)
+    assert "logger.mine (TensorBoardLogger) cannot be started: the file store is no longer" in one_line(outcome)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Sends run folders to experiment trackers, live or later. No torch."""
