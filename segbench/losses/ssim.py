@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from segbench.losses.base import MapLoss, valid_mean
 
 K1 = 0.01
 K2 = 0.03
+CACHED = 1 << 16
+"""Numbers of a few maps that fit into the cache of a CPU together with what is computed from them."""
 
 
 class SSIM(MapLoss):
@@ -49,16 +52,8 @@ class SSIM(MapLoss):
         height, width = predicted.shape[-2:]
         side = min(self.window, (min(height, width) - 1) // 2 * 2 + 1)
         x, y = (part.flatten(0, 1) / self.data_range for part in (predicted, truth))
-        blurred = _Blur.apply(torch.cat([x, y, x * x, y * y, x * y]), self._weights(side))
-        mean_x, mean_y, xx, yy, xy = blurred.chunk(5)
-        variance_x = xx - mean_x**2
-        variance_y = yy - mean_y**2
-        covariance = xy - mean_x * mean_y
-        c1 = K1**2
-        c2 = K2**2
-        similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
-            (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
-        )
+        is_binary = self.heads == ("mask",) and self.data_range == 1
+        similarity = _Similarity.apply(x, y, self._weights(side), is_binary)
         whole = F.max_pool2d((~valid).float(), side, stride=1) == 0
         return valid_mean(1 - similarity.reshape(*predicted.shape[:2], *similarity.shape[-2:]), whole)
 
@@ -68,26 +63,77 @@ class SSIM(MapLoss):
         return tuple(weight / sum(weights) for weight in weights)
 
 
-class _Blur(torch.autograd.Function):
-    """A symmetric filter along both sides of `[N,H,W]`, where the window is inside as a whole; its own adjoint.
+class _Similarity(torch.autograd.Function):
+    """The similarity of maps x and y, `[N,H,W]` each, at every window that is inside as a whole; y has no gradient.
 
-    Sums of shifted maps: convolutions of one channel are many times slower on a CPU, and on a GPU they round to TF32,
-    too coarse for a variance that is a difference of nearly equal numbers (the loss of near maps became negative).
+    A few maps at a time, which stay in the cache of a CPU through all the arithmetic. The gradient is worked out with
+    the value, by the formulas of `_similarity`.
     """
 
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, weights: tuple[float, ...]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, y: Tensor, weights: tuple[float, ...], is_binary: bool) -> Tensor:
+        border = len(weights) - 1
+        count, height, width = x.shape
+        found = x.new_empty(4, count, height - border, width - border)
+        for part in _parts(x):
+            found[:, part] = torch.stack(_similarity(x[part], y[part], weights=weights, is_binary=is_binary))
         ctx.weights = weights
-        return _filtered(maps, weights)
+        ctx.save_for_backward(x, y, found[1:])
+        return found[0]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        x, y, slopes = ctx.saved_tensors
         border = len(ctx.weights) - 1
-        return _filtered(F.pad(gradient, (border, border, border, border)), ctx.weights), None
+        found = torch.empty_like(x)
+        for part in _parts(x):
+            padded = F.pad(slopes[:, part] * gradient[part], (border, border, border, border))
+            of_mean, of_square, of_product = (_blurred(one, ctx.weights) for one in padded)
+            found[part] = of_mean + 2 * x[part] * of_square + y[part] * of_product
+        return found, None, None, None
 
 
-def _filtered(maps: Tensor, weights: tuple[float, ...]) -> Tensor:
+def _parts(maps: Tensor) -> Iterator[slice]:
+    """Return slices of so many maps that each fits into a cache; on a GPU all of them at once."""
+    count = len(maps)
+    if maps.device.type == "cpu":
+        count = max(1, CACHED // maps[0].numel())
+    return (slice(start, start + count) for start in range(0, len(maps), count))
+
+
+def _similarity(
+    x: Tensor, y: Tensor, *, weights: tuple[float, ...], is_binary: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the similarity of maps, and its slopes by the blurred x, x * x and x * y."""
+    c1 = K1**2
+    c2 = K2**2
+    mean_x = _blurred(x, weights)
+    mean_y = _blurred(y, weights)
+    squares = _blurred(x * x, weights) - mean_x**2
+    if is_binary:
+        squares += mean_y - mean_y**2  # y * y is y
+    else:
+        squares += _blurred(y * y, weights) - mean_y**2
+    means = mean_x * mean_y
+    luminance = 2 * means + c1
+    contrast = 2 * (_blurred(x * y, weights) - means) + c2
+    square_means = mean_x**2 + mean_y**2 + c1
+    variances = squares + c2
+    both = square_means * variances
+    similarity = luminance * contrast / both
+    by_mean = 2 * mean_y * (contrast - luminance) / both
+    by_mean += 2 * mean_x * similarity * (1 / variances - 1 / square_means)
+    return similarity, by_mean, -similarity / variances, 2 * luminance / both
+
+
+def _blurred(maps: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """Return `[N,H,W]` after a symmetric filter along both sides, where its window is inside as a whole.
+
+    It is its own adjoint. Sums of shifted maps: convolutions of one channel are many times slower on a CPU, and on a
+    GPU they round to TF32, too coarse for a variance that is a difference of nearly equal numbers (the loss of near
+    maps became negative).
+    """
     for side in (-1, -2):
         length = maps.shape[side] - len(weights) + 1
         total = maps.narrow(side, 0, length) * weights[0]
