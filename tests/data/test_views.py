@@ -9,6 +9,7 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.data.loading.batches import groups_of, samples_of
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.views import EvaluationView, TrainingView, resized
+from segbench.data.scenes.textures import make_background
 
 SIZES = [(20, 30), (31, 17), (16, 24), (24, 16)]
 
@@ -137,3 +138,12 @@ def test_a_batch_of_one_size_is_one_tensor_and_has_no_truth_beside_its_mask():
     batch = next(iter(data.loader("test")))
     assert batch["image"].shape == (3, 3, 16, 24)
     assert sorted(batch) == ["image", "index", "mask"]
+
+
+def test_a_cut_never_leads_out_of_the_picture():
+    """Of some sizes the middle is a rounding wider than the picture, which Pillow refuses."""
+    for width in range(20, 120):
+        for height, size in ((40, (40, 24)), (57, (31, 25)), (90, (48, 64))):
+            picture = np.full((height, width, 3), 7, np.uint8)
+            assert (TrainingView(size, "crop").image(picture) == 7).all()
+            assert (make_background(Image.fromarray(picture), height=size[0], width=size[1]) == 7).all()

@@ -177,7 +177,7 @@ class TrainingView:
         inner_width = min(self.size[1] / scale, width)
         left = (width - inner_width) / 2
         top = (height - inner_height) / 2
-        return left, top, left + inner_width, top + inner_height
+        return left, top, min(left + inner_width, width), min(top + inner_height, height)
 
 
 def resized(array: np.ndarray, size: Size, *, resampling: Image.Resampling, box: Box | None = None) -> np.ndarray:

@@ -56,10 +56,11 @@ def make_texture(cutout: Image.Image, longest: int) -> Texture:
 def make_background(photo: Image.Image, *, height: int, width: int) -> np.ndarray:
     """Return an RGB photo as uint8 `[height, width, 3]`: its centre at that aspect ratio, resized by area averaging."""
     scale = min(photo.width / width, photo.height / height)
-    cut_width = width * scale
-    cut_height = height * scale
+    # rounding must not lead out of the photo, which Pillow would refuse
+    cut_width = min(width * scale, photo.width)
+    cut_height = min(height * scale, photo.height)
     left = (photo.width - cut_width) / 2
     top = (photo.height - cut_height) / 2
-    box = (left, top, left + cut_width, top + cut_height)
+    box = (left, top, min(left + cut_width, photo.width), min(top + cut_height, photo.height))
     filter_ = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BICUBIC
     return np.array(photo.resize((width, height), filter_, box=box))
