@@ -96,9 +96,10 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     height, width = image.shape[-2:]
     down = -height % multiple
     right = -width % multiple
-    if down:
+    any_size = torch.jit.is_tracing()  # a trace is used for other sizes too, and would keep the branch of this one
+    if any_size or down:
         image = torch.cat([image, image[..., -1:, :].expand(*image.shape[:-2], down, -1)], dim=-2)
-    if right:
+    if any_size or right:
         image = torch.cat([image, image[..., -1:].expand(*image.shape[:-1], right)], dim=-1)
     return image
 

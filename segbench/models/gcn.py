@@ -128,7 +128,7 @@ class Stencil(nn.Module):
         """Return features `[B, C, H, W]`, averaged over neighbours."""
         ones = self.kernel.new_ones(1, 1, *features.shape[-2:])
         scale = F.conv2d(ones, self.kernel, padding=1).clamp(min=1).rsqrt().to(features.dtype)
-        channels = features.shape[1]
+        channels = int(features.shape[1])  # a number in a trace too, by which the kernel's shape is known
         kernel = self.kernel.to(features.dtype).expand(channels, -1, -1, -1)
         return F.conv2d(features * scale, kernel, padding=1, groups=channels) * scale
 
@@ -144,6 +144,8 @@ class Sparse(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features `[B, C, H, W]`, averaged over neighbours, computed in float32."""
+        if torch.jit.is_tracing():  # no other program has sparse matrices
+            return Stencil(self.neighbours, self.self_loops).to(features.device)(features)
         batch, channels, height, width = features.shape
         matrix = self._matrix(height, width, device=features.device)
         with torch.autocast(features.device.type, enabled=False):
@@ -190,7 +192,7 @@ def with_positions(image: Tensor) -> Tensor:
     height, width = image.shape[-2:]
     rows = torch.linspace(-1, 1, height, device=image.device, dtype=image.dtype).view(1, 1, -1, 1)
     columns = torch.linspace(-1, 1, width, device=image.device, dtype=image.dtype).view(1, 1, 1, -1)
-    return torch.cat([image, *(place.expand(len(image), 1, height, width) for place in (rows, columns))], dim=1)
+    return torch.cat([image, *(place.expand(image.shape[0], 1, height, width) for place in (rows, columns))], dim=1)
 
 
 IMPLEMENTATIONS = {"stencil": Stencil, "sparse": Sparse}
