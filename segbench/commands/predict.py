@@ -13,18 +13,17 @@ from segbench.commands.found_pictures import FoundPictures, find_pictures
 from segbench.commands.output_paths import folder_for
 from segbench.commands.predict_large import LargePicture, large_picture, predict_large
 from segbench.commands.prediction_files import PredictionFiles
-from segbench.config.values import shown
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.overlap import overlapped
 from segbench.core.terminal import outliving_the_terminal
 from segbench.data.pictures import MAX_PIXELS
 from segbench.data.problems import Fault, FileError, Problem, Problems, first_names, one_line, shown_name
 from segbench.data.rasters import Raster, read_raster
+from segbench.inference.alike import check_alike
 from segbench.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from segbench.data.loading.datamodule import SegmentationData
-    from segbench.inference.load import TrainedRun
     from segbench.inference.prediction import Predictor
 
 MAX_SIDE = 8192
@@ -115,24 +114,6 @@ def is_run(word: str) -> bool:
         return RunFolder(Path(word).expanduser()).exists()
     except (OSError, RuntimeError, ValueError):  # no path at all
         return False
-
-
-def check_alike(runs: Sequence[TrainedRun]) -> None:
-    """Raise a ConfigError if the predictions of runs cannot be averaged."""
-    first = runs[0]
-    for other in runs[1:]:
-        facts = {
-            "bands": (first.parts.data.channels.bands, other.parts.data.channels.bands),
-            "classes": (first.parts.data.classes, other.parts.data.classes),
-            "task": (first.config.task, other.config.task),
-            "inputs": (first.config.inputs, other.config.inputs),
-        }
-        for name, (ours, theirs) in facts.items():
-            if ours != theirs:
-                raise ConfigError(
-                    f"{other.run.path} cannot be averaged with {first.run.path}: its {name} {shown(theirs)}"
-                    f" instead of {shown(ours)}; give runs that have the same"
-                )
 
 
 def _predict_all(

@@ -12,6 +12,8 @@ from segbench.core.score_names import AT_INPUT
 
 LEAST_TILE = 32
 """Pixels of the smallest tile."""
+USUAL_TILE = 1024
+"""Pixels of a tile where `evaluate.tile` says nothing."""
 MIRRORINGS = ("hflip", "vflip")
 SCALES = (0.25, 4.0)
 """Least and greatest scale of a further look."""
@@ -73,6 +75,10 @@ class EvaluationSettings:
     def looks(self) -> tuple[str | float, ...]:
         """Further looks at a picture, each once: mirrorings, and scales."""
         return _looks(self.tta)
+
+    def tile_for(self, crop: tuple[int, int]) -> int:
+        """Return the sides of a tile; where no setting says it, it is no smaller than the run's crops."""
+        return self.tile or max(USUAL_TILE, *crop)
 
 
 def _looks(value: tuple[str | float, ...] | str | float | None) -> tuple[str | float, ...]:

@@ -1,14 +1,16 @@
-"""Whatever a user has for a picture, as the array that a network is given."""
+"""Whatever a user has for a picture, as the array that a network is given, and what comes of it. No torch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from segbench.core.errors import DataError
-from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.channels import Channels
 from segbench.data.rasters import Raster, as_stored, of_picture, read_raster
 
 Picture = str | Path | Image.Image | np.ndarray
@@ -19,28 +21,43 @@ COLOURS = 4
 """Most bands of an array where a run chose none: red, green, blue and alpha."""
 
 
-def as_image(picture: Picture, data: SegmentationData) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network says about a picture, at the picture's own height and width."""
+
+    mask: np.ndarray | None
+    """Class ids, uint8 `[H,W]`; None for a network without a mask head."""
+
+    probabilities: np.ndarray | None
+    """Probability of every class, float32 `[C,H,W]`, background first; None for a network without a mask head."""
+
+    depth: np.ndarray | None
+    """Depth, float32 `[H,W]`; None for a network without a depth head."""
+
+
+def as_image(picture: Picture, channels: Channels, *, convert: Callable[[Raster], np.ndarray]) -> np.ndarray:
     """Return a picture as the network of a run is given it, `[H,W,C]`, converted as the files of its data are.
 
     Args:
         picture: The picture.
-        data: The data set of the run, with what its checkpoint says of its values.
+        channels: What of a picture the run takes.
+        convert: What the run makes of a picture that was read.
 
     Raises:
         DataError: for a file that cannot be read, another shape or type, or values that the run does not know.
     """
     if isinstance(picture, str | Path):
         try:
-            return data.image_of(read_raster(Path(picture).expanduser()).upright())
+            return convert(read_raster(Path(picture).expanduser()).upright())
         except DataError as error:
             raise DataError(f"{picture}: {error}") from None
     if isinstance(picture, np.ndarray):
-        if picture.ndim == 3 and picture.shape[2] > COLOURS and data.channels.bands is None:
+        if picture.ndim == 3 and picture.shape[2] > COLOURS and channels.bands is None:
             raise DataError(f"an array must be [H,W] or [H,W,C] with at most 4 bands, got {list(picture.shape)}")
-        return data.image_of(_of_array(picture, in_8_bit=data.channels.levels is None))
+        return convert(_of_array(picture, in_8_bit=channels.levels is None))
     if not isinstance(picture, Image.Image):
         raise DataError(f"a picture must be a path, a PIL picture or a numpy array, got {type(picture).__name__}")
-    return data.image_of(as_stored(of_picture(picture)))
+    return convert(as_stored(of_picture(picture)))
 
 
 def _of_array(array: np.ndarray, *, in_8_bit: bool) -> Raster:

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-
 from segbench.core.errors import ConfigError, DataError
-from segbench.inference.arrays import Picture, as_image
+from segbench.inference.arrays import Picture, Prediction, as_image
 from segbench.inference.load import TrainedRun
 from segbench.inference.prediction import Predictor
 from segbench.runs.folder import RunFolder
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a network says about a picture, at the picture's own height and width."""
-
-    mask: np.ndarray | None
-    """Class ids, uint8 `[H,W]`; None for a network without a mask head."""
-
-    probabilities: np.ndarray | None
-    """Probability of every class, float32 `[C,H,W]`, background first; None for a network without a mask head."""
-
-    depth: np.ndarray | None
-    """Depth, float32 `[H,W]`; None for a network without a depth head."""
 
 
 class TrainedModel:
@@ -62,10 +44,10 @@ class TrainedModel:
             else:
                 need = "is given the image alone"
             raise ConfigError(f"the run {self.run.path} {need}; its setting is inputs={self._inputs}")
-        picture = as_image(image, self._data)
+        picture = as_image(image, self._data.channels, convert=self._data.image_of)
         behind = None
         if background is not None:
-            behind = as_image(background, self._data)
+            behind = as_image(background, self._data.channels, convert=self._data.image_of)
         if behind is not None and behind.shape != picture.shape:
             raise DataError(
                 f"the background has another size than the image: {list(behind.shape[:2])} instead of"

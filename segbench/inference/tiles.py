@@ -21,9 +21,6 @@ from segbench.data.loading.views import Size
 from segbench.data.windows import Window
 from segbench.inference.forward import PICTURES, Heads, Network
 
-USUAL_TILE = 1024
-"""Pixels of a tile where `evaluate.tile` says nothing."""
-
 RAMP = 0.5
 """Share of the least overlap in which weights rise and fall; beside it, only the tile counts whose edge is farther."""
 
@@ -40,8 +37,8 @@ class Tiling:
 
     @classmethod
     def of(cls, settings: EvaluationSettings, crop: Size) -> Tiling:
-        """Return the tiling of a run's settings; where they name no tile, it is no smaller than the run's crops."""
-        return cls(settings.tile or max(USUAL_TILE, *crop), settings.overlap)
+        """Return the tiling of a run's settings."""
+        return cls(settings.tile_for(crop), settings.overlap)
 
     def starts(self, length: int) -> list[int]:
         """Return where tiles begin along a side of `length` pixels, spread evenly from edge to edge."""

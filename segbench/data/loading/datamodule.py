@@ -14,6 +14,7 @@ from segbench.core.errors import ConfigError, DataError
 from segbench.core.plain import Json, Plain
 from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.channels import Channels
+from segbench.data.given import Given
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.contract import check_sample
 from segbench.data.loading.loader import EpochLoader, PlanSampler, Position, shuffled
@@ -188,11 +189,7 @@ class SegmentationData(pl.LightningDataModule):
         Raises:
             DataError: for other bands, or values of another type, than it was trained on.
         """
-        if self.values is not None:
-            self.values.check(raster.values.dtype.name)
-        elif self.channels.levels is None and raster.values.dtype != np.uint8:
-            raise DataError(f"values of {raster.values.dtype}, but the run was trained on 8 bit; save it with 8 bit")
-        return self.channels.image(raster)
+        return Given(self.channels, self.values).image_of(raster)
 
     @abstractmethod
     def sample(self, split: Split, *, epoch: int, index: int) -> Arrays:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional as F
 
 from segbench.core.choices import Fit, one_of
 from segbench.core.errors import DataError
 from segbench.core.tasks import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_VIEW = 64_000_000
 """Most pixels of a view: `crop` makes one of a very long and narrow picture that no network could be given."""
@@ -115,6 +117,8 @@ class EvaluationView:
         """
         if values.shape[-2:] == (height, width):
             return values
+        from torch.nn import functional as F  # an exported network is used without torch
+
         rows, columns = self.place(height, width).window
         return F.interpolate(values[..., rows, columns], (height, width), mode="bilinear", align_corners=False)
 
