@@ -10,10 +10,12 @@ from rich.console import Console
 
 from segbench.compare.front import Run, compare
 from segbench.core.choices import SCORED, one_of
+from segbench.core.errors import ConfigError
 from segbench.core.versions import check_versions
 from segbench.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from segbench.export.exported import ExportedModel
     from segbench.inference.evaluation import Evaluation
     from segbench.inference.model import TrainedModel
 
@@ -98,11 +100,11 @@ def load(
     plugins: Sequence[str] = (),
     side: int | None = None,
     device: str = "auto",
-) -> TrainedModel:
+) -> TrainedModel | ExportedModel:
     """Return a trained run as a function: `load(run)(picture)` has `mask`, `probabilities` and `depth`.
 
     Args:
-        run: The run.
+        run: The run, or a file of ONNX that `segbench export` wrote; that needs no torch.
         changes: Settings as `key=value`.
         plugins: Packages of your own whose classes the run may name.
         side: The shorter side in pixels that the network sees; None for the training's.
@@ -112,6 +114,13 @@ def load(
         SegbenchError: for a run that cannot be loaded.
     """
     check_versions()
+    path = _path(run)
+    if path.suffix.lower() == ".onnx":
+        if changes or plugins or side is not None:
+            raise ConfigError(f"{path} holds its settings: load it without changes, plugins and side")
+        from segbench.export.exported import load_onnx
+
+        return load_onnx(path, device)
     from segbench.commands.predict import pick_device
     from segbench.inference.load import load_trained
     from segbench.inference.model import TrainedModel

@@ -152,6 +152,32 @@ def predict(
 
 
 @app.command()
+def export(
+    runs: Annotated[list[str], typer.Argument(help="A run folder, or several that are averaged; then settings.")],
+    *,
+    form: Annotated[str, typer.Option("--format", help="onnx, torch or safetensors.")] = "onnx",
+    steps: Annotated[
+        list[str] | None, typer.Option("--with", help="Some of normalisation,resize,argmax to come into the file.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: exports/ and the run's name.")] = None,
+    hub: Annotated[bool, typer.Option("--hub-folder", help="Make it one that the Hugging Face hub takes.")] = False,
+    licence: Annotated[str | None, typer.Option(help="Of the weights, for the card, such as mit.")] = None,
+    plugins: Plugins = None,
+) -> None:
+    """Write the network as a file for other programs, checked against the run, with a card."""
+    from segbench.commands.export import default_folder, export_runs
+    from segbench.core.choices import one_of
+    from segbench.export.steps import Format, steps_of
+
+    chosen = one_of(Format, form, what="--format")
+    folder = out or default_folder(runs[0])
+    from segbench.export.write import Wanted
+
+    wanted = Wanted(chosen, steps_of(steps or []), folder, hub, licence)
+    print(export_runs(runs, wanted, plugins=plugins or []))
+
+
+@app.command()
 def compare(
     folders: Annotated[list[str] | None, typer.Argument(help="Run folders, or folders with runs below.")] = None,
     by: Annotated[str | None, typer.Option(help="Group by these settings alone, such as loss,optimizer.lr.")] = None,

@@ -14,7 +14,7 @@ from torchmetrics import Metric
 
 from segbench.commands.typer_private import UsageError
 from segbench.config.hydra_private import options_of, options_parser
-from segbench.data.loading.torch_private import shut_down, workers_of
+from segbench.data.loading.torch_private import shut_down, silence_onnx_log, workers_of
 from segbench.metrics.torchmetrics_private import join_processes, leave_processes
 from segbench.training import lightning_private as lightning
 
@@ -185,6 +185,12 @@ def test_torch_names_its_workers():
     assert [worker.is_alive() for worker in workers] == [False, False]
     assert workers_of(iter(DataLoader(range(4)))) == workers_of(None) == []
     shut_down(None)
+
+
+def test_torch_can_keep_its_exporter_quiet(capfd):
+    silence_onnx_log()
+    torch._C._jit_onnx_log("a graph of a thousand lines")
+    assert capfd.readouterr().out == ""
 
 
 def test_hydra_names_its_options():

@@ -48,6 +48,7 @@ assert not heavy, heavy
         ("cli import main", ["segbench", "train", "--cfg", "job"], "loss:"),
         ("cli import main", ["segbench", "data", "--help"], "preview"),
         ("cli import main", ["segbench", "tune", "lr", "--help"], "--steps"),
+        ("cli import main", ["segbench", "export", "--help"], "--hub-folder"),
     ],
 )
 def test_no_torch(entry, argv, expected, tmp_path):
