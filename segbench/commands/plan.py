@@ -48,7 +48,7 @@ def plan_runs(
     several = len(found.answers) > 1
     for answer in found.answers:
         if several:
-            _say(console, f"data {found.data_labels[answer.control.data]}: {answer.control.label}")
+            _say(console, f"data {found.data_labels[answer.control.data]}: {answer.control.short_label}")
         sentences = plan_sentences(answer, difference, power=power)
         for text in sentences:
             _say(console, text)

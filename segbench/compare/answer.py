@@ -110,15 +110,13 @@ def _choice(judged: Judged, expected: float | None) -> list[str]:
     if not judged.chosen or group.chosen.mean is None or group.summary.mean is None:
         return []
     runs = f"{group.summary.n} run{'s' * (group.summary.n != 1)}"
-    if len(judged.family.groups) == 1:
-        return [
-            f"{group.label} has nothing to be compared with: {measure.metric} {group.summary.mean:.4f} of its {runs}"
-        ]
     score = f"{measure.metric} {group.summary.mean:.4f} of its {runs}"
+    if len(judged.family.groups) == 1:
+        return [f"{group.short_label} has nothing to be compared with: {score}"]
     if measure.chosen_by == measure.metric:
-        text = f"best by {measure.metric}: {group.label}, {group.summary.mean:.4f} of its {runs}"
+        text = f"best by {measure.metric}: {group.short_label}, {group.summary.mean:.4f} of its {runs}"
     else:
-        text = f"chosen by {measure.chosen_by} ({group.chosen.mean:.4f}): {group.label}, {score}"
+        text = f"chosen by {measure.chosen_by} ({group.chosen.mean:.4f}): {group.short_label}, {score}"
     if expected is not None:
         text += f"; {expected:.4f} is to be expected of new seeds"
         if measure.sign * (group.summary.mean - expected) >= 5e-5:
@@ -132,7 +130,7 @@ def _best_of(judged: Judged, may_be_best: Sequence[Group], *, unjudged: int) -> 
     total = len(judged.family.groups)
     texts = []
     if may_be_best:
-        names = ", ".join(group.label for group in may_be_best[:10])
+        names = ", ".join(group.short_label for group in may_be_best[:10])
         more = and_more(len(may_be_best), 10)
         verb = "is the best" if len(may_be_best) == 1 else "may be the best"
         texts.append(f"{len(may_be_best)} of {total} settings {verb}: {names}{more}")
@@ -163,7 +161,7 @@ def _disagreement(judged: Judged) -> list[str]:
         chance = "with too few seeds to say whether by chance"
     else:
         chance = "within what chance does" if within else "more than chance does"
-    return [f"on {measure.split}, {group.label} is {found.value[best]:+.4f} ahead of the choice, {chance}"]
+    return [f"on {measure.split}, {group.short_label} is {found.value[best]:+.4f} ahead of the choice, {chance}"]
 
 
 def _limits(judged: Judged) -> list[str]:
@@ -182,7 +180,7 @@ def _limits(judged: Judged) -> list[str]:
         sd = math.sqrt(spread.measured[number] * len(family.layout.groups[number]))
         others = math.sqrt(spread.seeds.measured)
         texts.append(
-            f"the seeds of {family.groups[number].label} lie further apart than chance allows, sd {sd:.4f} beside"
+            f"the seeds of {family.groups[number].short_label} lie further apart than chance allows, sd {sd:.4f} beside"
             f" {others:.4f}: it keeps its own spread"
         )
     left_out = list(dict.fromkeys(words for group in family.groups for words in group.left_out))
@@ -221,7 +219,7 @@ def _ahead_but_refused(judged: Judged) -> list[str]:
     if not judged.chosen or chosen is None:
         return []
     ahead = [
-        f"{group.label} ({group.chosen.mean:.4f}): {reason}"
+        f"{group.short_label} ({group.chosen.mean:.4f}): {reason}"
         for group, reason in judged.family.refused.items()
         if group.chosen.mean is not None and measure.sign * (group.chosen.mean - chosen) > 0
     ]

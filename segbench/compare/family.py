@@ -113,11 +113,11 @@ def _same(groups: Sequence[Group], measure: Measure) -> bool:
 def _unfit(group: Group, first: Group, *, measure: Measure) -> str:
     """Return why a group cannot be compared with the first, "" where it may be."""
     if group.summary.mean is None:
-        return f"{group.label} has no {measure.metric}"
+        return f"{group.short_label} has no {measure.metric}"
     if group.apart:
         return group.apart
     if any(run.classes != group.runs[0].classes for run in group.runs):
-        return f"the runs of {group.label} have different classes"
+        return f"the runs of {group.short_label} have different classes"
     if group.runs[0].classes != first.runs[0].classes:
         return "they were scored on different classes, so means over classes are not the same number"
     return ""

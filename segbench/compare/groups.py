@@ -93,6 +93,8 @@ class Group:
     """Whether it is the chosen one among the groups of the same data."""
     baseline: bool = False
     """Whether the others are judged against it."""
+    shared: tuple[str, ...] = field(default=(), kw_only=True)
+    """The settings that all groups of its data have in common."""
     fronts: list[str] = field(default_factory=list)
     """Costs in whose Pareto front it is, among the groups of the same data."""
 
@@ -106,9 +108,20 @@ class Group:
 
     @property
     def label(self) -> str:
-        """What tells it apart, such as `loss=dice optimizer.lr=0.001`."""
-        words = [f"{name}={setting_words(value)}" for name, value in self.settings.items() if value]
-        return " ".join(words) or (self.runs[0].name if len(self.runs) == 1 else "the one setting")
+        """What tells it from all others, such as `loss=dice optimizer.lr=0.001 data=fgbg`."""
+        return self._label(without=())
+
+    @property
+    def short_label(self) -> str:
+        """What tells it from the others of its data, for a sentence about these alone: `loss=dice`."""
+        return self._label(without=self.shared)
+
+    def _label(self, *, without: Sequence[str]) -> str:
+        told = {name: value for name, value in self.settings.items() if value and name not in without}
+        words = " ".join(f"{name}={setting_words(value)}" for name, value in told.items())
+        if not words and len(self.runs) == 1:
+            return self.runs[0].name
+        return words or "the one setting"
 
 
 def labels_apart(first: Group, second: Group) -> tuple[str, str]:
@@ -193,6 +206,9 @@ def ranked(groups: Sequence[Group], measure: Measure) -> list[Group]:
     )
     for same in families(found):
         _mark(same, measure)
+        shared = [name for name in same[0].settings if len({group.settings.get(name) for group in same}) == 1]
+        for group in same:
+            group.shared = tuple(shared)
     return found
 
 

@@ -22,7 +22,7 @@ def _to_run(family: Family, found: Simultaneous, *, number: int) -> str:
     if missing <= 0:
         odd = [one for one in (number, found.control) if found.spread.repeats(one, one) < MIN_FREEDOM]
         each = [
-            f"{_more(MIN_FREEDOM - found.spread.repeats(one, one), 'seed')} of {family.groups[one].label}"
+            f"{_more(MIN_FREEDOM - found.spread.repeats(one, one), 'seed')} of {family.groups[one].short_label}"
             for one in odd
         ]
         return f"run {' and '.join(each)}"

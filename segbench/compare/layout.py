@@ -158,7 +158,8 @@ def _without_shared(columns: Sequence[Column]) -> tuple[list[Column], list[str]]
         values = set(column.cells)
         if values <= NOTHING and column.head:
             continue
-        if len(values) > 1 or len(column.cells) == 1 or not (column.setting or column.head in SAID_ONCE):
+        alone = len(column.cells) == 1 and not column.setting
+        if len(values) > 1 or alone or not (column.setting or column.head in SAID_ONCE):
             kept.append(column)
         else:
             shared += [_words(column.head, value) for value in values - NOTHING]

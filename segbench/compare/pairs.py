@@ -60,8 +60,8 @@ def _share(groups: Sequence[Group], runs: Sequence[Sequence[Run]], *, measure: M
         else:
             has = len(common & own.keys())
             group.apart = (
-                f"{group.label} was run in {has} of the {len(common)} blocks of other settings, seed and data that the"
-                " others share, too few for a word on any of them"
+                f"{group.short_label} was run in {has} of the {len(common)} blocks of other settings, seed and data"
+                " that the others share, too few for a word on any of them"
             )
 
 

@@ -185,17 +185,22 @@ def sentences(comparison: Comparison) -> list[str]:
 def verdict_sentences(comparison: Comparison) -> list[str]:
     """Return every verdict, with the letter of its data where there are several."""
     labels = comparison.data_labels
-    several = len({verdict.second.data for verdict in comparison.verdicts}) > 1
+    several = _has_several(comparison)
     return [
         f"data {labels[verdict.second.data]}: {verdict.sentence}" if several else verdict.sentence
         for verdict in comparison.verdicts
     ]
 
 
+def _has_several(comparison: Comparison) -> bool:
+    """Whether there are several data sets, so that a sentence has to say of which it speaks."""
+    return len({group.data for group in comparison.groups}) > 1
+
+
 def answer_sentences(comparison: Comparison) -> list[str]:
     """Return what the comparison of each data set comes to, the answer first."""
     labels = comparison.data_labels
-    several = len(comparison.answers) > 1
+    several = _has_several(comparison)
     said = [
         f"data {labels[answer.control.data]}: {text}" if several else text
         for answer in comparison.answers
@@ -230,7 +235,7 @@ def group_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """
     some = _SomeColumns(
         labels=comparison.data_labels,
-        data=len({group.data for group in comparison.groups}) > 1,
+        data=_has_several(comparison),
         images=any(group.images for group in comparison.groups),
         trivial=any(trivial_score(comparison, group) is not None for group in comparison.groups),
     )

@@ -170,3 +170,31 @@ def test_digits_that_a_search_drew_are_not_all_read_out_but_are_in_the_files(tmp
     text = printed(tmp_path, 200)
     assert "optimizer.lr=0.000961933 and optimizer.lr=0.000577801: " in text and lr not in text
     assert lr in to_csv(found) and lr in to_json(found) and lr not in to_markdown(found)
+
+
+def test_sentences_on_one_of_several_data_sets_leave_out_what_its_settings_share(day):
+    found = compare_runs([day])
+    said = [
+        text
+        for answer in found.answers
+        for text in answer.sentences
+        if " may be the best: " in text or "is the best: " in text
+    ]
+    assert len(said) == 2
+    assert all("scheduler=" not in text and "data=" not in text and "optimizer.lr=0.001" in text for text in said)
+    assert all("data=" in group.label for group in found.groups)  # which tells it from all others
+
+
+def test_a_data_set_of_one_setting_has_its_settings_above_the_table(tmp_path):
+    for data, losses in (("fgbg", ("dice", "focal")), ("camvid", ("dice",))):
+        for number, loss in enumerate(losses):
+            for seed in (1, 2):
+                counts = some_counts(30, 0.8, number)
+                path = tmp_path / f"{data}{loss}{seed}"
+                write_run(path, loss=loss, data=data, seed=seed, fingerprint=data, counts=counts)
+    lines = printed(tmp_path, 100).splitlines()
+    (letter,) = (line[5] for line in lines if line[6:] == ", loss=dice, data=camvid")
+    other = {"A": "B", "B": "A"}[letter]
+    assert any(line.startswith(f"data {letter}: the one setting has nothing to be compared with: ") for line in lines)
+    (verdict,) = (line for line in lines if "too few seeds: 2 of the 4 repeats" in line)
+    assert verdict.startswith(f"data {other}: loss=dice and loss=focal: ")
