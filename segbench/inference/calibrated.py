@@ -37,8 +37,7 @@ class CountConfidence(pl.Callback):
         for place, logits in enumerate(outputs["mask"]):
             truth = pl_module.scored_mask(batch, place)
             answer = Answer({"mask": logits}, pl_module.view, (truth.shape[-2], truth.shape[-1]))
-            ids, confidence = answer.confidence()
-            self.calibration.update(ids, confidence, truth=truth, classes=self._classes)
+            self.calibration.update(answer.ids(), answer.confidence(), truth=truth, classes=self._classes)
 
     def on_test_batch_end(
         self,

@@ -116,8 +116,8 @@ def doubt_of(answer: Answer, truth: Tensor, *, index: int, classes: Sequence[str
     known = (truth >= 0) & (truth < len(classes))
     right = answer.likelihood(truth)[known].double()
     weights = ((1 - right) / TEMPERATURE).exp()
-    ids, confidence = answer.confidence()
-    wrong = known & (ids != truth) & (confidence >= SURE)
+    ids = answer.ids()
+    wrong = known & (ids != truth) & (answer.confidence() >= SURE)
     pairs = torch.bincount(truth[wrong].long() * len(classes) + ids[wrong].long(), minlength=1)
     label = looks_like = ""
     if len(right) and pairs.sum():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -31,8 +32,7 @@ class MeanAnswer:
         if len(self.answers) == 1:
             return self.answers[0].ids()
         best: Tensor | None = None
-        for number, parts in enumerate(zip(*map(_each_probability, self.answers), strict=True)):
-            total = torch.stack(parts).sum(dim=0)
+        for number, total in enumerate(self._each_sum()):
             if best is None:
                 best = total
                 ids = torch.zeros(total.shape, dtype=torch.uint8, device=total.device)
@@ -48,26 +48,24 @@ class MeanAnswer:
             total += answer.probabilities()
         return total / len(self.answers)
 
+    def entropy(self) -> Tensor:
+        """Return how unsure the networks are together, float32 `[H,W]`.
+
+        The entropy of the mean probabilities over that of equally likely classes: 0 for one certain class, 1 where
+        all are equally likely.
+        """
+        total = torch.zeros(self.answers[0].size, device=self.answers[0].heads["mask"].device)
+        classes = 0
+        for summed in self._each_sum():
+            total -= torch.special.xlogy(summed / len(self.answers), summed / len(self.answers))
+            classes += 1
+        return total.clamp(min=0) / math.log(classes)
+
+    def _each_sum(self) -> Iterator[Tensor]:
+        """Yield the sum of the networks' probabilities of one class after the other."""
+        for parts in zip(*(answer.each_probability() for answer in self.answers), strict=True):
+            yield torch.stack(parts).sum(dim=0)
+
     def depth(self) -> Tensor:
         """Return the mean depth, float32 `[H,W]`."""
         return torch.stack([answer.depth() for answer in self.answers]).mean(dim=0)
-
-
-def _each_probability(answer: Answer) -> Iterator[Tensor]:
-    """Yield the probability `[H,W]` of one class after the other at the picture's own size."""
-    logits = answer.heads["mask"]
-    height, width = answer.size
-
-    def own_size(number: int) -> Tensor:
-        return answer.view.back(logits[:, number : number + 1].float(), height=height, width=width)[0, 0]
-
-    if logits.shape[1] == 1:
-        foreground = own_size(0)
-        yield (-foreground).sigmoid()
-        yield foreground.sigmoid()
-        return
-    norm = own_size(0)
-    for number in range(1, logits.shape[1]):
-        norm = torch.logaddexp(norm, own_size(number))
-    for number in range(logits.shape[1]):
-        yield (own_size(number) - norm).exp()

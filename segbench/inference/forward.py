@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -51,44 +51,9 @@ class Answer:
 
         One class at a time, since all logits of a large picture at its own size may not fit into memory.
         """
-        return self._likeliest()[0]
-
-    def confidence(self) -> tuple[Tensor, Tensor]:
-        """Return class ids as `ids` does, and the probability of each, float32 `[H,W]`; one class at a time as well."""
-        ids, best = self._likeliest()
         logits = self.heads["mask"]
         if logits.shape[1] == 1:
-            return ids, best.abs().sigmoid()
-        total = torch.zeros_like(best)
-        for number in range(logits.shape[1]):
-            total += (self._back(logits[:, number : number + 1])[0, 0] - best).exp()
-        return ids, 1 / total
-
-    def likelihood(self, labels: Tensor) -> Tensor:
-        """Return the probability of the class that each pixel is labelled with, float32 `[H,W]`.
-
-        Args:
-            labels: Class ids `[H,W]`; 0 is returned where one is none of the classes, such as 255.
-        """
-        _, best = self._likeliest()
-        logits = self.heads["mask"]
-        if logits.shape[1] == 1:
-            foreground = best.sigmoid()
-            return torch.where(labels == 1, foreground, (labels == 0) * (1 - foreground))
-        total = torch.zeros_like(best)
-        found = torch.zeros_like(best)
-        for number in range(logits.shape[1]):
-            share = (self._back(logits[:, number : number + 1])[0, 0] - best).exp()
-            total += share
-            found += (labels == number) * share
-        return found / total
-
-    def _likeliest(self) -> tuple[Tensor, Tensor]:
-        """Return class ids and the logit of each; that of the foreground where there is only one."""
-        logits = self.heads["mask"]
-        if logits.shape[1] == 1:
-            foreground = self._back(logits)[0, 0]
-            return (foreground > 0).byte(), foreground
+            return (self._back(logits)[0, 0] > 0).byte()
         best = self._back(logits[:, :1])[0, 0].clone()
         ids = torch.zeros(best.shape, dtype=torch.uint8, device=best.device)
         for number in range(1, logits.shape[1]):
@@ -96,7 +61,39 @@ class Answer:
             # numbers grow, so the larger one is the newer one
             ids = torch.maximum(ids, (other > best).byte() * number)
             best = torch.maximum(best, other)
-        return ids, best
+        return ids
+
+    def each_probability(self) -> Iterator[Tensor]:
+        """Yield the probability of one class after the other, float32 `[H,W]`; background first."""
+        logits = self.heads["mask"]
+        if logits.shape[1] == 1:
+            foreground = self._back(logits)[0, 0]
+            yield (-foreground).sigmoid()
+            yield foreground.sigmoid()
+            return
+        norm = self._back(logits[:, :1])[0, 0]
+        for number in range(1, logits.shape[1]):
+            norm = torch.logaddexp(norm, self._back(logits[:, number : number + 1])[0, 0])
+        for number in range(logits.shape[1]):
+            yield (self._back(logits[:, number : number + 1])[0, 0] - norm).exp()
+
+    def confidence(self) -> Tensor:
+        """Return the probability of the likeliest class, float32 `[H,W]`."""
+        best = torch.zeros(self.size, device=self.heads["mask"].device)
+        for probability in self.each_probability():
+            best = torch.maximum(best, probability)
+        return best
+
+    def likelihood(self, labels: Tensor) -> Tensor:
+        """Return the probability of the class that each pixel is labelled with, float32 `[H,W]`.
+
+        Args:
+            labels: Class ids `[H,W]`; 0 is returned where one is none of the classes, such as 255.
+        """
+        found = torch.zeros(self.size, device=self.heads["mask"].device)
+        for number, probability in enumerate(self.each_probability()):
+            found += (labels == number) * probability
+        return found
 
     def probabilities(self) -> Tensor:
         """Return the probability of every class, float32 `[C,H,W]`; of background and foreground for one logit."""
