@@ -5,7 +5,7 @@ import sys
 try:
     from segbench.start import main
 except KeyboardInterrupt:  # so early that no signal is held yet
-    print("segbench: stopped before the first step; nothing was lost", file=sys.stderr)
+    print("segbench: stopped; nothing was done", file=sys.stderr)
     sys.exit(130)
 
 main()

@@ -13,9 +13,10 @@ from segbench.commands.arguments import Overrides, Plugins, with_out
 from segbench.commands.data_app import data_app
 from segbench.commands.guard import guarded
 from segbench.commands.tune_app import tune_app
-from segbench.commands.usage import run_app
+from segbench.commands.usage import Verbs, run_app
 
 app = typer.Typer(
+    cls=Verbs,
     help="Train, resume, evaluate and look at semantic segmentation experiments.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -30,7 +31,10 @@ app.add_typer(sweep_app, name="sweep")
 def main() -> None:
     """Run the `segbench` command."""
     # what is wrong with an installation has to be told by it
-    guarded(lambda: run_app(app), any_version=sys.argv[1:2] in (["doctor"], ["--version"]))
+    verb = sys.argv[1:2]
+    guarded(
+        lambda: run_app(app), any_version=verb in (["doctor"], ["--version"]), trains=verb in (["train"], ["resume"])
+    )
 
 
 def _print_version(wanted: bool) -> None:

@@ -17,8 +17,14 @@ from segbench.core.versions import check_versions
 from segbench.core.world import World
 
 
-def guarded(run: Callable[[], Any], *, any_version: bool = False) -> NoReturn:
-    """Run a command and end the process: one sentence for a mistake, a traceback only for a bug or on request."""
+def guarded(run: Callable[[], Any], *, any_version: bool = False, trains: bool = True) -> NoReturn:
+    """Run a command and end the process: one sentence for a mistake, a traceback only for a bug or on request.
+
+    Args:
+        run: The command.
+        any_version: Whether it also works with packages of unsupported versions.
+        trains: Whether it is a training: stopped before its first step, it leaves nothing behind.
+    """
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through instead of printing them its own way
     try:
@@ -33,7 +39,10 @@ def guarded(run: Callable[[], Any], *, any_version: bool = False) -> NoReturn:
         _requeue(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt as error:
-        _say("stopped before the first step; nothing was lost")
+        if trains:
+            _say("stopped before the first step; nothing was lost")
+        else:
+            _say("stopped; what was written before is kept")
         _requeue(error)
         sys.exit(exit_code_of(error))
     finally:

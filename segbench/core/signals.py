@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TypeVar
 
 
 def _known(*names: str) -> tuple[signal.Signals, ...]:
@@ -25,6 +26,11 @@ EXIT_CODES = {signal.SIGINT: 130} | dict.fromkeys((*ENDINGS, *NOTICES), 143)
 
 AGAIN = 0.05
 """Seconds after which a signal that came in the middle of an import is sent again."""
+
+SILENT = 1.0
+"""Seconds that a stop may take before it is said that the signal has come."""
+
+Argument = TypeVar("Argument")
 
 _held: list[signal.Signals] = []
 
@@ -66,18 +72,28 @@ def stopped_by_signals() -> Iterator[None]:
     """Let the first signal, also one that was held, raise a `StoppedError`; a second one ends the process at once."""
     owner = os.getpid()
     received: list[int] = []
+    delayed: list[int] = []
+    sent_again: list[int] = []
+    timers: list[threading.Timer] = []
+
+    def send_again(number: int) -> None:
+        sent_again.append(number)
+        os.kill(owner, number)
 
     def stop(number: int, frame: FrameType | None) -> None:
         if os.getpid() != owner:
             end_worker(number)
             return
-        if _imports(frame):
-            again = threading.Timer(AGAIN, os.kill, (owner, number))
-            again.daemon = True
-            again.start()
-            return
-        if received:
+        is_new = not sent_again
+        sent_again.clear()
+        if received or (delayed and is_new):
             os._exit(EXIT_CODES[signal.Signals(number)])
+        if is_new:
+            timers.append(_later(SILENT, write_to_terminal, b"\nstopping; press again to stop at once\n"))
+        if _imports(frame):
+            delayed.append(number)
+            timers.append(_later(AGAIN, send_again, number))
+            return
         received.append(number)
         raise StoppedError(signal.Signals(number))
 
@@ -88,8 +104,18 @@ def stopped_by_signals() -> Iterator[None]:
             raise StoppedError(_held.pop())
         yield
     finally:
+        for timer in timers:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _later(seconds: float, act: Callable[[Argument], None], argument: Argument) -> threading.Timer:
+    """Act after some seconds, if the process is still there and the timer has not been cancelled."""
+    timer = threading.Timer(seconds, act, (argument,))
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def _imports(frame: FrameType | None) -> bool:

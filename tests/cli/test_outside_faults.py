@@ -57,6 +57,19 @@ def test_a_signal_while_data_is_read(command, tiny, monkeypatch, requeued, name,
 
 
 @pytest.mark.parametrize(("name", "code", "asked"), STOPS)
+@pytest.mark.parametrize("verb", ["train", "evaluate", "data preview"])
+def test_a_signal_stops_every_verb(command, tiny, made, monkeypatch, requeued, verb, name, code, asked):
+    run = made("run", *tiny)
+    words = {"train": [*tiny, "hydra.run.dir=new"], "evaluate": [str(run)], "data preview": tiny}
+    sends(monkeypatch, name)
+    outcome = command(*verb.split(), *words[verb], entry=cli.main)
+    assert outcome.code == code
+    said = "before the first step; nothing was lost" if verb == "train" else "; what was written before is kept"
+    assert one_line(outcome).replace(" ", "") == f"segbench: stopped {said}".replace(" ", "")
+    assert len(requeued) == asked
+
+
+@pytest.mark.parametrize(("name", "code", "asked"), STOPS)
 def test_a_signal_while_a_job_of_a_sweep_reads_data(command, tiny, monkeypatch, requeued, name, code, asked):
     sends(monkeypatch, name)
     outcome = command("-m", *tiny, "seed=0,1", "hydra.sweep.dir=sweep")

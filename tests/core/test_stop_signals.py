@@ -82,3 +82,22 @@ def test_a_second_one_ends_the_process_at_once():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
+
+
+SLOW = """
+import importlib, os, signal, sys, time
+from segbench.core import signals
+signals.SILENT = 0.1
+sys.path.insert(0, sys.argv[1])
+with signals.stopped_by_signals():
+    importlib.import_module("slow_import")
+"""
+
+
+def test_a_long_import_says_that_the_signal_has_come_and_a_second_one_does_not_wait(tmp_path):
+    imported = "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.6)\n"
+    (tmp_path / "slow_import.py").write_text(f"{imported}os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)\n")
+    command = [sys.executable, "-c", SLOW, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=50)
+    assert done.returncode == 143
+    assert done.stderr == "\nstopping; press again to stop at once\n"
