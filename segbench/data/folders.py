@@ -17,11 +17,19 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 LOSSLESS = tuple(suffix for suffix in SUFFIXES if suffix not in (".jpg", ".jpeg"))
 """Those that can keep the values of a mask."""
 
+CUTOUTS = (".png", ".webp", ".tif", ".tiff", ".gif")
+"""Those that can have transparency."""
+
 Result = TypeVar("Result")
 
 
-def list_pictures(folder: Path, key: str) -> list[Path]:
-    """Return the pictures directly in `folder`, sorted by name; `key` is the setting that named it, for messages.
+def list_pictures(folder: Path, key: str, *, useful: Sequence[str] = SUFFIXES) -> list[Path]:
+    """Return the pictures directly in `folder`, sorted by name.
+
+    Args:
+        folder: The folder.
+        key: The setting that named it, for messages.
+        useful: What may be put there, for the message that nothing is there.
 
     Raises:
         DataError: if the folder does not exist (naming the nearest one that does) or holds no picture.
@@ -30,7 +38,7 @@ def list_pictures(folder: Path, key: str) -> list[Path]:
     # a broken link is kept, to be refused by name
     found = sorted(item for item in folder.iterdir() if item.suffix.lower() in SUFFIXES and not item.is_dir())
     if not found:
-        raise DataError(f"{key}: {folder} holds no pictures; put {', '.join(SUFFIXES)} files directly into it")
+        raise DataError(f"{key}: {folder} holds no pictures; put {', '.join(useful)} files directly into it")
     return found
 
 

@@ -10,6 +10,7 @@ from segbench.data import pictures as room
 from segbench.data.folders import list_pictures
 from segbench.data.pictures import load_picture, open_picture, read_cutout, read_rgb
 from segbench.data.rasters import read_raster
+from segbench.data.scenes.sources import read_backgrounds, read_foregrounds
 
 
 def test_exif_orientation_is_applied(tmp_path):
@@ -90,3 +91,10 @@ def test_folder_without_pictures(tmp_path):
         list_pictures(tmp_path / "photos", "data.backgrounds")
     with pytest.raises(DataError, match="did you mean 'photos'"):
         list_pictures(tmp_path / "fotos", "data.backgrounds")
+
+
+def test_folders_of_cut_outs_are_offered_what_can_be_transparent(tmp_path):
+    with pytest.raises(DataError, match=r"data.foregrounds: .* put \.png, \.webp, \.tif, \.tiff, \.gif files"):
+        read_foregrounds(str(tmp_path))
+    with pytest.raises(DataError, match=r"data.backgrounds: .* put \.png, \.jpg, "):
+        read_backgrounds(str(tmp_path))

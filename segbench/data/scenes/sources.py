@@ -14,7 +14,7 @@ from PIL import Image
 from segbench.core.choices import SPLITS, Split, check_word
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.rng import generator
-from segbench.data.folders import list_pictures, read_all, unchanged
+from segbench.data.folders import CUTOUTS, SUFFIXES, list_pictures, read_all, unchanged
 from segbench.data.pictures import open_picture, read_cutout, read_rgb
 from segbench.data.problems import first_names
 
@@ -44,7 +44,7 @@ class Pictures:
 def read_foregrounds(folder: str | None) -> Pictures:
     """Read cut-outs with alpha from `folder`, or the shipped ones where it is None."""
     path = Path(folder).expanduser() if folder else ASSETS / "foregrounds"
-    return _read(path, read_cutout, key="data.foregrounds")
+    return _read(path, read_cutout, key="data.foregrounds", useful=CUTOUTS)
 
 
 def read_backgrounds(folder: str | None) -> Pictures:
@@ -53,8 +53,8 @@ def read_backgrounds(folder: str | None) -> Pictures:
     return _read(path, read_rgb, key="data.backgrounds")
 
 
-def _read(folder: Path, read: Callable[[Path], Image.Image], *, key: str) -> Pictures:
-    files = list_pictures(folder, key)
+def _read(folder: Path, read: Callable[[Path], Image.Image], *, key: str, useful: Sequence[str] = SUFFIXES) -> Pictures:
+    files = list_pictures(folder, key, useful=useful)
     with unchanged(files, key):
         images = read_all(files, read, key=key)
         return Pictures([file.relative_to(folder).as_posix() for file in files], images, digest_files(files))

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from segbench.core.errors import DataError
-from segbench.data.folders import SUFFIXES, list_pictures, read_all, unchanged
+from segbench.data.folders import CUTOUTS, SUFFIXES, list_pictures, read_all, unchanged
 from segbench.data.pictures import open_picture, read_cutout
 from segbench.data.problems import first_names
 from segbench.data.scenes.sources import ASSETS, Pictures, digest_files
@@ -80,7 +80,7 @@ def _list(root: Path) -> list[Path]:
         folders = sorted(item for item in root.iterdir() if item.is_dir())
     inside = [file for folder in folders for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES]
     if not inside:
-        return list_pictures(root, KEY)
+        return list_pictures(root, KEY, useful=CUTOUTS)
     return sorted(file for file in root.iterdir() if not file.is_dir() and file.suffix.lower() in SUFFIXES) + inside
 
 
