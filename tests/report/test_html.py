@@ -447,6 +447,17 @@ def test_the_card_says_by_which_score_it_was_chosen(tmp_path):
     assert '<p class="soft">best: val/mean_iou, one seed' in best
 
 
+def test_the_card_marks_where_val_is_the_test_and_leaves_out_what_all_of_its_data_share(tmp_path):
+    for data in ("fgbg", "camvid"):
+        for loss, score in (("dice", 0.5), ("focal", 0.6)):
+            path = tmp_path / f"{data}-{loss}"
+            write_run(path, loss=loss, data=data, score=score, fingerprint=data, test_is_val=data == "camvid")
+    page = " ".join(to_html(compare_runs([tmp_path])).split())
+    assert page.count('<p class="what">loss=focal</p>') == 2
+    assert page.count(": test/mean_iou (val and test share images), one seed") == 1
+    assert page.count(": test/mean_iou, one seed") == 1
+
+
 def test_report_imports_no_torch(tmp_path):
     write_run(tmp_path / "a", counts=some_counts(5, 0.8, 1))
     write_images(tmp_path / "a" / "test_images.csv", some_counts(5, 0.8, 1), ("background", "foreground"))

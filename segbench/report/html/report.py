@@ -149,11 +149,12 @@ def _counts(comparison: Comparison) -> list[tuple[str, int]]:
 
 
 def _best(comparison: Comparison) -> list[dict[str, str]]:
-    """Return label, score, interval, run and data of the best group of each data set."""
+    """Return label, score, interval, run and data of the best group of each data set, and whether val is the test."""
     several = len({group.data for group in comparison.groups}) > 1
     return [
         {
-            "label": printable(group.label, LONGEST),
+            "label": printable(group.short_label, LONGEST),
+            "flattered": group.flattered,
             "score": score_text(group.summary.mean),
             "low": score_text(group.summary.low),
             "high": score_text(group.summary.high),
