@@ -89,10 +89,10 @@ def stopped_by_signals() -> Iterator[None]:
         if received or (delayed and is_new):
             os._exit(EXIT_CODES[signal.Signals(number)])
         if is_new:
-            timers.append(_later(SILENT, write_to_terminal, b"\nstopping; press again to stop at once\n"))
+            timers.append(_later(SILENT, write_to_terminal, argument=b"\nstopping; press again to stop at once\n"))
         if _imports(frame):
             delayed.append(number)
-            timers.append(_later(AGAIN, send_again, number))
+            timers.append(_later(AGAIN, send_again, argument=number))
             return
         received.append(number)
         raise StoppedError(signal.Signals(number))
@@ -110,7 +110,7 @@ def stopped_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _later(seconds: float, act: Callable[[Argument], None], argument: Argument) -> threading.Timer:
+def _later(seconds: float, act: Callable[[Argument], None], *, argument: Argument) -> threading.Timer:
     """Act after some seconds, if the process is still there and the timer has not been cancelled."""
     timer = threading.Timer(seconds, act, (argument,))
     timer.daemon = True

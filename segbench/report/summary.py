@@ -24,6 +24,8 @@ DEPTH = {
 MISSING = "-"
 WIDE = 76
 """Columns of a terminal from which val and test stand side by side."""
+NARROW = 46
+"""Columns below which there is room for IoU alone."""
 
 
 def print_summary(
@@ -36,32 +38,38 @@ def print_summary(
         results: As in results.json: `metrics`, and as far as known `images`, `images_with_class`, `baselines` and
             `scored_at`.
         classes: Names of the classes.
-        title: Above each table.
+        title: Above the tables.
     """
     metrics = {without_size(name): value for name, value in results["metrics"].items()}
     results = {**results, "metrics": metrics}
     if sizes := list(dict.fromkeys(results.get("scored_at", {}).values())):
         title = f"{title}, at {' and '.join(sizes)}"
+    console.print(title, style="italic", markup=False, highlight=False)
     if splits := [split for split in ("val", "test") if f"{split}/mean_iou" in metrics]:
+        columns = COLUMNS if console.width >= NARROW else COLUMNS[:1]
         for shown in [splits] if console.width >= WIDE else [[split] for split in splits]:
-            console.print(_mask_table(results, classes, splits=shown, title=title))
+            console.print(_mask_table(results, classes, splits=shown, columns=columns))
+        if columns != COLUMNS:
+            console.print("no room for Dice and accuracy: a wider terminal or results.json has them", style="dim")
     if splits := [split for split in ("val", "test") if f"{split}/depth/rmse" in metrics]:
-        console.print(_depth_table(results, splits, title=title))
+        console.print(_depth_table(results, splits))
 
 
-def _mask_table(results: Results, classes: Sequence[str], *, splits: Sequence[str], title: str) -> Table:
+def _mask_table(results: Results, classes: Sequence[str], *, splits: Sequence[str], columns: Sequence[str]) -> Table:
     """Return the scores by class, beside the number of images that show it, and below those of trivial predictions."""
-    heads = [head for split in splits for head in (f"{split}\nn", *(f"{split}\n{SHORT[column]}" for column in COLUMNS))]
-    table = _table(title, "class", columns=heads)
+    heads = [head for split in splits for head in (f"{split}\nn", *(f"{split}\n{SHORT[column]}" for column in columns))]
+    table = _table("class", columns=heads)
     shown = {split: results.get("images_with_class", {}).get(split, {}) for split in splits}
     for name in classes:
-        table.add_row(
-            name, *_mask_cells(results, splits, images={s: shown[s].get(name) for s in splits}, of_class=f"/{name}")
-        )
+        images = {split: shown[split].get(name) for split in splits}
+        table.add_row(name, *_mask_cells(results, splits, columns=columns, images=images, of_class=f"/{name}"))
     table.add_section()
-    table.add_row("mean", *_mask_cells(results, splits, images=results.get("images", {})), style="bold")
+    cells = _mask_cells(results, splits, columns=columns, images=results.get("images", {}))
+    table.add_row("mean", *cells, style="bold")
     for label, baselines in _painted(results, splits).items():
-        table.add_row(label, *(cell for baseline in baselines for cell in _baseline_cells(baseline)), style="dim")
+        table.add_row(
+            label, *(cell for baseline in baselines for cell in _baseline_cells(baseline, columns)), style="dim"
+        )
     return table
 
 
@@ -80,22 +88,27 @@ def _painted(results: Results, splits: Sequence[str]) -> dict[str, list[Baseline
 
 
 def _mask_cells(
-    results: Results, splits: Sequence[str], *, images: Mapping[str, int | None], of_class: str = ""
+    results: Results,
+    splits: Sequence[str],
+    *,
+    columns: Sequence[str],
+    images: Mapping[str, int | None],
+    of_class: str = "",
 ) -> list[str]:
     cells = []
     for split in splits:
         cells.append(MISSING if images.get(split) is None else f"{images[split]:,}")
-        names = [f"{column}{of_class}" if of_class else MEANS[column] for column in COLUMNS]
+        names = [f"{column}{of_class}" if of_class else MEANS[column] for column in columns]
         cells += [_cell(_best(results, f"{split}/{name}")) for name in names]
     return cells
 
 
-def _baseline_cells(baseline: Baseline) -> list[str]:
-    return ["", *(_cell(baseline.get(MEANS[column])) for column in COLUMNS)]
+def _baseline_cells(baseline: Baseline, columns: Sequence[str]) -> list[str]:
+    return ["", *(_cell(baseline.get(MEANS[column])) for column in columns)]
 
 
-def _depth_table(results: Results, splits: Sequence[str], *, title: str) -> Table:
-    table = _table(title, "depth", columns=splits)
+def _depth_table(results: Results, splits: Sequence[str]) -> Table:
+    table = _table("depth", columns=splits)
     images = results.get("images", {})
     table.add_row("images", *(f"{images[split]:,}" if split in images else MISSING for split in splits))
     for name, label in DEPTH.items():
@@ -112,8 +125,8 @@ def _best(results: Results, name: str) -> float | None:
     return None if score is None else score.get("best")
 
 
-def _table(title: str, first: str, *, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+def _table(first: str, *, columns: Sequence[str]) -> Table:
+    table = Table(pad_edge=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(first, min_width=12)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)

@@ -63,3 +63,13 @@ def test_results_of_a_run_that_states_neither_are_shown_all_the_same():
     text = printed(80, {"metrics": results()["metrics"]})
     assert "most frequent" not in text
     assert "0.1000" in text
+
+
+def test_where_there_is_no_room_for_all_scores_the_iou_is_whole():
+    text = printed(40, results())
+    rows = [line.split() for line in text.splitlines()]
+    road = [cell for row in rows if row and row[0] == "road" for cell in row[1:]]
+    assert road == ["7", "0.1000", "0", "0.2000"]
+    assert "no room for Dice and accuracy" in text
+    assert max(map(len, text.splitlines())) <= 40
+    assert "…" not in text

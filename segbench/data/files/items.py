@@ -164,7 +164,7 @@ def subset(items: list[Item], size: int | None, *, seed: int) -> list[Item]:
     if size is None:
         return items
     if size > len(items):
-        raise DataError(f"{size} are asked for, but there are {len(items)}")
+        raise DataError(f"{size} are asked for, but there are {len(items)}; give null for all of them")
     chosen = sorted(items, key=lambda item: (key64("subset", seed, item.name), item.name))[:size]
     names = {item.name for item in chosen}
     return [item for item in items if item.name in names]

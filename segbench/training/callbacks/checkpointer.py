@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
@@ -130,4 +131,5 @@ class Checkpointer(pl.Callback):
 
     def _stop(self, trainer: pl.Trainer, number: int) -> None:
         if number:
-            raise interrupted(f"stopped at step {trainer.global_step} with a checkpoint", number)
+            continued = f"segbench resume {shlex.quote(str(self.folder.parent))} continues it"
+            raise interrupted(f"stopped at step {trainer.global_step} with a checkpoint; {continued}", number)
