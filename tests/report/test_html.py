@@ -454,6 +454,8 @@ def test_the_card_marks_where_val_is_the_test_and_leaves_out_what_all_of_its_dat
             write_run(path, loss=loss, data=data, score=score, fingerprint=data, test_is_val=data == "camvid")
     page = " ".join(to_html(compare_runs([tmp_path])).split())
     assert page.count('<p class="what">loss=focal</p>') == 2
+    write_run(tmp_path / "alone", loss="bce", data="coco", fingerprint="coco")
+    assert '<p class="what">loss=bce data=coco</p>' in to_html(compare_runs([tmp_path]))
     assert page.count(": test/mean_iou (val and test share images), one seed") == 1
     assert page.count(": test/mean_iou, one seed") == 1
 

@@ -148,12 +148,19 @@ def _counts(comparison: Comparison) -> list[tuple[str, int]]:
     return [("runs", len(comparison.runs)), ("groups", len(comparison.groups)), *sorted(states.items())]
 
 
+def _told(group: Group) -> str:
+    """Return what tells a group from those of its data, or from all others where it is the only one of its data."""
+    if len(group.shared) == len(group.settings):
+        return group.label
+    return group.short_label
+
+
 def _best(comparison: Comparison) -> list[dict[str, str]]:
     """Return label, score, interval, run and data of the best group of each data set, and whether val is the test."""
     several = len({group.data for group in comparison.groups}) > 1
     return [
         {
-            "label": printable(group.short_label, LONGEST),
+            "label": printable(_told(group), LONGEST),
             "flattered": group.flattered,
             "score": score_text(group.summary.mean),
             "low": score_text(group.summary.low),
