@@ -307,6 +307,19 @@ def unhide(runs: Runs) -> None:
     print(unhide_runs(runs))
 
 
+@app.command()
+def track(
+    runs: Annotated[list[str], typer.Argument(help="Run folders, or folders with runs; logger.NAME.x=... to set it.")],
+    to: Annotated[str, typer.Option(help="tensorboard, wandb, mlflow, trackio or csv.")],
+) -> None:
+    """Send runs that have ended to an experiment tracker, as far as it does not have them."""
+    from rich.console import Console
+
+    from segbench.commands.track import track_runs
+
+    track_runs(runs, to, console=Console())
+
+
 @sweep_app.command()
 def status(folder: Annotated[Path, typer.Argument(help="The folder of a sweep.")]) -> None:
     """Show where every job of a sweep stands."""

@@ -241,6 +241,8 @@ def _launchers_start_warm_processes():
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
     os.environ["SEGBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))  # never the user's
+    for name in ("TRACKIO_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
+        os.environ[name] = str(tmp_path_factory.mktemp(name.lower()))
 
 
 @pytest.fixture(autouse=True)

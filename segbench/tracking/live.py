@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from segbench.core.errors import ConfigError, SegbenchError
@@ -111,7 +111,9 @@ class Live:
         try:
             act()
         except Exception as error:
-            self._senders.pop(name)
+            sender = self._senders.pop(name)
+            with suppress(Exception):
+                sender.tracker.close(RunState.FAILED)
             log.warning(
                 "logger.%s is left out from now on: %s; segbench track %s --to %s sends the rest later",
                 name,

@@ -36,6 +36,8 @@ def data_of(group, option):
 def test_it_trains_a_step(command, tmp_path, group, option):
     if group == "model":
         need_packages(option)
+    if option in ("mlflow", "tensorboard", "trackio", "wandb"):
+        pytest.importorskip(option)
     words = source_words(data_of(group, option), tmp_path / "data")
     if (group, option) == ("trainer", "gpu"):
         if torch.cuda.is_available():

@@ -19,6 +19,7 @@ from tests.support import warm
 TENSORBOARD = {
     "tensorboard": {"_target_": "pytorch_lightning.loggers.TensorBoardLogger", "name": "tensorboard", "version": ""}
 }
+MLFLOW = {"_target_": "segbench.tracking.mlflow.Mlflow", "uri": "sqlite:///mlflow.db", "experiment": "segbench"}
 TRAIN = Path(__file__).parents[2] / "train.py"
 VERBS = ("evaluate", "predict", "resume")
 LEVELS = "\n".join(f"b{n}: &b{n} [{','.join([f'*b{n - 1}'] * 10)}]" for n in range(1, 12))
@@ -123,6 +124,8 @@ def test_settings_of_hydra_are_not_taken_over(attempt, run):
 
 REACHING = {
     "logger": {"logger": {"wandb": {"_target_": "pytorch_lightning.loggers.WandbLogger", "project": "x"}}},
+    "logger  ": {"logger": {"mlflow": {**MLFLOW, "uri": "http://server"}}},
+    "logger   ": {"logger": {"mlflow": {**MLFLOW, "experiment": ["x"]}}},
     "logger ": {"logger": {**TENSORBOARD, "tensorboard": {**TENSORBOARD["tensorboard"], "save_dir": "../../x"}}},
     "data.download": {"data": {"download": True}},
     "data.cache": {"data": {"cache": "outside"}},
@@ -157,6 +160,9 @@ def test_shipped_loggers_and_a_cache_that_is_one_are_taken_over(run):
     change_config(run, lambda config: config.update(logger=TENSORBOARD, data={**config["data"], "cache": "cache"}))
     config = settings_of(RunFolder(run), [])[0].plain()
     assert (config["logger"], config["data"]["cache"]) == (TENSORBOARD, "cache")
+    several = {"csv": {"_target_": "segbench.tracking.csv_files.CsvFiles"}, "mlflow": {**MLFLOW, "experiment": "mine"}}
+    change_config(run, lambda config: config.update(logger=several))
+    assert settings_of(RunFolder(run), [])[0].plain()["logger"] == several
 
 
 @pytest.mark.parametrize(

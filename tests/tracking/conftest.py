@@ -50,6 +50,17 @@ def growing(tmp_path):
 
 
 @pytest.fixture
+def trackio_folder(tmp_path, monkeypatch):
+    """The folder of Trackio, else the user's."""
+    pytest.importorskip("trackio")
+    folder = tmp_path / "trackio"
+    for module in ("utils", "sqlite_storage", "media.utils"):
+        monkeypatch.setattr(f"trackio.{module}.TRACKIO_DIR", folder, raising=False)
+        monkeypatch.setattr(f"trackio.{module}.MEDIA_DIR", folder / "media", raising=False)
+    return folder
+
+
+@pytest.fixture
 def send_and_die(monkeypatch):
     """Have a sender end when it has sent, before it remembers that."""
 

@@ -1,0 +1,83 @@
+"""Trackio: a project in the local files that its dashboard shows. Nothing is sent anywhere."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+from segbench.core.states import RunState
+from segbench.tracking.tracker import About, Identity, Tracker, need
+
+
+class Trackio(Tracker):
+    """Writes to Trackio's own folder: `trackio show --project segbench` opens it.
+
+    Its store is written to directly: `trackio.init` prints, asks Hugging Face for the user's name, and hands rows to a
+    thread that nobody can wait for. The upper bound of the package is for this.
+
+    Args:
+        project: The project that runs are sorted into.
+    """
+
+    def __init__(self, project: str = "segbench") -> None:
+        need("trackio", "trackio")
+        self.project = project
+
+    @property
+    def place(self) -> str:
+        """The project."""
+        return f"trackio {self.project}"
+
+    def open(self, about: About, identity: Identity | None, *, last: int) -> Identity:
+        """Begin a run, or go on with the one of its id."""
+        import trackio
+
+        self._store = trackio.SQLiteStorage
+        self._name = about.name
+        self._config = {
+            **about.config,
+            "run_folder": str(about.folder),
+            "run_tags": list(about.tags),
+            "run_note": about.note,
+        }
+        if identity is None or not self._store.get_run_config(self.project, self._name, run_id=identity["id"]):
+            identity = {"id": uuid.uuid4().hex}
+        self._id = identity["id"]
+        return identity
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Add one row."""
+        self._write(step, dict(values), key="-".join(sorted(values)))
+
+    def image(self, name: str, png: bytes, *, step: int) -> None:
+        """Keep the file among Trackio's own, and add a row that names it."""
+        from trackio.media.utils import get_project_media_path
+        from trackio.utils import MEDIA_DIR
+
+        file = get_project_media_path(project=self.project, run=self._name, step=step) / f"{uuid.uuid4()}.png"
+        file.write_bytes(png)
+        picture = {"_type": "trackio.image", "file_path": str(file.relative_to(MEDIA_DIR)), "caption": None}
+        self._write(step, {name: picture}, key=name)
+
+    def summary(self, values: Mapping[str, float], *, step: int) -> None:
+        """Add them as a row, of which Trackio's table shows the last value."""
+        self._write(step, dict(values), key="summary")
+
+    def flush(self) -> None:
+        """Do nothing: each row is in the file."""
+
+    def close(self, state: RunState) -> None:
+        """Do nothing: Trackio knows no end of a run."""
+
+    def _write(self, step: int, values: Mapping[str, object], *, key: str) -> None:
+        """Add a row; one with the same key and step is there already and is left out."""
+        row = uuid.uuid5(uuid.NAMESPACE_OID, f"{self._id} {step} {key}").hex
+        self._store.bulk_log(
+            self.project,
+            self._name,
+            [dict(values)],
+            steps=[step],
+            config=self._config,
+            log_ids=[row],
+            run_id=self._id,
+        )
