@@ -229,8 +229,16 @@ def _check_key(override: Override, reference: DictConfig) -> None:
         raise ConfigError(f"there is no setting '{key}'{nearest(key, _all_keys(reference))}")
     if leaf not in node:
         names = {str(name) for name in node if name != "hydra"} | (set() if parent else set(groups()))
-        where = f" in {parent}" if parent else ""
+        where = f" in {_with_option(parent, reference)}" if parent else ""
         raise ConfigError(f"there is no setting '{leaf}'{where}{nearest(leaf, names)}")
+
+
+def _with_option(key: str, reference: DictConfig) -> str:
+    """Return a section with the option that is chosen for it, such as `model=fcn`: in a sweep it is one of several."""
+    option = chosen_options(reference).get(key.replace(".", "/"))
+    if option is None:
+        return key
+    return f"{key}={option}"
 
 
 def _all_keys(config: DictConfig) -> list[str]:

@@ -88,7 +88,7 @@ def test_config_mistakes(command, word):
 
 SAID = [
     ("+trainer.max_epoch=5", "there is no setting 'trainer.max_epoch'; did you mean 'max_epochs'?"),
-    ("trainer.lr=abc", "there is no setting 'lr' in trainer"),
+    ("trainer.lr=abc", "there is no setting 'lr' in trainer=default"),
     ("seed=", "seed must be a whole number (the default is 0), got nothing"),
     ("loss=[dice,bce]", "names several options"),
     ("model=unet,fcn", "'model=unet,fcn' has several values: sweep them with -m"),

@@ -90,7 +90,7 @@ def test_debug_changes_only_sizes():
         (["model=unett"], "no model called 'unett'; did you mean 'unet'?"),
         (["mödel=unet"], "cannot read 'mödel=unet': names of settings have letters of ASCII alone"),
         (["los=dice"], "no setting 'los'; did you mean 'loss'?"),
-        (["optimizer.lrr=1"], "no setting 'lrr' in optimizer; did you mean 'lr'?"),
+        (["optimizer.lrr=1"], "no setting 'lrr' in optimizer=adamw; did you mean 'lr'?"),
         (["+trainer.max_epoch=5"], "no setting 'trainer.max_epoch'; did you mean 'max_epochs'?"),
         (["optimizer.lr=abc"], "optimizer.lr must be a number (the default is 0.003), got 'abc'"),
         (
