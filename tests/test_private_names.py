@@ -14,7 +14,7 @@ from torchmetrics import Metric
 
 from segbench.commands.typer_private import UsageError
 from segbench.config.hydra_private import options_of, options_parser
-from segbench.data.loading.torch_private import shut_down, silence_onnx_log, workers_of
+from segbench.data.loading.torch_private import quiet_onnx_exporter, shut_down, workers_of
 from segbench.metrics.torchmetrics_private import join_processes, leave_processes
 from segbench.training import lightning_private as lightning
 
@@ -188,9 +188,10 @@ def test_torch_names_its_workers():
 
 
 def test_torch_can_keep_its_exporter_quiet(capfd):
-    silence_onnx_log()
-    torch._C._jit_onnx_log("a graph of a thousand lines")
+    with quiet_onnx_exporter():
+        torch._C._jit_onnx_log("a graph of a thousand lines")
     assert capfd.readouterr().out == ""
+    assert torch._C._jit_onnx_log.__name__ == "_jit_onnx_log"
 
 
 def test_hydra_names_its_options():

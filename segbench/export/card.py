@@ -10,6 +10,7 @@ import segbench
 from segbench.compare.comparison import compare_runs
 from segbench.core.errors import SegbenchError
 from segbench.core.plain import Plain
+from segbench.core.score_names import at_both_sizes
 from segbench.core.text import printable
 from segbench.export.description import Description
 from segbench.export.steps import Format, Step
@@ -88,11 +89,11 @@ def scores_of(run: RunFolder, classes: Sequence[str]) -> list[Score]:
     if not run.results.is_file():
         return []
     metrics = run.read_results()["metrics"]
-    wanted = [name for name in ("test/mean_iou", "test/accuracy", "test/depth_rmse") if name in metrics]
-    wanted += [f"test/iou/{name}" for name in classes if f"test/iou/{name}" in metrics]
+    wanted = at_both_sizes("test/mean_iou", "test/accuracy", *(f"test/iou/{name}" for name in classes))
+    depth = sorted(name for name in metrics if name.startswith("test/depth/"))
     found = []
-    for name in wanted:
-        value = metrics[name].get("best")
+    for name in (*wanted, *depth):
+        value = metrics.get(name, {}).get("best")
         if value is not None:
             low, high = _interval(run, name)
             found.append(Score(name, value, low, high))

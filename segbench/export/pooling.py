@@ -6,28 +6,18 @@ import torch
 from torch import Tensor, nn
 
 
-class TraceablePool(nn.Module):
-    """What `nn.AdaptiveAvgPool2d` computes, as two matrices whose entries follow from the size of the features.
+class TraceablePool(nn.AdaptiveAvgPool2d):
+    """The same, as two matrices whose entries follow from the size of the features.
 
     Other programs have such an average over the whole picture alone.
-
-    Args:
-        height: Parts from top to bottom.
-        width: Parts from left to right.
     """
 
-    def __init__(self, height: int, width: int) -> None:
-        super().__init__()
-        self.height = height
-        self.width = width
-
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return `[B, C, height, width]` of features `[B, C, H, W]`."""
         rows, columns = (
-            shares(length, parts).to(features)
-            for length, parts in zip(features.shape[-2:], (self.height, self.width), strict=True)
+            shares(length, parts).to(input) for length, parts in zip(input.shape[-2:], parts_of(self), strict=True)
         )
-        return rows @ features @ columns.T
+        return rows @ input @ columns.T
 
 
 def shares(length: int, parts: int) -> Tensor:
@@ -45,14 +35,20 @@ def shares(length: int, parts: int) -> Tensor:
     return inside / inside.sum(dim=1, keepdim=True)
 
 
+def parts_of(pool: nn.AdaptiveAvgPool2d) -> tuple[int, int]:
+    """Return how many parts an average has from top to bottom and from left to right; 1 for a side that it keeps."""
+    size = pool.output_size
+    if isinstance(size, tuple):
+        return size[0] or 1, size[1] or 1
+    return size or 1, size or 1
+
+
 def with_traceable_pools(network: nn.Module) -> nn.Module:
-    """Replace, in place, the averages that a trace would keep the size of, and return the network."""
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if not isinstance(child, nn.AdaptiveAvgPool2d):
-                continue
-            size = child.output_size
-            height, width = size if isinstance(size, tuple) else (size, size)
-            if height is not None and width is not None and (height, width) != (1, 1):
-                setattr(parent, name, TraceablePool(height, width))
+    """Change, in place, the averages that a trace would keep the size of, and return the network.
+
+    They stay the same objects, since networks also keep them in lists of their own.
+    """
+    for module in network.modules():
+        if type(module) is nn.AdaptiveAvgPool2d and parts_of(module) != (1, 1):
+            module.__class__ = TraceablePool
     return network

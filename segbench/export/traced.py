@@ -18,7 +18,7 @@ import torch
 
 from segbench.core.errors import ConfigError
 from segbench.core.tasks import Head
-from segbench.data.loading.torch_private import silence_onnx_log
+from segbench.data.loading.torch_private import quiet_onnx_exporter
 from segbench.export.description import KEY, Description
 from segbench.export.graph import Graph
 from segbench.export.steps import Step
@@ -41,8 +41,7 @@ def write_onnx(graph: Graph, description: Description, *, path: Path) -> None:
         outputs[Head.MASK] = {0: "batch", 1: "mask_height", 2: "mask_width"}
     torch.onnx.register_custom_op_symbolic("aten::_upsample_bicubic2d_aa", _bicubic, OPSET)
     torch.onnx.register_custom_op_symbolic("aten::logaddexp", _logaddexp, OPSET)
-    silence_onnx_log()
-    with _tracing(graph):
+    with _tracing(graph), quiet_onnx_exporter():
         torch.onnx.export(
             _trace(graph),  # networks of other libraries go other ways where they see that it is for ONNX
             graph.example(),

@@ -116,6 +116,10 @@ def test_torchscript_needs_torch_alone(segbench, made, tiny):
     run = made("run", *tiny, "task=mask_depth", "inputs=image+background")
     outcome = segbench("export", run, "--out", "out", "--format", "torch", "--with", "normalisation,resize,argmax")
     assert outcome.code == 0, outcome.err
+    recorded = json.loads((run / "results.json").read_text())["metrics"]
+    card = Path("out/model-card.md").read_text()
+    for name in ("test/mean_iou", "test/depth/rmse", "test/depth/mae"):
+        assert f"| {name} | {recorded[name]['best']:.4f} |" in card
     model = torch.jit.load("out/model.pt")
     pictures = torch.randint(0, 256, (2, 3, 45, 70), dtype=torch.uint8)
     mask, depth = model(pictures, pictures.flip(-1))

@@ -7,6 +7,7 @@ one that is slow, or ends them before the iterator is forgotten. Nothing public 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -24,6 +25,16 @@ def shut_down(iterator: Iterator[Any] | None) -> None:
         iterator._shutdown_workers()  # type: ignore[attr-defined]
 
 
-def silence_onnx_log() -> None:
-    """Keep the exporter to ONNX from printing the whole graph where it fails."""
-    torch._C._jit_set_onnx_log_enabled(False)  # type: ignore[attr-defined]
+@contextmanager
+def quiet_onnx_exporter() -> Iterator[None]:
+    """Keep the exporter to ONNX from printing the whole graph where it fails, which it does whatever it is told."""
+    printing = torch._C._jit_onnx_log  # type: ignore[attr-defined]
+    torch._C._jit_onnx_log = _say_nothing  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch._C._jit_onnx_log = printing  # type: ignore[attr-defined]
+
+
+def _say_nothing(*words: object) -> None:
+    pass
