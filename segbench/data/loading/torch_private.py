@@ -13,6 +13,9 @@ from typing import Any
 
 import torch
 
+ONNX_LOG = "_jit_onnx_log"
+"""By which the exporter to ONNX prints."""
+
 
 def workers_of(iterator: Iterator[Any] | None) -> list[BaseProcess]:
     """Return the worker processes of a DataLoader's iterator; none where samples are made in this process."""
@@ -28,12 +31,12 @@ def shut_down(iterator: Iterator[Any] | None) -> None:
 @contextmanager
 def quiet_onnx_exporter() -> Iterator[None]:
     """Keep the exporter to ONNX from printing the whole graph where it fails, which it does whatever it is told."""
-    printing = torch._C._jit_onnx_log  # type: ignore[attr-defined]
-    torch._C._jit_onnx_log = _say_nothing  # type: ignore[attr-defined]
+    printing = getattr(torch._C, ONNX_LOG)
+    setattr(torch._C, ONNX_LOG, _say_nothing)
     try:
         yield
     finally:
-        torch._C._jit_onnx_log = printing  # type: ignore[attr-defined]
+        setattr(torch._C, ONNX_LOG, printing)
 
 
 def _say_nothing(*words: object) -> None:
