@@ -14,9 +14,9 @@ class TraceablePool(nn.AdaptiveAvgPool2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return `[B, C, height, width]` of features `[B, C, H, W]`."""
-        rows, columns = (
-            shares(length, parts).to(input) for length, parts in zip(input.shape[-2:], parts_of(self), strict=True)
-        )
+        parts = parts_of(self)
+        assert parts is not None
+        rows, columns = (shares(length, count).to(input) for length, count in zip(input.shape[-2:], parts, strict=True))
         return rows @ input @ columns.T
 
 
@@ -35,12 +35,13 @@ def shares(length: int, parts: int) -> Tensor:
     return inside / inside.sum(dim=1, keepdim=True)
 
 
-def parts_of(pool: nn.AdaptiveAvgPool2d) -> tuple[int, int]:
-    """Return how many parts an average has from top to bottom and from left to right; 1 for a side that it keeps."""
+def parts_of(pool: nn.AdaptiveAvgPool2d) -> tuple[int, int] | None:
+    """Return how many parts an average has from top to bottom and from left to right; None where a side is kept."""
     size = pool.output_size
-    if isinstance(size, tuple):
-        return size[0] or 1, size[1] or 1
-    return size or 1, size or 1
+    height, width = size if isinstance(size, tuple) else (size, size)
+    if height is None or width is None:
+        return None
+    return height, width
 
 
 def with_traceable_pools(network: nn.Module) -> nn.Module:
@@ -49,6 +50,6 @@ def with_traceable_pools(network: nn.Module) -> nn.Module:
     They stay the same objects, since networks also keep them in lists of their own.
     """
     for module in network.modules():
-        if type(module) is nn.AdaptiveAvgPool2d and parts_of(module) != (1, 1):
+        if type(module) is nn.AdaptiveAvgPool2d and parts_of(module) not in (None, (1, 1)):
             module.__class__ = TraceablePool
     return network

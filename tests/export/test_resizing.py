@@ -62,6 +62,8 @@ def test_averages_of_parts_are_those_of_torch(parts):
 def test_only_averages_that_a_trace_would_keep_the_size_of_are_replaced():
     network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Sequential(nn.AdaptiveAvgPool2d((2, 3))))
     kept = network[1][0]  # some networks keep their layers in a list, too
+    side = with_traceable_pools(nn.Sequential(nn.AdaptiveAvgPool2d((None, 3))))
+    assert side(torch.zeros(1, 4, 9, 7)).shape == (1, 4, 9, 3)
     with_traceable_pools(network)
     assert type(network[0]) is nn.AdaptiveAvgPool2d
     assert type(kept) is TraceablePool
