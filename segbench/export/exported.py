@@ -79,12 +79,14 @@ class ExportedModel:
         if not self.description.has(Step.NORMALISATION):
             unit = picture.astype(np.float32) / np.float32(255 if picture.dtype == np.uint8 else 1)
             mean, std = (_by_channel(values) for values in (self.description.mean, self.description.std))
-            return (unit - mean) / std
+            normalised: np.ndarray = (unit - mean) / std
+            return normalised
         levels = self._given.channels.levels
         if levels is None:
             return picture
         low, high = (_by_channel(level) for level in levels)
-        return picture * (high - low) + low
+        values: np.ndarray = picture * (high - low) + low
+        return values
 
     def _looked(self, seen: Arrays, size: Size) -> Arrays:
         """Return what the network says of what it sees, in tiles and with further looks where its run has them."""

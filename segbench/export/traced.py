@@ -39,8 +39,9 @@ def write_onnx(graph: Graph, description: Description, *, path: Path) -> None:
     outputs = {head: {0: "batch", 2: f"{head}_height", 3: f"{head}_width"} for head in graph.heads}
     if Step.ARGMAX in graph.steps and Head.MASK in outputs:
         outputs[Head.MASK] = {0: "batch", 1: "mask_height", 2: "mask_width"}
-    torch.onnx.register_custom_op_symbolic("aten::_upsample_bicubic2d_aa", _bicubic, OPSET)
-    torch.onnx.register_custom_op_symbolic("aten::logaddexp", _logaddexp, OPSET)
+    for name, symbolic in {"_upsample_bicubic2d_aa": _bicubic, "logaddexp": _logaddexp}.items():
+        register = torch.onnx.register_custom_op_symbolic  # type: ignore[attr-defined]  # not in __all__
+        register(f"aten::{name}", symbolic, OPSET)
     with _tracing(graph), quiet_onnx_exporter():
         torch.onnx.export(
             _trace(graph),  # networks of other libraries go other ways where they see that it is for ONNX

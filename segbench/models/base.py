@@ -88,6 +88,11 @@ class Heads(nn.ModuleDict):
         return {name: head(features) for name, head in self.items()}
 
 
+def is_tracing() -> bool:
+    """Whether the network is being recorded as a graph, for an export."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]  # documented, but not in __all__
+
+
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Return the image with its last row and column repeated until height and width are multiples.
 
@@ -96,7 +101,7 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     height, width = image.shape[-2:]
     down = -height % multiple
     right = -width % multiple
-    any_size = torch.jit.is_tracing()  # a trace is used for other sizes too, and would keep the branch of this one
+    any_size = is_tracing()  # a trace is used for other sizes too, and would keep the branch of this one
     if any_size or down:
         image = torch.cat([image, image[..., -1:, :].expand(*image.shape[:-2], down, -1)], dim=-2)
     if any_size or right:

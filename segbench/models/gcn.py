@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from segbench.core.choices import check_word
 from segbench.core.errors import ConfigError
-from segbench.models.base import ONE_LOGIT, Network
+from segbench.models.base import ONE_LOGIT, Network, is_tracing
 
 OFFSETS = {4: ((0, 1), (1, 0)), 8: ((0, 1), (1, 0), (1, 1), (1, -1))}
 """Steps in rows and columns to the neighbours of a pixel, one of each opposite pair."""
@@ -144,8 +144,9 @@ class Sparse(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features `[B, C, H, W]`, averaged over neighbours, computed in float32."""
-        if torch.jit.is_tracing():  # no other program has sparse matrices
-            return Stencil(self.neighbours, self.self_loops).to(features.device)(features)
+        if is_tracing():  # no other program has sparse matrices
+            stencilled: Tensor = Stencil(self.neighbours, self.self_loops).to(features.device)(features)
+            return stencilled
         batch, channels, height, width = features.shape
         matrix = self._matrix(height, width, device=features.device)
         with torch.autocast(features.device.type, enabled=False):
