@@ -16,10 +16,12 @@ from segbench.tracking.tracker import About, Identity, Tracker, need
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 STATES = {RunState.COMPLETED: "FINISHED", RunState.FAILED: "FAILED"}
 """What MLflow calls how a run ended; `KILLED` for all others."""
 MOST_AT_ONCE = 100
+MOST_METRICS = 1000
 LONGEST = 6000
 """Characters of a setting."""
 QUIET = {
@@ -41,6 +43,7 @@ class Mlflow(Tracker):
         need("mlflow", "mlflow")
         self.uri = uri
         self.experiment = experiment
+        self._waiting: list[Metric] = []
 
     @property
     def place(self) -> str:
@@ -99,12 +102,13 @@ class Mlflow(Tracker):
         return run_id
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Add them all with the time of the run's beginning: MLflow keeps what comes again with the same time once."""
+        """Keep them until `flush`, as a call for each step would take as long as the step.
+
+        All have the time of the run's beginning: MLflow keeps what comes again with the same time once.
+        """
         from mlflow.entities import Metric
 
-        metrics = [Metric(_key(tag), value, self._time, step) for tag, value in values.items()]
-        for first in range(0, len(metrics), MOST_AT_ONCE):
-            self._client.log_batch(self._run_id, metrics=metrics[first : first + MOST_AT_ONCE])
+        self._waiting += [Metric(_key(tag), value, self._time, step) for tag, value in values.items()]
 
     def image(self, name: str, png: bytes, *, step: int) -> None:
         """Add it as an artifact, `<name>/<step>.png`."""
@@ -118,7 +122,10 @@ class Mlflow(Tracker):
         self.scalars(step, values)
 
     def flush(self) -> None:
-        """Do nothing: each call has been answered."""
+        """Add the scalars that wait, as many in a call as MLflow takes."""
+        for first in range(0, len(self._waiting), MOST_METRICS):
+            self._client.log_batch(self._run_id, metrics=self._waiting[first : first + MOST_METRICS])
+        self._waiting.clear()
 
     def close(self, state: RunState) -> None:
         """Say how the run ended."""

@@ -22,6 +22,8 @@ class Trackio(Tracker):
     def __init__(self, project: str = "segbench") -> None:
         need("trackio", "trackio")
         self.project = project
+        self._waiting: list[tuple[int, dict[str, object], str]] = []
+        """Step, values and key of each row that is not in the file yet."""
 
     @property
     def place(self) -> str:
@@ -46,8 +48,8 @@ class Trackio(Tracker):
         return identity
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Add one row."""
-        self._write(step, dict(values), key="-".join(sorted(values)))
+        """Add one row, which waits for `flush`."""
+        self._waiting.append((step, dict(values), "-".join(sorted(values))))
 
     def image(self, name: str, png: bytes, *, step: int) -> None:
         """Keep the file among Trackio's own, and add a row that names it."""
@@ -57,27 +59,26 @@ class Trackio(Tracker):
         file = get_project_media_path(project=self.project, run=self._name, step=step) / f"{uuid.uuid4()}.png"
         file.write_bytes(png)
         picture = {"_type": "trackio.image", "file_path": str(file.relative_to(MEDIA_DIR)), "caption": None}
-        self._write(step, {name: picture}, key=name)
+        self._waiting.append((step, {name: picture}, name))
 
     def summary(self, values: Mapping[str, float], *, step: int) -> None:
         """Add them as a row, of which Trackio's table shows the last value."""
-        self._write(step, dict(values), key="summary")
+        self._waiting.append((step, dict(values), "summary"))
 
     def flush(self) -> None:
-        """Do nothing: each row is in the file."""
-
-    def close(self, state: RunState) -> None:
-        """Do nothing: Trackio knows no end of a run."""
-
-    def _write(self, step: int, values: Mapping[str, object], *, key: str) -> None:
-        """Add a row; one with the same key and step is there already and is left out."""
-        row = uuid.uuid5(uuid.NAMESPACE_OID, f"{self._id} {step} {key}").hex
+        """Write the rows that wait; one with the same key and step as before is there already and is left out."""
+        if not self._waiting:
+            return
         self._store.bulk_log(
             self.project,
             self._name,
-            [dict(values)],
-            steps=[step],
+            [values for _, values, _ in self._waiting],
+            steps=[step for step, _, _ in self._waiting],
             config=self._config,
-            log_ids=[row],
+            log_ids=[uuid.uuid5(uuid.NAMESPACE_OID, f"{self._id} {step} {key}").hex for step, _, key in self._waiting],
             run_id=self._id,
         )
+        self._waiting.clear()
+
+    def close(self, state: RunState) -> None:
+        """Do nothing: Trackio knows no end of a run."""

@@ -87,6 +87,7 @@ def test_names_that_mlflow_does_not_allow(growing, store, client):
     sender = Sender(growing.folder, Mlflow(store, "names"))
     sender.open()
     sender.tracker.scalars(1, {"val/iou/bus, tram": 0.5, "x" * 300: 1.0, **{f"many/{n}": 0.0 for n in range(1200)}})
+    sender.tracker.flush()
     (run,) = runs_of(client, "names")
     assert run.data.metrics["val/iou/bus_ tram"] == 0.5
     assert len(run.data.metrics) == 1202
