@@ -12,6 +12,7 @@ from segbench import __version__
 from segbench.commands.arguments import Overrides, Plugins, with_out
 from segbench.commands.data_app import data_app
 from segbench.commands.guard import guarded
+from segbench.commands.trained_verbs import audit, evaluate, export, predict, verify
 from segbench.commands.tune_app import tune_app
 from segbench.commands.usage import Verbs, run_app
 
@@ -68,117 +69,8 @@ def resume(run: str, overrides: Overrides = None) -> None:
     launch([f"resume={run}", *(overrides or [])])
 
 
-@app.command()
-def evaluate(
-    run: Annotated[str, typer.Argument(help="The run folder.")],
-    changes: Overrides = None,
-    *,
-    split: Annotated[str, typer.Option(help="val or test.")] = "test",
-    out: Annotated[Path | None, typer.Option(help="Also write the scores as JSON.")] = None,
-    reliability: Annotated[Path | None, typer.Option(help="Also draw accuracy by probability, as PNG.")] = None,
-    plugins: Plugins = None,
-) -> None:
-    """Score a run's best checkpoint again, from its folder alone, and say whether it is as sure as it is right."""
-    from rich.console import Console
-
-    from segbench.commands.evaluate import evaluate_run
-
-    evaluate_run(
-        run,
-        split,
-        changes=changes or [],
-        plugins=plugins or [],
-        out=out,
-        reliability=reliability,
-        console=Console(),
-    )
-
-
-@app.command()
-def audit(
-    runs: Annotated[list[str], typer.Argument(help="Run folders, such as those of all folds.")],
-    *,
-    out: Annotated[Path, typer.Option(help="Folder for audit.csv, audit.html and thumbnails.")],
-    split: Annotated[str, typer.Option(help="val or test.")] = "test",
-    pictures: Annotated[int, typer.Option(min=0, help="Pictures of each run that the page shows.")] = 50,
-    change: Annotated[list[str] | None, typer.Option("--set", help="A setting as key=value.")] = None,
-    plugins: Plugins = None,
-) -> None:
-    """List the held-out pictures whose labels a trained network doubts most."""
-    from rich.console import Console
-
-    from segbench.commands.audit import audit_runs
-
-    audit_runs(
-        runs,
-        split=split,
-        out=out,
-        pictures=pictures,
-        changes=change or [],
-        plugins=plugins or [],
-        console=Console(),
-    )
-
-
-@app.command()
-def verify(
-    run: Annotated[str, typer.Argument(help="The run folder.")],
-    changes: Overrides = None,
-    *,
-    plugins: Plugins = None,
-) -> None:
-    """Train a run again in a temporary folder and say whether every bit is the same, or from which step on not."""
-    from rich.console import Console
-
-    from segbench.commands.verify import verify_run
-
-    verify_run(run, changes or [], plugins=plugins or [], console=Console())
-
-
-@app.command()
-def predict(
-    run: Annotated[str, typer.Argument(help="The run folder.")],
-    images: Annotated[list[str], typer.Argument(help="Pictures, folders with all below them, or patterns in quotes.")],
-    *,
-    out: Annotated[Path, typer.Option(help="Folder for masks and depth maps; keeps the folders' trees.")],
-    backgrounds: Annotated[Path | None, typer.Option(help="For inputs=image+background: pictures by name.")] = None,
-    side: Annotated[int | None, typer.Option(help="Shorter side that the network sees; default: training's.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    overlay: Annotated[bool, typer.Option("--overlay", help="Also the pictures with classes laid over them.")] = False,
-    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also the probabilities, as .npz.")] = False,
-    plugins: Plugins = None,
-) -> None:
-    """Write masks and depth maps at the pictures' own size."""
-    from segbench.commands.predict import Wanted, predict_images
-
-    wanted = Wanted(out, backgrounds, side, device, overlay, probabilities)
-    print(predict_images(run, images, wanted=wanted, plugins=plugins or []))
-
-
-@app.command()
-def export(
-    runs: Annotated[list[str], typer.Argument(help="A run folder, or several that are averaged; then settings.")],
-    *,
-    form: Annotated[str, typer.Option("--format", help="onnx, torch or safetensors.")] = "onnx",
-    steps: Annotated[
-        list[str] | None, typer.Option("--with", help="Some of normalisation,resize,argmax to come into the file.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default: exports/ and the run's name.")] = None,
-    hub: Annotated[bool, typer.Option("--hub-folder", help="Make it one that the Hugging Face hub takes.")] = False,
-    licence: Annotated[str | None, typer.Option(help="Of the weights, for the card, such as mit.")] = None,
-    plugins: Plugins = None,
-) -> None:
-    """Write the network as a file for other programs, checked against the run, with a card."""
-    from segbench.commands.export import default_folder, export_runs
-    from segbench.core.choices import one_of
-    from segbench.export.steps import Format, steps_of
-
-    chosen = one_of(Format, form, what="--format")
-    folder = out or default_folder(runs[0])
-    from segbench.export.write import Wanted
-
-    wanted = Wanted(chosen, steps_of(steps or []), folder, hub, licence)
-    print(export_runs(runs, wanted, plugins=plugins or []))
+for verb in (evaluate, audit, verify, predict, export):
+    app.command()(verb)
 
 
 @app.command()

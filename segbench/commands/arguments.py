@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,12 @@ def settings(words: list[str] | None) -> RunConfig:
     from segbench.config.words import spelled_out
 
     return run_config(compose_config(spelled_out(words or [])))
+
+
+def runs_and_settings(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the paths of runs and the settings among words of the command line."""
+    changes = [word for word in words if "=" in word and not Path(word).expanduser().exists()]
+    return [word for word in words if word not in changes], changes
 
 
 def with_out(words: list[str] | None) -> tuple[list[str], Path | None]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from segbench.commands.arguments import runs_and_settings
 from segbench.commands.output_paths import folder_for
 from segbench.core.choices import SCORED, Split, one_of
 from segbench.core.errors import ConfigError
@@ -25,24 +26,22 @@ FIRST = 10
 
 
 def audit_runs(
-    runs: Sequence[str],
+    words: Sequence[str],
     *,
     split: str,
     out: Path,
     pictures: int,
-    changes: Sequence[str],
     plugins: Sequence[str],
     console: Console,
 ) -> None:
     """Write `audit.csv` with every picture of a split, most doubted label first, and `audit.html` with the first.
 
     Args:
-        runs: Run folders. Each judges its own split, which it has not been trained on: the runs of all folds of a data
-            set together judge every picture.
+        words: Run folders, and settings as `key=value`. Each run judges its own split, which it has not been trained
+            on: the runs of all folds of a data set together judge every picture.
         split: `val` or `test`.
         out: The folder for both and for the thumbnails.
         pictures: How many of each run the page shows.
-        changes: Settings as `key=value`.
         plugins: The user's own packages that the runs may name.
         console: Where the first are named.
 
@@ -50,6 +49,9 @@ def audit_runs(
         ConfigError: for a run without masks.
     """
     chosen = one_of(SCORED, split, what="split", why="to audit")
+    runs, changes = runs_and_settings(words)
+    if not runs:
+        raise ConfigError("audit needs a run folder")
     from segbench.inference.load import load_trained  # torch
 
     with folder_for(out):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segbench.commands.arguments import runs_and_settings
 from segbench.commands.output_paths import folder_for
 from segbench.core.errors import ConfigError
 
@@ -28,8 +29,7 @@ def export_runs(words: Sequence[str], wanted: Wanted, *, plugins: Sequence[str] 
     from segbench.export.describe import load_for_export
     from segbench.export.write import check_wanted, write_export
 
-    runs = [word for word in words if not is_setting(word)]
-    changes = [word for word in words if is_setting(word)]
+    runs, changes = runs_and_settings(words)
     if not runs:
         raise ConfigError("export needs the folder of a run")
     check_wanted(wanted, len(runs))
@@ -37,11 +37,6 @@ def export_runs(words: Sequence[str], wanted: Wanted, *, plugins: Sequence[str] 
     with folder_for(wanted.out.absolute()) as out:
         written = write_export(trained, replace(wanted, out=out))
     return f"{written.check}\n{', '.join(written.files)}: {out}"
-
-
-def is_setting(word: str) -> bool:
-    """Whether a word of the command line is a setting, and no path that is there."""
-    return "=" in word and not Path(word).expanduser().exists()
 
 
 def default_folder(run: str) -> Path:

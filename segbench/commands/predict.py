@@ -58,6 +58,9 @@ class Wanted:
     probabilities: bool = False
     """Whether probabilities are written."""
 
+    uncertainty: bool = False
+    """Whether it is written how unsure the network is of each pixel."""
+
 
 @outliving_the_terminal()
 def predict_images(run: str, images: Sequence[str], *, wanted: Wanted, plugins: Sequence[str] = ()) -> str:
@@ -145,7 +148,9 @@ def _predict_all(
             _predict_large(predictors, pictures, name=name, wanted=wanted, sets=sets)
             return None
         answer = MeanAnswer([predictor.answer(*each) for predictor, each in zip(predictors, pictures, strict=True)])
-        return sets[0].channels.shown(pictures[0][0]), arrays_of(answer, probabilities=wanted.probabilities)
+        return sets[0].channels.shown(pictures[0][0]), arrays_of(
+            answer, probabilities=wanted.probabilities, entropy=wanted.uncertainty
+        )
 
     def write(name: str, predicted: Predicted | None) -> None:
         if predicted is not None:
@@ -183,11 +188,11 @@ def _predict_large(
     wanted: Wanted,
     sets: Sequence[SegmentationData],
 ) -> None:
-    if wanted.overlay or wanted.probabilities:
+    if wanted.overlay or wanted.probabilities or wanted.uncertainty:
         raise FileError(
             "more than {} pixels, of which a mask alone is written",
             detail=f"{MAX_PIXELS:,}",
-            cure="leave out --overlay and --probabilities",
+            cure="leave out --overlay, --probabilities and --uncertainty",
         )
     predict_large(predictors, picture, path=wanted.out / name, sets=sets)
 

@@ -22,7 +22,8 @@ class PredictionFiles:
     """Writes what a network says about pictures into a folder.
 
     For `<name>`: `<name>_mask.png`, a palette PNG of class ids at the picture's own size; for a depth head
-    `<name>_depth.npy` (float32), with `<name>_depth.png` to look at.
+    `<name>_depth.npy` (float32), with `<name>_depth.png` to look at; where it was asked for `<name>_entropy.png`, uint8
+    from 0, sure of one class, to 255, all equally likely.
     """
 
     out: Path
@@ -43,7 +44,7 @@ class PredictionFiles:
         Args:
             name: Path within the folder, without what names end in.
             image: The picture, uint8 `[H,W,3]`.
-            found: `mask` uint8 `[H,W]`, `probabilities` and `depth`, as far as there are.
+            found: `mask` uint8 `[H,W]`, `probabilities`, `entropy` and `depth`, as far as there are.
 
         Raises:
             DataError: if a file cannot be written.
@@ -55,6 +56,9 @@ class PredictionFiles:
                 self._write_mask(path, image, ids=found["mask"])
             if "probabilities" in found and self.probabilities:
                 np.savez(_ending(path, ".npz"), probabilities=found["probabilities"])
+            if "entropy" in found:
+                unsure = Image.fromarray((found["entropy"] * 255).round().astype(np.uint8))
+                unsure.save(_ending(path, "_entropy.png"), compress_level=COMPRESSION)
             if "depth" in found:
                 np.save(_ending(path, "_depth.npy"), found["depth"])
                 farthest = float(max(found["depth"].max(), 1e-6))

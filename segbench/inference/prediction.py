@@ -70,7 +70,7 @@ class Predictor:
             background: As in `answer`.
             probabilities: Also return `probabilities` of every class, float32 `[C,H,W]`, where there is a mask.
         """
-        return arrays_of(self.answer(image, background), probabilities=probabilities)
+        return arrays_of(MeanAnswer([self.answer(image, background)]), probabilities=probabilities)
 
     def tensor(self, seen: np.ndarray) -> Tensor:
         """Return what is seen of a picture, `[h,w,C]`, as a batch of one on the network's device."""
@@ -78,13 +78,15 @@ class Predictor:
 
 
 @torch.inference_mode()
-def arrays_of(answer: Answer | MeanAnswer, *, probabilities: bool) -> dict[str, np.ndarray]:
-    """Return `mask`, `depth` and where they are wanted `probabilities` of an answer, as arrays at the own size."""
+def arrays_of(answer: MeanAnswer, *, probabilities: bool, entropy: bool = False) -> dict[str, np.ndarray]:
+    """Return `mask`, `depth` and where they are wanted `probabilities` and `entropy`, as arrays at the own size."""
     found = {}
     if "mask" in answer.heads:
         found["mask"] = answer.ids()
         if probabilities:
             found["probabilities"] = answer.probabilities()
+        if entropy:
+            found["entropy"] = answer.entropy()
     if "depth" in answer.heads:
         found["depth"] = answer.depth()
     return {name: values.cpu().numpy() for name, values in found.items()}

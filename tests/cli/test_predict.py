@@ -90,7 +90,11 @@ def test_probabilities_overlays_and_masks_of_a_tree(command, tiny, tree):
     assert "4 of 4 pictures predicted" in outcome.out
     written = {path.relative_to("out").as_posix() for path in Path("out").rglob("*.*")}
     assert written == {f"{name}{end}" for name in ("a", "in_a", "one/a", "one/two/b") for end in (".npz", "_mask.png")}
+    assert command("predict", "run", "run", "in", "--out", "unsure", "--uncertainty", entry=cli.main).code == 0
     probabilities = np.load("out/one/two/b.npz")["probabilities"]
+    entropy = -(probabilities * np.log2(probabilities)).sum(0)
+    with Image.open("unsure/one/two/b_entropy.png") as unsure:
+        assert np.abs(np.array(unsure) - 255 * entropy).max() <= 0.51
     assert probabilities.shape == (2, 8, 8)
     assert probabilities.dtype == np.float32
     with Image.open("out/one/two/b_mask.png") as mask:
