@@ -3,9 +3,11 @@
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.support import warm
+from tests.support.warm_python import file_of
 
 SCRIPT = """
 import atexit, os, sys
@@ -51,3 +53,12 @@ def test_it_can_be_killed_with_all_that_it_started(tmp_path):
             assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
+
+
+def test_code_of_a_launcher_is_never_seen_half_written(tmp_path):
+    """Several processes are started with the same code at once; an empty file would end as if all was well."""
+    code = "x = 1\n" * 50_000
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(lambda _: file_of(code, tmp_path).read_text() == code, range(64)))
+    assert all(seen)
+    assert len(list(tmp_path.iterdir())) == 1

@@ -18,6 +18,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 from tests.support import warm
 
@@ -75,6 +76,16 @@ class WarmPython:
             threading.Thread(target=_attend, args=(connection, self._folder), daemon=True).start()
 
 
+def file_of(code: str, folder: Path) -> Path:
+    """Return the file that holds some code; it appears as a whole, as another process may be reading it already."""
+    file = folder / f"code-{abs(hash(code))}.py"
+    if not file.exists():
+        written = folder / f"{uuid4().hex}.py"
+        written.write_text(code)
+        written.replace(file)
+    return file
+
+
 def _attend(connection: socket.socket, folder: Path) -> None:
     with connection:
         streams = array.array("i")
@@ -84,9 +95,7 @@ def _attend(connection: socket.socket, folder: Path) -> None:
         request = json.loads(connection.recv(size, socket.MSG_WAITALL))
         words = request["words"]
         if words[0] == "-c":
-            file = folder / f"code-{abs(hash(words[1]))}.py"
-            file.write_text(words[1])
-            words = [str(file), *words[2:]]
+            words = [str(file_of(words[1], folder)), *words[2:]]
         out, err = (os.fdopen(number, "wb") for number in streams)
         with out, err:
             process = warm.start(words, cwd=Path(request["cwd"]), env=request["env"], stdout=out, stderr=err)
