@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytorch_lightning as pl
-
 from segbench.data.loading.batches import EvaluationBatch
-from segbench.inference.forward import Answer
 from segbench.inference.module import ScoredModule
+from segbench.inference.observer import PictureObserver, mask_answer
 from segbench.metrics.calibration import Calibration
 
 
-class CountConfidence(pl.Callback):
+class CountConfidence(PictureObserver):
     """Adds every scored picture of an evaluation to a `Calibration`.
 
     Args:
@@ -23,30 +21,8 @@ class CountConfidence(pl.Callback):
         self.calibration = Calibration()
         self._classes = classes
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: EvaluationBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Count a batch of val."""
-        assert isinstance(pl_module, ScoredModule)
-        for place, logits in enumerate(outputs["mask"]):
-            truth = pl_module.scored_mask(batch, place)
-            answer = Answer({"mask": logits}, pl_module.view, (truth.shape[-2], truth.shape[-1]))
-            self.calibration.update(answer.ids(), answer.confidence(), truth=truth, classes=self._classes)
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: EvaluationBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Count a batch of test."""
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
+    def observe(self, module: ScoredModule, said: dict[str, Any], *, batch: EvaluationBatch, place: int) -> None:
+        """Count a picture."""
+        answer = mask_answer(module, said, batch=batch, place=place)
+        truth = module.scored_mask(batch, place)
+        self.calibration.update(answer.ids(), answer.confidence(), truth=truth, classes=self._classes)

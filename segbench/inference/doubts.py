@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from segbench.data.loading.batches import EvaluationBatch
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.forward import Answer
 from segbench.inference.module import ScoredModule
+from segbench.inference.observer import PictureObserver, mask_answer
 from segbench.inference.shown import shown_row
 from segbench.report.thumbnails import WorstPictures
 
@@ -47,7 +47,7 @@ class Doubt:
     """What most of those look like."""
 
 
-class FindDoubts(pl.Callback):
+class FindDoubts(PictureObserver):
     """Judges the labels of every scored picture of an evaluation, and keeps thumbnails of the worst.
 
     Args:
@@ -62,36 +62,14 @@ class FindDoubts(pl.Callback):
         self.doubts: list[Doubt] = []
         self.worst = WorstPictures(pictures)
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: EvaluationBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Judge a batch of val."""
-        assert isinstance(pl_module, ScoredModule)
-        for place, logits in enumerate(outputs["mask"]):
-            truth = pl_module.scored_mask(batch, place)
-            answer = Answer({"mask": logits}, pl_module.view, (truth.shape[-2], truth.shape[-1]))
-            doubt = doubt_of(answer, truth, index=int(batch["index"][place]), classes=self.data.classes)
-            if doubt.labelled:
-                self.doubts.append(doubt)
-                self.worst.consider(doubt.quality, doubt.index, row=partial(self._row, outputs, batch, place=place))
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: EvaluationBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Judge a batch of test."""
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
+    def observe(self, module: ScoredModule, said: dict[str, Any], *, batch: EvaluationBatch, place: int) -> None:
+        """Judge the labels of a picture."""
+        answer = mask_answer(module, said, batch=batch, place=place)
+        truth = module.scored_mask(batch, place)
+        doubt = doubt_of(answer, truth, index=int(batch["index"][place]), classes=self.data.classes)
+        if doubt.labelled:
+            self.doubts.append(doubt)
+            self.worst.consider(doubt.quality, doubt.index, row=partial(self._row, said, batch, place=place))
 
     def _row(self, outputs: dict[str, list[Tensor]], batch: EvaluationBatch, *, place: int) -> dict[str, np.ndarray]:
         """Return what is shown of a picture; of its errors only those that the network is sure of."""

@@ -54,16 +54,9 @@ class Live:
         if self._thread is not None or not self.trackers:
             return
         for name, tracker in self.trackers.items():
-            try:
+            with starting(name, tracker):
                 sender = Sender(self.run, tracker, config=self.config)
                 sender.open()
-            except SegbenchError:
-                raise
-            except Exception as error:  # a program of its own, which may raise anything
-                raise ConfigError(
-                    f"logger.{name} ({type(tracker).__name__}) cannot be started: {first_line(error)}; give it other"
-                    f" settings, or logger=none"
-                ) from error
             self._senders[name] = sender
         self._thread = threading.Thread(target=self._work, name="trackers", daemon=True)
         self._thread.start()
@@ -121,6 +114,25 @@ class Live:
                 self.run.path,
                 name,
             )
+
+
+@contextmanager
+def starting(name: str, logger: object) -> Iterator[None]:
+    """Turn whatever a program of its own raises at its start into one sentence, a ConfigError.
+
+    Args:
+        name: Of the tracker or logger in the configuration.
+        logger: That one.
+    """
+    try:
+        yield
+    except SegbenchError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"logger.{name} ({type(logger).__name__}) cannot be started: {first_line(error)}; give it other settings,"
+            f" or logger=none"
+        ) from error
 
 
 def first_line(error: Exception) -> str:

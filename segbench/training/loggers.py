@@ -8,9 +8,9 @@ from pytorch_lightning.loggers import Logger
 
 from segbench.config.instantiate import build, find_class
 from segbench.config.schema import RunConfig
-from segbench.core.errors import ConfigError, SegbenchError
+from segbench.core.errors import ConfigError
 from segbench.runs.folder import RunFolder
-from segbench.tracking.live import Live, first_line
+from segbench.tracking.live import Live, first_line, starting
 from segbench.tracking.tracker import Tracker
 
 
@@ -31,15 +31,8 @@ class Loggers:
             ConfigError: for one that refuses.
         """
         for name, logger in self.lightning.items():
-            try:
+            with starting(name, logger):
                 _ = logger.experiment  # type: ignore[attr-defined]  # a property of all that Lightning has
-            except SegbenchError:
-                raise
-            except Exception as error:  # a program of its own, which may raise anything
-                raise ConfigError(
-                    f"logger.{name} ({type(logger).__name__}) cannot be started: {first_line(error)}; give it other"
-                    f" settings, or logger=none"
-                ) from error
         self.live.open()
         return list(self.lightning.values())
 
