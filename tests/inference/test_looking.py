@@ -135,7 +135,7 @@ def test_a_large_tiff_is_predicted_by_windows_as_a_whole(runs, tmp_path, monkeyp
         with monkeypatch.context() as patched:
             patched.setattr("segbench.commands.predict_large.MAX_PIXELS", 30_000)
             predict_images(str(both[0]), words, wanted=Wanted(tmp_path / "windows", device="cpu"))
-            with pytest.raises(DataError, match="leave out --overlay and --probabilities"):
+            with pytest.raises(DataError, match="leave out --overlay, --probabilities and --uncertainty"):
                 predict_images(str(both[0]), words, wanted=Wanted(tmp_path / "none", device="cpu", overlay=True))
         whole = np.array(Image.open(tmp_path / "whole/a_mask.png"))
         windows = tifffile.imread(tmp_path / "windows/a_mask.tif")
