@@ -15,6 +15,7 @@ from segbench.data.loading import loader as room
 from segbench.data.loading.augment import Augment
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.data.loading.source import SplitDataset
+from segbench.data.loading.workers import Workers
 
 MAIN = os.getpid()
 
@@ -253,6 +254,17 @@ def test_workers_that_are_always_told_to_stop_are_an_error():
 
     _, text = failing(Faulty(at(5, always), num_workers=1).loader("val"))
     assert "was killed by SIGTERM while it made val sample 5" in text
+
+
+def test_the_end_of_a_worker_is_waited_for_after_its_connection_broke(monkeypatch):
+    """On a busy machine it comes seconds later: told of is how it ended, not that something could not be read."""
+    monkeypatch.setattr("segbench.data.loading.workers.DYING", 0.0)
+    process = multiprocessing.Process(target=time.sleep, args=(0.5,))
+    process.start()
+    workers = Workers()
+    workers.workers = [process]
+    assert workers.dead() == []
+    assert workers.dead(EOFError()) == [0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

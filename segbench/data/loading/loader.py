@@ -221,7 +221,7 @@ class EpochLoader:
         Raises:
             DataError: for everything else that can have happened to workers.
         """
-        dead = self._workers.dead()
+        dead = self._workers.dead(error)
         told = self._workers.told_to_stop(dead)
         text = self._what_happened(error, number, waited=waited, dead=dead)
         self._stop_workers()

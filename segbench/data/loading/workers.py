@@ -25,6 +25,9 @@ from segbench.data.loading.torch_private import shut_down, workers_of
 Item = dict[str, Tensor]
 NOTHING = -1
 """What a worker's entry of `progress` holds between two samples."""
+BROKEN = 15.0
+"""Seconds in which a worker whose connection is broken comes to its end, on a machine that is busy with other work."""
+
 DYING = 1.0
 """Seconds that a worker which has caused an error may take to end."""
 TOLD_TO_STOP = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
@@ -203,12 +206,16 @@ class Workers:
         if not all(worker.is_alive() for worker in self.workers):
             raise RuntimeError("a worker has ended")
 
-    def dead(self) -> list[int]:
+    def dead(self, error: Exception | None = None) -> list[int]:
         """Return the numbers of the workers that have ended, or are about to.
 
         What a worker sent is lost with it, and a broken connection can show before its end does.
+
+        Args:
+            error: What reading from them raised: after a broken connection their end is waited for longer.
         """
-        wait([worker.sentinel for worker in self.workers], timeout=DYING)
+        broken = isinstance(error, EOFError | ConnectionError)
+        wait([worker.sentinel for worker in self.workers], timeout=BROKEN if broken else DYING)
         return [number for number, worker in enumerate(self.workers) if not worker.is_alive()]
 
     def told_to_stop(self, numbers: list[int]) -> bool:
