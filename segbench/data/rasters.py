@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from segbench.core.errors import DataError
+from segbench.core.npy import open_npy
 from segbench.data.folders import SUFFIXES
 from segbench.data.pictures import Source, check_regular, check_size, load_picture
 from segbench.data.problems import FileError
@@ -141,7 +142,7 @@ def load_npy(path: Path) -> np.ndarray:
     """Return the array `[H,W,C]` of a NPY file, of any type; raises a DataError where it is none, or too large."""
     try:
         check_regular(path)
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
+        values = open_npy(path)
     except FileNotFoundError:
         raise DataError("the file is not there any more") from None
     except (OSError, ValueError, EOFError) as error:

@@ -11,6 +11,7 @@ import numpy as np
 
 from segbench.core.choices import SPLITS, Split
 from segbench.core.errors import DataError
+from segbench.core.npy import open_npy
 from segbench.data.export.options import sample_name
 from segbench.data.files.dataset import FileData
 from segbench.data.files.items import pictures_below
@@ -276,7 +277,7 @@ class PredictionReader:
 def _read_array(path: Path) -> np.ndarray:
     try:
         if path.suffix.lower() == ".npy":
-            mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            mapped: np.ndarray = open_npy(path)
             return mapped
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_ARRAY:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from segbench.core.choices import SPLITS, Split, check_word
 from segbench.core.errors import ConfigError, DataError
+from segbench.core.npy import open_npy
 from segbench.core.rng import generator
 from segbench.data.folders import CUTOUTS, SUFFIXES, list_pictures, read_all, unchanged
 from segbench.data.pictures import open_picture, read_cutout, read_rgb
@@ -117,7 +118,7 @@ def _depth_map(path: Path, far: float) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         try:
             # mapped: a header may announce more than the file holds
-            depth = np.load(path, mmap_mode="r", allow_pickle=False)
+            depth = open_npy(path)
         except Exception as error:  # numpy meets damaged files with many kinds
             raise DataError(f"no .npy file of numbers: {error}") from None
     else:
