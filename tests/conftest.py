@@ -23,11 +23,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: workers share the cores already
 
 SLOW = (
+    "cli/test_audit.py",
     "cli/test_bad_commands.py",
     "cli/test_bad_input.py",
     "cli/test_every_option.py",
     "cli/test_newcomer.py",
     "cli/test_outside_faults.py",
+    "cli/test_predict.py",
     "cli/test_score.py",
     "cli/test_train.py",
     "cli/test_trained_run.py",
@@ -35,6 +37,7 @@ SLOW = (
     "cli/test_verify.py",
     "compare/test_simulations.py",
     "data/export/test_export_interrupted.py",
+    "data/shards/test_shards.py",
     "data/test_fault_splits.py",
     "data/test_workers.py",
     "distributed",
@@ -48,6 +51,7 @@ SLOW = (
     "models/test_lite0.py",
     "models/test_pretrained.py",
     "models/test_smp.py",
+    "python/test_front_door.py",
     "python/test_page.py",
     "report/test_browser.py",
     "resume",
