@@ -267,6 +267,20 @@ def test_the_end_of_a_worker_is_waited_for_after_its_connection_broke(monkeypatc
     assert workers.dead(EOFError()) == [0]
 
 
+def test_a_worker_whose_files_are_closed_is_ending():
+    """The system closes them a moment before the process is gone, which on a busy machine can be seen."""
+
+    def end_slowly():
+        os.closerange(3, 1000)
+        time.sleep(0.5)
+
+    process = multiprocessing.get_context("fork").Process(target=end_slowly)
+    process.start()
+    workers = Workers()
+    workers.workers = [process]
+    assert workers.dead() == [0]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_that_end_between_two_epochs(number):
     loader = Faulty(num_workers=2).loader("val")

@@ -215,7 +215,10 @@ class Workers:
             error: What reading from them raised: after a broken connection their end is waited for longer.
         """
         broken = isinstance(error, EOFError | ConnectionError)
-        wait([worker.sentinel for worker in self.workers], timeout=BROKEN if broken else DYING)
+        ending = wait([worker.sentinel for worker in self.workers], timeout=BROKEN if broken else DYING)
+        for worker in self.workers:
+            if worker.sentinel in ending:  # the system closes its files a moment before it is gone
+                worker.join()
         return [number for number, worker in enumerate(self.workers) if not worker.is_alive()]
 
     def told_to_stop(self, numbers: list[int]) -> bool:
