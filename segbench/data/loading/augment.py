@@ -74,7 +74,9 @@ class Augment:
             return arrays
         self._set_generators(key64("augment", seed, epoch, index))
         inside = np.ones(arrays["image"].shape[:2], np.uint8)
-        result = self.pipeline(**arrays, **{INSIDE: inside})
+        # row by row, as libraries of pictures want them
+        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        result = self.pipeline(**whole, **{INSIDE: inside})
         outside = np.asarray(result[INSIDE]) != 1
         found = {name: result[name] for name in arrays}
         for name, array in found.items():

@@ -13,7 +13,7 @@ from segbench.core.errors import ConfigError
 from segbench.data.scenes.depth import DepthModel
 from segbench.data.scenes.planned import PlannedData
 from segbench.data.scenes.sources import MOST_MARGIN, Pictures, split_sources
-from segbench.data.scenes.textures import make_background
+from segbench.data.scenes.textures import in_planes, make_background
 
 Plan_co = TypeVar("Plan_co", covariant=True)
 
@@ -78,7 +78,8 @@ class CutOutData(PlannedData[Plan_co]):
         return split_sources(count, self.split, shares=self.shares, seed=self.seed, what=what)
 
     def on_canvas(self, pictures: Pictures) -> np.ndarray:
-        """Return backgrounds at the size of the canvas and its margin, uint8 `[N,H,W,3]`."""
+        """Return backgrounds at the size of the canvas and its margin, uint8 `[N,H,W,3]`, in planes."""
         height = self.size[0] + self.margin[0]
         width = self.size[1] + self.margin[1]
-        return np.stack([make_background(image, height=height, width=width) for image in pictures.images])
+        each = [in_planes(make_background(image, height=height, width=width)) for image in pictures.images]
+        return np.stack(each).transpose(0, 2, 3, 1)

@@ -66,13 +66,13 @@ class DepthModel:
         return min(standing, max(self.object_height * height / scene.height, NEAREST))
 
 
-def compose_depth(background: np.ndarray, mask: np.ndarray, *, foreground: float) -> np.ndarray:
-    """Return float32 `[H, W]`: the foreground's depth where the mask is set, never behind the background's depth there.
+def compose_depth(depth: np.ndarray, mask: np.ndarray, *, foreground: float) -> None:
+    """Set the foreground's depth where the mask is set, never behind the background's depth there, in place.
 
     Args:
-        background: float32 `[H, W]`, NaN where unknown.
+        depth: float32 `[H, W]` of the background, NaN where unknown.
         mask: bool `[H, W]`.
         foreground: Depth of the foreground.
     """
-    front = np.fmin(background, np.float32(foreground))  # fmin: an unknown background does not hide the object
-    return np.where(mask, front, background)
+    # fmin: an unknown background does not hide the object
+    np.fmin(depth, np.float32(foreground), out=depth, where=mask)

@@ -16,9 +16,9 @@ from segbench.data.loading.source import Arrays
 from segbench.data.scenes.cutouts import CutOutData
 from segbench.data.scenes.depth import compose_depth
 from segbench.data.scenes.plan import Layout, Planner, Scene
-from segbench.data.scenes.render import render
+from segbench.data.scenes.render import covered, render
 from segbench.data.scenes.sources import check_opacity, read_backgrounds, read_depth_maps, read_foregrounds
-from segbench.data.scenes.textures import Texture, make_texture
+from segbench.data.scenes.textures import Kept, Texture, make_texture
 
 
 class FgBg(CutOutData[Scene]):
@@ -66,7 +66,8 @@ class FgBg(CutOutData[Scene]):
         check_opacity(foregrounds, self.threshold)
         # twice the largest box, so that even the largest copy of a cut-out is shrunk, never blown up
         longest = round(2 * self.scale[1] * min(self.size))
-        self.textures: list[Texture] = [make_texture(image, longest) for image in foregrounds.images]
+        kept = Kept()
+        self.textures: list[Texture] = [make_texture(image, longest, kept=kept) for image in foregrounds.images]
         self.backgrounds = self.on_canvas(backgrounds)
         self.names = (foregrounds.names, backgrounds.names)
         self.ground = self._ground(backgrounds.names, self.backgrounds.shape[1:3])
@@ -112,8 +113,10 @@ class FgBg(CutOutData[Scene]):
         scene = self.scene(split, epoch=epoch, index=index)
         image, alpha, background = render(scene, self.textures, backgrounds=self.backgrounds, canvas=self.size)
         mask = alpha >= self.threshold
-        depth = compose_depth(self.ground_of(scene), mask, foreground=self.depth_model.foreground(scene, self.size[0]))
-        return {"image": image, "mask": mask.astype(np.uint8), "depth": depth, "background": background}
+        depth = self.ground_of(scene).copy(order="C")
+        box = covered(scene, self.size)
+        compose_depth(depth[box], mask[box], foreground=self.depth_model.foreground(scene, self.size[0]))
+        return {"image": image, "mask": mask.view(np.uint8), "depth": depth, "background": background}
 
     def ground_of(self, scene: Scene) -> np.ndarray:
         """Return the depth of a scene's background, float32 `[H, W]`."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from segbench.data.scenes.mnist_cifar_plan import DigitLayout, DigitScene
-from segbench.data.scenes.render import taps
+from segbench.data.scenes.textures import taps
 
 
 def bilinear(pictures: np.ndarray, taps_of_axes: Sequence[Sequence[np.ndarray]]) -> np.ndarray:

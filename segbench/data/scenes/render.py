@@ -28,45 +28,65 @@ def render(
     Returns:
         image uint8 `[H, W, 3]`, alpha uint8 `[H, W]` and the scene without its foreground uint8 `[H, W, 3]`.
     """
-    height, width = canvas
-    top = scene.background_y
-    left = scene.background_x
-    background = backgrounds[scene.background, top : top + height, left : left + width]
-    if scene.background_flip:
-        background = background[:, ::-1]
-    background = np.ascontiguousarray(background)
+    background = cut_background(
+        backgrounds[scene.background],
+        top=scene.background_y,
+        left=scene.background_x,
+        canvas=canvas,
+        mirrored=bool(scene.background_flip),
+    )
     image = background.copy()
     alpha = np.zeros(canvas, np.uint8)
-    rows = slice(max(0, scene.y), min(height, scene.y + scene.height))
-    columns = slice(max(0, scene.x), min(width, scene.x + scene.width))
+    rows, columns = covered(scene, canvas)
     if rows.start < rows.stop and columns.start < columns.stop:
-        patch = sample_cutout(scene, textures[scene.foreground], rows=rows, columns=columns)
-        over = background[rows, columns].astype(np.int32)
-        alpha[rows, columns] = patch[..., 3]
-        image[rows, columns] = patch[..., :3] + (over * (255 - patch[..., 3:]) + 127) // 255
-    return image, alpha, background
+        patch = cut_patch(scene, textures[scene.foreground], rows=rows, columns=columns)
+        lay(patch, image[:, rows, columns])
+        alpha[rows, columns] = patch[3]
+    return image.transpose(1, 2, 0), alpha, background.transpose(1, 2, 0)
 
 
-def sample_cutout(scene: Scene | Layer, texture: Texture, *, rows: slice, columns: slice) -> np.ndarray:
-    """Return the part of a placed cut-out that covers these rows and columns: premultiplied RGBA, int32 `[h, w, 4]`."""
-    level = texture.levels[texture.level_for(scene.height, scene.width)]
-    row = np.arange(rows.start - scene.y, rows.stop - scene.y)
-    column = np.arange(columns.start - scene.x, columns.stop - scene.x)
+def cut_background(
+    background: np.ndarray, *, top: int, left: int, canvas: tuple[int, int], mirrored: bool
+) -> np.ndarray:
+    """Return the part of a background uint8 `[H + margin, W + margin, 3]` that a scene shows, `[3, H, W]`, a copy.
+
+    Args:
+        background: The whole of it.
+        top: Where the canvas lies on it.
+        left: Likewise.
+        canvas: H and W of the scene.
+        mirrored: Whether it is mirrored left to right.
+    """
+    height, width = canvas
+    cut = background[top : top + height, left : left + width].transpose(2, 0, 1)
+    if mirrored:
+        cut = cut[..., ::-1]
+    return cut.copy(order="C")
+
+
+def covered(scene: Scene | Layer, canvas: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns of a canvas that a placed cut-out covers; empty where it lies outside."""
+    top = max(0, scene.y)
+    left = max(0, scene.x)
+    bottom = min(canvas[0], scene.y + scene.height)
+    right = min(canvas[1], scene.x + scene.width)
+    return slice(top, max(top, bottom)), slice(left, max(left, right))
+
+
+def cut_patch(scene: Scene | Layer, texture: Texture, *, rows: slice, columns: slice) -> np.ndarray:
+    """Return the part of a placed cut-out that covers these rows and columns: premultiplied, uint8 `[4, h, w]`."""
+    whole = texture.scaled(scene.height, scene.width)
     if scene.flip:
-        column = scene.width - 1 - column
-    y0, y1, fy = taps(row, scene.height, source=level.shape[0])
-    x0, x1, fx = taps(column, scene.width, source=level.shape[1])
-    fx = fx[None, :, None]
-    fy = fy[:, None, None]
-    texels = level.astype(np.int32)
-    upper = texels[y0[:, None], x0] * (256 - fx) + texels[y0[:, None], x1] * fx
-    lower = texels[y1[:, None], x0] * (256 - fx) + texels[y1[:, None], x1] * fx
-    pixels: np.ndarray = (upper * (256 - fy) + lower * fy + 32768) >> 16
-    return pixels
+        whole = whole[..., ::-1]
+    return whole[:, rows.start - scene.y : rows.stop - scene.y, columns.start - scene.x : columns.stop - scene.x]
 
 
-def taps(position: np.ndarray, size: int, *, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the two source positions and the 8-bit weight of the second, for each of `size` pixel centres."""
-    place = ((2 * position + 1) * source * 256) // (2 * size) - 128
-    first = place >> 8
-    return np.clip(first, 0, source - 1), np.clip(first + 1, 0, source - 1), (place & 255).astype(np.int32)
+def lay(patch: np.ndarray, under: np.ndarray) -> None:
+    """Lay a premultiplied patch uint8 `[4, h, w]` on what is under it, uint8 `[3, h, w]`, in place."""
+    total = under * np.subtract(255, patch[3], dtype=np.uint16)
+    total += np.uint16(127)
+    # a division by 255, exact for 16 bits
+    total += (total >> np.uint16(8)) + np.uint16(1)
+    total >>= np.uint16(8)
+    total += patch[:3]
+    under[...] = total

@@ -17,7 +17,7 @@ from segbench.data.scenes.sources import check_opacity, read_backgrounds
 from segbench.data.scenes.synthetic_plan import Painting, PaintingLayout, PaintingPlanner, layer_depths
 from segbench.data.scenes.synthetic_render import paint, render_backdrop
 from segbench.data.scenes.synthetic_sources import read_species
-from segbench.data.scenes.textures import Texture, make_texture
+from segbench.data.scenes.textures import Kept, Texture, make_texture
 
 FLAT_COLOURS = ((100, 100, 100), (120, 0, 0), (0, 120, 0), (0, 0, 120))
 
@@ -85,7 +85,8 @@ class Synthetic(CutOutData[Painting]):
         images = species.pictures.images
         # twice the largest box, so that even the largest copy of a cut-out is shrunk, never blown up
         largest = max(self.size) if original else self.scale[1] * min(self.size)
-        self.textures: list[Texture] = [make_texture(image, round(2 * largest)) for image in images]
+        kept = Kept()
+        self.textures: list[Texture] = [make_texture(image, round(2 * largest), kept=kept) for image in images]
         self.labels = np.array(species.labels, dtype=np.uint8)
         self.names = species.pictures.names
         self._digest = f"{species.pictures.digest}:{photos}:{species.labels}"

@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from segbench.data.scenes.render import sample_cutout
+from segbench.data.scenes.render import covered, cut_background, cut_patch, lay
 from segbench.data.scenes.synthetic_backdrops import colour_backdrop
 from segbench.data.scenes.synthetic_plan import Backdrop, Painting
-from segbench.data.scenes.textures import Texture
+from segbench.data.scenes.textures import Texture, in_planes
 
 
 def render_backdrop(backdrop: Backdrop, kind: str, *, photos: np.ndarray | None, canvas: tuple[int, int]) -> np.ndarray:
@@ -25,10 +25,14 @@ def render_backdrop(backdrop: Backdrop, kind: str, *, photos: np.ndarray | None,
     height, width = canvas
     if kind == "photo":
         assert photos is not None
-        top = backdrop.background_y
-        left = backdrop.background_x
-        cut = photos[backdrop.background, top : top + height, left : left + width]
-        return np.ascontiguousarray(cut[:, ::-1] if backdrop.background_flip else cut)
+        cut = cut_background(
+            photos[backdrop.background],
+            top=backdrop.background_y,
+            left=backdrop.background_x,
+            canvas=canvas,
+            mirrored=bool(backdrop.background_flip),
+        )
+        return cut.transpose(1, 2, 0)
     plan = {name: np.asarray(value, dtype=np.int64) for name, value in asdict(backdrop).items()}
     rows = np.arange(height)[:, None, None]
     columns = np.arange(width)[:, None]
@@ -50,17 +54,14 @@ def paint(
         image uint8 `[H, W, 3]` and uint8 `[H, W]`: 0 for the background, else the place in the painter's order, from
         1, of the topmost layer that reaches the threshold there.
     """
-    height, width = background.shape[:2]
-    image = background.copy()
-    instances = np.zeros((height, width), np.uint8)
+    canvas = background.shape[0], background.shape[1]
+    image = in_planes(background)
+    instances = np.zeros(canvas, np.uint8)
     for place, layer in enumerate(painting.layers, start=1):
-        rows = slice(max(0, layer.y), min(height, layer.y + layer.height))
-        columns = slice(max(0, layer.x), min(width, layer.x + layer.width))
+        rows, columns = covered(layer, canvas)
         if rows.start >= rows.stop or columns.start >= columns.stop:
             continue
-        patch = sample_cutout(layer, textures[layer.foreground], rows=rows, columns=columns)
-        alpha = patch[..., 3:]
-        over = image[rows, columns].astype(np.int32)
-        image[rows, columns] = patch[..., :3] + (over * (255 - alpha) + 127) // 255
-        instances[rows, columns][alpha[..., 0] >= threshold] = place
-    return image, instances
+        patch = cut_patch(layer, textures[layer.foreground], rows=rows, columns=columns)
+        lay(patch, image[:, rows, columns])
+        instances[rows, columns][patch[3] >= threshold] = place
+    return image.transpose(1, 2, 0), instances
