@@ -61,6 +61,7 @@ SLOW = (
     "test_matrix.py",
     "test_warm.py",
     "test_windows.py",
+    "tracking/test_all_at_once.py",
     "tracking/test_live.py",
     "tracking/test_mlflow.py",
     "tracking/test_track.py",
@@ -177,6 +178,14 @@ def command(capfd, monkeypatch, tmp_path):
     return run
 
 
+@pytest.fixture
+def segbench(command):
+    """Run the command `segbench` in this process, likewise."""
+    from segbench import cli
+
+    return lambda *words: command(*map(str, words), entry=cli.main)
+
+
 @pytest.fixture(scope="session")
 def _made_before() -> dict[tuple[str, ...], Path]:
     return {}
@@ -196,6 +205,12 @@ def made(command, _made_before, tmp_path_factory):
         return copied(_made_before[words], Path(folder))
 
     return make
+
+
+@pytest.fixture
+def run(made, tiny):
+    """A small run on generated pictures, for what a trained network is asked."""
+    return made("run", *tiny)
 
 
 def copied(source: Path, target: Path) -> Path:

@@ -45,11 +45,16 @@ class CsvFiles(Tracker):
             write_atomic(self._table, whole or COLUMNS)
 
     def reached(self) -> Mapping[str, int]:
-        """Return the last step of each tag in the table."""
+        """Return the last step of each tag in the table, and of each kind of picture."""
         found: dict[str, int] = {}
         text = read_text(self._table, MAX_BYTES, follow_links=False)
         for record in csv.DictReader(io.StringIO(text, newline="")):
             found[record["tag"]] = max(int(record["step"]), found.get(record["tag"], -1))
+        images = self._folder / "images"
+        for file in images.rglob("*.png"):
+            if file.stem.isdecimal():
+                name = file.parent.relative_to(images).as_posix()
+                found[name] = max(int(file.stem), found.get(name, -1))
         return found
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 STATES = {RunState.COMPLETED: "FINISHED", RunState.FAILED: "FAILED"}
 """What MLflow calls how a run ended; `KILLED` for all others."""
+FOLDER_TAG = "segbench.run"
+"""Names the run folder, and with it whose run it is."""
 MOST_AT_ONCE = 100
 MOST_METRICS = 1000
 LONGEST = 6000
@@ -60,10 +62,10 @@ class Mlflow(Tracker):
         from mlflow.entities import Param, RunTag
 
         self._client: MlflowClient = MlflowClient(self.uri)
-        tags = {"segbench.run": str(about.folder), "segbench.tags": ", ".join(about.tags)}
+        tags = {FOLDER_TAG: str(about.folder), "segbench.tags": ", ".join(about.tags)}
         if about.note:
             tags["mlflow.note.content"] = about.note
-        run_id = self._known(identity) or self._new(about.name)
+        run_id = self._known(about.folder, identity) or self._new(about.name)
         self._run_id = run_id
         run = self._client.get_run(run_id)
         self._time = run.info.start_time
@@ -78,19 +80,23 @@ class Mlflow(Tracker):
         self._client.log_text(run_id, json.dumps(about.config, indent=2, default=str), "config.json")
         return {"id": run_id}
 
-    def _known(self, identity: Identity | None) -> str | None:
-        """Return the run that is known, if it is still there, as one that runs again."""
+    def _known(self, folder: Path, identity: Identity | None) -> str | None:
+        """Return the run that is known, if it is still there and that of this folder, as one that runs again."""
         from mlflow.exceptions import MlflowException
 
         if identity is None:
             return None
+        run_id = identity.get("id", "")
         try:
-            self._client.update_run(identity["id"], status="RUNNING")
+            run = self._client.get_run(run_id)
         except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             return None
-        return identity["id"]
+        if run.info.lifecycle_stage != "active" or run.data.tags.get(FOLDER_TAG) != str(folder):
+            return None
+        self._client.update_run(run_id, status="RUNNING")
+        return run_id
 
     def _new(self, name: str) -> str:
         experiment = self._client.get_experiment_by_name(self.experiment)

@@ -60,10 +60,10 @@ class Sender:
         """Have the tracker begin the run, or go on with it."""
         before = self._sent.identity
         identity = self.tracker.open(about(self.run, self.config), before, last=self._sent.last)
-        if identity != before:
+        reached = self.tracker.reached() if identity == before else {}
+        if reached is not None:
             self._sent.steps.clear()
-        else:
-            self._reached = dict(self.tracker.reached())
+            self._reached = dict(reached)
         self._sent.identity = identity
         write_sent(self.run, self.tracker.place, sent=self._sent)
 
@@ -147,7 +147,7 @@ def send(run: RunFolder, tracker: Tracker, *, state: RunState) -> None:
 
 def about(run: RunFolder, settings: Plain) -> About:
     """Return what a tracker is told of a run: what config.yaml holds, as far as it can be read, and `settings`."""
-    folder = run.path.absolute()
+    folder = run.path.resolve()
     config: Plain = {}
     with suppress(UnreadableError, ValueError):
         loaded = load_plain_yaml(read_text(run.config, MAX_CONFIG, follow_links=False))

@@ -13,11 +13,14 @@ from segbench.core.states import RunState
 from segbench.tracking.tracker import About, Identity, Tracker, need
 
 if TYPE_CHECKING:
+    from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 FOLDER = "tensorboard"
-FILES = "events.out.tfevents.*"
+FILE = "events.out.tfevents.{nanoseconds}.segbench"
+"""TensorBoard reads files in the order of their names."""
+VERSION = "brain.Event:2"
+"""What each file begins with."""
 
 
 class TensorBoard(Tracker):
@@ -34,22 +37,24 @@ class TensorBoard(Tracker):
     def open(self, about: About, identity: Identity | None, *, last: int) -> Identity:
         """Begin a further file; TensorBoard forgets what earlier ones hold beyond the last step that is known."""
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        from tensorboard.summary.writer.record_writer import RecordWriter
 
         folder = about.folder / FOLDER
         folder.mkdir(exist_ok=True)
-        goes_on = identity is not None and (folder / Path(identity["first"]).name).is_file()
-        self._writer: EventFileWriter = EventFileWriter(str(folder))
+        goes_on = identity is not None and (folder / Path(identity.get("first", "")).name).is_file()
+        name = FILE.format(nanoseconds=time.time_ns())
+        # its own writer of events would raise in a thread that nobody listens to
+        self._records = RecordWriter((folder / name).open("xb"))
+        self._write(Event(file_version=VERSION))
         step = last + 1 if goes_on else 0
-        start = SessionLog(status=SessionLog.START)
-        self._writer.add_event(Event(wall_time=time.time(), step=step, session_log=start))
+        self._write(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
         self._text("config", json.dumps(about.config, indent=2, default=str), step=step)
         self._text("run", f"{about.folder}\n\n{', '.join(about.tags)}\n\n{about.note}", step=step)
         self._hparams(about)
         self.flush()
         if goes_on and identity is not None:
             return identity
-        return {"first": max(folder.glob(FILES), key=lambda file: file.stat().st_mtime_ns).name}
+        return {"first": name}
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Write one event."""
@@ -70,17 +75,21 @@ class TensorBoard(Tracker):
         self.scalars(step, values)
 
     def flush(self) -> None:
-        """Wait until the file has everything."""
-        self._writer.flush()
+        """Have the file hold everything."""
+        self._records.flush()
 
     def close(self, state: RunState) -> None:
         """Close the file."""
-        self._writer.close()
+        self._records.close()
 
     def _add(self, summary: Summary, step: int) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
 
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+        self._write(Event(step=step, summary=summary))
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
 
     def _text(self, tag: str, text: str, *, step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata

@@ -20,7 +20,7 @@ class About:
     """What a tracker is told of a run when it is opened."""
 
     folder: Path
-    """The run folder, absolute."""
+    """The run folder, absolute and without links."""
     name: str
     """What the run is called: the last two parts of its folder."""
     config: Plain
@@ -57,15 +57,18 @@ class Tracker(ABC):
             last: The last step that was sent; -1 for none.
 
         Returns:
-            How it is found again. Another one than was given says that the run begins anew: all of it is sent.
+            How it is found again. Another one than was given says that the run begins anew: all of it is sent. What was
+            given lies in the run folder, which may be untrusted or a copy: a run is gone on with only where the
+            tracker's own record of it names this folder.
         """
 
-    def reached(self) -> Mapping[str, int]:
-        """Return the last step of each tag that a run which goes on holds, as far as the tracker can tell.
+    def reached(self) -> Mapping[str, int] | None:
+        """Return the last step of each tag that a run which goes on holds; None where the tracker cannot tell.
 
-        A process that was killed may have sent more than it could remember.
+        What it tells counts for more than what is remembered: a process that was killed may have sent more than it
+        could remember, and a program that was killed with it may have lost what it was sent.
         """
-        return {}
+        return None
 
     @abstractmethod
     def scalars(self, step: int, values: Mapping[str, float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 
 from segbench.core.states import RunState
 from segbench.tracking.tracker import About, Identity, Tracker, need
@@ -42,10 +43,15 @@ class Trackio(Tracker):
             "run_tags": list(about.tags),
             "run_note": about.note,
         }
-        if identity is None or not self._store.get_run_config(self.project, self._name, run_id=identity["id"]):
+        if identity is None or not self._is_of(about.folder, identity.get("id", "")):
             identity = {"id": uuid.uuid4().hex}
         self._id = identity["id"]
         return identity
+
+    def _is_of(self, folder: Path, run_id: str) -> bool:
+        """Return whether Trackio has a run of this id, and that of this folder."""
+        known = self._store.get_run_config(self.project, self._name, run_id=run_id) or {}
+        return known.get("run_folder") == str(folder)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add one row, which waits for `flush`."""

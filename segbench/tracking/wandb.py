@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
-import uuid
+import secrets
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
@@ -13,6 +16,7 @@ from PIL import Image
 from segbench.core.errors import ConfigError
 from segbench.core.states import RunState
 from segbench.tracking.tracker import About, Identity, Tracker, need
+from segbench.tracking.wandb_files import reached_in
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -53,9 +57,11 @@ class Wandb(Tracker):
         if folder.is_symlink():  # links within it are W&B's own, to its log, and each part is a new folder
             raise ConfigError(f"{folder} is a symbolic link, but a tracker writes inside the run folder; remove it")
         folder.mkdir(exist_ok=True)
-        lost = self.mode == "offline" and identity is not None and not any(folder.glob(f"*-{identity['id']}"))
-        if identity is None or lost:
-            identity = {"id": uuid.uuid4().hex[:12]}
+        if identity is None or identity != _identity(about.folder, identity.get("salt", "")):
+            identity = _identity(about.folder, secrets.token_hex(8))
+        self._parts = sorted(folder.glob(f"offline-run-*-{identity['id']}/run-{identity['id']}.wandb"))
+        if self.mode == "offline" and not self._parts:
+            identity = _identity(about.folder, secrets.token_hex(8))
         settings = wandb.Settings(
             mode=self.mode,
             allow_val_change=True,
@@ -85,6 +91,15 @@ class Wandb(Tracker):
         self._run.define_metric("*", step_metric=STEP)
         return identity
 
+    def reached(self) -> Mapping[str, int] | None:
+        """Return the last step of each tag in the offline files; a server is not asked.
+
+        W&B's own process ends with that of the training, and loses what it has not written yet.
+        """
+        if self.mode == "online":
+            return None
+        return reached_in(self._parts, STEP)
+
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add one row."""
         self._run.log({**values, STEP: step})
@@ -100,8 +115,20 @@ class Wandb(Tracker):
         self._run.summary.update(dict(values))
 
     def flush(self) -> None:
-        """Do nothing: a process of its own has what was logged, and outlives this one."""
+        """Do nothing: a process of its own writes what was logged, and only when it ends does it write all of it."""
 
     def close(self, state: RunState) -> None:
-        """End this part of the run."""
-        self._run.finish(exit_code=int(state not in (RunState.COMPLETED, RunState.PRUNED)))
+        """End this part of the run; where W&B's own process is gone, forget it, so that a later run gets a new one."""
+        import wandb
+
+        try:
+            self._run.finish(exit_code=int(state not in (RunState.COMPLETED, RunState.PRUNED)))
+        except Exception:
+            with suppress(Exception):  # else W&B asks it once more when this process ends, and prints that
+                wandb.teardown()
+            raise
+
+
+def _identity(folder: Path, salt: str) -> Identity:
+    """Return the id of a run, which follows from its folder: no other folder can name it, whatever its salt."""
+    return {"id": hashlib.sha256(f"{folder}\n{salt}".encode()).hexdigest()[:32], "salt": salt}

@@ -8,18 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench import cli
-
-
-@pytest.fixture
-def segbench(command):
-    return lambda *words: command(*map(str, words), entry=cli.main)
-
-
-@pytest.fixture
-def run(made, tiny):
-    return made("run", *tiny)
-
 
 def photo(path, height=70, width=50, seed=0):
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """A run folder as a training leaves it, written without one, and read back from what trackers keep."""
 
-import csv
 import json
 
 import pytest
@@ -88,12 +87,3 @@ def curves(epochs):
         "val/mean_iou": [(step, pytest.approx(0.1 * epoch, rel=1e-6)) for step, epoch in ends],
         "epoch": [(step, epoch) for step, epoch in ends],
     }
-
-
-def curves_of_csv(folder):
-    """The curves in `csv/scalars.csv`."""
-    found = {}
-    with (folder / "csv" / "scalars.csv").open() as file:
-        for record in csv.DictReader(file):
-            found.setdefault(record["tag"], []).append((int(record["step"]), float(record["value"])))
-    return found

@@ -7,25 +7,12 @@ import pytest
 import yaml
 
 from segbench.core.errors import DataError
-from segbench.runs.metrics_log import read_metrics
 from segbench.tracking import live
 from segbench.tracking.csv_files import CsvFiles
 from segbench.training.module import SegmentationModule
-from tests.tracking.conftest import curves_of_csv
+from tests.support.tracked import curves_of_csv, curves_of_table
 
 LONG = ["trainer.max_epochs=3", "trainer.log_every=1"]
-
-
-def curves_of_table(run):
-    """What the curves must be, by the run's own table: step and value by tag."""
-    found = {}
-    for row in read_metrics(run / "metrics.csv"):
-        for name, value in row.items():
-            if name in ("split", "step") or (name == "epoch" and row["split"] == "train"):
-                continue
-            tag = "train/loss_epoch" if (row["split"], name) == ("epoch", "train/loss") else name
-            found.setdefault(tag, []).append((row["step"], pytest.approx(value, rel=1e-6)))
-    return found
 
 
 def fails_once_at(monkeypatch, step):

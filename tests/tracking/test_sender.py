@@ -11,7 +11,8 @@ from segbench.runs.metrics_log import MetricsLog
 from segbench.tracking.csv_files import CsvFiles
 from segbench.tracking.rows import NewRows
 from segbench.tracking.sender import Sender, send
-from tests.tracking.conftest import COLUMNS, curves, curves_of_csv
+from tests.support.tracked import curves_of_csv
+from tests.tracking.conftest import COLUMNS, curves
 
 
 def sender_of(growing):

@@ -5,40 +5,21 @@ import pytest
 from segbench.core.states import RunState
 from segbench.tracking.sender import Sender, send
 from segbench.tracking.tensorboard import TensorBoard
+from tests.support.tracked import curves_of_tensorboard, events_of_tensorboard
 from tests.tracking.conftest import curves
 
 pytest.importorskip("tensorboard")
+TAGS = curves(1).keys()
 
 
-@pytest.fixture
-def read(growing):
-    """Read everything in the run's event files."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    def reading():
-        found = EventAccumulator(str(growing.folder.path / "tensorboard"), {"scalars": 0, "images": 0, "tensors": 0})
-        found.Reload()
-        return found
-
-    return reading
-
-
-def curves_in(events):
-    return {
-        tag: [(event.step, event.value) for event in events.Scalars(tag)]
-        for tag in events.Tags()["scalars"]
-        if tag in curves(1)
-    }
-
-
-def test_everything_of_a_run(growing, read):
+def test_everything_of_a_run(growing):
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     growing.train(0, 2)
     growing.finish(2)
     send(growing.folder, TensorBoard(), state=RunState.COMPLETED)
-    events = read()
-    assert curves_in(events) == curves(2)
+    events = events_of_tensorboard(growing.folder.path)
+    assert curves_of_tensorboard(events, TAGS) == curves(2)
     assert [(event.step, event.value) for event in events.Scalars("test/mean_iou")] == [(4, 0.75)]
     panels = events.Images("panels/val")
     assert [(panel.step, panel.width, panel.height) for panel in panels] == [(2, 30, 20), (4, 30, 20)]
@@ -54,19 +35,19 @@ def test_everything_of_a_run(growing, read):
     assert (hparams["model.width"].number_value, hparams["task"].string_value) == (32, "mask")
 
 
-def test_a_resumed_curve_has_no_repeats(growing, read):
+def test_a_resumed_curve_has_no_repeats(growing):
     growing.train(0, 2)
     for first, last in ((2, 2), (1, 3), (3, 4)):
         sender = Sender(growing.folder, TensorBoard())
         sender.open()
         growing.train(first, last)
         sender.send()  # killed: it is never closed
-    events = read()
-    assert curves_in(events) == curves(4)
+    events = events_of_tensorboard(growing.folder.path)
+    assert curves_of_tensorboard(events, TAGS) == curves(4)
     assert [event.step for event in events.Images("panels/val")] == [2, 4, 6, 8]
 
 
-def test_what_was_sent_and_not_remembered_is_forgotten_by_tensorboard(growing, read, send_and_die):
+def test_what_was_sent_and_not_remembered_is_forgotten_by_tensorboard(growing, send_and_die):
     growing.train(0, 1)
     sender = Sender(growing.folder, TensorBoard())
     sender.open()
@@ -76,13 +57,13 @@ def test_what_was_sent_and_not_remembered_is_forgotten_by_tensorboard(growing, r
     further = Sender(growing.folder, TensorBoard())
     further.open()
     further.send()
-    assert curves_in(read()) == curves(3)
+    assert curves_of_tensorboard(events_of_tensorboard(growing.folder.path), TAGS) == curves(3)
 
 
-def test_a_run_begins_anew_where_its_files_are_gone(growing, read):
+def test_a_run_begins_anew_where_its_files_are_gone(growing):
     growing.train(0, 2)
     send(growing.folder, TensorBoard(), state=RunState.FAILED)
     for file in (growing.folder.path / "tensorboard").iterdir():
         file.unlink()
     send(growing.folder, TensorBoard(), state=RunState.FAILED)
-    assert curves_in(read()) == curves(2)
+    assert curves_of_tensorboard(events_of_tensorboard(growing.folder.path), TAGS) == curves(2)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from segbench import cli
 from segbench.core.states import RunState
 from segbench.runs.lock import locked
 from segbench.tracking.csv_files import CsvFiles
-from tests.tracking.conftest import curves, curves_of_csv
+from tests.support.tracked import curves_of_csv
+from tests.tracking.conftest import curves
 
 
 @pytest.fixture
@@ -23,11 +23,8 @@ def ended(growing):
 
 
 @pytest.fixture
-def track(command):
-    def run(*words):
-        return command("track", *map(str, words), entry=cli.main)
-
-    return run
+def track(segbench):
+    return lambda *words: segbench("track", *words)
 
 
 def test_runs_below_a_folder_are_sent_once(ended, track):

@@ -1,13 +1,18 @@
 """What Trackio keeps in its folder, read back from its own store."""
 
+import shutil
+
 import pytest
 
 from segbench.core.states import RunState
+from segbench.runs.folder import RunFolder
 from segbench.tracking.sender import Sender, send
 from segbench.tracking.trackio import Trackio
+from tests.support.tracked import curves_of_rows
 from tests.tracking.conftest import curves
 
 trackio = pytest.importorskip("trackio")
+TAGS = curves(1).keys()
 
 
 pytestmark = pytest.mark.usefixtures("trackio_folder")
@@ -19,20 +24,12 @@ def rows_of(project):
     return trackio.SQLiteStorage.get_logs(project, run.name, run_id=run.id), run.config
 
 
-def curves_in(rows):
-    found = {}
-    for row in rows:
-        for tag in curves(1).keys() & row.keys():
-            found.setdefault(tag, []).append((row["step"], row[tag]))
-    return found
-
-
 def test_everything_of_a_run(growing, trackio_folder, capfd):
     growing.train(0, 2)
     growing.finish(2)
     send(growing.folder, Trackio("all"), state=RunState.COMPLETED)
     rows, config = rows_of("all")
-    assert curves_in(rows) == curves(2)
+    assert curves_of_rows(rows, TAGS) == curves(2)
     assert [(row["step"], row["test/mean_iou"]) for row in rows if "test/mean_iou" in row] == [(4, 0.75)]
     assert (config["model"]["width"], config["run_folder"]) == (32, str(growing.folder.path))
     assert (config["run_tags"], config["run_note"]) == (["paper"], "the second try")
@@ -54,4 +51,18 @@ def test_a_resumed_curve_has_no_repeats(growing, send_and_die):
     send_and_die(sender)
     send(growing.folder, Trackio("resumed"), state=RunState.INTERRUPTED)
     rows, _ = rows_of("resumed")
-    assert curves_in(rows) == curves(4)
+    assert curves_of_rows(rows, TAGS) == curves(4)
+
+
+def test_only_the_run_of_this_folder_goes_on(growing, tmp_path):
+    """A copied or untrusted folder of the same name, whose run is another's."""
+    growing.train(0, 1)
+    send(growing.folder, Trackio("copied"), state=RunState.COMPLETED)
+    growing.folder = RunFolder(shutil.copytree(growing.folder.path, tmp_path / "other" / "runs" / "one"))
+    growing.train(1, 2)
+    send(growing.folder, Trackio("copied"), state=RunState.COMPLETED)
+    found = {}
+    for run in trackio.Api().runs("copied"):
+        folder = trackio.SQLiteStorage.get_run_config("copied", run.name, run_id=run.id)["run_folder"]
+        found[folder] = curves_of_rows(trackio.SQLiteStorage.get_logs("copied", run.name, run_id=run.id), TAGS)
+    assert found == {str(tmp_path / "runs" / "one"): curves(1), str(growing.folder.path): curves(2)}

@@ -1,9 +1,8 @@
-"""What W&B keeps offline, read back from its files: a log of protocol buffers in blocks, as LevelDB has it."""
+"""What W&B keeps offline, read back from its files."""
 
 import json
+import os
 import re
-import struct
-import time
 
 import pytest
 
@@ -11,66 +10,11 @@ from segbench.core.errors import ConfigError
 from segbench.core.states import RunState
 from segbench.tracking.sender import Sender, send
 from segbench.tracking.wandb import Wandb
+from tests.support.tracked import curves_of_rows, wandb_parts, wandb_records, wandb_rows
 from tests.tracking.conftest import curves
 
 pytest.importorskip("wandb")
-BLOCK = 32768
-WHOLE, FIRST, LAST = 1, 2, 4
-
-
-def records_of(file):
-    """Yield the records of a .wandb file: 7 bytes of header, then blocks of parts with checksum, length and kind."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    content = file.read_bytes()
-    position, pieces = 7, []
-    while position + 7 <= len(content):
-        if BLOCK - position % BLOCK < 7:
-            position += BLOCK - position % BLOCK
-            continue
-        length, kind = struct.unpack("<HB", content[position + 4 : position + 7])
-        if kind == 0:
-            return
-        piece = content[position + 7 : position + 7 + length]
-        position += 7 + length
-        pieces = [piece] if kind in (WHOLE, FIRST) else [*pieces, piece]
-        if kind in (WHOLE, LAST):
-            yield Record.FromString(b"".join(pieces))
-
-
-def all_records(run):
-    """The records of all parts of the run, once W&B's own process has written the last of each."""
-    found = []
-    for file in sorted((run.path / "wandb").glob("offline-run-*/*.wandb"), key=lambda file: file.parent.name):
-        for _ in range(100):
-            part = list(records_of(file))
-            if part and part[-1].WhichOneof("record_type") == "exit":
-                break
-            time.sleep(0.1)
-        found += part
-    return found
-
-
-def rows_in(records):
-    """All rows that were logged, in order."""
-    found = []
-    for record in records:
-        if record.WhichOneof("record_type") == "history":
-            row = {}
-            for item in record.history.item:
-                name, *inner = item.nested_key or [item.key]
-                value = json.loads(item.value_json)
-                row[name] = {**row.get(name, {}), inner[0]: value} if inner else value
-            found.append(row)
-    return found
-
-
-def curves_in(rows):
-    found = {}
-    for row in rows:
-        for tag in curves(1).keys() & row.keys():
-            found.setdefault(tag, []).append((row["step"], row[tag]))
-    return found
+TAGS = curves(1).keys()
 
 
 def test_everything_of_a_resumed_run(growing):
@@ -79,13 +23,17 @@ def test_everything_of_a_resumed_run(growing):
     first = Sender(growing.folder, Wandb(project="mine"))
     first.open()
     first.send()
-    first.tracker.close(RunState.FAILED)  # as W&B's own process does when that of the training is killed
+    first.tracker.close(RunState.FAILED)
+    torn = wandb_parts(growing.folder.path)
+    wandb_records(growing.folder.path)  # until it is written
+    for file in torn:  # W&B's own process is killed with that of the training, before it has written all
+        os.truncate(file, file.read_bytes().index(b"val/mean_iou") + 5)
     growing.train(1, 3)
     growing.finish(3)
     send(growing.folder, Wandb(project="mine"), state=RunState.COMPLETED)
-    records = all_records(growing.folder)
-    rows = rows_in(records)
-    assert curves_in(rows) == curves(3)
+    records = wandb_records(growing.folder.path, torn)
+    rows = wandb_rows(records)
+    assert curves_of_rows(rows, TAGS) == curves(3)
     assert [row["step"] for row in rows if "panels/val" in row] == [2, 4, 6]
     assert [row["step"] for row in rows if "plots/confusion" in row] == [6]
     picture = next(row["panels/val"] for row in rows if "panels/val" in row)
@@ -105,3 +53,18 @@ def test_a_folder_that_leads_elsewhere(growing, tmp_path):
     with pytest.raises(ConfigError, match="is a symbolic link, but a tracker writes inside the run folder"):
         Sender(growing.folder, Wandb()).open()
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_a_run_folder_cannot_name_the_run_of_another(growing):
+    known = "f" * 32
+    part = growing.folder.path / "wandb" / f"offline-run-20200101_000000-{known}" / f"run-{known}.wandb"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    place = Wandb().place
+    steps = {"train": 9, "epoch": 9}
+    growing.folder.trackers.write_text(json.dumps({place: {"identity": {"id": known, "salt": ""}, "steps": steps}}))
+    growing.train(0, 1)
+    send(growing.folder, Wandb(), state=RunState.COMPLETED)
+    own = json.loads(growing.folder.trackers.read_text())[place]["identity"]["id"]
+    assert own != known
+    assert curves_of_rows(wandb_rows(wandb_records(growing.folder.path, [part])), TAGS) == curves(1)
