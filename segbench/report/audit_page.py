@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-TEMPLATES = Path(__file__).parent / "html/assets"
+from segbench.report.html.templates import filled
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,5 @@ def write_audit_page(pictures: Sequence[AuditedPicture], file: Path, *, title: s
         title: Its heading.
         judged: How many pictures were judged.
     """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("audit.html.j2").render(pictures=pictures, title=title, judged=judged)
+    page = filled("audit.html.j2", pictures=pictures, title=title, judged=judged)
     file.write_text(page, encoding="utf-8")

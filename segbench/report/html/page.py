@@ -7,11 +7,9 @@ import gzip
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from segbench.report.html.templates import ASSETS, filled
 
-ASSETS = Path(__file__).parent / "assets"
 STYLES = ("uplot/uPlot.min.css", "style.css", "parts.css")
 SCRIPTS = (
     "uplot/uPlot.iife.min.js",
@@ -49,15 +47,8 @@ def render(data: Mapping[str, object], view: Mapping[str, object]) -> str:
         f"default-src 'none'; script-src {_digests(scripts)}; style-src {_digests(styles)}; img-src data:;"
         " base-uri 'none'; form-action 'none'"
     )
-    environment = Environment(
-        loader=FileSystemLoader(ASSETS),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("report.html.j2")
-    return template.render(policy=policy, styles=styles, scripts=scripts, packed=packed(data), data=data, **view)
+    own = {"policy": policy, "styles": styles, "scripts": scripts, "packed": packed(data), "data": data}
+    return filled("report.html.j2", **own, **view)
 
 
 def packed(data: object) -> str:

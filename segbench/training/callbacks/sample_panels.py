@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 
 from segbench.core.choices import Split
 from segbench.data.loading.batches import EvaluationBatch
 from segbench.data.loading.datamodule import SegmentationData
+from segbench.inference.module import ScoredModule
+from segbench.inference.observer import BatchObserver
 from segbench.inference.shown import shown_row
 from segbench.report.panels import draw_panel
 from segbench.runs.folder import RunFolder
@@ -19,7 +20,7 @@ from segbench.training.distributed.ranks import ALONE, Ranks
 from segbench.training.trainer_state import in_training
 
 
-class SamplePanels(pl.Callback):
+class SamplePanels(BatchObserver):
     """Writes `samples/epoch-0003.png` every few epochs and `samples/test.png` at the test.
 
     Args:
@@ -50,35 +51,20 @@ class SamplePanels(pl.Callback):
         self._rows: dict[int, dict[str, np.ndarray]] = {}
         """By the number of the sample, those of this process."""
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: EvaluationBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def observe_batch(
+        self, module: ScoredModule, said: dict[str, Any], *, batch: EvaluationBatch, split: Split
     ) -> None:
-        """Keep the first samples, in epochs that get a panel."""
-        if self._due(trainer):
-            self._collect(outputs, batch)
+        """Keep the first samples of the test, and of val in epochs that get a panel."""
+        if split is Split.VAL and not self._due(module.trainer):
+            return
+        for place, index in enumerate(map(int, batch["index"])):
+            if index < self.count:
+                self._rows[index] = shown_row(said, batch, place=place, data=self.data, inputs=self.inputs)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the panel of the epoch."""
         if self._due(trainer):
             self._write(Split.VAL, f"epoch-{trainer.current_epoch + 1:04d}.png")
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: EvaluationBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the first samples of the test."""
-        self._collect(outputs, batch)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the panel of the test."""
@@ -87,11 +73,6 @@ class SamplePanels(pl.Callback):
     def _due(self, trainer: pl.Trainer) -> bool:
         epoch = trainer.current_epoch + 1
         return in_training(trainer) and self.every > 0 and (epoch % self.every == 0 or epoch in (1, trainer.max_epochs))
-
-    def _collect(self, prediction: dict[str, list[torch.Tensor]], batch: EvaluationBatch) -> None:
-        for place, index in enumerate(map(int, batch["index"])):
-            if index < self.count:
-                self._rows[index] = shown_row(prediction, batch, place=place, data=self.data, inputs=self.inputs)
 
     def _write(self, split: Split, file: str) -> None:
         found: dict[int, dict[str, np.ndarray]] = {}

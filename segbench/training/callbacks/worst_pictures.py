@@ -8,9 +8,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from segbench.core.choices import Split
 from segbench.data.loading.batches import EvaluationBatch
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.module import ScoredModule
+from segbench.inference.observer import BatchObserver
 from segbench.inference.shown import shown_row
 from segbench.metrics.split_scores import SplitScores
 from segbench.report.thumbnails import WorstPictures
@@ -18,7 +20,7 @@ from segbench.runs.folder import RunFolder
 from segbench.training.distributed.ranks import ALONE, Ranks
 
 
-class WorstThumbnails(pl.Callback):
+class WorstThumbnails(BatchObserver):
     """Writes `samples/worst/` at the test; several processes each look for the worst in their share.
 
     Args:
@@ -39,23 +41,18 @@ class WorstThumbnails(pl.Callback):
         """Begin with none."""
         self._worst = WorstPictures()
 
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: EvaluationBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def observe_batch(
+        self, module: ScoredModule, said: dict[str, Any], *, batch: EvaluationBatch, split: Split
     ) -> None:
-        """Keep the worst pictures so far, by the scores that the table of images gets."""
-        assert isinstance(pl_module, ScoredModule)
-        scores = pl_module.scores["test_split"]
+        """Keep the worst pictures of the test so far, by the scores that the table of images gets."""
+        if split is not Split.TEST:
+            return
+        scores = module.scores["test_split"]
         assert isinstance(scores, SplitScores)
         if scores.masks is None:
             return
         for place, iou in enumerate(scores.masks.last_ious(len(batch["index"]))):
-            row = partial(shown_row, outputs, batch, place=place, data=self.data, inputs=self.inputs)
+            row = partial(shown_row, said, batch, place=place, data=self.data, inputs=self.inputs)
             self._worst.consider(iou, int(batch["index"][place]), row=row)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
