@@ -60,11 +60,13 @@ class Parity:
         """Raise a CheckpointError where the file says something else than the network."""
         if not self.difference <= LIMIT:  # also where it is no number
             raise CheckpointError(
-                f"{what} differs from the network by {self.difference:.1e}, more than {LIMIT:g}, so it was not kept"
+                f"{what} differs from the network by {self.difference:.1e}, more than {LIMIT:g}, so it was not kept;"
+                " --format safetensors writes its weights"
             )
         if self.equal is not None and self.equal < LEAST_EQUAL:
             raise CheckpointError(
-                f"{what} gives only {self.equal:.2%} of the pixels the class of predict, so it was not kept"
+                f"{what} gives only {self.equal:.2%} of the pixels the class of predict, so it was not kept;"
+                " leave resize out of --with"
             )
 
 

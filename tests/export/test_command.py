@@ -176,7 +176,10 @@ def test_a_file_that_differs_is_not_kept(segbench, run, monkeypatch):
     monkeypatch.setattr(write, "write_onnx", spoiled)
     outcome = segbench("export", run, "--out", "out")
     assert outcome.code == 4
-    assert re.search(r"model\.onnx differs from the network by \S+, more than 0\.0001, so it was not kept", outcome.err)
+    assert re.search(
+        r"model\.onnx differs from the network by \S+, more than 0\.0001, so it was not kept; --format safetensors",
+        outcome.err,
+    )
     assert not Path("out").exists()
 
 
