@@ -1,7 +1,7 @@
 """A graph as a file of ONNX or TorchScript: both are traces, which hold for any batch, height and width.
 
-The newer way of torch, `torch.export`, works out which sizes each branch of a network holds for: docs/export-model.md says
-what that took. What traces need of torch is told to go in some later version; the tests of this room say when.
+The newer way of torch, `torch.export`, works out which sizes each branch of a network holds for: docs/export-model.md
+says what that gave. What traces need of torch is told to go in some later version; the tests of this room say when.
 """
 
 from __future__ import annotations
