@@ -20,8 +20,11 @@ from segbench.models.weights import IMAGENET_MEAN, IMAGENET_STD, State, load_fit
 SUFFIXES = ("ForSemanticSegmentation", "ForUniversalSegmentation")
 """What the names of the classes end with that are networks for segmentation."""
 
-ENCODERS = ("model.pixel_level_module.encoder", "backbone", "encoder", "layers")
-"""Where the encoder lies, where it is not under the prefix that the class declares."""
+BEFORE = ("model.pixel_level_module.encoder",)
+"""Where the encoder lies, whatever prefix the class declares."""
+
+BEHIND = (("backbone",), ("encoder",), ("embeddings", "layers", "layernorm"))
+"""Where it lies, where nothing is under that prefix; of several parts in the order in which they are run."""
 
 FOLLOWING = ("num_labels", "num_channels", "id2label", "label2id")
 """Settings that follow from classes and bands."""
@@ -74,7 +77,7 @@ class HuggingFace(Network):
         kind = find_network(network)
         described = describe(kind, dict(config or {}), in_channels=in_channels, labels=self._labels(network))
         self.network = build(kind, described)
-        self.encoder_parts = (f"network.{encoder_of(self.network)}",)
+        self.encoder_parts = tuple(f"network.{part}" for part in encoder_of(self.network))
         least = side or 2 * multiple
         for name in unused_parameters(self, (2, in_channels, least, least)):
             self.get_parameter(name).requires_grad_(False)
@@ -127,8 +130,8 @@ class HuggingFace(Network):
             new: Names that depend on the number of classes, which stay new where the file has another.
         """
         own = self.network.state_dict()
-        encoder = self.encoder_parts[0].removeprefix("network.")
-        whole = [name for name in own if not name.startswith(f"{encoder}.")]
+        encoder = tuple(f"{part.removeprefix('network.')}." for part in self.encoder_parts)
+        whole = [name for name in own if not name.startswith(encoder)]
         if not any(name in state for name in whole):  # of the encoder alone, all else stays new
             new = (*new, *whole)
         load_fitting(self.network, state, where=where, what=f"model.network={type(self.network).__name__}", new=new)
@@ -206,12 +209,11 @@ def build(kind: Any, described: Mapping[str, object]) -> nn.Module:
     return network
 
 
-def encoder_of(network: nn.Module) -> str:
-    """Return the name of the submodule that is the encoder."""
+def encoder_of(network: nn.Module) -> tuple[str, ...]:
+    """Return the names of the submodules that are the encoder; none for a network without one."""
     prefix = str(getattr(network, "base_model_prefix", ""))
-    places = (*ENCODERS[:1], prefix, *ENCODERS[1:])
-    names = {name for name, _ in network.named_modules()}
-    return next((place for place in places if place and place in names), "")
+    names = {name for name, _ in network.named_modules() if name}
+    return next((place for place in (BEFORE, (prefix,), *BEHIND) if names.issuperset(place)), ())
 
 
 def changing(kind: Any, described: Json) -> tuple[str, ...]:

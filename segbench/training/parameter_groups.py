@@ -95,7 +95,7 @@ class Grouping:
         if self.encoder_lr_factor == self.layer_decay == 1:
             return dict.fromkeys(names, 1.0)
         parts = encoder_parts(network)
-        inner = [name for name in names if name.startswith(parts)]
+        inner = [name for part in parts for name in names if name.startswith(part)]
         if not inner:
             raise ConfigError(
                 "optimizer.encoder_lr_factor and optimizer.layer_decay do nothing, as the encoder is frozen throughout;"
@@ -103,6 +103,11 @@ class Grouping:
             )
         places = layers(inner)
         above = max(places.values(), default=0)
+        if self.layer_decay != 1 and above == 0:
+            raise ConfigError(
+                "optimizer.layer_decay finds no layers, as no name in the encoder of model has a number for itself;"
+                " give optimizer.encoder_lr_factor"
+            )
         return {
             name: self.encoder_lr_factor * self.layer_decay ** (above + 1 - places[name]) if name in places else 1.0
             for name in names

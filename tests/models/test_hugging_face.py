@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError
 from segbench.models.weights import IMAGENET_MEAN
+from segbench.training.parameter_groups import Grouping
 from tests.support.tiny_networks import SEGFORMER
 
 transformers = pytest.importorskip("transformers", reason="an extra: pip install -e '.[transformers]'")
@@ -96,6 +97,26 @@ def test_a_network_of_one_size_is_shown_that_size():
     found.mean().backward()
     trained = [p for p in network.parameters() if p.requires_grad]
     assert trained and all(torch.isfinite(p.grad).all() for p in trained)
+
+
+def test_the_encoder_of_a_transformer_for_queries_has_its_patches_and_its_last_norm(tmp_path):
+    """All of it is frozen or trained at other rates, the patches as its stem, the norm with the last layer."""
+
+    def eomt(**settings):
+        return HuggingFace(3, {"mask": 3}, network="EomtForUniversalSegmentation", config=EOMT, side=64, **settings)
+
+    network = eomt()
+    assert network.encoder_parts == ("network.embeddings", "network.layers", "network.layernorm")
+    rates = Grouping(layer_decay=0.5).groups(network, list(network.named_parameters()), options={"lr": 8.0})
+    rate = {id(parameter): group.get("lr", 8.0) for group in rates for parameter in group["params"]}
+    inner = network.network
+    found = [next(part.parameters()) for part in (inner.embeddings, *inner.layers, inner.layernorm, inner.mask_head)]
+    assert [rate[id(parameter)] for parameter in found] == [0.5, 1.0, 2.0, 4.0, 4.0, 8.0]
+    parts = ("embeddings.", "layers.", "layernorm.")
+    encoder = {name: value for name, value in inner.state_dict().items() if name.startswith(parts)}
+    torch.save(encoder, tmp_path / "encoder.pth")
+    filled = eomt(weights=str(tmp_path / "encoder.pth")).network.state_dict()
+    assert all(torch.equal(filled[name], value) for name, value in encoder.items())
 
 
 def test_a_file_fills_it_and_a_layer_of_other_classes_stays_new(tmp_path):

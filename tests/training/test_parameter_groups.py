@@ -147,6 +147,16 @@ def test_what_cannot_be_is_refused(words, message):
         build_experiment(run_config(compose_config([*words, "data.size=[64,64]"])))
 
 
+def test_an_encoder_without_numbered_layers_has_no_decay_by_layer():
+    """As that of a DenseNet: all of it would be one layer, below the whole rate."""
+    network = nn.ModuleDict({"encoder": nn.ModuleDict({"block1": nn.Conv2d(3, 4, 3)}), "head": nn.Conv2d(4, 1, 1)})
+    parameters = list(network.named_parameters())
+    with pytest.raises(ConfigError, match=r"layer_decay finds no layers, .*; give optimizer\.encoder_lr_factor"):
+        Grouping(layer_decay=0.5).groups(network, parameters, options={"lr": 0.1})
+    groups = Grouping(encoder_lr_factor=0.5).groups(network, parameters, options={"lr": 0.1})
+    assert [group.get("lr", 0.1) for group in groups] == [0.1, 0.05]
+
+
 def test_an_optimizer_that_does_not_name_them_has_one_group():
     part = Part(target="torch.optim.SGD", arguments={"lr": 0.1, "weight_decay": 0.1})
     grouping, rest = Grouping.of(part)
