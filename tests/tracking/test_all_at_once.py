@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,10 @@ WORDS = [
 ]
 """Epochs of two steps, checkpoints after steps 2, 3, 4, 6 and 8."""
 ALL = 5
+PROCESSES = Path("/proc")
 
 
+@pytest.mark.skipif(not PROCESSES.is_dir(), reason="W&B's own process is looked up in /proc")
 def test_killed_resumed_and_broken(tmp_path, trackio_folder):
     run = killing.Run(tmp_path / "here" / "run", WORDS, {"TRACKIO_DIR": str(trackio_folder)})
     with run.start(point="validation is done", count=3) as child:
@@ -51,7 +54,7 @@ def test_killed_resumed_and_broken(tmp_path, trackio_folder):
         break_all(run, child)
         child.release()
         assert child.ends() == 0, child.said()
-        said = child.said()
+        said = child.log.read_text(errors="replace")
     assert json.loads((run.folder / "status.json").read_text())["state"] == "completed"
     assert (run.folder / "results.json").is_file()
     assert "Traceback" not in said
@@ -96,8 +99,8 @@ def break_all(run, child):
     shutil.rmtree(run.folder / "tensorboard")
     for file in (run.folder.parent / "mlflow.db", Path(run.environment["TRACKIO_DIR"]) / "segbench.db"):
         file.write_bytes(b"broken" * 1000)
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        name, rest = status.read_text().rsplit(")", 1)
-        parent = int(rest.split()[1])
-        if "wandb-core" in name and parent == child.process.pid:
-            os.kill(int(status.parent.name), signal.SIGKILL)
+    for status in PROCESSES.glob("[0-9]*/stat"):
+        with suppress(OSError):  # one that has ended meanwhile
+            name, rest = status.read_text().rsplit(")", 1)
+            if "wandb-core" in name and int(rest.split()[1]) == child.process.pid:
+                os.kill(int(status.parent.name), signal.SIGKILL)
