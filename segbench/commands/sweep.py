@@ -162,6 +162,7 @@ class _Work:
         check_launcher(self.launcher)
         make_folder(self.sweep.path)
         with locked(self.sweep.path):
+            self.sweep.forget_stop()
             self._note(self.jobs)
             self._record_code()
             say(self.console, f"sweep folder {self.sweep.path}")
@@ -204,7 +205,7 @@ class _Work:
         left = [job for job in self.jobs if not self.sweep.state(job).state.is_settled]
         for job, state in launch_jobs(self.sweep, left, settings=self.launcher, typed=self.typed):
             if state is RunState.INTERRUPTED:
-                raise Interrupted("a job was stopped", 143)
+                raise self.sweep.stop()
             if state is RunState.FAILED and self.sweep.state(job).state is not RunState.FAILED:
                 self.sweep.write_failure(job, "its process ended before it could say why", exit_code=1)
             overview.finished(job, state)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segbench.core.errors import CheckpointError, ConfigError
+from segbench.core.errors import CheckpointError, ConfigError, Interrupted, exit_code_of
 from segbench.core.files import write_json
 from segbench.core.plain import Json
 from segbench.core.score_names import at_both_sizes
@@ -123,6 +123,27 @@ class SweepFolder:
         if isinstance(code, int) and 0 < code < 256:
             return code
         return 1
+
+    def write_stop(self, error: BaseException) -> None:
+        """Keep how a signal stopped a job, for the process that has started it elsewhere."""
+        requeue = bool(getattr(error, "requeue", False))
+        write_json(self._stop, {"exit_code": exit_code_of(error), "requeue": requeue})
+
+    def stop(self) -> Interrupted:
+        """Return the error that ends the sweep as a signal has ended one of its jobs."""
+        found: Json = {}
+        if self._stop.is_file():
+            found = read_json(self._stop)
+        code = 130 if found.get("exit_code") == 130 else 143
+        return Interrupted("a job was stopped", code, requeue=found.get("requeue") is True)
+
+    def forget_stop(self) -> None:
+        """Take a stop back: the sweep goes on."""
+        self._stop.unlink(missing_ok=True)
+
+    @property
+    def _stop(self) -> Path:
+        return self.path / "stopped.json"
 
     def forget_failure(self, job: Job) -> None:
         """Take the failure back: the job is tried again."""

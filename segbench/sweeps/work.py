@@ -49,7 +49,8 @@ def run_job(
     sweep.forget_failure(job)
     try:
         _train(sweep, job, typed=typed, watch=watch)
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt) as error:
+        sweep.write_stop(error)
         raise
     except InUseError:
         return RunState.RUNNING  # elsewhere, such as a SLURM job that has outlived the sweep that started it

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from segbench import cli
-from segbench.commands import guard
+from segbench.commands import guard, sweep
 from segbench.commands.launch import train_main
 from segbench.core import files
+from segbench.core.errors import Interrupted
+from segbench.core.states import RunState
 from segbench.data.loading.datamodule import SegmentationData
+from segbench.sweeps.work import run_job
 from segbench.training.module import SegmentationModule
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +80,30 @@ def test_a_signal_while_a_job_of_a_sweep_reads_data(command, tiny, monkeypatch, 
     assert "continue it with resume=" in one_line(outcome)
     assert len(requeued) == asked
     assert [path.name for path in Path("sweep").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize(("name", "code", "asked"), STOPS)
+def test_a_job_that_is_stopped_elsewhere_stops_the_sweep_alike(command, tiny, monkeypatch, requeued, name, code, asked):
+    """Its process returns a state, not the error; the signal does not come to that of the sweep."""
+    sends(monkeypatch, name)
+
+    def launched(folder, jobs, **options):
+        for job in jobs:
+            try:
+                yield job, run_job(str(folder.path), job)
+            except (Interrupted, KeyboardInterrupt):
+                yield job, RunState.INTERRUPTED
+
+    monkeypatch.setattr(sweep, "launch_jobs", launched)
+    words = ["-m", *tiny, "seed=0,1", "hydra.sweep.dir=sweep"]
+    outcome = command(*words)
+    assert outcome.code == code
+    assert "continue it with resume=" in one_line(outcome)
+    assert len(requeued) == asked
+    assert json.loads(Path("sweep/stopped.json").read_text()) == {"exit_code": code, "requeue": bool(asked)}
+    monkeypatch.setattr(sweep, "launch_jobs", lambda *parts, **options: iter(()))
+    command(*words)
+    assert not Path("sweep/stopped.json").exists()
 
 
 def test_a_terminal_that_is_closed_stops_with_a_checkpoint(command, tiny, monkeypatch):
