@@ -104,7 +104,7 @@ def resample(level: np.ndarray, *, height: int, width: int) -> np.ndarray:
     # 255 * 256 is within 16 bits, and both directions together within 32
     rows = level.take(y0, axis=1) * (np.uint16(256) - down)
     rows += level.take(y1, axis=1) * down
-    pixels = rows.take(x0, axis=2) * (np.uint32(256) - right)
+    pixels: np.ndarray = rows.take(x0, axis=2) * (np.uint32(256) - right)
     pixels += rows.take(x1, axis=2) * right
     pixels += np.uint32(32768)
     pixels >>= np.uint32(16)
