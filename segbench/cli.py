@@ -12,7 +12,7 @@ from segbench import __version__
 from segbench.commands.arguments import Overrides, Plugins, with_out
 from segbench.commands.data_app import data_app
 from segbench.commands.guard import guarded
-from segbench.commands.trained_verbs import audit, evaluate, export, predict, verify
+from segbench.commands.trained_verbs import audit, evaluate, export, predict, show_app, verify
 from segbench.commands.tune_app import tune_app
 from segbench.commands.usage import Verbs, run_app
 
@@ -71,6 +71,7 @@ def resume(run: str, overrides: Overrides = None) -> None:
 
 for verb in (evaluate, audit, verify, predict, export):
     app.command()(verb)
+app.command("app")(show_app)
 
 
 @app.command()

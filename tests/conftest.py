@@ -23,6 +23,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: workers share the cores already
 
 SLOW = (
+    "cli/test_app_runs.py",
     "cli/test_audit.py",
     "cli/test_bad_commands.py",
     "cli/test_bad_input.py",
@@ -54,6 +55,7 @@ SLOW = (
     "python/test_front_door.py",
     "python/test_page.py",
     "report/test_browser.py",
+    "report/test_browser_app.py",
     "resume",
     "security/test_checkpoints.py",
     "security/test_run_folders.py",

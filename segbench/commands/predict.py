@@ -141,7 +141,7 @@ def _predict_all(
         background = None
         if wanted.backgrounds is not None:
             background = _background(wanted.backgrounds / name, image)
-        return _given(image, background, sets=sets)
+        return given(image, background, sets=sets)
 
     def work(name: str, pictures: list[Pictures] | LargePicture) -> Predicted | None:
         if isinstance(pictures, LargePicture):
@@ -197,7 +197,7 @@ def _predict_large(
     predict_large(predictors, picture, path=wanted.out / name, sets=sets)
 
 
-def _given(image: Raster, background: Raster | None, *, sets: Sequence[SegmentationData]) -> list[Pictures]:
+def given(image: Raster, background: Raster | None, *, sets: Sequence[SegmentationData]) -> list[Pictures]:
     """Return what the network of each run is given of a picture: their values may have been measured apart."""
     if background is None:
         return [(data.image_of(image), None) for data in sets]
@@ -209,7 +209,12 @@ def _background(wanted: Path, image: Raster) -> Raster:
     found = sorted(item for item in wanted.parent.glob("*") if item.stem == wanted.name)
     if not found:
         raise DataError(f"{wanted.parent} holds no background called {wanted.name}")
-    background = read_raster(found[0]).upright()
+    return read_background(found[0], image)
+
+
+def read_background(file: Path, image: Raster) -> Raster:
+    """Return the picture in a file; a DataError where it has not the size of the image."""
+    background = read_raster(file).upright()
     size = image.values.shape[:2]
     other = background.values.shape[:2]
     if other != size:

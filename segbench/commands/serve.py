@@ -5,16 +5,15 @@ from __future__ import annotations
 import html
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 
 from rich.console import Console
 
+from segbench.commands.page_server import PageHandler, PageServer, serve_until_stopped
 from segbench.compare.comparison import Comparison
 from segbench.compare.runs import NoRunsError
 from segbench.core.errors import ConfigError
 
-ADDRESS = "127.0.0.1"
 PORT = 8720
 SECONDS = 15.0
 """The least time between two looks at the run folders."""
@@ -71,7 +70,7 @@ def _at_work(comparison: Comparison) -> bool:
     return any(run.state in AT_WORK for run in comparison.others) or time.time() - ended < BETWEEN_RUNS
 
 
-def make_server(read: Callable[[], Comparison], port: int = PORT, *, seconds: float = SECONDS) -> ThreadingHTTPServer:
+def make_server(read: Callable[[], Comparison], port: int = PORT, *, seconds: float = SECONDS) -> PageServer:
     """Return a server of the page that only this machine reaches.
 
     Args:
@@ -84,34 +83,17 @@ def make_server(read: Callable[[], Comparison], port: int = PORT, *, seconds: fl
     """
     page = LivePage(read, seconds)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(PageHandler):
         def do_GET(self) -> None:
-            host = (self.headers.get("Host") or "").rpartition(":")[0]
-            if host not in (ADDRESS, "localhost"):  # a web site whose name was pointed at this address
-                self.send_error(403)
-            elif self.path not in ("/", "/index.html"):
-                self.send_error(404)
-            else:
-                self._send(*page.get())
-
-        def _send(self, content: bytes, at_work: bool) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Cache-Control", "no-store")
+            if not self.is_for_page():
+                return
+            content, at_work = page.get()
+            more = {}
             if at_work:
-                self.send_header("Refresh", str(RELOAD))
-            self.end_headers()
-            self.wfile.write(content)
+                more = {"Refresh": str(RELOAD)}
+            self.send(content, "text/html; charset=utf-8", more=more)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing: the terminal has one line."""
-
-    try:
-        server = ThreadingHTTPServer((ADDRESS, port), Handler)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"--port {port} cannot be served: {reason}; give another, or 0 for any free one") from None
+    server = PageServer(Handler, port)
     try:
         page.get()
     except ConfigError:
@@ -121,16 +103,15 @@ def make_server(read: Callable[[], Comparison], port: int = PORT, *, seconds: fl
 
 
 def serve(read: Callable[[], Comparison], port: int, *, console: Console) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until a signal.
 
     Args:
         read: Reads the run folders.
         port: The port; 0 takes any free one.
         console: Where the address is said.
+
+    Raises:
+        Interrupted: on a signal.
     """
     with make_server(read, port) as server:
-        console.print(f"http://{ADDRESS}:{server.server_port}/ shows the comparison; Ctrl-C ends it", highlight=False)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            console.print("no longer served", highlight=False)
+        serve_until_stopped(server, "the comparison", console=console)

@@ -92,6 +92,26 @@ def predict(
     print(predict_images(run, images, wanted=wanted, plugins=plugins or []))
 
 
+def show_app(
+    runs: Annotated[list[str], typer.Argument(help="Run folders, of which two are shown at a time; then settings.")],
+    *,
+    host: Annotated[str, typer.Option(help="Address to serve at; by default this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8721,
+    opens: Annotated[bool, typer.Option("--open", help="Also open the page in a browser.")] = False,
+    side: Annotated[int | None, typer.Option(help="Shorter side that the network sees; default: training's.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    plugins: Plugins = None,
+) -> None:
+    """Show in a browser what trained networks say of a picture that is dropped there."""
+    from rich.console import Console
+
+    from segbench.commands.app import serve_app
+    from segbench.commands.app_runs import load_runs
+
+    loaded = load_runs(runs, side=side, device=device, plugins=plugins or [])
+    serve_app(loaded, port, host=host, opens=opens, console=Console())
+
+
 def export(
     runs: Annotated[list[str], typer.Argument(help="A run folder, or several that are averaged; then settings.")],
     *,

@@ -49,6 +49,7 @@ assert not heavy, heavy
         ("cli import main", ["segbench", "data", "--help"], "preview"),
         ("cli import main", ["segbench", "tune", "lr", "--help"], "--steps"),
         ("cli import main", ["segbench", "export", "--help"], "--hub-folder"),
+        ("cli import main", ["segbench", "app", "--help"], "--open"),
     ],
 )
 def test_no_torch(entry, argv, expected, tmp_path):

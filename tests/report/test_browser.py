@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -25,19 +24,20 @@ from tests.support.browser_page import (
     choose,
     column,
     head,
+    headless_chromium,
+    needs_chromium,
     one,
     painted,
     place_of,
+    requested,
     show,
     write,
 )
 from tests.support.fake_runs import write_run
 from tests.support.html_runs import CLASS_NAME, IMAGE_NAME, add_curves, study
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="there is no chromium with its chromedriver")
+pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -49,23 +49,8 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    profile = tmp_path_factory.mktemp("profile")
-    for word in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--hide-scrollbars",
-        f"--user-data-dir={profile}",
-    ):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    with headless_chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -313,8 +298,7 @@ def test_nothing_is_fetched_but_the_page_itself(browser, page):
     for selector in ("#theme", "#curve-log", "#heat-relative", "#confusion-counts"):
         browser.execute_script("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
         one(browser, selector).click()
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    urls = requested(browser)
     assert urls.count(page.as_uri()) == 1
     assert all(url == page.as_uri() or url.startswith("data:") for url in urls)
 

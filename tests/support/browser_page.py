@@ -1,21 +1,55 @@
-"""How the browser tests look at the HTML report and work with it, as a person would."""
+"""How the browser tests look at pages and work with them, as a person would."""
 
 from __future__ import annotations
+
+import json
+import shutil
+from contextlib import contextmanager
+
+import pytest
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+needs_chromium = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="there is no chromium with its chromedriver")
 
 PHONE, WIDE = 375, 1200
 
 
+@contextmanager
+def headless_chromium(profile):
+    """Start a browser that keeps its files in a folder."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for word in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--hide-scrollbars",
+        f"--user-data-dir={profile}",
+    ):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
 def show(driver, page, width=WIDE, scheme="light", media=""):
+    address = page if isinstance(page, str) else page.as_uri()
     mobile = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == PHONE}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", mobile)
     still = {"name": "prefers-reduced-motion", "value": "reduce"}  # else clicks meet a page that still scrolls
     features = [{"name": "prefers-color-scheme", "value": scheme}, still]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
-    driver.get(page.as_uri())
+    driver.get(address)
     driver.execute_script("localStorage.clear()")
     for log in ("browser", "performance"):
         driver.get_log(log)
-    driver.get(page.as_uri())
+    driver.get(address)
     begun(driver)
 
 
@@ -23,6 +57,12 @@ def begun(driver):
     """Wait until the page has unpacked its data."""
     script = "const done = arguments[0], html = document.documentElement; const look = () => 'ready' in html.dataset"
     driver.execute_async_script(f"{script} ? done() : setTimeout(look, 5); look();")
+
+
+def requested(driver):
+    """Return the addresses that were asked since the log was last read."""
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
 
 def column(driver, table, place):
