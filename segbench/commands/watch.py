@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 
 from rich.console import Console
 
 from segbench.compare.runs import NoRunsError
-from segbench.core.errors import CheckpointError, ConfigError
+from segbench.core.errors import CheckpointError, ConfigError, Interrupted, exit_code_of
+from segbench.core.signals import EXIT_CODES
 
 SECONDS = 5.0
 
@@ -21,6 +23,9 @@ def watch(show: Callable[[], None], console: Console, *, seconds: float = SECOND
             there are no runs yet is none.
         console: The terminal.
         seconds: Pause between two looks.
+
+    Raises:
+        Interrupted: on another signal that stops a command.
     """
     looks = 0
     try:
@@ -35,5 +40,6 @@ def watch(show: Callable[[], None], console: Console, *, seconds: float = SECOND
                 console.print(str(error), markup=False, highlight=False)
             console.print(f"{time.strftime('%H:%M:%S')}, every {seconds:.0f} s; Ctrl-C ends it", style="dim")
             time.sleep(seconds)
-    except KeyboardInterrupt:
-        return
+    except KeyboardInterrupt as error:
+        if exit_code_of(error) != EXIT_CODES[signal.SIGINT]:
+            raise Interrupted("no longer watched", exit_code_of(error)) from None
