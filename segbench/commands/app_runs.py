@@ -144,7 +144,7 @@ def load_runs(words: Sequence[str], *, side: int | None, device: str, plugins: S
 
 def pack(maps: Mapping[str, np.ndarray], facts: Plain) -> bytes:
     """Return a line of JSON, which has the facts and the bytes of each part, and the parts: maps, deflated."""
-    parts = {name: zlib.compress(np.ascontiguousarray(values), LEVEL) for name, values in maps.items()}
+    parts = {name: zlib.compress(np.ascontiguousarray(values).data, LEVEL) for name, values in maps.items()}
     line = json.dumps({**facts, "parts": {name: len(part) for name, part in parts.items()}})
     return b"\n".join([line.encode(), b"".join(parts.values())])
 
