@@ -226,13 +226,11 @@ def _sample_files() -> dict[str, bytes]:
     return {**files, "json": b"{}"}
 
 
-def measure_shards(samples: int, workers: int) -> dict[str, Any]:
-    """Return what the start and a part of an epoch of made-up shards take."""
+def made_up_shards(samples: int, **changes: Any) -> Any:
+    """Return a data set of shards that are made up as they are read."""
     store = MadeUpStore(samples, chunk=1000)
-    before = own_megabytes(os.getpid())
-    began = time.perf_counter()
     with patch("segbench.data.shards.dataset.open_store", return_value=store):
-        data = make(
+        return make(
             "shards",
             root="made-up",
             entries=["image", "mask"],
@@ -241,9 +239,15 @@ def measure_shards(samples: int, workers: int) -> dict[str, Any]:
             size=[SIDE, SIDE],
             mean=[0.5] * 3,
             std=[0.25] * 3,
-            batch_size=BATCH,
-            num_workers=workers,
+            **changes,
         )
+
+
+def measure_shards(samples: int, workers: int) -> dict[str, Any]:
+    """Return what the start and a part of an epoch of made-up shards take."""
+    before = own_megabytes(os.getpid())
+    began = time.perf_counter()
+    data = made_up_shards(samples, batch_size=BATCH, num_workers=workers)
     started = time.perf_counter() - began
     data.position = lambda: (3, data.train_batches // 2)  # as after a resume in the middle of an epoch
     epoch = read(data.loader("train"))

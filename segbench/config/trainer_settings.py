@@ -34,7 +34,7 @@ class TrainerSettings:
     devices: Workers
     """Processes, one a device; together they work on one data.batch_size. Leave it out under torchrun or srun."""
     strategy: Strategy
-    """How several devices share the work; `auto` is `ddp` where there are several."""
+    """How several devices share the work; `auto` is `ddp` where there are several, `fsdp` is for large networks."""
     precision: Precision
     """Number formats, in Lightning's words."""
     deterministic: bool
@@ -95,3 +95,24 @@ class TrainerSettings:
             raise ConfigError(
                 "trainer.non_finite=rollback works with one process; use skip with trainer.devices above 1"
             )
+        if self.is_sharded:
+            self._check_sharded()
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether weights, gradients and the optimizer's state are spread over several processes."""
+        return self.strategy is Strategy.FSDP and self.devices > 1
+
+    def _check_sharded(self) -> None:
+        """Raise a ConfigError for what does not work on a part of each weight."""
+        refused = {
+            "compile=true": self.compile,
+            "sync_batchnorm=true": self.sync_batchnorm,
+            f"precision={self.precision}": self.precision not in (Precision.SINGLE, Precision.BF16_MIXED),
+        }
+        for setting, is_given in refused.items():
+            if is_given:
+                raise ConfigError(
+                    f"trainer.{setting} does not work with trainer.strategy=fsdp: leave it out, or take"
+                    " trainer.strategy=ddp"
+                )

@@ -70,6 +70,8 @@ class Strategy(StrEnum):
     """`ddp` where there are several."""
     DDP = "ddp"
     """A process a device; each has a copy of the network and a part of every batch."""
+    FSDP = "fsdp"
+    """The same, but each keeps only its part of weights, gradients and the optimizer's state; for large networks."""
 
 
 class Freeze(StrEnum):

@@ -16,6 +16,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.strategies.parallel import ParallelStrategy
 
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.errors import ConfigError
@@ -25,8 +26,9 @@ SETTLED = (
     ".*smaller than the logging interval.*",  # metrics.csv has a row at the end of every epoch in any case
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own call into torch
     ".*broadcast_buffers. is deprecated.*",  # its successor is not in every torch that is supported
+    ".*FSDP2-wrapped module .* returned a view tensor.*",  # no loss changes a prediction in place
 )
-"""Warnings of Lightning about what is a choice of this project, or not for its users to fix."""
+"""Warnings of Lightning and torch about what is a choice of this project, or not for its users to fix."""
 
 THREADS = torch.get_num_threads()
 """What torch takes by itself: the number of cores."""
@@ -156,22 +158,17 @@ def make_trainer(
     loggers: list[Logger] | None = None,
     checkpoint_io: CheckpointIO | None = None,
     profiler: Profiler | None = None,
+    sharding: ParallelStrategy | None = None,
 ) -> pl.Trainer:
-    """Return a Trainer that only loops: files, progress, sampling and signals are this project's own."""
+    """Return a Trainer that only loops: files, progress, sampling and signals are this project's own.
+
+    With `sharding` several processes share the weights; else each has all of them.
+    """
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for message in SETTLED:
         warnings.filterwarnings("ignore", message=message)
-    strategy: Any = "auto"
-    devices = 1
-    plugins: list[Any] = [LightningEnvironment()]  # not SLURM's: it would requeue from within a signal handler
-    if settings.devices > 1:
-        world = World.here()
-        own = device_kind(settings) == "cuda" and _has_own_gpu(world)
-        devices = 1 if own else world.local_size
-        plugins = [_Placed(world, own_device=own)]
-        strategy = DDPStrategy(broadcast_buffers=False)  # they are sent before an evaluation: see ScoredModule
-        os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # else the strategy takes all processors
+    strategy, devices, plugins = _processes(settings, sharding)
     if checkpoint_io is not None:
         plugins.append(checkpoint_io)
     return pl.Trainer(
@@ -188,6 +185,7 @@ def make_trainer(
         log_every_n_steps=settings.log_every,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        inference_mode=sharding is None,  # weights that were brought together there could not be trained afterwards
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -197,3 +195,15 @@ def make_trainer(
         profiler=profiler,
         plugins=plugins,
     )
+
+
+def _processes(settings: TrainerSettings, sharding: ParallelStrategy | None) -> tuple[Any, int, list[Any]]:
+    """Return Lightning's strategy, its devices on this machine, and the plugin that says which process this is."""
+    if settings.devices == 1:
+        return "auto", 1, [LightningEnvironment()]  # not SLURM's: it would requeue from within a signal handler
+    world = World.here()
+    own = device_kind(settings) == "cuda" and _has_own_gpu(world)
+    devices = 1 if own else world.local_size
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # else the strategy takes all processors
+    copies = DDPStrategy(broadcast_buffers=False)  # they are sent before an evaluation: see ScoredModule
+    return sharding or copies, devices, [_Placed(world, own_device=own)]

@@ -7,11 +7,16 @@ import hashlib
 import torch
 from torch import nn
 
+from segbench.models.sharded import whole
+
 
 def weights_digest(module: nn.Module) -> str:
-    """Return the SHA-256 over the names, shapes and bytes of a module's weights and buffers."""
+    """Return the SHA-256 over the names, shapes and bytes of a module's weights and buffers.
+
+    All processes call it where the weights are spread over several.
+    """
     total = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        total.update(whole(tensor.detach()).cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return total.hexdigest()

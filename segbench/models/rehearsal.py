@@ -89,6 +89,43 @@ def unused_parameters(network: nn.Module, shape: tuple[int, ...]) -> list[str]:
         return _without_gradient(_copy(network, training=True), torch.zeros(shape))
 
 
+def called_whole(network: nn.Module, shape: tuple[int, ...]) -> list[str]:
+    """Return the names of the submodules that are only used by calling them: no part of one is called from elsewhere.
+
+    Args:
+        network: The network, which is left as it is.
+        shape: Of a batch of pictures.
+    """
+    try:
+        return _calls(_copy(network, training=True).to("meta"), torch.zeros(shape, device="meta"))
+    except Exception:
+        return _calls(_copy(network, training=True), torch.zeros(shape))
+
+
+def _calls(trial: nn.Module, picture: Tensor) -> list[str]:
+    names = {module: name for name, module in trial.named_modules() if name}
+    running: list[str] = []
+    called: dict[str, bool] = {}
+
+    def enters(module: nn.Module, arguments: object) -> None:
+        name = names[module]
+        for other in names.values():
+            if name.startswith(f"{other}.") and other not in running:
+                called[other] = False
+        called.setdefault(name, True)
+        running.append(name)
+
+    def leaves(*what: object) -> None:
+        running.pop()
+
+    for module in names:
+        module.register_forward_pre_hook(enters)
+        module.register_forward_hook(leaves)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        trial(picture)
+    return [name for name in names.values() if called.get(name)]
+
+
 def _without_gradient(trial: nn.Module, picture: Tensor) -> list[str]:
     with torch.random.fork_rng(devices=[]):
         predictions: dict[str, Tensor] = trial(picture)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from segbench.core.choices import NonFinite
 from segbench.core.errors import NonFiniteError
 from segbench.core.text import and_more
+from segbench.models.sharded import whole
 from segbench.runs.results import SkippedSteps
 
 MOST_SKIPPED = 10
@@ -119,6 +120,6 @@ def _message(loss: Tensor, index: Tensor, *, where: str, describe: Callable[[int
 
 
 def all_finite(module: nn.Module) -> bool:
-    """Whether every weight and buffer of a module is finite."""
+    """Whether every weight and buffer of a module is finite; all processes call it where each has a part of them."""
     floats = [tensor for tensor in module.state_dict().values() if torch.is_floating_point(tensor)]
-    return bool(torch.stack([tensor.isfinite().all() for tensor in floats]).all())
+    return bool(torch.stack([whole(tensor.isfinite().all()) for tensor in floats]).all())

@@ -18,16 +18,19 @@ class Frozen:
         self.network = network
         self.modules = [network.get_submodule(part.rstrip(".")) for part in parts]
         self.until = until
-        self.trainable = [(name, one) for name, one in network.named_parameters() if one.requires_grad]
-        self.parameters = [(name, one) for name, one in self.trainable if parts and name.startswith(parts)]
+        self._trainable = {name for name, one in network.named_parameters() if one.requires_grad}
+        self._frozen = {name for name in self._trainable if parts and name.startswith(parts)}
         self.active = False
 
     def optimized(self) -> list[tuple[str, nn.Parameter]]:
         """Return the parameters that are ever trained, by name."""
         if self.until is not None:
-            return self.trainable
-        frozen = {name for name, _ in self.parameters}
-        return [(name, one) for name, one in self.trainable if name not in frozen]
+            return self._named(self._trainable)
+        return self._named(self._trainable - self._frozen)
+
+    def _named(self, names: set[str]) -> list[tuple[str, nn.Parameter]]:
+        """Return parameters in the network's order; asked for anew, as sharding a network replaces them."""
+        return [(name, one) for name, one in self.network.named_parameters() if name in names]
 
     def apply(self, epoch: int) -> None:
         """Freeze or train what an epoch does; gradients that were left are forgotten."""
@@ -35,7 +38,7 @@ class Frozen:
         if active == self.active:
             return
         self.active = active
-        for _, parameter in self.parameters:
+        for _, parameter in self._named(self._frozen):
             parameter.requires_grad_(not active)
             parameter.grad = None
         for module in self.modules:

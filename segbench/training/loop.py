@@ -19,6 +19,7 @@ from segbench.inference.module import score_split
 from segbench.inference.trainer import make_trainer
 from segbench.inference.weights import scored_weights
 from segbench.metrics.split_scores import SplitScores
+from segbench.models.sharded import blocks_of, load_whole
 from segbench.report.curves import draw_confusion
 from segbench.runs.checkpoints import BEST, step_checkpoints
 from segbench.runs.folder import RunFolder
@@ -33,11 +34,12 @@ from segbench.training.checkpoints.carry_over import carry_over
 from segbench.training.checkpoints.digests import DigestLog
 from segbench.training.checkpoints.storage import AtomicCheckpointIO
 from segbench.training.distributed.ranks import ALONE, Ranks
+from segbench.training.distributed.sharding import Sharding
 from segbench.training.length import Length
 from segbench.training.lightning_private import batches_begun
 from segbench.training.parts import Experiment
 from segbench.training.profile import PhaseProfiler
-from segbench.training.results import write_per_image
+from segbench.training.results import count_flops, write_per_image
 from segbench.training.signals import StopSignals
 
 log = logging.getLogger("segbench")
@@ -84,6 +86,10 @@ class Session:
             experiment.network.compile()
         self.module = experiment.module(self.total_steps)
         self.module.rollbacks = rollbacks
+        self._flops: int | None = None
+        if settings.is_sharded:  # what needs the whole network comes first
+            self.module.blocks = blocks_of(experiment.network, (2, experiment.channels, *self.data.size))
+            self._flops = count_flops(self.module, self.data.size)
         self.recorder = Recorder(self._table(), self.module.monitor, log_every=settings.log_every)
         self.profiler = self._profiler()
         self.patience = Patience(self.recorder, settings.patience)
@@ -95,6 +101,7 @@ class Session:
             loggers=loggers,
             checkpoint_io=AtomicCheckpointIO(self._carry_over),
             profiler=self.profiler,
+            sharding=Sharding(ranks.world.size) if settings.is_sharded else None,
         )
         self.data.position = self._position
 
@@ -172,11 +179,17 @@ class Session:
             if self.profiler is not None:
                 self.profiler.write(self.run.profile)
 
+    def flops(self) -> int:
+        """Return the floating-point operations of one image's forward pass."""
+        if self._flops is None:
+            return count_flops(self.module, self.data.size)
+        return self._flops
+
     def evaluate_best(self) -> dict[str, dict[str, float]]:
         """Return the val and test scores of the best epoch's weights; the test is run once, here."""
         if self.recorder.best_epoch < 0:
             raise CheckpointError("training ended without a validation, so there is no best checkpoint to test")
-        if self.ranks.first:  # Lightning sends its weights to the other processes before they evaluate
+        if self.ranks.first or self.settings.is_sharded:  # else Lightning sends its weights to the other processes
             self._load_best()
         scores: dict[str, dict[str, float]] = {}
         for split in SCORED:
@@ -192,7 +205,7 @@ class Session:
         best = load_best(self.run.checkpoints)
         if best.get("epoch") != self.recorder.best_epoch:
             raise CheckpointError(f"{self.run.checkpoints / BEST} is not of the best epoch, so it is not tested")
-        self.module.load_state_dict(scored_weights(best, self.module))
+        load_whole(self.module, scored_weights(best, self.module))
 
     def _write_details(self, split: Split, metric: SplitScores) -> None:
         write_per_image(self.run.per_image(split), metric, data=self.data, split=split)

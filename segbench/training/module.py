@@ -20,6 +20,7 @@ from segbench.inference.module import ScoredModule, with_long_mask
 from segbench.losses.base import Loss
 from segbench.metrics.own import OwnMetrics
 from segbench.models.base import AUXILIARY
+from segbench.models.sharded import bring_together, is_sharded, part_again, shard
 from segbench.training.average import Average
 from segbench.training.finite import FiniteCheck
 from segbench.training.frozen import Frozen
@@ -116,11 +117,22 @@ class SegmentationModule(ScoredModule):
         self.seed = seed
         self.auxiliary_weight = float(getattr(network, "auxiliary_weight", 0.0))
         self.resolution = resolution
+        self.blocks: list[str] = []
+        """Submodules of the network that are sharded by themselves, where several processes share the weights."""
 
     def setup(self, stage: str) -> None:
         """Freeze what is frozen, before several devices agree on whose gradients they share."""
         if stage == "fit":
             self.frozen.apply(self.current_epoch)
+
+    def configure_model(self) -> None:
+        """Spread the weights over the processes, where they are to share them; once, before there is an optimizer."""
+        mesh = self.device_mesh
+        if mesh is None or is_sharded(self):
+            return
+        shard(self.network, mesh["data_parallel"], blocks=self.blocks)
+        if self.average is not None:
+            shard(self.average.network, mesh["data_parallel"], blocks=self.blocks)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; the schedule sets its learning rate before every step."""
@@ -208,9 +220,23 @@ class SegmentationModule(ScoredModule):
     def on_validation_start(self) -> None:
         """Have the average of the weights ready, before it is scored."""
         if self._is_training_run():
-            self._settle()
+            self.settle()
+        bring_together(self.evaluated)
 
-    def _settle(self) -> None:
+    def on_validation_end(self) -> None:
+        """Let each process keep only its part of the weights again."""
+        part_again(self.evaluated)
+
+    def on_test_start(self) -> None:
+        """Have the whole weights in each process, where they share them."""
+        bring_together(self.evaluated)
+
+    def on_test_end(self) -> None:
+        """Let each process keep only its part of the weights again."""
+        part_again(self.evaluated)
+
+    def settle(self) -> None:
+        """Have the average of the weights be that of the steps so far."""
         if self.average is not None:
             self.average.settle(self.network, self.trainer.optimizers[0])
 
@@ -222,7 +248,7 @@ class SegmentationModule(ScoredModule):
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Add the schedule's state, and whether the epoch is over; the average in it is that of the steps so far."""
-        self._settle()  # in place: the tensors of `state_dict` are those of the network
+        self.settle()  # in place: the tensors of `state_dict` are those of the network
         check_plain(checkpoint["callbacks"])
         checkpoint["schedule"] = self.schedule.state_dict()
         checkpoint["non_finite"] = {"skipped": self.finite.skipped, "rollbacks": self.rollbacks}

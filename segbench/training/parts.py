@@ -28,6 +28,9 @@ from segbench.training.schedule_free import ScheduleFreeNetwork, averages
 from segbench.training.schedules import Schedule
 from segbench.training.torch_schedules import make_schedule
 
+WHOLE = ("Muon",)
+"""Classes of optimizers whose step of a weight is not that of its parts."""
+
 
 @dataclass
 class Experiment(Parts):
@@ -108,6 +111,7 @@ def build_experiment(config: RunConfig, shared: dict[str, SegmentationData] | No
     grouping, optimizer = Grouping.of(config.optimizer)
     make_optimizer = _optimizer(optimizer, plugins)
     groups = _groups(config, parts.network, grouping=grouping, optimizer=optimizer)
+    _check_sharded(config)
     schedule = make_schedule(config.scheduler, higher=Monitor.of(config.task).higher, plugins=plugins)
     schedule.try_on(make_optimizer(groups))
     return Experiment(
@@ -119,6 +123,16 @@ def build_experiment(config: RunConfig, shared: dict[str, SegmentationData] | No
         callbacks=make_callbacks(config.callbacks, plugins=plugins),
         resolution=resolution,
     )
+
+
+def _check_sharded(config: RunConfig) -> None:
+    """Raise a ConfigError for an optimizer that needs whole matrices, where each process has a part of each."""
+    name = config.optimizer.target.rpartition(".")[2]
+    if config.trainer.is_sharded and name in WHOLE:
+        raise ConfigError(
+            f"optimizer ({name}) turns whole matrices, of which trainer.strategy=fsdp leaves each process a part: take"
+            " optimizer=adamw, or trainer.strategy=ddp"
+        )
 
 
 def _average(config: RunConfig) -> MakeAverage | None:

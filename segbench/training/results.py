@@ -29,8 +29,9 @@ def collect_results(
     module: SegmentationModule,
     trainer: pl.Trainer,
     data: SegmentationData,
+    flops: int,
 ) -> Results:
-    """Return the content of results.json.
+    """Return the content of results.json; `flops` are those of an image's forward pass.
 
     `metrics` holds for each name `best` (of the best epoch), `last` and `best_epoch` (from 0). The best of val and test
     are those of the final evaluation of the best epoch's weights. The test is run on these alone, so its best and last
@@ -58,7 +59,7 @@ def collect_results(
         * batches_seen(trainer.global_step, batches=data.train_batches, accumulate=trainer.accumulate_grad_batches),
         "parameters": sum(parameter.numel() for parameter in parameters),
         "trained_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
-        "flops_per_image": count_flops(module, data.size),
+        "flops_per_image": flops,
         "images_per_second": recorder.images_per_second * trainer.world_size,
         "peak_memory_bytes": peak_memory(module.device),
         "classes": data.classes,

@@ -194,7 +194,12 @@ class _Run:
             session = self._fitted(checkpoint)
             scores = session.evaluate_best()
         results = collect_results(
-            session.recorder, scores, module=session.module, trainer=session.trainer, data=session.data
+            session.recorder,
+            scores,
+            module=session.module,
+            trainer=session.trainer,
+            data=session.data,
+            flops=session.flops(),
         )
         results |= {
             "seconds": session.recorder.seconds,

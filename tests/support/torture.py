@@ -64,12 +64,13 @@ def draw_words(draw: random.Random) -> list[str]:
         words.append(f"{group}={draw.choice(sorted(path.stem for path in (ROOT / 'conf' / group).glob('*.yaml')))}")
     if "scheduler=plateau" in words:
         words.append("scheduler.patience=0")
+    averages = "optimizer=schedulefree" in words
     known = (ROOT / "conf/trainer/default.yaml").read_text()
     return words + [
         f"trainer.{name}={value}"
         for name, values in TRAINER.items()
         for value in [draw.choice(values)]
-        if f"\n{name}:" in known
+        if f"\n{name}:" in known and not (averages and name == "ema")
     ]
 
 

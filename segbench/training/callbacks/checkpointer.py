@@ -10,6 +10,8 @@ import pytorch_lightning as pl
 
 from segbench.core.errors import NonFiniteError
 from segbench.data.loading.loader import Batch
+from segbench.models.digest import weights_digest
+from segbench.models.sharded import is_sharded
 from segbench.runs.checkpoints import point_to, prune
 from segbench.training.callbacks.recorder import Recorder
 from segbench.training.checkpoints.best import make_best
@@ -123,9 +125,12 @@ class Checkpointer(pl.Callback):
         path = self.folder / f"step-{trainer.global_step:08d}.ckpt"
         trainer.save_checkpoint(path)
         self._written = time.monotonic()
+        if not (trainer.is_global_zero or is_sharded(module)):
+            return path
+        digest = weights_digest(module)  # all processes take part where each has a part of the weights
         if trainer.is_global_zero:
             point_to(path, trainer.global_step)
-            self.digests.add(trainer.global_step, module)
+            self.digests.add(trainer.global_step, digest)
             prune(self.folder, self.keep)
         return path
 

@@ -104,7 +104,7 @@ def _options(group: Group) -> Group:
 
 def _try_a_step(optimizer: OptimizerState, module: SegmentationModule, *, first: Tensor) -> None:
     """Raise a CheckpointError if an optimizer with other options cannot work with the saved state."""
-    parameter = nn.Parameter(torch.zeros_like(first, device="cpu"))
+    parameter = nn.Parameter(torch.zeros(first.shape, dtype=first.dtype))
     parameter.grad = torch.zeros_like(parameter)
     trial = module.make_optimizer([parameter])
     number = optimizer["param_groups"][0]["params"][0]

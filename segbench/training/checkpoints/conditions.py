@@ -22,6 +22,7 @@ SOFT = (
     "cuda",
     "cudnn",
     "world_size",
+    "sharded",
     "deterministic",
     "channels_last",
     "compile",
@@ -45,6 +46,7 @@ def conditions(settings: TrainerSettings, seed: int, *, data: SegmentationData) 
         "cudnn": torch.backends.cudnn.version() if gpu else None,  # type: ignore[no-untyped-call]
         "threads": torch.get_num_threads(),
         "world_size": settings.devices,
+        "sharded": settings.is_sharded,
         "precision": settings.precision,
         "deterministic": settings.deterministic,
         "channels_last": settings.channels_last,
