@@ -1,103 +1,86 @@
-"""Measures segbench against a hand-written loop on the same work, in the same process.
+"""Measures segbench against baselines, each by the same work in the same process, and prints a table.
 
-    python scripts/benchmark.py [--steps 60] [key=value ...]
+    python scripts/benchmark.py                                  all rows, some twenty minutes of one core
+    python scripts/benchmark.py scene-96 loss-dice --rounds 9    some
+    python scripts/benchmark.py --json figures.json              also as JSON
 
-Prints scenes a second of the renderer, and images a second of a plain PyTorch loop and of segbench's trainer with the
-same network, loss, optimizer, data and batch size. Two rounds in turn, so that a drifting machine shows.
+A row is ours over its baseline in CPU seconds of one thread, in turn, so that a drifting machine meets both: the least
+of all rounds, and the median over the rounds. Rows (`--list` says what each measures):
+
+    step-unet step-fcn
+    scene-96 scene-192 scene-files
+    loss-cross_entropy loss-focal loss-dice loss-jaccard loss-tversky loss-edge loss-ssim loss-lovasz
+    metrics-camvid metrics-city metrics-share boundary-camvid boundary-city
+    predict checkpoint start
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
-import tempfile
-import time
+import platform
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from segbench.config.compose import compose_config, run_config
-from segbench.config.schema import RunConfig
-from segbench.core.choices import Split
-from segbench.data.loading.source import SplitDataset
-from segbench.training.parts import build_experiment
+if TYPE_CHECKING:
+    from scripts.benchmarks.measure import Measured, Row
 
 
-def plain_loop(config: RunConfig, steps: int) -> float:
-    """Return images a second of the least loop that does the same work."""
-    experiment = build_experiment(config)
-    data, network = experiment.data, experiment.network.to(memory_format=torch.channels_last)
-    data.prepare()
-    dataset, size = SplitDataset(data, Split.TRAIN, augment=None, seed=0), data.batch_size
-    optimizer = experiment.make_optimizer(network.parameters())
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (data.mean, data.std))
-    began = 0.0
-    for step in range(steps + 1):
-        if step == 1:
-            began = time.perf_counter()
-        items = [dataset[0, step * size + place] for place in range(size)]
-        batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
-        image = ((batch["image"].float() - mean) / std).contiguous(memory_format=torch.channels_last)
-        loss, _ = experiment.loss(network(image), {"mask": batch["mask"].long()})
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-    return steps * size / (time.perf_counter() - began)
+def all_rows() -> list[Row]:
+    """Return the rows of all kinds."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from scripts.benchmarks import losses, predicting, scenes, scoring, starting, steps
+
+    kinds = (steps, scenes, losses, scoring, predicting, starting)
+    return [row for kind in kinds for row in kind.ROWS]
 
 
-def segbench_run(words: list[str], steps: int) -> float:
-    """Return images a second of a run of the command line, as its results.json says."""
-    from segbench.commands.launch import train_main
-
-    with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
-        try:
-            train_main(
-                [
-                    *words,
-                    f"trainer.max_steps={steps + 1}",
-                    "trainer.panels_every=0",
-                    "data.val_size=1",
-                    "data.test_size=1",
-                    f"hydra.run.dir={run}",
-                ]
-            )
-        except SystemExit as stop:
-            if stop.code:
-                raise
-        return float(json.loads((run / "results.json").read_text())["images_per_second"])
-
-
-def scenes_a_second(config: RunConfig, count: int = 512) -> float:
-    """Return the scenes that the data set renders in a second of this process."""
-    data = build_experiment(config).data
-    data.prepare()
-    began = time.perf_counter()
-    for index in range(count):
-        data.sample(Split.TRAIN, epoch=0, index=index)
-    return count / (time.perf_counter() - began)
+def line(row: Row, found: Measured) -> str:
+    """Return a row of a table of Markdown."""
+    return (
+        f"| `{row.name}` | {row.what} | {found.ours * 1e3:.1f} | {found.baseline * 1e3:.1f} | {found.best:.2f} |"
+        f" {found.median:.2f} | {row.goal:g} |"
+    )
 
 
 def main() -> None:
-    """Measure and print one JSON object."""
+    """Measure the rows that are asked for, and print each as it is done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=60)
-    arguments, words = parser.parse_known_args()
-    words = [f"data.train_size={(arguments.steps + 1) * 16}", "data.batch_size=16", *words]
-    config = run_config(compose_config(words))
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="rows to measure; all where none is named")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="file to write the figures into as well")
+    parser.add_argument("--list", action="store_true", help="say what each row measures")
+    arguments = parser.parse_args()
+    known = {row.name: row for row in all_rows()}
+    strange = [name for name in arguments.rows if name not in known]
+    if strange:
+        parser.error(f"there is no row {strange[0]}; choose from {', '.join(known)}")
+    if arguments.list:
+        print("\n".join(f"{row.name:20}{row.what}" for row in known.values()))
+        return
+    found = measure([known[name] for name in arguments.rows or known], arguments.rounds)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(rows: list[Row], rounds: int) -> dict[str, object]:
+    """Return the figures of rows by name, with what they were measured on; each is printed as it is there."""
+    import torch
+
+    from scripts.benchmarks.measure import measured
+
+    torch.set_num_threads(1)
     torch.manual_seed(0)
-    rendered = scenes_a_second(config)
-    rounds = []
-    for _ in range(2):
-        plain, ours = plain_loop(config, arguments.steps), segbench_run(words, arguments.steps)
-        rounds.append({"plain_loop": round(plain, 1), "segbench": round(ours, 1), "ratio": round(ours / plain, 3)})
-    report = {
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "scenes_rendered_per_s": round(rendered),
-        "train_images_per_s": rounds,
-    }
-    print(json.dumps(report, indent=2))
+    print("| row | what | ours, ms | baseline, ms | best | median | wanted |")
+    print("|---|---|---|---|---|---|---|")
+    figures: dict[str, object] = {"torch": torch.__version__, "machine": platform.processor(), "rounds": rounds}
+    for row in rows:
+        found = measured(row, rounds)
+        print(line(row, found), flush=True)
+        figures[row.name] = {**dataclasses.asdict(found), "goal": row.goal}
+    return figures
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts import house_figures
+from scripts import benchmark, house_figures
+from scripts.benchmarks import measure
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("*.py"))
+ROWS = sorted((SCRIPTS[0].parent / "benchmarks").glob("*.py"))
 PACKAGE = {
     "one.py": '''"""Any is no type here."""
 from typing import Any
@@ -48,9 +50,21 @@ def test_every_script_is_listed():
     assert [path.name for path in SCRIPTS if f"`{path.name}`" not in text] == []
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SCRIPTS + ROWS, ids=lambda path: path.stem)
 def test_no_script_imports_a_test(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         assert not [name for name in names if name.split(".")[0] == "tests"]
+
+
+def test_the_help_of_the_benchmark_names_every_row():
+    assert [row.name for row in benchmark.all_rows() if row.name not in benchmark.__doc__.split()] == []
+
+
+def test_a_row_is_ours_over_its_baseline_in_turn():
+    said = iter([9.0, 9.0, 2.0, 4.0, 6.0, 8.0, 1.0, 5.0])  # the first pair does not count
+    row = measure.Row("name", "what", 1.0, lambda: measure.ready(lambda: next(said), lambda: next(said)))
+    assert measure.measured(row, 3) == measure.Measured(ours=1.0, baseline=4.0, best=0.25, median=0.5)
+    shown = benchmark.line(row, measure.Measured(ours=1.0, baseline=4.0, best=0.25, median=0.5))
+    assert shown == "| `name` | what | 1000.0 | 4000.0 | 0.25 | 0.50 | 1 |"

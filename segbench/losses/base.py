@@ -116,9 +116,9 @@ class MapLoss(Loss):
             else:
                 valid = ~batch["depth"].isnan()
                 predicted = output
-                truth = batch["depth"].float().where(valid, 0.0)
+                truth = batch["depth"].float()
             # what does not count is made equal before any arithmetic, so that its gradient is zero and never NaN
-            value = self.compute(predicted.where(valid, 0.0), truth.where(valid, 0.0), valid=valid)
+            value = self.compute(zero_elsewhere(predicted, valid), zero_elsewhere(truth, valid), valid=valid)
         return value, {name: value.detach() for name in self.terms}
 
     @abstractmethod
@@ -143,6 +143,13 @@ class BinaryMaskLoss(MaskLoss):
                 f"loss={name} works on two classes, but the data has {len(classes)}; use loss=cross_entropy,"
                 " loss=focal or loss=dice"
             )
+
+
+def zero_elsewhere(values: Tensor, valid: Tensor) -> Tensor:
+    """Return values that are 0 where they do not count; where all do, as a CPU knows at once, they are as they were."""
+    if valid.device.type == "cpu" and bool(valid.all()):
+        return values
+    return values.where(valid, 0.0)
 
 
 def valid_mean(values: Tensor, valid: Tensor) -> Tensor:

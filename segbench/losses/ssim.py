@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,11 +12,10 @@ from torch.nn import functional as F
 
 from segbench.core.errors import ConfigError
 from segbench.losses.base import MapLoss, valid_mean
+from segbench.losses.cached import parts
 
 K1 = 0.01
 K2 = 0.03
-CACHED = 1 << 16
-"""Numbers of a few maps that fit into the cache of a CPU together with what is computed from them."""
 
 
 class SSIM(MapLoss):
@@ -75,7 +73,7 @@ class _Similarity(torch.autograd.Function):
         border = len(weights) - 1
         count, height, width = x.shape
         found = x.new_empty(4, count, height - border, width - border)
-        for part in _parts(x):
+        for part in parts(x):
             found[:, part] = torch.stack(_similarity(x[part], y[part], weights=weights, is_binary=is_binary))
         ctx.weights = weights
         ctx.save_for_backward(x, y, found[1:])
@@ -87,19 +85,11 @@ class _Similarity(torch.autograd.Function):
         x, y, slopes = ctx.saved_tensors
         border = len(ctx.weights) - 1
         found = torch.empty_like(x)
-        for part in _parts(x):
+        for part in parts(x):
             padded = F.pad(slopes[:, part] * gradient[part], (border, border, border, border))
             of_mean, of_square, of_product = (_blurred(one, ctx.weights) for one in padded)
             found[part] = of_mean + 2 * x[part] * of_square + y[part] * of_product
         return found, None, None, None
-
-
-def _parts(maps: Tensor) -> Iterator[slice]:
-    """Return slices of so many maps that each fits into a cache; on a GPU all of them at once."""
-    count = len(maps)
-    if maps.device.type == "cpu":
-        count = max(1, CACHED // maps[0].numel())
-    return (slice(start, start + count) for start in range(0, len(maps), count))
 
 
 def _similarity(

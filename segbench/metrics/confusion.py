@@ -31,12 +31,15 @@ def confusion_counts(predicted: Tensor, target: Tensor, *, classes: int) -> Tens
         target: ids `[B,H,W]` likewise.
         classes: C.
     """
-    bins = classes * classes
-    known = (target >= 0) & (target < classes)
-    # int32 first: a mask of bytes would wrap around at 256
-    place = torch.where(known, target.int() * classes + predicted, bins)
-    counts = torch.stack([occurrences(image, bins + 1) for image in place])
-    return counts[:, :bins].reshape(-1, classes, classes)
+    places = target.int() * classes + predicted  # a mask of bytes would wrap around at 256
+    bins = 256 * classes
+    if target.dtype != torch.uint8:
+        # bytes have a bin each, also those that are no class: that is cheaper than to look for them
+        known = (target >= 0) & (target < classes)
+        bins = classes * classes + 1
+        places = torch.where(known, places, classes * classes)
+    counts = torch.stack([occurrences(image, bins) for image in places])
+    return counts[:, : classes * classes].reshape(-1, classes, classes)
 
 
 def occurrences(values: Tensor, bins: int) -> Tensor:

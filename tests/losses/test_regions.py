@@ -171,3 +171,31 @@ def test_absent_and_not_predicted_costs_nothing(kind):
 def test_what_is_not_defined_is_refused(make_it):
     with pytest.raises(ConfigError, match=r"loss\.(smooth|alpha)"):
         make_it()
+
+
+def plainly(loss, logits, mask):
+    """Return the same of maps of ones and zeros, which torch differentiates by itself."""
+    counted = (mask != 255)[:, None]
+    channels = logits.shape[1]
+    predicted = (logits.sigmoid() if channels == 1 else logits.softmax(1)) * counted
+    ids = torch.ones(1) if channels == 1 else torch.arange(channels)
+    truth = (mask[:, None] == ids.view(1, -1, 1, 1)).float()
+    over = (2, 3) if loss.per_image else (0, 2, 3)
+    hits = (predicted * truth).sum(over)
+    return loss.cost(hits=hits, wrong=predicted.sum(over) - hits, missed=truth.sum(over) - hits).mean()
+
+
+@every
+@channels_1_and_4
+@pytest.mark.parametrize("per_image", [False, True])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_values_and_gradients_are_those_of_maps(kind, channels, per_image, layout):
+    logits, mask = batch(channels)
+    found, wanted = (logits.clone(memory_format=layout).requires_grad_() for _ in range(2))
+    loss = kind(per_image=per_image)
+    of_counts, of_maps = value(loss, found, mask), plainly(loss, wanted, mask)
+    assert of_counts.item() == pytest.approx(of_maps.item(), rel=1e-6)
+    of_counts.backward()
+    of_maps.backward()
+    assert torch.allclose(found.grad, wanted.grad, rtol=1e-4, atol=1e-8)
+    assert (found.grad[mask[:, None].expand_as(logits) == 255] == 0).all()

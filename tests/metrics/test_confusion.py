@@ -123,3 +123,12 @@ def test_a_mask_of_bytes_counts_like_one_of_int64():
     counts = confusion_counts(predicted, target.to(torch.uint8), classes=40)
     assert torch.equal(counts, confusion_counts(predicted, target, classes=40))
     assert counts[0, 39, 0] == 1
+
+
+def test_bytes_are_counted_as_other_whole_numbers_are():
+    draw = torch.Generator().manual_seed(0)
+    predicted = torch.randint(0, 5, (3, 20, 30), generator=draw)
+    target = torch.randint(0, 256, (3, 20, 30), generator=draw)
+    counts = confusion_counts(predicted.byte(), target.byte(), classes=5)
+    assert counts.sum() == (target < 5).sum()
+    assert torch.equal(counts, confusion_counts(predicted, target, classes=5))

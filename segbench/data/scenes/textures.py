@@ -7,6 +7,7 @@ runs, and becomes a tensor without a copy.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -97,8 +98,8 @@ def in_planes(picture: np.ndarray) -> np.ndarray:
 
 def resample(level: np.ndarray, *, height: int, width: int) -> np.ndarray:
     """Return a picture uint8 `[C, h, w]` at another size, uint8 `[C, height, width]`: bilinear with 8-bit weights."""
-    y0, y1, fy = taps(np.arange(height), height, source=level.shape[1])
-    x0, x1, fx = taps(np.arange(width), width, source=level.shape[2])
+    y0, y1, fy = _all_taps(height, level.shape[1])
+    x0, x1, fx = _all_taps(width, level.shape[2])
     down = fy.astype(np.uint16)[:, None]
     right = fx.astype(np.uint32)
     # 255 * 256 is within 16 bits, and both directions together within 32
@@ -116,6 +117,11 @@ def taps(position: np.ndarray, size: int, *, source: int) -> tuple[np.ndarray, n
     place = ((2 * position + 1) * source * 256) // (2 * size) - 128
     first = place >> 8
     return np.clip(first, 0, source - 1), np.clip(first + 1, 0, source - 1), (place & 255).astype(np.int32)
+
+
+@lru_cache(maxsize=2048)
+def _all_taps(size: int, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return taps(np.arange(size), size, source=source)
 
 
 def make_background(photo: Image.Image, *, height: int, width: int) -> np.ndarray:

@@ -1,18 +1,14 @@
-"""Measures `segbench predict` against a loop by hand: CPU seconds for each picture of 640 x 480.
-
-    python scripts/benchmark_predict.py --pictures 60
+"""The row on predictions, over a loop by hand.
 
 Both read JPEGs, show the same network (U-Net, width 16) the same pixels, choose classes at the own size and write
-palette PNGs; two rounds in turn, in one process with one thread.
+palette PNGs.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
-import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +17,7 @@ from PIL import Image, ImageFilter
 from torch.nn import functional as F
 
 import segbench
+from scripts.benchmarks.measure import Pair, Row, timed
 from segbench.commands.predict import Wanted, predict_images
 from segbench.inference.load import TrainedRun, load_trained
 from segbench.report.palette import palette
@@ -55,19 +52,9 @@ def by_hand(trained: TrainedRun, files: list[Path], out: Path) -> None:
             mask.save(out / f"{file.stem}_mask.png")
 
 
-def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the seconds of CPU and by the clock that a piece of work takes."""
-    cpu, clock = time.process_time(), time.perf_counter()
-    work()
-    return time.process_time() - cpu, time.perf_counter() - clock
-
-
-def main() -> None:
-    """Print a line for each round."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--pictures", type=int, default=60)
-    count = arguments.parse_args().pictures
-    torch.set_num_threads(1)
+@contextmanager
+def predicting(count: int = 40) -> Iterator[Pair]:
+    """The further pictures of a folder over the loop by hand; what the command takes once does not count."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = write_photos(folder / "photos", count)
@@ -75,21 +62,18 @@ def main() -> None:
         run = segbench.train(*settings, f"hydra.run.dir={folder / 'run'}", quiet=True)
         trained = load_trained(run.path)
 
-        def predict(pictures: Path, out: str) -> tuple[float, float]:
-            return seconds(
-                lambda: predict_images(str(run.path), [str(pictures)], wanted=Wanted(folder / out, device="cpu"))
-            )
+        def predict(pictures: Path) -> None:
+            with tempfile.TemporaryDirectory(dir=folder) as out:
+                predict_images(str(run.path), [str(pictures)], wanted=Wanted(Path(out) / "masks", device="cpu"))
 
-        predict(photos[0], "warm")
-        for turn in range(2):
-            hand = seconds(partial(by_hand, trained, photos, folder / f"hand{turn}"))
-            start = predict(photos[0], f"one{turn}")
-            ours = predict(folder / "photos", f"ours{turn}")
-            cpu = (ours[0] - start[0]) / (count - 1), hand[0] / count
-            clock = (ours[1] - start[1]) / (count - 1), hand[1] / count
-            print(f"predict {cpu[0] * 1e3:.1f} ms of CPU a picture, by hand {cpu[1] * 1e3:.1f}: {cpu[0] / cpu[1]:.2f}")
-            print(f"        {clock[0] * 1e3:.1f} ms by the clock,        by hand {clock[1] * 1e3:.1f}")
+        def ours() -> float:
+            return (timed(lambda: predict(folder / "photos")) - timed(lambda: predict(photos[0]))) / (count - 1)
+
+        def baseline() -> float:
+            with tempfile.TemporaryDirectory(dir=folder) as out:
+                return timed(lambda: by_hand(trained, photos, Path(out) / "masks")) / count
+
+        yield Pair(ours, baseline)
 
 
-if __name__ == "__main__":
-    main()
+ROWS = [Row("predict", "predict over a loop by hand, a JPEG of 640 x 480", 1.2, predicting)]
