@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from segbench.runs.environment import machine, versions
 from segbench.runs.lock import locked
 from segbench.runs.provenance import provenance
 from segbench.sweeps.folder import JobState, SweepFolder, is_sweep
-from segbench.sweeps.launchers import check_launcher, launch_jobs
+from segbench.sweeps.launchers import check_launcher, jobs_at_once, launch_jobs
 from segbench.sweeps.overview import Overview, table
 from segbench.sweeps.plan import Job, count_jobs, plan_jobs
 from segbench.sweeps.summary import write_summary
@@ -36,6 +37,12 @@ FORBIDDEN = ("plugins", "resume", "logger", "data.download", "data.cache", "laun
 """What the plan of a sweep cannot decide, since it may be untrusted: whose code runs, and what is reached."""
 TYPED = ("plugins", "logger", "data.download", "data.cache", "hydra.searchpath")
 """Settings of the jobs that are never written down: they have to be typed again where a sweep is continued."""
+
+CHANGED = ("launcher", "sweep.search.trials", "sweep.search.max_hours")
+"""What may be other than before where a sweep is continued."""
+SEVERAL = (
+    "{} trials at a time: what a trial gets depends on which of them end first, so another search may choose others"
+)
 
 
 class SweepFailedError(SegbenchError):
@@ -89,7 +96,7 @@ def resume_sweep(path: Path, words: Sequence[str]) -> None:
 
     Args:
         path: Its folder.
-        words: Settings of the launcher, `sweep.search.trials`, and those that are never written down.
+        words: Settings that are among CHANGED, and those that are never written down.
 
     Raises:
         ConfigError: if the folder's plan cannot be read, or other settings are given.
@@ -99,11 +106,9 @@ def resume_sweep(path: Path, words: Sequence[str]) -> None:
     recorded, jobs = _read_plan(sweep)
     typed = [word for word in words if _starts(word, TYPED)]
     changed = [word for word in words if word not in typed]
-    other = [word for word in changed if not _starts(word, ("launcher", "sweep.search.trials"))]
+    other = [word for word in changed if not _starts(word, CHANGED)]
     if other:
-        raise ConfigError(
-            f"'{other[0]}' cannot be changed in a sweep that has begun; launcher settings and sweep.search.trials can"
-        )
+        raise ConfigError(f"'{other[0]}' cannot be changed in a sweep that has begun; {', '.join(CHANGED)} can")
     own = [*(word for word in recorded if _root(word) in OWN[:2]), *changed]
     shared = [word for word in recorded if _root(word) not in OWN]
     plain = plain_config(compose_config(own))
@@ -155,10 +160,9 @@ class _Work:
         self.console = Console()
 
     def run(self) -> None:
-        if self.search is not None and self.launcher.kind != "local":
-            raise ConfigError("a search chooses each trial by the ones before, so it runs with launcher=local")
+        search = None
         if self.search is not None:
-            self._make_search(self.search)
+            search = self._make_search(self.search)
         check_launcher(self.launcher)
         make_folder(self.sweep.path)
         with locked(self.sweep.path):
@@ -166,22 +170,27 @@ class _Work:
             self._note(self.jobs)
             self._record_code()
             say(self.console, f"sweep folder {self.sweep.path}")
+            if search is not None and search.at_once > 1:
+                say(self.console, SEVERAL.format(search.at_once))
             try:
                 with Overview(self.sweep, self.console) as overview:
                     overview.jobs = self.jobs
-                    self._work(overview)
+                    self._work(overview, search)
             except (Interrupted, KeyboardInterrupt) as error:
                 self._compare(write_summary(self.sweep, self.jobs))
                 code = getattr(error, "exit_code", 130)
                 requeue = getattr(error, "requeue", False)
                 said = f"the sweep was stopped; continue it with resume={self.sweep.path}"
                 raise Interrupted(said, code, requeue=requeue) from None
-            self._report(write_summary(self.sweep, self.jobs))
+            states = write_summary(self.sweep, self.jobs)
+            if search is not None and search.note:
+                say(self.console, search.note)
+            self._report(states)
 
     def _make_search(self, settings: SearchSettings) -> Search:
         from segbench.sweeps.search import Search  # half a second
 
-        return Search(self.sweep, self.words, settings=settings, typed=self.typed)
+        return Search(self.sweep, self.words, settings=settings, at_once=jobs_at_once(self.launcher))
 
     def _note(self, jobs: list[Job]) -> None:
         self.sweep.write(_recorded(self.own, self.words), jobs)
@@ -198,17 +207,25 @@ class _Work:
             return []
         return [str(plugin) for plugin in last]
 
-    def _work(self, overview: Overview) -> None:
-        if self.search is not None:
-            self._make_search(self.search).run(self.jobs, self._note, finished=overview.finished)
-            return
+    def _work(self, overview: Overview, search: Search | None) -> None:
         left = [job for job in self.jobs if not self.sweep.state(job).state.is_settled]
-        for job, state in launch_jobs(self.sweep, left, settings=self.launcher, typed=self.typed):
-            if state is RunState.INTERRUPTED:
-                raise self.sweep.stop()
-            if state is RunState.FAILED and self.sweep.state(job).state is not RunState.FAILED:
-                self.sweep.write_failure(job, "its process ended before it could say why", exit_code=1)
-            overview.finished(job, state)
+        jobs: Iterable[Job] = left
+        at_once = None
+        if search is not None:
+            jobs = search.jobs(self.jobs, self._note)
+            at_once = search.at_once
+        elif not left:
+            return
+        outcomes = launch_jobs(self.sweep, jobs, settings=self.launcher, at_once=at_once, typed=self.typed)
+        with closing(outcomes):
+            for job, state in outcomes:
+                if state is RunState.INTERRUPTED:
+                    raise self.sweep.stop()
+                if state is RunState.FAILED and self.sweep.state(job).state is not RunState.FAILED:
+                    self.sweep.write_failure(job, "its process ended before it could say why", exit_code=1)
+                if search is not None:
+                    search.tell(job, state)
+                overview.finished(job, state)
 
     def _compare(self, states: list[JobState]) -> bool:
         """Write the comparison of the jobs that are completed; return whether there are any."""

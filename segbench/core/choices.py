@@ -115,6 +115,30 @@ def one_of(choices: Iterable[Choice], value: object, *, what: str, why: str = ""
     raise ConfigError(f"there is no {what} '{value}'{reason}{nearest(str(value), members)}")
 
 
+class Sampler(StrEnum):
+    """How a search chooses the settings of a trial."""
+
+    TPE = "tpe"
+    """By what the trials before have shown: a tree of Parzen estimators (Bergstra et al., 2011)."""
+    RANDOM = "random"
+    """At random (Bergstra and Bengio, 2012)."""
+    GRID = "grid"
+    """Every combination of the given values, once, in an order at random."""
+
+
+class Pruner(StrEnum):
+    """Which trials of a search are ended early, by their val score."""
+
+    NONE = "none"
+    """None."""
+    MEDIAN = "median"
+    """Those below the median of the others at the same epoch."""
+    ASHA = "asha"
+    """All but the best part at each rung of epochs: asynchronous successive halving (Li et al., 2020)."""
+    HYPERBAND = "hyperband"
+    """As `asha`, with several first rungs in turn, for scores that rise late (Li et al., 2018)."""
+
+
 def check_word(setting: str, word: object, *, valid: Iterable[str]) -> None:
     """Raise a ConfigError where a word is not one that a setting knows, with the nearest one."""
     words = tuple(valid)

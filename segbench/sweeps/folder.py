@@ -68,7 +68,7 @@ class SweepFolder:
     @property
     def study(self) -> Path:
         """What a search has learned, for Optuna."""
-        return self.path / "study.db"
+        return self.path / "study.log"
 
     def run(self, job: Job) -> RunFolder:
         """The run folder of a job."""

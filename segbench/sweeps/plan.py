@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -32,6 +32,9 @@ class Job:
 
     begin: Begin | None = field(default=None, compare=False, repr=False)
     """Its composed configuration; None where that is left to the process that runs it."""
+
+    watch: Callable[[int, float], None] | None = field(default=None, compare=False, repr=False)
+    """Called after every validated epoch with its number from 0 and the monitored score; may raise to end the run."""
 
 
 def plan_jobs(words: Sequence[str]) -> list[Job]:

@@ -1,55 +1,52 @@
 """A search through settings with Optuna: each trial is a job of the sweep, chosen by what the ones before have shown.
 
-What a trial gets depends on the earlier trials and its own number alone, so a search that was stopped and continued
-chooses as one that was not.
+What a trial gets depends on the trials that have ended and its own number alone. With one trial at a time, a search
+that was stopped and continued therefore chooses as one that was not; with several, it depends on which of them ends
+first.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override
 
 from segbench.config.sweep_settings import SearchSettings
 from segbench.config.words import parse, swept_values
-from segbench.core.errors import ConfigError, Pruned
+from segbench.core.choices import Sampler
+from segbench.core.errors import ConfigError
 from segbench.core.rng import key64
 from segbench.core.states import RunState
 from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job, make_job
-from segbench.sweeps.work import run_job
+from segbench.sweeps.study import Watch, begun_trial, needed_optuna, open_study
 
-STUDY = "sweep"
+MOST_COMBINATIONS = 100_000
+"""Combinations of a grid, which Optuna lists all at once."""
 
 
 class Search:
     """The trials of a sweep.
 
     Args:
-        sweep: Its folder; the study is kept in it as `study.db`.
+        sweep: Its folder; the study is kept in it as `study.log`.
         words: The settings that all trials share, and those that are searched: values as for a sweep, or intervals.
         settings: The section `sweep.search` of the configuration.
-        typed: Settings that are not written down; see `run_job`.
+        at_once: Trials at a time.
 
     Raises:
         ConfigError: if Optuna is not installed or a space cannot be read.
     """
 
-    def __init__(
-        self, sweep: SweepFolder, words: Sequence[str], *, settings: SearchSettings, typed: Sequence[str] = ()
-    ) -> None:
-        self.typed = typed
-        try:
-            import optuna
-        except ImportError:
-            raise ConfigError("a search needs Optuna: pip install 'segbench[optuna]'") from None
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        logging.getLogger("alembic").setLevel(logging.ERROR)
-        self.optuna = optuna
+    def __init__(self, sweep: SweepFolder, words: Sequence[str], *, settings: SearchSettings, at_once: int = 1) -> None:
+        self.optuna = needed_optuna()
         self.sweep = sweep
         self.settings = settings
+        self.at_once = at_once
         self.fixed: dict[str, str] = {}
         self.space: dict[str, Any] = {}
         given = {override.get_key_element(): override for override in parse(words)}
@@ -61,96 +58,118 @@ class Search:
                 self.fixed[key] = override.get_value_element_as_str()
         if not self.space:
             raise ConfigError("the search has nothing to search: give optimizer.lr='tag(log,interval(1e-4,1e-2))'")
+        self.trials = self._count()
+        self._numbers: dict[str, int] = {}
+        self.note = ""
+        """Why there are fewer trials than were asked for; empty where that is not so."""
 
     def _distribution(self, override: Override) -> Any:
         kinds = self.optuna.distributions
         value = override.value()
-        if isinstance(value, IntervalSweep):
-            if value.start is None or value.end is None or not value.start < value.end:
-                raise ConfigError(f"'{override.input_line}' must go from a smaller to a larger number")
-            if "log" in value.tags and value.start <= 0:
-                raise ConfigError(f"'{override.input_line}' is logarithmic, so it must begin above 0")
-            whole = isinstance(value.start, int) and isinstance(value.end, int)
-            kind = kinds.IntDistribution if whole else kinds.FloatDistribution
-            return kind(value.start, value.end, log="log" in value.tags)
-        return kinds.CategoricalDistribution(swept_values(override))
+        if not isinstance(value, IntervalSweep):
+            return kinds.CategoricalDistribution(swept_values(override))
+        if self.settings.sampler is Sampler.GRID:
+            raise ConfigError(
+                f"'{override.input_line}' is an interval, of which a grid has no values: give some, such as"
+                f" {override.get_key_element()}=1e-4,1e-3, or sweep=random"
+            )
+        if value.start is None or value.end is None or not value.start < value.end:
+            raise ConfigError(f"'{override.input_line}' must go from a smaller to a larger number")
+        if "log" in value.tags and value.start <= 0:
+            raise ConfigError(f"'{override.input_line}' is logarithmic, so it must begin above 0")
+        whole = isinstance(value.start, int) and isinstance(value.end, int)
+        kind = kinds.IntDistribution if whole else kinds.FloatDistribution
+        return kind(value.start, value.end, log="log" in value.tags)
 
-    def _open(self) -> Any:
-        self.storage = self.optuna.storages.RDBStorage(f"sqlite:///{self.sweep.study.absolute()}")
-        return self.optuna.create_study(
-            study_name=STUDY, storage=self.storage, direction="maximize", load_if_exists=True, pruner=self._pruner()
-        )
+    def _count(self) -> int:
+        """Return how many trials there are to be."""
+        if self.settings.sampler is not Sampler.GRID:
+            assert self.settings.trials is not None, "only a grid ends by itself"
+            return self.settings.trials
+        combinations = math.prod(len(kind.choices) for kind in self.space.values())
+        if combinations > MOST_COMBINATIONS:
+            raise ConfigError(f"the grid has {combinations:,} combinations; give fewer values, or sweep=random")
+        return min(combinations, self.settings.trials or combinations)
 
-    def _pruner(self) -> Any:
-        if not self.settings.prune:
-            return self.optuna.pruners.NopPruner()
-        return self.optuna.pruners.MedianPruner(n_startup_trials=self.settings.startup)
-
-    def run(
-        self, jobs: list[Job], note: Callable[[list[Job]], None], *, finished: Callable[[Job, RunState], None]
-    ) -> None:
-        """Run the trials that are left.
+    def jobs(self, known: list[Job], note: Callable[[list[Job]], None]) -> Iterator[Job]:
+        """Yield the trials that are left, each chosen when it is asked for; `tell` has to hear of all that have ended.
 
         Args:
-            jobs: Those of earlier sessions; new ones are appended.
+            known: Jobs of earlier sessions; new ones are appended.
             note: Called with all jobs before a new one is started.
-            finished: Called with each job and its state.
 
         Raises:
-            Interrupted: if a signal stopped a job; the search can be continued.
+            ConfigError: for a study of another sweep.
         """
-        study = self._open()
-        for number in range(self.settings.trials):
-            trial = self._trial(study, number)
-            if number == len(jobs):
+        began = time.monotonic()
+        self.study = open_study(self.sweep.study.absolute(), self.settings)
+        if len(known) > len(self._records()):
+            raise ConfigError(f"{self.sweep.study} is not the study of this sweep: it lacks trials that have been run")
+        for number in range(self.trials):
+            if number >= len(known) and self._is_over(began):
+                self.note = (
+                    f"no new trial was begun after sweep.search.max_hours={self.settings.max_hours:g}:"
+                    f" {number} of {self.trials} trials"
+                )
+                return
+            trial = self._trial(number)
+            if number == len(known):
                 chosen = {**self.fixed, **{key: str(trial.params[key]) for key in self.space}}
-                jobs.append(make_job(number, chosen, swept=list(self.space)))
-                note(jobs)
-            if _record(study, trial).state.is_finished():
+                known.append(make_job(number, chosen, swept=list(self.space)))
+                note(known)
+            job = known[number]
+            self._numbers[job.name] = number
+            if self._records()[number].state.is_finished():
                 continue
-            state = run_job(str(self.sweep.path), jobs[number], typed=self.typed, watch=self._watch(study, trial))
-            self._tell(study, trial, job=jobs[number], state=state)
-            finished(jobs[number], state)
+            if self.sweep.state(job).state.is_settled:  # it ended while nobody was there to tell
+                self.tell(job, self.sweep.state(job).state)
+                continue
+            yield replace(job, watch=Watch(str(self.sweep.study.absolute()), number, self.settings))
 
-    def _trial(self, study: Any, number: int) -> Any:
+    def _is_over(self, began: float) -> bool:
+        hours = self.settings.max_hours
+        return hours is not None and time.monotonic() - began >= hours * 3600
+
+    def _records(self) -> Any:
+        """Return what the study has of its trials: their states, settings and scores."""
+        return self.study.get_trials(deepcopy=False)
+
+    def _trial(self, number: int) -> Any:
         """Return a trial with all its settings chosen; one that a kill has left half chosen is completed."""
-        known = study.get_trials(deepcopy=False)
-        trial = self._begun(study, number) if number < len(known) else study.ask()
+        self.study.sampler = self._sampler(number)
+        trial = begun_trial(self.study, number) if number < len(self._records()) else self.study.ask()
         if any(self.space.get(key) != distribution for key, distribution in trial.distributions.items()):
             raise ConfigError(f"{self.sweep.study} is not the study of this sweep")
+        if len(trial.params) < len(self.space):
+            _ = trial.relative_params  # what is chosen together, is so before the samplers of single settings
         for key, distribution in self.space.items():
-            seed = key64("search", self.settings.seed, number, key) % 2**32
-            study.sampler = self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.settings.startup)
+            self.study.sampler = self._sampler(number, key)
             _suggest(trial, key, distribution=distribution)  # what was chosen before stays
         return trial
 
-    def _begun(self, study: Any, number: int) -> Any:
-        """Return a trial that an earlier session began."""
-        place = self.storage.get_study_id_from_name(STUDY)
-        return self.optuna.trial.Trial(study, self.storage.get_trial_id_from_study_id_trial_number(place, number))
+    def _sampler(self, number: int, key: str = "") -> Any:
+        samplers = self.optuna.samplers
+        settings = self.settings
+        seed = key64("search", settings.seed, number, key) % 2**32
+        match settings.sampler:
+            case Sampler.GRID:
+                choices = {name: list(kind.choices) for name, kind in self.space.items()}
+                return samplers.GridSampler(choices, seed=settings.seed)
+            case Sampler.RANDOM:
+                return samplers.RandomSampler(seed=seed)
+        return samplers.TPESampler(seed=seed, n_startup_trials=settings.startup, constant_liar=self.at_once > 1)
 
-    def _watch(self, study: Any, trial: Any) -> Callable[[int, float], None]:
-        reported = _record(study, trial).intermediate_values
-
-        def watch(epoch: int, score: float) -> None:
-            if epoch not in reported:
-                trial.report(score, epoch)
-            if trial.should_prune():
-                raise Pruned(f"ended after epoch {epoch + 1}: others had a better val score by then")
-
-        return watch
-
-    def _tell(self, study: Any, trial: Any, *, job: Job, state: RunState) -> None:
+    def tell(self, job: Job, state: RunState) -> None:
+        """Let the study know what became of a trial; one that runs elsewhere is left as it is."""
         states = self.optuna.trial.TrialState
+        number = self._numbers[job.name]
+        self.study.sampler = self.optuna.samplers.RandomSampler(seed=0)  # a grid's would stop what has no loop to stop
         if state is RunState.COMPLETED:
-            study.tell(trial.number, self.sweep.state(job).score)
-        else:
-            study.tell(trial.number, state=states.PRUNED if state is RunState.PRUNED else states.FAIL)
-
-
-def _record(study: Any, trial: Any) -> Any:
-    """Return what the study has of a trial: its state, and the scores that were reported."""
-    return study.get_trials(deepcopy=False)[trial.number]
+            self.study.tell(number, self.sweep.state(job).score)
+        elif state is RunState.PRUNED:
+            self.study.tell(number, state=states.PRUNED)
+        elif state is RunState.FAILED:
+            self.study.tell(number, state=states.FAIL)
 
 
 def _suggest(trial: Any, key: str, *, distribution: Any) -> None:

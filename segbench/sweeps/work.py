@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,16 +26,13 @@ _shared: dict[str, SegmentationData] = {}
 """The data of the last job of this process, by its settings: the next job mostly has the same."""
 
 
-def run_job(
-    folder: str, job: Job, *, typed: Sequence[str] = (), watch: Callable[[int, float], None] | None = None
-) -> RunState:
+def run_job(folder: str, job: Job, *, typed: Sequence[str] = ()) -> RunState:
     """Run a job of the sweep in `folder` to its end and return its state; a failure is written down there.
 
     Args:
         folder: The sweep's folder.
         job: What to run; nothing if it is completed.
         typed: Settings that only the user who types may give, beside those of the job.
-        watch: Called after every epoch with its number from 0 and the monitored score; may raise to end the run.
 
     Raises:
         ConfigError: if the folder would have it write elsewhere.
@@ -48,7 +45,7 @@ def run_job(
         return state
     sweep.forget_failure(job)
     try:
-        _train(sweep, job, typed=typed, watch=watch)
+        _train(sweep, job, typed=typed)
     except (Interrupted, KeyboardInterrupt) as error:
         sweep.write_stop(error)
         raise
@@ -83,11 +80,11 @@ def _composed(sweep: SweepFolder, job: Job, *, typed: Sequence[str]) -> Begin:
     return Begin.composed(compose_config([*job.words, *typed, f"hydra.run.dir={folder}"]))
 
 
-def _train(sweep: SweepFolder, job: Job, *, typed: Sequence[str], watch: Callable[[int, float], None] | None) -> None:
+def _train(sweep: SweepFolder, job: Job, *, typed: Sequence[str]) -> None:
     folder = sweep.run(job).path
     begin = job.begin or _composed(sweep, job, typed=typed)
     try:
-        train_in(folder, begin, console=Console(file=io.StringIO()), watch=watch, shared=_shared)
+        train_in(folder, begin, console=Console(file=io.StringIO()), watch=job.watch, shared=_shared)
     finally:
         if not sweep.run(job).exists() and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

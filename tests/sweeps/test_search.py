@@ -109,9 +109,9 @@ def test_the_study_of_another_sweep(command, tiny):
 
     words = ["-m", *tiny, *WORDS, "trainer.max_epochs=1", "loss=dice", "sweep.search.trials=1", "hydra.sweep.dir=sweep"]
     assert command(*words).code == 0
-    Path("sweep/study.db").unlink()
-    study = optuna.create_study(study_name="sweep", storage="sqlite:///sweep/study.db", direction="maximize")
-    trial = study.ask()
+    Path("sweep/study.log").unlink()
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend("sweep/study.log"))
+    trial = optuna.create_study(study_name="sweep", storage=storage, direction="maximize").ask()
     trial.suggest_categorical("plugins", ["[os]"])
     outcome = command("resume=sweep", "sweep.search.trials=2")
     assert outcome.code == 2
@@ -129,3 +129,20 @@ def test_more_trials_later(command, tiny):
     assert command(*words).code == 0
     assert command("resume=sweep", "sweep.search.trials=3").code == 0
     assert len(summary("sweep")) == 3
+
+
+def test_a_search_side_by_side(command, tiny):
+    """Two processes and one study: what was reported there, and which runs were ended early."""
+    pytest.importorskip("joblib")
+    words = [*WORDS, "sweep=random", "sweep.search.pruner=asha", "loss=dice", "trainer.max_epochs=3"]
+    parallel = ["launcher=joblib", "launcher.jobs=2", "hydra.sweep.dir=sweep"]
+    outcome = command("-m", *tiny, *words, *parallel, "sweep.search.trials=5")
+    assert outcome.code == 0, outcome.err
+    assert "2 trials at a time: what a trial gets depends on which of them end first" in outcome.out
+    rows = summary("sweep")
+    assert len(rows) == 5
+    assert {row["state"] for row in rows} == {"completed", "pruned"}
+    assert {row["error"] for row in rows if row["state"] == "pruned"} <= {
+        f"ended after epoch {epochs}: others had a better val score by then" for epochs in (1, 3)
+    }
+    assert len(Path("sweep/study.log").read_text().splitlines()) > 5 * 3

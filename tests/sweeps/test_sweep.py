@@ -125,7 +125,9 @@ def test_every_preset_can_be_planned(preset):
         (["-m", "launcher=slurm"], "launcher"),
         (["-m", "optimizer.lr=interval(1e-4,1e-2)"], "interval"),
         (["-m", "launcher.jobs=2"], "jobs"),
-        (["-m", "sweep=tpe", "launcher=joblib"], "launcher=local"),
+        (["-m", "sweep=tpe", "launcher=ray"], "launcher.jobs"),
+        (["-m", "sweep=grid", "optimizer.lr=interval(1e-4,1e-2)"], "a grid has no values"),
+        (["-m", "sweep=tpe", "sweep.search.pruner=halving"], "sweep.search.pruner"),
     ],
 )
 def test_mistakes_show_before_anything_is_written(command, words, message):
