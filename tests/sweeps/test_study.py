@@ -9,13 +9,15 @@ import pytest
 
 from segbench.config.compose import compose_config, plain_config
 from segbench.config.schema import read_section
-from segbench.config.sweep_settings import SweepSettings
+from segbench.config.sweep_settings import SweepSettings, read_launcher
 from segbench.core.errors import ConfigError, Pruned
 from segbench.core.states import RunState
 from segbench.sweeps import search as search_module
 from segbench.sweeps.folder import JobState, SweepFolder
+from segbench.sweeps.pool import keep_busy
 from segbench.sweeps.search import Search
 from segbench.sweeps.study import open_study
+from segbench.sweeps.workers import Workers
 
 optuna = pytest.importorskip("optuna")
 EPOCHS = 9
@@ -159,6 +161,32 @@ def test_several_at_a_time_are_different_and_what_runs_is_taken_into_account(tra
         search.tell(job, found.train(job))
     assert len(known) == 20
     assert all(trial.state.is_finished() for trial in search._records())
+
+
+def test_processes_report_to_one_study_and_are_ended_early_by_it(trainings):
+    pytest.importorskip("joblib")
+    found = trainings()
+
+    def run(folder, job, *, typed):
+        quality = 1 / (1 + abs(math.log10(float(job.varied["optimizer.lr"])) + 3))
+        try:
+            for epoch in range(EPOCHS):
+                job.watch(epoch, quality * (epoch + 1) / EPOCHS)
+        except Pruned:
+            return RunState.PRUNED
+        return RunState.COMPLETED
+
+    words = ["sweep=random", "sweep.search.pruner=asha", "sweep.search.trials=12"]
+    search = Search(found.sweep, ["loss=dice"], settings=settings(*words), at_once=2)
+    launcher = read_launcher({"kind": "joblib", "jobs": 2, "gpus": None})
+    workers = Workers(launcher, str(found.sweep.path), typed=[], run=run)
+    for job, state in keep_busy(workers, search.jobs([], lambda jobs: None), at_once=2):
+        found.states[job.name] = JobState(state, score=0.5)
+        search.tell(job, state)
+    reports = [(record.state.name, len(record.intermediate_values)) for record in search._records()]
+    assert len(reports) == 12
+    assert set(reports) <= {("PRUNED", 1), ("PRUNED", 3), ("COMPLETE", 9), ("PRUNED", 9)}
+    assert ("PRUNED", 1) in reports
 
 
 def test_what_runs_elsewhere_is_not_told_as_a_failure(trainings):
