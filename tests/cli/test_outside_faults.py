@@ -101,7 +101,7 @@ def test_a_job_that_is_stopped_elsewhere_stops_the_sweep_alike(command, tiny, mo
     assert "continue it with resume=" in one_line(outcome)
     assert len(requeued) == asked
     assert json.loads(Path("sweep/stopped.json").read_text()) == {"exit_code": code, "requeue": bool(asked)}
-    monkeypatch.setattr(sweep, "launch_jobs", lambda *parts, **options: iter(()))
+    monkeypatch.setattr(sweep, "launch_jobs", lambda *parts, **options: (job for job in ()))
     command(*words)
     assert not Path("sweep/stopped.json").exists()
 
