@@ -1,6 +1,6 @@
 """Draws the picture of docs/verdicts.md: one sweep of settings that are truly equal, looked at in two ways.
 
-python scripts/draw_verdicts.py docs/images/verdicts.svg
+python -m scripts.draw_verdicts docs/images/verdicts.svg
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from simulate_verdicts import SCORE, World, counts
 
+from scripts.simulate_verdicts import SCORE, World, counts
 from segbench.compare.influence import influence
 from segbench.compare.seeds import Layout
 from segbench.compare.selection import chosen_setting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -101,7 +101,7 @@ def from_disk(side: int) -> Iterator[Pair]:
         yield Pair(lambda: [dataset[0, next(ours)] for _ in range(SCENES)], lambda: [read(i) for i in range(SCENES)])
 
 
-def _row(name: str, what: str, *, goal: float, prepare: partial[AbstractContextManager[Pair]]) -> Row:
+def _row(name: str, what: str, *, goal: float, prepare: Callable[[], AbstractContextManager[Pair]]) -> Row:
     return Row(name, f"{SCENES} fgbg scenes as tensors over {what}", goal, prepare)
 
 

@@ -18,5 +18,5 @@ def weights_digest(module: nn.Module) -> str:
     total = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        total.update(whole(tensor.detach()).cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        total.update(whole(tensor.detach()).cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()

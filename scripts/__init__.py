@@ -1,0 +1,1 @@
+"""Programs beside the package: measurements, and what made the shipped pictures."""
