@@ -45,6 +45,7 @@ class Search:
     def __init__(self, sweep: SweepFolder, words: Sequence[str], *, settings: SearchSettings, at_once: int = 1) -> None:
         self.optuna = needed_optuna()
         self.sweep = sweep
+        self.path = sweep.study.absolute()
         self.settings = settings
         self.at_once = at_once
         self.fixed: dict[str, str] = {}
@@ -102,7 +103,7 @@ class Search:
             ConfigError: for a study of another sweep.
         """
         began = time.monotonic()
-        self.study = open_study(self.sweep.study.absolute(), self.settings)
+        self.study = open_study(self.path, self.settings)
         if len(known) > len(self._records()):
             raise ConfigError(f"{self.sweep.study} is not the study of this sweep: it lacks trials that have been run")
         for number in range(self.trials):
@@ -124,7 +125,7 @@ class Search:
             if self.sweep.state(job).state.is_settled:  # it ended while nobody was there to tell
                 self.tell(job, self.sweep.state(job).state)
                 continue
-            yield replace(job, watch=Watch(str(self.sweep.study.absolute()), number, self.settings))
+            yield replace(job, watch=Watch(str(self.path), number, self.settings))
 
     def _is_over(self, began: float) -> bool:
         hours = self.settings.max_hours
@@ -137,7 +138,7 @@ class Search:
     def _trial(self, number: int) -> Any:
         """Return a trial with all its settings chosen; one that a kill has left half chosen is completed."""
         self.study.sampler = self._sampler(number)
-        trial = begun_trial(self.study, number) if number < len(self._records()) else self.study.ask()
+        trial = begun_trial(self.path, number) if number < len(self._records()) else self.study.ask()
         if any(self.space.get(key) != distribution for key, distribution in trial.distributions.items()):
             raise ConfigError(f"{self.sweep.study} is not the study of this sweep")
         if len(trial.params) < len(self.space):

@@ -23,8 +23,15 @@ NAME = "sweep"
 ENDED = "ended"
 """The attribute of a trial that is to end early: the epoch, counted from 1."""
 
-_opened: dict[str, Any] = {}
-"""The studies of this process, by path."""
+
+@dataclass(frozen=True)
+class _Opened:
+    study: Any
+    storage: Any
+
+
+_opened: dict[str, _Opened] = {}
+"""The studies of this process and what they are kept by, by path."""
 
 
 class _Lock:
@@ -63,9 +70,10 @@ def open_study(path: Path, settings: SearchSettings) -> Any:
         with FileLock(f"{path}.lock"):
             _mend(path)
         backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=_Lock(path))
+        storage = optuna.storages.JournalStorage(backend)
         study = optuna.create_study(
             study_name=NAME,
-            storage=optuna.storages.JournalStorage(backend),
+            storage=storage,
             direction="maximize",
             load_if_exists=True,
             pruner=_pruner(optuna.pruners, settings),
@@ -77,7 +85,7 @@ def open_study(path: Path, settings: SearchSettings) -> Any:
         raise ConfigError(f"{path} cannot be read or written: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError, IndexError):
         raise ConfigError(f"{path} is not the study of this sweep") from None
-    _opened[str(path)] = study
+    _opened[str(path)] = _Opened(study, storage)
     return study
 
 
@@ -104,9 +112,12 @@ def _pruner(pruners: Any, settings: SearchSettings) -> Any:
     return pruners.NopPruner()
 
 
-def begun_trial(study: Any, number: int) -> Any:
-    """Return a trial that was begun before, perhaps by another process."""
-    return needed_optuna().trial.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+def begun_trial(path: Path, number: int) -> Any:
+    """Return a trial of an open study that was begun before, perhaps by another process."""
+    opened = _opened[str(path)]
+    study = opened.storage.get_study_id_from_name(NAME)
+    trial = opened.storage.get_trial_id_from_study_id_trial_number(study, number)
+    return needed_optuna().trial.Trial(opened.study, trial)
 
 
 @dataclass(frozen=True)
@@ -128,14 +139,16 @@ class Watch:
         Raises:
             Pruned: where the run is to end.
         """
-        study = _opened.get(self.study) or open_study(Path(self.study), self.settings)
+        if self.study not in _opened:
+            open_study(Path(self.study), self.settings)
+        study = _opened[self.study].study
         record = study.get_trials(deepcopy=False)[self.number]
         epochs = epoch + 1
         ended = record.user_attrs.get(ENDED, math.inf)
         if epochs < min(ended, record.last_step or 0):
             return  # decided before a kill
         if ended == math.inf:  # else the pruner would not say so again
-            trial = begun_trial(study, self.number)
+            trial = begun_trial(Path(self.study), self.number)
             if epochs not in record.intermediate_values:
                 trial.report(score, epochs)
             if not trial.should_prune():
