@@ -8,7 +8,7 @@ import pytest
 from scripts import benchmark, house_figures
 from scripts.benchmarks import measure
 
-SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("*.py"))
+SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("[!_]*.py"))
 ROWS = sorted((SCRIPTS[0].parent / "benchmarks").glob("*.py"))
 PACKAGE = {
     "one.py": '''"""Any is no type here."""
