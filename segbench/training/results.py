@@ -37,19 +37,11 @@ def collect_results(
     are those of the final evaluation of the best epoch's weights. The test is run on these alone, so its best and last
     are the same number; a score that no validation within the training computes, such as of boundaries, has no last.
     """
-    final = {f"{split}/{name}": value for split, found in scores.items() for name, value in found.items()}
-    best = {**recorder.best, **final}
-    last = dict(recorder.last)
-    last |= {name: value for name, value in final.items() if name.startswith("test/")}
-    metrics: dict[str, Score] = {
-        name: {"best": best.get(name), "last": last.get(name), "best_epoch": recorder.best_epoch}
-        for name in sorted({*best, *last})
-    }
     parameters = list(module.network.parameters())
     evaluated = {split: module.split_scores(split) for split in (Split.VAL, Split.TEST)}
     masks = evaluated[Split.TEST].masks
     return {
-        "metrics": metrics,
+        "metrics": _metrics(recorder, scores),
         "monitor": recorder.monitor.key,
         "best_epoch": recorder.best_epoch,
         "epochs": trainer.current_epoch,
@@ -72,6 +64,18 @@ def collect_results(
         "baselines": {split: metric.baselines() for split, metric in evaluated.items()},
         "data_fingerprint": {split: data.fingerprint(split) for split in SPLITS},
         "test_is_val": data.test_is_val,
+    }
+
+
+def _metrics(recorder: Recorder, scores: Mapping[str, Mapping[str, float]]) -> dict[str, Score]:
+    """Return each metric's best and last, as `collect_results` describes them."""
+    final = {f"{split}/{name}": value for split, found in scores.items() for name, value in found.items()}
+    best = {**recorder.best, **final}
+    last = dict(recorder.last)
+    last |= {name: value for name, value in final.items() if name.startswith("test/")}
+    return {
+        name: {"best": best.get(name), "last": last.get(name), "best_epoch": recorder.best_epoch}
+        for name in sorted({*best, *last})
     }
 
 

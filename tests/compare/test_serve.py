@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import contextmanager
 from http.client import HTTPConnection
 
 import pytest
@@ -14,18 +12,11 @@ from segbench.commands.compare import compared
 from segbench.commands.serve import make_server
 from segbench.core.errors import ConfigError
 from tests.support.fake_runs import write_run
+from tests.support.served import serving
 
 
-@contextmanager
 def served(read, seconds):
-    with make_server(read, 0, seconds=seconds) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(make_server(read, 0, seconds=seconds))
 
 
 def ask(server, path="/", host=None):
