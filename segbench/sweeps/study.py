@@ -26,8 +26,13 @@ ENDED = "ended"
 
 @dataclass(frozen=True)
 class _Opened:
+    """A study of this process."""
+
     study: Any
+    """What Optuna has of it."""
+
     storage: Any
+    """What keeps it in its file."""
 
 
 _opened: dict[str, _Opened] = {}
