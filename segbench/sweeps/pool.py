@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from segbench.core.errors import ConfigError, Interrupted
 from segbench.core.signals import stopped_by_signals
 from segbench.core.states import RunState
+from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job
 
 Outcomes = Generator[tuple[Job, RunState], None, None]
@@ -85,6 +86,13 @@ def run_with_notice(folder: str, job: Job, *, typed: Sequence[str]) -> tuple[Run
             return run_job(folder, job, typed=typed), False
     except (Interrupted, KeyboardInterrupt) as error:
         return RunState.INTERRUPTED, bool(getattr(error, "requeue", False))
+
+
+def state_left_by(sweep: SweepFolder, job: Job) -> RunState:
+    """Return the state of a job whose process has ended without a result: interrupted after a checkpoint, or failed."""
+    if sweep.state(job).state is RunState.INTERRUPTED:
+        return RunState.INTERRUPTED
+    return RunState.FAILED
 
 
 def needed(name: str) -> Any:

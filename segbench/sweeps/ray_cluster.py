@@ -12,7 +12,7 @@ from segbench.core.errors import ConfigError
 from segbench.core.states import RunState
 from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job
-from segbench.sweeps.pool import PATIENCE, Run, needed, run_elsewhere
+from segbench.sweeps.pool import PATIENCE, Run, needed, run_elsewhere, state_left_by
 
 
 class Cluster:
@@ -80,8 +80,7 @@ class Cluster:
         try:
             return RunState(self._ray.get(handle))
         except self._ray.exceptions.RayError:
-            left = self._sweep.state(self._jobs[handle]).state
-            return RunState.INTERRUPTED if left is RunState.INTERRUPTED else RunState.FAILED
+            return state_left_by(self._sweep, self._jobs[handle])
 
     def stop(self, handles: Collection[Any]) -> None:
         """Interrupt jobs, and wait for their checkpoints."""

@@ -13,7 +13,7 @@ from segbench.config.sweep_settings import SubmititLauncher
 from segbench.core.states import RunState
 from segbench.sweeps.folder import SweepFolder
 from segbench.sweeps.plan import Job
-from segbench.sweeps.pool import needed, run_with_notice
+from segbench.sweeps.pool import needed, run_with_notice, state_left_by
 
 POLL = 0.5
 """Seconds between two looks at what a queue has done."""
@@ -86,8 +86,7 @@ class Queue:
     def _state(self, handle: Any) -> RunState:
         if handle.exception() is None:
             return RunState(handle.result())
-        left = self._sweep.state(self._jobs[handle]).state
-        return RunState.INTERRUPTED if left is RunState.INTERRUPTED else RunState.FAILED
+        return state_left_by(self._sweep, self._jobs[handle])
 
     def stop(self, handles: Collection[Any]) -> None:
         """Take jobs out of the queue; those that run get a signal, and write their checkpoints."""
