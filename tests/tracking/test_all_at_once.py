@@ -42,7 +42,8 @@ PROCESSES = Path("/proc")
 
 
 @pytest.mark.skipif(not PROCESSES.is_dir(), reason="W&B's own process is looked up in /proc")
-def test_killed_resumed_and_broken(tmp_path, trackio_folder):
+def test_killed_resumed_and_broken(tmp_path, trackio_folder, monkeypatch):
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)  # W&B's process of another test would outlive the one killed
     run = killing.Run(tmp_path / "here" / "run", WORDS, {"TRACKIO_DIR": str(trackio_folder)})
     with run.start(point="validation is done", count=3) as child:
         assert child.arrives(lambda: steps_sent(run) == [6] * ALL), child.said()
