@@ -175,6 +175,8 @@ class _Work:
             try:
                 with Overview(self.sweep, self.console) as overview:
                     overview.jobs = self.jobs
+                    if search is not None:
+                        overview.planned = search.trials
                     self._work(overview, search)
             except (Interrupted, KeyboardInterrupt) as error:
                 self._compare(write_summary(self.sweep, self.jobs))

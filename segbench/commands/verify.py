@@ -19,7 +19,7 @@ from segbench.runs.folder import RunFolder, open_run, read_json
 from segbench.runs.metrics_log import read_metrics
 from segbench.training.start import start
 
-FREE = ("images_per_second", "peak_memory_bytes", "seconds", "resumes")
+FREE = ("images_per_second", "peak_memory_bytes", "seconds", "cpu_seconds", "resumes")
 """Entries of results.json that are about the machine at that time."""
 
 

@@ -84,6 +84,8 @@ class Results(TypedDict, total=False):
     """The most memory that was taken; None where it cannot be asked."""
     seconds: float
     """Time that the training took."""
+    cpu_seconds: float
+    """Time that processors worked for it; NaN where a part of it was not counted."""
     classes: list[str]
     """Names of the classes."""
     normalisation: dict[str, list[float]]

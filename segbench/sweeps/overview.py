@@ -41,6 +41,8 @@ class Overview:
         self.sweep = sweep
         self.console = console
         self.jobs: Sequence[Job] = ()
+        self.planned = 0
+        """How many jobs there are to be, where a search chooses them one after another."""
         self._settled: dict[str, JobState] = {}
         self._began = time.monotonic()
         self._finished = 0
@@ -66,10 +68,13 @@ class Overview:
     def _clock(self, states: Sequence[JobState]) -> str:
         """Return how long the jobs of this command have taken, and about how long the others will."""
         seconds = time.monotonic() - self._began
-        left = sum(not state.state.is_settled for state in states)
+        left = sum(not state.state.is_settled for state in states) + self._count() - len(states)
         if not self._finished or not left:
             return duration(seconds)
         return f"{duration(seconds)}, about {duration(seconds / self._finished * left)} left"
+
+    def _count(self) -> int:
+        return max(self.planned, len(self.jobs))
 
     def _state(self, job: Job) -> JobState:
         if job.name not in self._settled:
@@ -84,7 +89,7 @@ class Overview:
         self._finished += 1
         now = self.sweep.state(job)
         number = list(self.jobs).index(job) + 1
-        parts = [f"job {number}/{len(self.jobs)}", job.name, state]
+        parts = [f"job {number}/{self._count()}", job.name, state]
         if now.score == now.score:
             parts.append(f"best val {_score(now)}")
         if now.error:
@@ -111,21 +116,26 @@ def table(jobs: Sequence[Job], states: Sequence[JobState], *, rows: int | None =
         title = f"{title}; {clock}"
     view = Table(title=Text(title), title_justify="left", box=None, padding=(0, 1))
     for head in ("job", "state", "epoch", "best val", ""):
-        view.add_column(head, overflow="ellipsis", no_wrap=True)
+        view.add_column(head, no_wrap=head not in ("job", ""))
     order = sorted(zip(jobs, states, strict=True), key=lambda pair: _place(pair[1]))
     visible = order if rows is None else order[: max(1, rows)]
     for job, state in visible:
         top = bool(scores) and state.score == max(scores)
         view.add_row(
-            Text(job.name),
+            _cut(job.name),
             Text(state.state, STYLES[state.state]),
             str(state.epoch or ""),
             Text(_score(state), "bold" if top else ""),
-            Text(printable(state.error)),
+            _cut(printable(state.error)),
         )
     if len(visible) < len(order):
         view.add_row(Text(f"and {len(order) - len(visible)} more", "dim"))
     return view
+
+
+def _cut(text: str) -> Text:
+    """Return text of one line that makes room for the columns that are not cut."""
+    return Text(text, overflow="ellipsis", no_wrap=True)
 
 
 def _place(state: JobState) -> tuple[int, float]:

@@ -203,6 +203,7 @@ class _Run:
         )
         results |= {
             "seconds": session.recorder.seconds,
+            "cpu_seconds": session.recorder.cpu_seconds,
             "resumes": resumes,
             "weights": read_json(self.run.environment)["weights"],
             "rollbacks": session.module.rollbacks,

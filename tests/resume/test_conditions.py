@@ -146,11 +146,13 @@ def test_an_end_that_lies_behind(command, half):
 def test_seconds_and_speed_are_of_all_sessions(command, half):
     first = json.loads((half / "results.json").read_text())
     checkpoint = torch.load(step_checkpoints(half / "checkpoints")[-1], weights_only=True)
-    (before,) = (state["seconds"] for state in checkpoint["callbacks"].values() if "seconds" in state)
-    began = time.perf_counter()
+    (kept,) = (state for state in checkpoint["callbacks"].values() if "seconds" in state)
+    before, worked_before = kept["seconds"], kept["cpu_seconds"]
+    began, worked = time.perf_counter(), time.process_time()
     assert command("resume=run", "trainer.max_epochs=2").code == 0
     both = json.loads((half / "results.json").read_text())
     assert 0 < before < both["seconds"] < before + time.perf_counter() - began
+    assert 0 < worked_before < both["cpu_seconds"] < worked_before + time.process_time() - worked
     assert both["images_trained"] == 2 * first["images_trained"]
     assert both["images_per_second"] > 0
 

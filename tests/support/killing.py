@@ -55,7 +55,7 @@ EARLY = [*itertools.islice(POINTS, 4)]
 """Points before the first step."""
 
 STEPS = "checkpoints/step-*.ckpt"
-CLOCK = {"seconds", "images", "train_seconds", "images_per_second", "peak_memory_bytes", "resumes"}
+CLOCK = {"seconds", "cpu_seconds", "images", "train_seconds", "images_per_second", "peak_memory_bytes", "resumes"}
 """What no two runs share of results.json and of checkpoints: it is of the clock, of the last process, or of resumes."""
 ABOUT = (
     "run.log",

@@ -188,6 +188,17 @@ def test_the_best_job_comes_first_of_those_that_are_completed_and_the_time_left_
     assert str(view.title) == "1 running, 3 completed, best 0.6000; 2 min"
 
 
+def test_a_long_name_leaves_room_for_state_and_score():
+    jobs = [Job(f"000_{'long-name-' * 12}", (), {})]
+    states = [JobState(RunState.FAILED, epoch=7, score=0.4321, error="why " * 40)]
+    console = Console(file=io.StringIO(), width=80)
+    console.print(table(jobs, states))
+    head, row = console.file.getvalue().splitlines()[1:]
+    assert head.split() == ["job", "state", "epoch", "best", "val"]
+    assert " failed  7      0.4321 " in row
+    assert row.startswith(" 000_long-name-") and row.count("…") == 2
+
+
 class FakeSweep:
     """Jobs that are completed as soon as they are looked at, but for the last."""
 
@@ -204,3 +215,16 @@ def test_the_time_left_is_that_of_as_many_jobs_as_are_left(monkeypatch):
     for job in overview.jobs[:2]:
         overview.finished(job, RunState.COMPLETED)
     assert str(overview.render().title) == "2 completed, 1 queued; 4 min 0 s, about 2 min 0 s left"
+
+
+def test_a_search_counts_the_trials_that_are_still_to_be_chosen(monkeypatch):
+    out = io.StringIO()
+    overview = Overview(FakeSweep(), Console(file=out))
+    overview.planned = 5
+    overview.jobs = [Job(f"{number:03}", (), {}) for number in range(2)]
+    began = overview._began
+    monkeypatch.setattr("segbench.sweeps.overview.time.monotonic", lambda: began + 240)
+    for job in overview.jobs:
+        overview.finished(job, RunState.COMPLETED)
+    assert [line.split("  ")[0] for line in out.getvalue().splitlines()] == ["job 1/5", "job 2/5"]
+    assert str(overview.render().title) == "2 completed; 4 min 0 s, about 6 min 0 s left"

@@ -54,7 +54,9 @@ class Recorder(pl.Callback):
         self._began = 0.0
         self._warm = False
         self._seconds_before = 0.0
+        self._cpu_seconds_before = 0.0
         self._made = time.perf_counter()
+        self._cpu_made = time.process_time()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the sums of a new epoch; one that is continued in its middle keeps its sums."""
@@ -166,6 +168,14 @@ class Recorder(pl.Callback):
         """Seconds that the run has taken so far, without what a kill has undone."""
         return self._seconds_before + time.perf_counter() - self._made
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Seconds that processors worked for this process so far, all its threads together, loader workers left out.
+
+        NaN for a run that was begun before these were counted.
+        """
+        return self._cpu_seconds_before + time.process_time() - self._cpu_made
+
     def state_dict(self) -> dict[str, object]:
         """Return the numbers that a resume continues from."""
         self._stop_clock(on=True)
@@ -180,6 +190,7 @@ class Recorder(pl.Callback):
             "images": self.images,
             "train_seconds": self.train_seconds,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -194,6 +205,7 @@ class Recorder(pl.Callback):
         self.images = state_dict["images"]
         self.train_seconds = state_dict["train_seconds"]
         self._seconds_before = state_dict["seconds"]
+        self._cpu_seconds_before = state_dict.get("cpu_seconds", math.nan)
 
 
 def _mean(trainer: pl.Trainer, values: list[Tensor]) -> list[float]:
