@@ -42,11 +42,16 @@ def step_checkpoints(folder: Path) -> list[Path]:
     return [path for _, path in sorted(found) if is_regular(path)]
 
 
-def record_of(path: Path, name: str) -> Record:
-    """Return what is to be written of a file that is, or will be, called `name`."""
+def as_record(name: str, *, size: int, sha256: str) -> Record:
+    """Return what is to be written of a checkpoint called `name`, of so many bytes with this digest."""
     named = STEP.fullmatch(name)
     step = int(named[1]) if named else 0
-    return {"file": name, "step": step, "bytes": path.stat().st_size, "sha256": digest(path)}
+    return {"file": name, "step": step, "bytes": size, "sha256": sha256}
+
+
+def record_of(path: Path) -> Record:
+    """Return what is to be written of a file, which is read for it."""
+    return as_record(path.name, size=path.stat().st_size, sha256=digest(path))
 
 
 def is_as_recorded(path: Path, record: Record | None) -> bool:
@@ -91,14 +96,14 @@ def point_to(path: Path, step: int) -> None:
     """Make `latest.json` beside `path` name it as the newest, and list it."""
     written = kept(path.parent).get(path.name)  # its digest has mostly been read already
     if written is None or written["bytes"] != path.stat().st_size:
-        written = record_of(path, path.name)
+        written = record_of(path)
     newest: Record = {**written, "step": step}
     _write(path.parent, {**_content(path.parent), **newest}, added=[newest])
 
 
 def note_best(path: Path) -> None:
     """Note the digest of the step checkpoint that best.ckpt is going to be."""
-    record = kept(path.parent).get(path.name) or record_of(path, path.name)
+    record = kept(path.parent).get(path.name) or record_of(path)
     _write(path.parent, {**_content(path.parent), "best": record}, added=[])
 
 

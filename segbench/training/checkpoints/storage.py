@@ -22,12 +22,13 @@ from segbench.core.files import disk_error, replacing
 from segbench.inference.checkpoints import Checkpoint, MapLocation, load_safely, load_whole
 from segbench.runs.checkpoints import (
     STEP,
+    as_record,
     is_regular,
     kept,
     note_written,
-    record_of,
     step_checkpoints,
 )
+from segbench.training.checkpoints.digested import digested
 
 _TEMPORARY = re.compile(
     r"\.(?:step-[0-9]{8,12}\.ckpt|best\.ckpt|(?:latest|results|status|environment)\.json"
@@ -68,11 +69,11 @@ class AtomicCheckpointIO(CheckpointIO):
 def save_atomic(checkpoint: Checkpoint, path: Path) -> None:
     """Write `checkpoint` to `path` by way of a flushed temporary file in the same folder."""
     try:
-        with replacing(path) as file:
-            torch.save(checkpoint, file)
-            file.flush()
+        with replacing(path) as file, digested(file) as written:
+            torch.save(checkpoint, written)
+            written.flush()
             if STEP.fullmatch(path.name):  # known as ours before it is there: a kill may come between the two
-                note_written(path.parent, record_of(Path(file.name), path.name))
+                note_written(path.parent, as_record(path.name, size=written.bytes, sha256=written.sha256))
     except (OSError, RuntimeError) as error:
         refused = disk_error(error)  # torch closes its archive all the same, and complains of that instead
         if refused is None:
