@@ -158,3 +158,77 @@ def test_counts_in_integers(channels):
     with Sums() as sums:
         value(logits.requires_grad_(), mask).backward()
     assert sums.types == {torch.int64}
+
+
+def large(channels, dtype=torch.float64):
+    """Return logits and a mask of more pixels than are sorted by comparing them, and how often each id occurs."""
+    draw = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, channels, 150, 160, generator=draw, dtype=torch.float64)
+    mask = torch.randint(0, max(2, channels), (2, 150, 160), generator=draw)
+    mask[:, 20:30, 40:90] = 255
+    return logits.to(dtype), mask
+
+
+def by_ranks(errors, truth):
+    """Return the extension and its gradient by the errors, of any number of pixels: differences of the loss itself."""
+    order = np.argsort(-errors, kind="stable")
+    wrong = np.arange(1, len(order) + 1)
+    missed = np.cumsum(truth[order])
+    losses = wrong / (truth.sum() + wrong - missed)
+    shares = np.empty(len(order))
+    shares[order] = np.diff(losses, prepend=0.0)
+    return (errors * shares).sum(), shares
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("per_image", [False, True])
+def test_many_pixels_have_the_value_and_the_gradient_of_the_formula(layout, per_image):
+    logits, mask = large(3)
+    logits = logits.contiguous(memory_format=layout).requires_grad_()
+    valid = mask != 255
+    found = Lovasz(per_image).compute(logits, mask.where(valid, 0), valid=valid)
+    found.backward()
+    shares = torch.zeros_like(logits)
+    p = logits.detach().softmax(1)
+    wanted = 0.0
+    groups = [[0], [1]] if per_image else [[0, 1]]
+    for group in groups:
+        for number in range(3):
+            labels = mask[group][valid[group]].numpy()
+            score = p[group, number][valid[group]].numpy()
+            truth = labels == number
+            extension_value, share = by_ranks(np.abs(score - truth), truth)
+            wanted += extension_value / 3 / len(groups)
+            signed = torch.from_numpy(np.where(truth, -share, share) / 3 / len(groups))
+            for_group = torch.zeros(len(group), 150, 160, dtype=torch.float64)
+            for_group[valid[group]] = signed
+            shares[group, number] = for_group
+    gradient = p * (shares - (p * shares).sum(1, keepdim=True))
+    assert found.item() == pytest.approx(wanted, rel=1e-12)
+    assert torch.allclose(logits.grad, gradient, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_single_precision_keeps_the_gradient_of_many_pixels(channels):
+    """Differences of two nearly equal losses would keep a digit or two of the shares of single pixels."""
+    logits, mask = large(channels)
+    exact = logits.clone().requires_grad_()
+    valid = mask != 255
+    Lovasz().compute(exact, mask.where(valid, 0), valid=valid).backward()
+    single = logits.float().requires_grad_()
+    value(single, mask).backward()
+    # neighbours in the order may change places by rounding: all but a few are near
+    near = torch.isclose(single.grad.double(), exact.grad, rtol=1e-3, atol=1e-12)
+    assert near.double().mean() > 0.999
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("per_image", [False, True])
+def test_backward_is_that_of_finite_differences_in_double_precision(channels, per_image):
+    logits, mask = batch(channels)
+    valid = mask != 255
+
+    def loss(given):
+        return Lovasz(per_image).compute(given, mask.where(valid, 0), valid=valid)
+
+    assert torch.autograd.gradcheck(loss, (logits.double().requires_grad_(),))
