@@ -12,6 +12,10 @@ of all rounds, and the median over the rounds. Rows (`--list` says what each mea
     loss-cross_entropy loss-focal loss-dice loss-jaccard loss-tversky loss-edge loss-ssim loss-lovasz
     metrics-camvid metrics-city metrics-share boundary-camvid boundary-city
     predict checkpoint start
+
+On a GPU there are further rows, of speed and memory by the clock; elsewhere each says that it needs one:
+
+    step-unet-gpu step-fcn-gpu optimizer-gpu prefetch-gpu deterministic-gpu run-gpu fsdp-gpu
 """
 
 from __future__ import annotations
@@ -25,16 +29,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scripts.benchmarks.gpu import Figure, GpuRow
     from scripts.benchmarks.measure import Measured, Row
 
 
-def all_rows() -> list[Row]:
+def all_rows() -> list[Row | GpuRow]:
     """Return the rows of all kinds."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from scripts.benchmarks import losses, predicting, scenes, scoring, starting, steps
+    from scripts.benchmarks import gpu, losses, predicting, scenes, scoring, starting, steps
 
     kinds = (steps, scenes, losses, scoring, predicting, starting)
-    return [row for kind in kinds for row in kind.ROWS]
+    return [*(row for kind in kinds for row in kind.ROWS), *gpu.ROWS]
 
 
 def line(row: Row, found: Measured) -> str:
@@ -43,6 +48,11 @@ def line(row: Row, found: Measured) -> str:
         f"| `{row.name}` | {row.what} | {found.ours * 1e3:.1f} | {found.baseline * 1e3:.1f} | {found.best:.2f} |"
         f" {found.median:.2f} | {row.goal:g} |"
     )
+
+
+def gpu_line(row: GpuRow, figure: Figure) -> str:
+    """Return a figure of a GPU as a row of a table of Markdown."""
+    return f"| `{row.name}` | {figure.name} | {figure.value:.4g} {figure.unit} |"
 
 
 def main() -> None:
@@ -65,8 +75,40 @@ def main() -> None:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(rows: list[Row], rounds: int) -> dict[str, object]:
+def measure(rows: list[Row | GpuRow], rounds: int) -> dict[str, object]:
     """Return the figures of rows by name, with what they were measured on; each is printed as it is there."""
+    import torch
+
+    from scripts.benchmarks.measure import Row
+
+    on_cpu = [row for row in rows if isinstance(row, Row)]
+    figures: dict[str, object] = {"torch": torch.__version__, "machine": platform.processor(), "rounds": rounds}
+    if on_cpu:
+        figures |= measure_on_cpu(on_cpu, rounds)
+    return figures | measure_on_gpu([row for row in rows if not isinstance(row, Row)])
+
+
+def measure_on_gpu(rows: list[GpuRow]) -> dict[str, object]:
+    """Return the figures of rows that need a GPU, by name; of those that cannot be measured here it is said why."""
+    import torch
+
+    figures: dict[str, object] = {}
+    if rows and torch.cuda.is_available():
+        figures["gpu"] = torch.cuda.get_device_name()
+        print("| row | what | figure |\n|---|---|---|")
+    for row in rows:
+        missing = row.missing()
+        if missing is not None:
+            print(missing, file=sys.stderr)
+            continue
+        found = row.measure()
+        print("\n".join(gpu_line(row, figure) for figure in found), flush=True)
+        figures[row.name] = [dataclasses.asdict(figure) for figure in found]
+    return figures
+
+
+def measure_on_cpu(rows: list[Row], rounds: int) -> dict[str, object]:
+    """Return the figures of rows that are measured against a baseline, by name."""
     import torch
 
     from scripts.benchmarks.measure import measured
@@ -75,7 +117,7 @@ def measure(rows: list[Row], rounds: int) -> dict[str, object]:
     torch.manual_seed(0)
     print("| row | what | ours, ms | baseline, ms | best | median | wanted |")
     print("|---|---|---|---|---|---|---|")
-    figures: dict[str, object] = {"torch": torch.__version__, "machine": platform.processor(), "rounds": rounds}
+    figures: dict[str, object] = {}
     for row in rows:
         found = measured(row, rounds)
         print(line(row, found), flush=True)

@@ -73,6 +73,8 @@ SLOW = (
     "training/test_machine_faults.py",
     "training/test_own_callbacks.py",
     "training/test_patience.py",
+    "training/speed/test_compile.py",
+    "training/speed/test_device_batches.py",
     "training/test_rehearsal.py",
     "training/test_profile.py",
     "training/test_tune.py",

@@ -1,12 +1,14 @@
 """Scripts: each is listed in scripts/README.md, none imports a test; the figures of the code are counted rightly."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from scripts import benchmark, house_figures
-from scripts.benchmarks import measure
+from scripts import benchmark, gpu_checks, house_figures
+from scripts.benchmarks import gpu, measure
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("[!_]*.py"))
 ROWS = sorted((SCRIPTS[0].parent / "benchmarks").glob("*.py"))
@@ -68,3 +70,63 @@ def test_a_row_is_ours_over_its_baseline_in_turn():
     assert measure.measured(row, 3) == measure.Measured(ours=1.0, baseline=4.0, best=0.25, median=0.5)
     shown = benchmark.line(row, measure.Measured(ours=1.0, baseline=4.0, best=0.25, median=0.5))
     assert shown == "| `name` | what | 1000.0 | 4000.0 | 0.25 | 0.50 | 1 |"
+
+
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+TINY = ["model=unet", "model.width=4", "model.depth=2", "data.size=[32,32]", "data.batch_size=2", "data.train_size=4"]
+
+
+@NO_GPU
+def test_a_row_that_needs_a_gpu_says_so(capsys):
+    assert benchmark.measure(gpu.ROWS, rounds=1).keys() == {"torch", "machine", "rounds"}
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "step-unet-gpu needs a GPU, of which torch sees none here"
+    assert said[-1] == "fsdp-gpu needs 2 GPUs, of which torch sees none here"
+    assert len(said) == len(gpu.ROWS)
+
+
+@NO_GPU
+def test_the_checks_of_a_gpu_say_that_they_need_one(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gpu_checks.py"])
+    with pytest.raises(SystemExit) as stop:
+        gpu_checks.main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("gpu_checks.py needs a GPU, of which torch sees none here")
+
+
+def test_the_checks_of_a_gpu_run_every_row():
+    assert sorted(gpu_checks.ROWS) == sorted(row.name for row in gpu.ROWS)
+
+
+def test_a_part_that_fails_or_hangs_costs_no_figure():
+    assert gpu_checks.ended(["-c", "print('so')"], seconds=60) == ("done", "so\n")
+    assert gpu_checks.ended(["-c", "raise SystemExit(3)"], seconds=60) == ("failed", "")
+    assert gpu_checks.ended(["-c", "while True: pass"], seconds=0) == ("took too long", "")
+
+
+def test_the_table_of_a_gpu_by_hand():
+    figure = {"name": "eager: a step", "value": 12.3456, "unit": "ms"}
+    found = {"gpu": "A card", "torch": "2.14", "step-unet-gpu": [figure], "ended": {"tests": "done", "fsdp-gpu": "no"}}
+    assert gpu_checks.markdown(found).splitlines() == [
+        "On A card, torch 2.14.",
+        "",
+        "| row | what | figure |",
+        "|---|---|---|",
+        "| `step-unet-gpu` | eager: a step | 12.35 ms |",
+        "",
+        "- `tests`: done",
+        "- `fsdp-gpu`: no",
+    ]
+
+
+def test_the_rows_of_a_gpu_by_a_small_network(monkeypatch):
+    """What they measure is computed on the device that there is; figures of a CPU are never shown."""
+    monkeypatch.setattr(torch, "compile", lambda function, **how: function)
+    monkeypatch.setattr(gpu, "ROUNDS", 1)
+    names = [figure.name for figure in gpu.forms(TINY)]
+    assert names[:3] == ["eager: a step", "eager: speed", "eager: arithmetic"]
+    assert {name.split(":")[0] for name in names} == {"eager", "compiled", "graphs"}
+    for measure_row in (gpu.prefetch, gpu.deterministic, gpu.optimizer):
+        figures = measure_row([*TINY, "optimizer=adamw"])
+        assert len(figures) == 2
+        assert all(figure.value > 0 for figure in figures)

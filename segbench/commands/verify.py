@@ -13,13 +13,14 @@ from segbench.config.continued import check_start
 from segbench.config.labels import check_plugins
 from segbench.config.saved import read_saved_config, saved_config, with_changes
 from segbench.core.errors import ConfigError, SegbenchError
+from segbench.core.files import write_json
 from segbench.core.plain import Plain
 from segbench.core.text import say
-from segbench.runs.folder import RunFolder, open_run, read_json
+from segbench.runs.folder import COMPILATION, RunFolder, open_run, read_json
 from segbench.runs.metrics_log import read_metrics
 from segbench.training.start import start
 
-FREE = ("images_per_second", "peak_memory_bytes", "seconds", "cpu_seconds", "resumes")
+FREE = ("images_per_second", "peak_memory_bytes", "seconds", "cpu_seconds", "resumes", "compilation")
 """Entries of results.json that are about the machine at that time."""
 
 
@@ -67,6 +68,9 @@ def verify_run(path: str, changes: Sequence[str], *, plugins: Sequence[str], con
         config = replace(config, trainer=replace(config.trainer, threads=threads))
     with tempfile.TemporaryDirectory(prefix="segbench-verify-") as folder:
         again = RunFolder(Path(folder) / "run")
+        again.path.mkdir()
+        # what was decided by measuring is taken over, as a resume does
+        write_json(again.environment, {COMPILATION: before.get(COMPILATION)})
         start(config, again, begin=RunFolder.create, console=Console(quiet=True))
         verdict = compare_runs(run, again)
         inexact = _conditions(before, read_json(again.environment))

@@ -72,7 +72,7 @@ def _has_parts(hint: object) -> bool:
 
 def _told(hint: object) -> str:
     words: tuple[StrEnum, ...] = choices_of(hint)
-    if words:
+    if len(words) > 1:
         return " or ".join(words)
     told = wanted(hint)
     if told == "object":

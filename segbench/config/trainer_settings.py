@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from segbench.config.values import Range
-from segbench.core.choices import Accelerator, Freeze, NonFinite, Precision, Strategy
+from segbench.core.choices import Accelerator, Auto, Freeze, NonFinite, Precision, Strategy
 from segbench.core.errors import ConfigError
 
 MOST_THREADS = 1024
@@ -38,11 +38,11 @@ class TrainerSettings:
     precision: Precision
     """Number formats, in Lightning's words."""
     deterministic: bool
-    """Bit-identical repeats on a GPU, slower; a CPU repeats bit by bit anyway."""
+    """Bit-identical repeats on a GPU, slower, in float32 instead of TF32; a CPU repeats bit by bit anyway."""
     channels_last: bool
     """Memory layout of images and weights: channels last is faster on most devices."""
-    compile: bool
-    """Whether the network is compiled by torch.compile."""
+    compile: bool | Auto
+    """Whether torch.compile compiles the network for training; `auto`: where the gain repays the wait, by measuring."""
     accumulate: Count
     """Batches in an optimizer step."""
     gradient_clip: Annotated[float, Range(above=0)] | None
@@ -106,7 +106,7 @@ class TrainerSettings:
     def _check_sharded(self) -> None:
         """Raise a ConfigError for what does not work on a part of each weight."""
         refused = {
-            "compile=true": self.compile,
+            "compile=true": self.compile is True,
             "sync_batchnorm=true": self.sync_batchnorm,
             f"precision={self.precision}": self.precision not in (Precision.SINGLE, Precision.BF16_MIXED),
         }

@@ -169,7 +169,8 @@ def wanted(hint: object) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(wanted(one) for one in inner))
     if choices := choices_of(hint):
-        return f"one of {', '.join(choices)}"
+        several = "one of " if len(choices) > 1 else ""
+        return f"{several}{', '.join(choices)}"
     if origin is Literal:
         return f"one of {', '.join(map(str, inner))}"
     if hint in WORDS:

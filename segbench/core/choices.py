@@ -81,6 +81,13 @@ class Freeze(StrEnum):
     """The part that pretrained weights are for."""
 
 
+class Auto(StrEnum):
+    """The word for what is decided by measuring, beside true and false."""
+
+    AUTO = "auto"
+    """Whichever is done sooner."""
+
+
 class NonFinite(StrEnum):
     """What a NaN or infinite training loss does."""
 

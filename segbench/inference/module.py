@@ -104,9 +104,13 @@ class ScoredModule(pl.LightningModule):
         """Return the predictions of a batch whose pictures are uint8, or float in 0..1, `[B,C,H,W]`."""
         pictures = [(in_unit_range(batch[name]) - self.mean) / self.std for name in self.inputs]
         image = torch.cat(pictures, dim=1) if len(pictures) > 1 else pictures[0]
-        network = self.network if self.training else self.evaluated
-        heads: Heads = network(image.contiguous(memory_format=self.memory_format))
-        return heads
+        return self.called()(image.contiguous(memory_format=self.memory_format))
+
+    def called(self) -> Callable[[Tensor], Heads]:
+        """Return what is called in training, and where pictures are scored."""
+        if self.training:
+            return self.network
+        return self.evaluated
 
     def look(self, batch: Batch, view: EvaluationView | None = None) -> Heads:
         """Return what the network says of a batch of one size: in tiles and with further looks, as `evaluate` sets.
@@ -151,7 +155,7 @@ class ScoredModule(pl.LightningModule):
         loss, _ = self.loss(heads, with_long_mask(group))
         images = len(group["index"])
         self.eval_loss.setdefault(split, []).append(
-            torch.stack([loss.detach().float() * images, loss.new_tensor(images, dtype=torch.float32)])
+            torch.stack([loss.detach().float() * images, loss.new_full((), images, dtype=torch.float32)])
         )
 
     def _score(self, heads: Heads, batch: EvaluationBatch, *, place: int, split: Split) -> None:

@@ -83,7 +83,10 @@ def blend(size: Size, tiling: Tiling, *, values: Callable[[Window], Tensor]) -> 
         beside: Tensor | None = None
         for j in range(len(columns.starts)):
             found = values(Window(rows.starts[i], columns.starts[j], rows.extent, columns.extent))
-            found = found * rows.weights(i).to(found)[:, None] * columns.weights(j).to(found)
+            by_rows, by_columns = (
+                axis.weights(number, found.device).to(found.dtype) for axis, number in ((rows, i), (columns, j))
+            )
+            found = found * by_rows[:, None] * by_columns
             if beside is not None:
                 found[..., : beside.shape[-1]] += beside
             width = columns.step(j)
@@ -152,18 +155,18 @@ class _Axis:
             following = self.length
         return following - self.starts[number]
 
-    def weights(self, number: int) -> Tensor:
+    def weights(self, number: int, device: torch.device) -> Tensor:
         """Return the weight of each pixel of a tile, float32; over all tiles they add up to 1."""
-        weights = torch.ones(self.extent)
+        weights = torch.ones(self.extent, device=device)
         if number:
-            weights *= self._rise((self.extent - self.step(number - 1)) / 2)
+            weights *= self._rise((self.extent - self.step(number - 1)) / 2, device)
         if number + 1 < len(self.starts):
-            weights *= 1 - self._rise((self.extent + self.step(number)) / 2)
+            weights *= 1 - self._rise((self.extent + self.step(number)) / 2, device)
         return weights
 
-    def _rise(self, middle: float) -> Tensor:
+    def _rise(self, middle: float, device: torch.device) -> Tensor:
         """Return weights that rise from 0 to 1 around the middle of a strip, given in pixels from the tile's begin."""
-        place = torch.arange(self.extent) + 0.5 - middle
+        place = torch.arange(self.extent, device=device) + 0.5 - middle
         if not self.ramp:
             return (place > 0).float()
         return 0.5 - 0.5 * torch.cos(math.pi * (place / self.ramp + 0.5).clamp(0, 1))

@@ -30,6 +30,9 @@ SETTLED = (
 )
 """Warnings of Lightning and torch about what is a choice of this project, or not for its users to fix."""
 
+WORKSPACES = (":4096:8", ":16:8")
+"""Buffers of cuBLAS in which it adds up in one order; it reads them from CUBLAS_WORKSPACE_CONFIG when it starts."""
+
 THREADS = torch.get_num_threads()
 """What torch takes by itself: the number of cores."""
 
@@ -38,7 +41,7 @@ def prepare_torch(settings: TrainerSettings) -> None:
     """Set torch's global switches, each both ways: a sweep runs many jobs in one process.
 
     Raises:
-        ConfigError: for a GPU that is not there.
+        ConfigError: for a GPU that is not there, or a workspace of its libraries that `deterministic` cannot use.
     """
     if settings.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise ConfigError(
@@ -46,7 +49,12 @@ def prepare_torch(settings: TrainerSettings) -> None:
         )
     if settings.sync_batchnorm and device_kind(settings) != "cuda":
         raise ConfigError("trainer.sync_batchnorm=true works on GPUs alone; leave it false")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    workspace = os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKSPACES[0])
+    if settings.deterministic and device_kind(settings) == "cuda" and workspace not in WORKSPACES:
+        raise ConfigError(
+            f"trainer.deterministic=true needs CUBLAS_WORKSPACE_CONFIG to be {' or '.join(WORKSPACES)}, but the"
+            f" environment has {workspace}: unset it, or leave trainer.deterministic false"
+        )
     torch.use_deterministic_algorithms(settings.deterministic)
     deterministic = torch.utils.deterministic
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set through the module's class

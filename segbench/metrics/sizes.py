@@ -20,7 +20,9 @@ class ScoredSizes(Metric):
 
     def update(self, scored: Tensor) -> None:
         """Add what was scored, of any shape `[B,...,H,W]`."""
-        self.sizes.append(torch.tensor([scored.shape[-2:]], device=scored.device).expand(len(scored), -1))
+        # made on the device: numbers of the host would be waited for
+        sides = [torch.full((len(scored),), side, device=scored.device) for side in scored.shape[-2:]]
+        self.sizes.append(torch.stack(sides, dim=1))
 
     def compute(self) -> str:
         """Return the one size in words, or the smallest and the largest; empty where nothing was scored."""

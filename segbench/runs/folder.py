@@ -22,6 +22,9 @@ from segbench.runs.results import Results, has_metrics, is_results
 MAX_JSON = 50_000_000
 """The largest JSON file in bytes that is read: a thousand classes, each with all its scores, need less than one."""
 
+COMPILATION = "compilation"
+"""What environment.json calls the decision of `trainer.compile=auto`."""
+
 ROOMS = ("samples", "plots", ".hydra", "tensorboard", "csv")
 """Folders whose files are written in place; those in checkpoints are replaced, which never follows a link."""
 

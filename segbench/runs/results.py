@@ -110,6 +110,8 @@ class Results(TypedDict, total=False):
     """The records of the resumes."""
     weights: object
     """What the network began with, as environment.json says."""
+    compilation: object
+    """What `trainer.compile=auto` decided, as environment.json says; None where nothing was measured."""
     rollbacks: int
     """How often the run went back to an earlier checkpoint."""
     stopped_early: bool

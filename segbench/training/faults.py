@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from segbench.config.trainer_settings import TrainerSettings
-from segbench.core.errors import CheckpointError, OutOfMemoryError
+from segbench.core.errors import CheckpointError, ConfigError, OutOfMemoryError
 from segbench.core.files import FULL
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.trainer import describe_device, device_kind
@@ -16,6 +16,8 @@ from segbench.runs.folder import RunFolder
 from segbench.training.results import peak_memory
 
 MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "CUDNN_STATUS_ALLOC_FAILED")
+UNREPEATABLE = "does not have a deterministic implementation"
+"""Words of torch's error for an operation that gives other bits each time."""
 
 
 @contextmanager
@@ -23,12 +25,15 @@ def in_one_sentence(run: RunFolder, settings: TrainerSettings, *, data: Segmenta
     """Turn the machine's refusals into errors with an exit status.
 
     Raises:
+        ConfigError: for an operation that `trainer.deterministic` finds no repeatable form of.
         OutOfMemoryError: with batch size, resolution, the most that was used, and what would need less.
         CheckpointError: if the run folder cannot be written; what was written before stays as it was.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch's own OutOfMemoryError is a RuntimeError
+        if UNREPEATABLE in str(error):
+            raise ConfigError(_without_repeat(str(error), settings)) from error
         if not wants_memory(error):
             raise
         raise OutOfMemoryError(_needs_less(settings, data)) from error
@@ -39,6 +44,14 @@ def in_one_sentence(run: RunFolder, settings: TrainerSettings, *, data: Segmenta
             f"{error.filename or run.path} cannot be written: {error.strerror}; what was written before is untouched,"
             f" and the run can be continued with resume={run.path} once that is fixed"
         ) from error
+
+
+def _without_repeat(reason: str, settings: TrainerSettings) -> str:
+    operation = reason.split(UNREPEATABLE)[0].strip().rpartition(" ")[2]
+    return (
+        f"trainer.deterministic=true: torch's {operation} has no form that repeats bit by bit on"
+        f" {describe_device(settings)}: take another model or loss, or trainer.deterministic=false"
+    )
 
 
 def wants_memory(error: BaseException) -> bool:

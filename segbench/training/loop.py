@@ -16,7 +16,7 @@ from segbench.core.choices import SCORED, NonFinite, Split
 from segbench.core.errors import CheckpointError, NonFiniteError
 from segbench.inference.checkpoints import Checkpoint, load_best
 from segbench.inference.module import score_split
-from segbench.inference.trainer import make_trainer
+from segbench.inference.trainer import device_kind, make_trainer
 from segbench.inference.weights import scored_weights
 from segbench.metrics.split_scores import SplitScores
 from segbench.models.sharded import blocks_of, load_whole
@@ -41,6 +41,10 @@ from segbench.training.parts import Experiment
 from segbench.training.profile import PhaseProfiler
 from segbench.training.results import count_flops, write_per_image
 from segbench.training.signals import StopSignals
+from segbench.training.speed.choosing import training_shapes
+from segbench.training.speed.compiled import Compiled
+from segbench.training.speed.decision import Form
+from segbench.training.speed.device_batches import on_gpu
 
 log = logging.getLogger("segbench")
 Watch = Callable[[int, float], None]
@@ -60,6 +64,7 @@ class Session:
         ranks: The processes of the run.
         rollbacks: How often the run has gone back to a checkpoint; each time halves the learning rate.
         watch: Called after every validated epoch with its number and the monitored score; None for nobody.
+        form: How the network runs in training steps.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Session:
         rollbacks: int = 0,
         watch: Watch | None = None,
         ranks: Ranks = ALONE,
+        form: Form = Form.EAGER,
     ) -> None:
         self.settings = settings
         self.run = run
@@ -82,9 +88,9 @@ class Session:
         self.experiment = experiment
         self.data = experiment.data
         self.total_steps = length.steps
-        if settings.compile:
-            experiment.network.compile()
         self.module = experiment.module(self.total_steps)
+        if form is not Form.EAGER:
+            self.module.compiled = Compiled(self.module.network, form=form, shapes=training_shapes(experiment))
         self.module.rollbacks = rollbacks
         self._flops: int | None = None
         if settings.is_sharded:  # what needs the whole network comes first
@@ -104,6 +110,8 @@ class Session:
             sharding=Sharding(ranks.world.size) if settings.is_sharded else None,
         )
         self.data.position = self._position
+        if device_kind(settings) == "cuda":
+            self.data.deliver = on_gpu
 
     def _profiler(self) -> PhaseProfiler | None:
         if not (self.settings.profile and self.ranks.first):

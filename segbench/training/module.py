@@ -16,6 +16,7 @@ from segbench.core.tasks import Inputs, Task
 from segbench.data.loading.batches import Batch
 from segbench.data.loading.views import EvaluationView
 from segbench.inference.checkpoints import Checkpoint
+from segbench.inference.forward import Heads
 from segbench.inference.module import ScoredModule, with_long_mask
 from segbench.losses.base import Loss
 from segbench.metrics.own import OwnMetrics
@@ -31,6 +32,7 @@ from segbench.training.parameter_groups import Group, Grouping
 from segbench.training.resolution import Resolution
 from segbench.training.schedule_free import begin_training
 from segbench.training.schedules import Schedule
+from segbench.training.speed.compiled import Compiled
 
 log = logging.getLogger("segbench")
 MakeOptimizer = Callable[[Iterable[nn.Parameter] | Iterable[Group]], torch.optim.Optimizer]
@@ -117,6 +119,8 @@ class SegmentationModule(ScoredModule):
         self.seed = seed
         self.auxiliary_weight = float(getattr(network, "auxiliary_weight", 0.0))
         self.resolution = resolution
+        self.compiled: Compiled | None = None
+        """Calls the network in training steps, where they run compiled."""
         self.blocks: list[str] = []
         """Submodules of the network that are sharded by themselves, where several processes share the weights."""
 
@@ -155,6 +159,12 @@ class SegmentationModule(ScoredModule):
             return self.network
         return self.average
 
+    def called(self) -> Callable[[Tensor], Heads]:
+        """Return what is called in training, and where pictures are scored."""
+        if self.training and self.compiled is not None:
+            return self.compiled
+        return super().called()
+
     def statistics(self) -> Iterator[Tensor]:
         """Return the buffers that differ between processes, those of the average as well."""
         yield from super().statistics()
@@ -174,12 +184,14 @@ class SegmentationModule(ScoredModule):
         if self.resolution is not None:
             batch = self.resolution.shrink(batch, self.current_epoch, epochs=self.trainer.max_epochs or 1)
         self.finite.before_forward(self.network)
-        loss, terms = self._loss(self(batch), with_long_mask(batch))
+        loss, terms = self.loss_of(batch)
         self.finite.note(loss, batch["index"])
         return {"loss": loss * self._window_factor(batch_idx), "value": loss.detach(), "terms": terms}
 
-    def _loss(self, prediction: dict[str, Tensor], batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss, with that of a network's auxiliary predictions where it gives some, and its terms."""
+    def loss_of(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return a batch's loss, with that of a network's auxiliary predictions where it gives some, and its terms."""
+        prediction = self(batch)
+        batch = with_long_mask(batch)
         loss, terms = self.loss(prediction, batch)
         further = {
             name.removeprefix(AUXILIARY): value for name, value in prediction.items() if name.startswith(AUXILIARY)

@@ -15,6 +15,7 @@ from segbench.config.schema import Part, RunConfig
 from segbench.core.errors import ConfigError
 from segbench.data.loading.datamodule import SegmentationData
 from segbench.inference.parts import Parts, build_parts
+from segbench.inference.trainer import device_kind
 from segbench.metrics.monitor import Monitor
 from segbench.models.base import Network
 from segbench.models.rehearsal import check_training
@@ -26,6 +27,7 @@ from segbench.training.parameter_groups import Group, Grouping, encoder_parts
 from segbench.training.resolution import Resolution
 from segbench.training.schedule_free import ScheduleFreeNetwork, averages
 from segbench.training.schedules import Schedule
+from segbench.training.speed.fused import fused, is_fused
 from segbench.training.torch_schedules import make_schedule
 
 WHOLE = ("Muon",)
@@ -47,6 +49,9 @@ class Experiment(Parts):
 
     schedule: Schedule
     """Factor of the learning rate by step."""
+
+    is_fused: bool
+    """Whether the optimizer's step is one kernel for all weights."""
 
     callbacks: list[pl.Callback]
     """Those of the user's own."""
@@ -109,7 +114,9 @@ def build_experiment(config: RunConfig, shared: dict[str, SegmentationData] | No
         parts.network.check_size(*resolution.smallest())
     plugins = config.plugins
     grouping, optimizer = Grouping.of(config.optimizer)
-    make_optimizer = _optimizer(optimizer, plugins)
+    kind = find_class(optimizer.target, plugins, where="optimizer")
+    fuses = is_fused(kind, optimizer.arguments, settings=config.trainer, device=device_kind(config.trainer))
+    make_optimizer = _optimizer(fused(optimizer) if fuses else optimizer, plugins)
     groups = _groups(config, parts.network, grouping=grouping, optimizer=optimizer)
     _check_sharded(config)
     schedule = make_schedule(config.scheduler, higher=Monitor.of(config.task).higher, plugins=plugins)
@@ -120,6 +127,7 @@ def build_experiment(config: RunConfig, shared: dict[str, SegmentationData] | No
         make_average=_average(config),
         grouping=grouping,
         schedule=schedule,
+        is_fused=fuses,
         callbacks=make_callbacks(config.callbacks, plugins=plugins),
         resolution=resolution,
     )

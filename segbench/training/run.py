@@ -17,13 +17,13 @@ from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.choices import SPLITS, NonFinite
 from segbench.core.errors import NonFiniteError
 from segbench.core.text import duration
-from segbench.data.loading.datamodule import SegmentationData
+from segbench.data.loading.datamodule import SegmentationData, as_it_is
 from segbench.data.loading.law import check_law
 from segbench.inference.trainer import describe_device, device_kind, prepare_torch
 from segbench.report.curves import draw_curves
 from segbench.report.summary import print_summary
 from segbench.runs.checkpoints import step_checkpoints
-from segbench.runs.folder import RunFolder, read_json
+from segbench.runs.folder import COMPILATION, RunFolder, read_json
 from segbench.runs.lock import locked
 from segbench.runs.provenance import provenance_of_run
 from segbench.runs.results import Results
@@ -43,6 +43,8 @@ from segbench.training.remarks import remarks
 from segbench.training.results import collect_results
 from segbench.training.schedule_free import ScheduleFreeNetwork
 from segbench.training.shares import check_shares
+from segbench.training.speed.choosing import chosen_form, kept_decision
+from segbench.training.speed.decision import Form
 
 log = logging.getLogger("segbench")
 MOST_ROLLBACKS = 3
@@ -94,6 +96,7 @@ def train(
             )
         finally:  # the data may serve the next job, which needs the memory of this one's network
             experiment.data.trainer = experiment.data.position = None
+            experiment.data.deliver = as_it_is
 
 
 def _trained(
@@ -107,7 +110,7 @@ def _trained(
     watch: Watch | None,
 ) -> Results:
     """Train with data that has been read, unless the run in the folder has nothing left to train."""
-    now = conditions(config.trainer, config.seed, data=experiment.data)
+    now = conditions(config.trainer, config.seed, data=experiment.data, is_fused=experiment.is_fused)
     resumption = None
     if run.exists():
         differences = Differences.of(run, config, now=now)
@@ -119,7 +122,12 @@ def _trained(
         if run.has_begun():
             resumption = Resumption.of(run, differences, experiment=experiment, force=config.resume.force)
     length = _length(config.trainer, experiment.data, resumption=resumption)
-    found = {**now, **provenance_of_run(run, config.plugins), "weights": first_weights(run, experiment)}
+    found = {
+        **now,
+        **provenance_of_run(run, config.plugins),
+        "weights": first_weights(run, experiment),
+        COMPILATION: kept_decision(run, config.trainer),
+    }
     ranks = current()
     with begun(run, ranks, begin=begin, loggers=loggers, now=found, resumption=resumption) as beginning:
         work = _Run(
@@ -189,9 +197,13 @@ class _Run:
         if self.resumption:
             checkpoint = self.resumption.found.path
             resumes = self.resumption.records
-        self._bring_together(checkpoint)
+        begun = 0
+        if self.resumption:
+            begun = self.resumption.position.step
+        form = chosen_form(self.experiment, self.run, steps=self.length.steps - begun)
+        self._bring_together(checkpoint, form)
         with self.ranks.connected(device_kind(self.settings)):
-            session = self._fitted(checkpoint)
+            session = self._fitted(checkpoint, form)
             scores = session.evaluate_best()
         results = collect_results(
             session.recorder,
@@ -206,6 +218,7 @@ class _Run:
             "cpu_seconds": session.recorder.cpu_seconds,
             "resumes": resumes,
             "weights": read_json(self.run.environment)["weights"],
+            "compilation": read_json(self.run.environment)[COMPILATION],
             "rollbacks": session.module.rollbacks,
             "stopped_early": session.patience.over,
             "skipped_steps": session.module.finite.record(),
@@ -216,7 +229,7 @@ class _Run:
         self._say_results(results)
         return results
 
-    def _bring_together(self, checkpoint: Path | None) -> None:
+    def _bring_together(self, checkpoint: Path | None, form: Form) -> None:
         """Tell the other processes of the run what to do, and wait until they can."""
         plan = Plan(
             config=self.config.plain(),
@@ -226,11 +239,12 @@ class _Run:
             threads=torch.get_num_threads(),
             steps=self.length.steps,
             epochs=self.length.epochs,
+            form=form.value,
         )
         self.ranks.send_plan(asdict(plan))
         self.ranks.wait_until_ready()
 
-    def _fitted(self, checkpoint: Path | None) -> Session:
+    def _fitted(self, checkpoint: Path | None, form: Form) -> Session:
         """Return the session that has trained to the end, after as many rollbacks as it took."""
         rollbacks = 0
         while True:
@@ -245,6 +259,7 @@ class _Run:
                 rollbacks=rollbacks,
                 watch=self.watch,
                 ranks=self.ranks,
+                form=form,
             )
             if not rollbacks:
                 self._header(session)

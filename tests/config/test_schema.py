@@ -66,7 +66,7 @@ def test_every_option_of_the_trainer_has_the_settings_of_the_schema(option):
         ({"trainer.ema": 1.0}, r"^trainer\.ema must be a number above 0 and below 1 or null, got 1\.0$"),
         ({"trainer.precision": "32"}, r"^there is no trainer\.precision '32'; "),
         ({"trainer.threads": 2000}, r"^trainer\.threads must be a whole number from 1 to 1,024 or null, got 2000$"),
-        ({"trainer.compile": 1}, r"^trainer\.compile must be true or false, got 1$"),
+        ({"trainer.compile": 1}, r"^trainer\.compile must be true or false or auto, got 1$"),
         ({"evaluate.overlap": 0.6}, r"^evaluate\.overlap must be a number from 0 to 0\.5, got 0\.6$"),
     ],
 )

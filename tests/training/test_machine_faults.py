@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from segbench.core.errors import OutOfMemoryError
+from segbench.config.compose import compose_config, run_config
+from segbench.core.errors import ConfigError, OutOfMemoryError
+from segbench.inference import trainer
 from segbench.runs.folder import RunFolder
 from segbench.training import faults
 from segbench.training.module import SegmentationModule
@@ -49,6 +52,31 @@ def test_out_of_memory(command, tiny, monkeypatch, error):
     assert "data.batch_size=4 at 32 x 32 pixels" in line
     assert "data.batch_size=2 trainer.accumulate=2" in line
     assert json.loads(Path("run/status.json").read_text())["state"] == "failed"
+
+
+def test_an_operation_that_does_not_repeat_is_told(command, tiny, monkeypatch):
+    """torch's words, as a GPU says them in the backward pass."""
+
+    def step(self, batch, batch_idx):
+        raise RuntimeError(
+            "adaptive_avg_pool2d_backward_cuda does not have a deterministic implementation, but you set"
+            " 'torch.use_deterministic_algorithms(True)'. You can turn off determinism just for this operation"
+        )
+
+    monkeypatch.setattr(SegmentationModule, "training_step", step)
+    outcome = command(*tiny, "trainer.deterministic=true", "hydra.run.dir=run")
+    assert outcome.code == 2
+    line = one_line(outcome)
+    assert "trainer.deterministic=true: torch's adaptive_avg_pool2d_backward_cuda has no form that repeats" in line
+    assert line.endswith("take another model or loss, or trainer.deterministic=false")
+
+
+def test_a_workspace_that_does_not_repeat_is_refused(monkeypatch):
+    settings = replace(run_config(compose_config(["trainer.deterministic=true"])).trainer, accelerator="auto")
+    monkeypatch.setattr(trainer, "device_kind", lambda settings: "cuda")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0")
+    with pytest.raises(ConfigError, match=r"needs CUBLAS_WORKSPACE_CONFIG to be :4096:8 or :16:8, but .* has :0:0"):
+        trainer.prepare_torch(settings)
 
 
 def test_memory_that_the_system_does_not_measure(monkeypatch):

@@ -13,6 +13,8 @@ Batch = dict[str, Tensor]
 """Tensors of one size each, stacked; of an evaluation, entries may be lists of tensors instead: `EvaluationBatch`."""
 EvaluationBatch = dict[str, Tensor | list[Tensor]]
 """A batch of val or test, whose pictures may be of different sizes."""
+Delivered = Mapping[str, Tensor | list[Tensor]]
+"""Either of them, to be read alone."""
 TRUTHS = {"truth": "mask", "truth_depth": "depth"}
 """Entries at the picture's own size, and what is seen of them."""
 

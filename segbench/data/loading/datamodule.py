@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from segbench.core.tasks import IGNORE_INDEX
 from segbench.data.channels import Channels
 from segbench.data.given import Given
 from segbench.data.loading.augment import Augment
+from segbench.data.loading.batches import Delivered
 from segbench.data.loading.contract import check_sample
 from segbench.data.loading.loader import EpochLoader, PlanSampler, Position, shuffled
 from segbench.data.loading.source import Arrays, SplitDataset
@@ -33,7 +34,6 @@ MOST_SAMPLES = 1_000_000_000
 
 MEASURED_SAMPLES = 5000
 """Most training samples that class weights, mean and standard deviation are computed from."""
-
 
 LEAST_STD = 1e-6
 """Less would divide differences of colour that no picture has into infinities; a constant channel is divided by 1."""
@@ -123,6 +123,7 @@ class SegmentationData(pl.LightningDataModule):
         self.augment = augment
         self.order_seed = 0
         self.position: Position | None = None
+        self.deliver: Callable[[EpochLoader], Iterable[Delivered]] = as_it_is
         self._is_prepared = False
         self._statistics: Statistics | None = None
 
@@ -304,17 +305,22 @@ class SegmentationData(pl.LightningDataModule):
         """Return where training is, in a Trainer that does not continue epochs in their middle."""
         return (self.trainer.current_epoch if self.trainer else 0), 0
 
-    def train_dataloader(self) -> EpochLoader:
+    def train_dataloader(self) -> Iterable[Delivered]:
         """Return the training loader."""
-        return self.loader(Split.TRAIN)
+        return self.deliver(self.loader(Split.TRAIN))
 
-    def val_dataloader(self) -> EpochLoader:
+    def val_dataloader(self) -> Iterable[Delivered]:
         """Return the validation loader."""
-        return self.loader(Split.VAL)
+        return self.deliver(self.loader(Split.VAL))
 
-    def test_dataloader(self) -> EpochLoader:
+    def test_dataloader(self) -> Iterable[Delivered]:
         """Return the test loader."""
-        return self.loader(Split.TEST)
+        return self.deliver(self.loader(Split.TEST))
+
+
+def as_it_is(loader: EpochLoader) -> Iterable[Delivered]:
+    """Return the batches where they were read."""
+    return loader
 
 
 def _check_normalisation(mean: Sequence[float] | None, std: Sequence[float] | None, *, channels: int) -> None:

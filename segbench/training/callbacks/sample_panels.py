@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 
 from segbench.core.choices import Split
 from segbench.data.loading.batches import EvaluationBatch
@@ -50,14 +51,20 @@ class SamplePanels(BatchObserver):
         self.ranks = ranks
         self._rows: dict[int, dict[str, np.ndarray]] = {}
         """By the number of the sample, those of this process."""
+        self._seen = False
+        """Whether no further batch holds any of them."""
 
     def observe_batch(
         self, module: ScoredModule, said: dict[str, Any], *, batch: EvaluationBatch, split: Split
     ) -> None:
         """Keep the first samples of the test, and of val in epochs that get a panel."""
-        if split is Split.VAL and not self._due(module.trainer):
+        if self._seen or (split is Split.VAL and not self._due(module.trainer)):
             return
-        for place, index in enumerate(map(int, batch["index"])):
+        indices = batch["index"]
+        assert isinstance(indices, torch.Tensor)
+        numbers = indices.tolist()  # of the first batches alone, since a GPU is waited for
+        self._seen = numbers[-1] >= self.count  # they rise from batch to batch
+        for place, index in enumerate(numbers):
             if index < self.count:
                 self._rows[index] = shown_row(said, batch, place=place, data=self.data, inputs=self.inputs)
 
@@ -79,6 +86,7 @@ class SamplePanels(BatchObserver):
         for part in self.ranks.gathered(self._rows):
             found |= part
         self._rows = {}
+        self._seen = False
         if found:
             names = [self.data.image_name(split, index) for index in sorted(found)]
             rows = [found[index] for index in sorted(found)]

@@ -26,6 +26,7 @@ SOFT = (
     "deterministic",
     "channels_last",
     "compile",
+    "fused_optimizer",
 )
 """Conditions that move the last bits of the numbers, but not the experiment; so do versions, and threads on a CPU."""
 
@@ -33,8 +34,15 @@ SILENT = ("hydra-core", "omegaconf", "python")
 """Versions that do no arithmetic of the training."""
 
 
-def conditions(settings: TrainerSettings, seed: int, *, data: SegmentationData) -> Plain:
-    """Return the content of environment.json: machine, versions, device, threads, seed and fingerprints of the data."""
+def conditions(settings: TrainerSettings, seed: int, *, data: SegmentationData, is_fused: bool) -> Plain:
+    """Return the content of environment.json: machine, versions, device, threads, seed and fingerprints of the data.
+
+    Args:
+        settings: The trainer's settings.
+        seed: That of the run.
+        data: Its data.
+        is_fused: Whether the optimizer's step is one kernel for all weights.
+    """
     gpu = device_kind(settings) == "cuda"
     return {
         **machine(),
@@ -51,6 +59,7 @@ def conditions(settings: TrainerSettings, seed: int, *, data: SegmentationData) 
         "deterministic": settings.deterministic,
         "channels_last": settings.channels_last,
         "compile": settings.compile,
+        "fused_optimizer": is_fused,
         "seed": seed,
         "data_fingerprint": {split: data.fingerprint(split) for split in SPLITS},
     }

@@ -19,6 +19,7 @@ from segbench.training.distributed.ranks import Ranks
 from segbench.training.length import Length
 from segbench.training.loop import Session
 from segbench.training.parts import build_experiment
+from segbench.training.speed.decision import Form
 
 SHARED = 30.0
 """Seconds until another machine has to see a file of the first one: those of a network may be late."""
@@ -42,6 +43,8 @@ class Plan:
     """Optimizer steps of the whole training."""
     epochs: int
     """Epochs of the whole training."""
+    form: str
+    """How the network runs in training steps."""
 
 
 def follow(ranks: Ranks) -> None:
@@ -66,7 +69,13 @@ def follow(ranks: Ranks) -> None:
     ranks.mark_ready()
     with ranks.signals() as signals, ranks.sharing_signals(signals), ranks.connected(device_kind(settings)):
         session = Session(
-            settings, experiment, run=run, signals=signals, length=Length(plan.steps, plan.epochs), ranks=ranks
+            settings,
+            experiment,
+            run=run,
+            signals=signals,
+            length=Length(plan.steps, plan.epochs),
+            ranks=ranks,
+            form=Form(plan.form),
         )
         session.fit(Path(plan.checkpoint) if plan.checkpoint else None)
         session.evaluate_best()
