@@ -69,7 +69,7 @@ def checked(minutes: float) -> dict[str, object]:
     """Run the tests and the rows, one after the other, as far as the time goes, and return what they found."""
     until = time.monotonic() + 60 * minutes
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
-    endings = {}
+    endings: dict[str, str] = {}
     endings["tests"], said = ended(words, seconds=SHARE_OF_TESTS * 60 * minutes)
     found: dict[str, object] = {"tests": said}
     print(said, flush=True)

@@ -75,6 +75,7 @@ SLOW = (
     "training/test_patience.py",
     "training/speed/test_compile.py",
     "training/speed/test_device_batches.py",
+    "training/speed/test_gpu.py",
     "training/test_rehearsal.py",
     "training/test_profile.py",
     "training/test_tune.py",

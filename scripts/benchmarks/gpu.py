@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -25,8 +25,16 @@ from segbench.training.speed.decision import Form, Trial
 from segbench.training.speed.device_batches import DeviceBatches, SideStream
 from segbench.training.speed.measuring import Steps, measured
 
-PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "V100": 125e12, "T4": 65e12}
-"""Operations a second in bfloat16 (V100, T4: float16), dense, as NVIDIA's data sheets say, by a part of the name."""
+PEAKS = {
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L40": 181e12,
+    "L4": 121e12,
+}
+"""Operations a second in bfloat16, dense, as NVIDIA's data sheets say, by a part of the name; the first that fits."""
 
 ROUNDS = 20
 """Steps that are timed."""
@@ -133,7 +141,7 @@ def _of_form(form: Form, trial: Trial, *, images: int, operations: int) -> Itera
 
 
 def peak_of_device() -> float | None:
-    """Return the most operations a second of the GPU in half precision; None for one that is not in the table."""
+    """Return the most operations a second of the GPU in bfloat16; None for one that is not in the table."""
     if not torch.cuda.is_available():
         return None
     name = torch.cuda.get_device_name()
@@ -170,7 +178,9 @@ def prefetch(words: list[str]) -> list[Figure]:
         experiment = experiment_of(words)
         steps = Steps(experiment, here())
         loader = experiment.data.loader(Split.TRAIN)
-        batches = DeviceBatches(loader, SideStream()) if ahead and torch.cuda.is_available() else loader
+        batches: Iterable[Delivered] = loader
+        if ahead and torch.cuda.is_available():
+            batches = DeviceBatches(loader, SideStream())
         first = True
         count = 0
         began = 0.0

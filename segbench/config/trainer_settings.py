@@ -38,7 +38,7 @@ class TrainerSettings:
     precision: Precision
     """Number formats, in Lightning's words."""
     deterministic: bool
-    """Bit-identical repeats on a GPU, slower, in float32 instead of TF32; a CPU repeats bit by bit anyway."""
+    """Bit-identical repeats on a GPU, slower; a CPU repeats bit by bit anyway."""
     channels_last: bool
     """Memory layout of images and weights: channels last is faster on most devices."""
     compile: bool | Auto

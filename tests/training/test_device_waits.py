@@ -12,6 +12,7 @@ from segbench.config.paths import conf_dir
 from segbench.core.choices import Split
 from segbench.inference.tiles import Tiling, tiled
 from segbench.training.parts import build_experiment
+from segbench.training.speed.device_batches import SideStream
 from tests.support.waits import no_waits
 
 FOLDERS = {"mask": conf_dir() / "loss", "depth": conf_dir() / "loss/depth"}
@@ -92,11 +93,11 @@ def on_meta(batch):
     return {name: moved(value) for name, value in batch.items()}
 
 
-def trained(module):
+def trained(module, device="meta"):
     module.trainer = SimpleNamespace(
         accumulate_grad_batches=1, num_training_batches=2, current_epoch=0, max_epochs=2, world_size=1, global_step=0
     )
-    return module.to("meta").train()
+    return module.to(device).train()
 
 
 def test_no_training_step_waits_for_the_device(monkeypatch, parts):
@@ -109,6 +110,36 @@ def test_no_training_step_waits_for_the_device(monkeypatch, parts):
         torch.nn.utils.clip_grad_norm_(module.network.parameters(), 1.0)
     assert outputs["value"].device.type == "meta"
     assert all(group["lr"] == 3e-3 for group in optimizer.param_groups)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_steps_on_a_gpu_do_not_wait_for_it(parts):
+    module = trained(parts.module(4), "cuda")
+    optimizer = module.configure_optimizers()
+    transfer = SideStream()
+    read = next(iter(parts.data.loader(Split.TRAIN)))
+    pinned = {name: values.pin_memory() for name, values in read.items()}
+
+    def step(number):
+        torch.manual_seed(number)
+        batch = transfer.finish(transfer.begin(pinned))
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            outputs = module.training_step(batch, number)
+        torch.autograd.backward([outputs["loss"]])
+        torch.nn.utils.clip_grad_norm_(module.network.parameters(), 1.0)
+        module.finite.before_step(number + 1, "here", network=module.network, describe=str)
+        optimizer.step()
+        optimizer.zero_grad()
+        if module.average is not None:
+            module.average.update(module.network, number)
+
+    step(0)  # the first one allocates
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step(0)
+        step(1)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_no_scored_batch_waits_for_the_device(monkeypatch, parts):

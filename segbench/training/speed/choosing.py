@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 
 import torch
@@ -42,18 +43,27 @@ def chosen_form(experiment: Experiment, run: RunFolder, *, steps: int) -> Form:
         steps: Optimizer steps that are left.
     """
     settings = experiment.config.trainer
-    torch.compiler.reset()  # jobs of a sweep share a process, in which torch gives up after eight
-    if settings.compile is not Auto.AUTO:
-        return Form.COMPILED if settings.compile else Form.EAGER
+    if settings.compile is False:
+        return Form.EAGER
+    if settings.compile is True:
+        forget_compiled()
+        return Form.COMPILED
     environment = run.read_environment()
     kept = environment.get(COMPILATION)
     if isinstance(kept, dict):
         log.info("  trainer.compile=auto: %s, as it was decided when the run began", kept["form"])
+        forget_compiled()
         return Form(kept["form"])
     decision = decide(experiment, steps=steps)
     log.info("  %s", decision)
     write_json(run.environment, {**environment, COMPILATION: decision.record()})
     return decision.form
+
+
+def forget_compiled() -> None:
+    """Begin with no compiled network: jobs of a sweep share a process, in which torch gives up after eight forms."""
+    if "torch._dynamo" in sys.modules:  # else there is none, and importing it takes seconds
+        torch.compiler.reset()
 
 
 def decide(experiment: Experiment, *, steps: int) -> Decision:
@@ -97,6 +107,7 @@ def _measured(experiment: Experiment, device: torch.device, *, steps: int) -> De
         reason = f"as the {batches:,} batches left take {takes} as it is, too little to wait for a compiler"
         figures: Mapping[Form, Trial] = {Form.EAGER: Trial(wait=0.0, step=eager)}
         return Decision(form=Form.EAGER, reason=reason, device=device.type, steps=steps, trials=figures)
+    forget_compiled()
     log.info("  trainer.compile=auto: compiling a copy of the network to see what it gains")
     shapes = training_shapes(experiment)
     kinds = [Form.COMPILED, *([Form.GRAPHS] if device.type == "cuda" else [])]
