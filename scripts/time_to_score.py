@@ -12,10 +12,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from segbench.core.errors import CheckpointError
 from segbench.runs.folder import RunFolder, read_json
 from segbench.runs.metrics_log import read_metrics
+from segbench.runs.results import Results
 
 HEADS = ("run", "score", "pictures", "CPU seconds", "seconds", "best", "of pictures")
 
@@ -50,7 +52,7 @@ def reached(folder: Path, name: str, *, wanted: float) -> Reached:
         CheckpointError: for no completed run, and one that has no such score.
     """
     run = RunFolder(folder)
-    results = read_json(run.results)
+    results = cast("Results", read_json(run.results))
     epochs = [row for row in read_metrics(run.metrics) if row["split"] == "epoch" and name in row]
     if not results or not epochs:
         raise CheckpointError(f"{folder} is no completed run with {name} in its metrics.csv")

@@ -51,7 +51,7 @@ class _Extension(torch.autograd.Function):
             scores = probabilities(logits)
         slopes = torch.empty_like(scores)
         size = 1 if per_image else max(1, len(scores))
-        groups = zip(*(whole.split(size) for whole in (scores, slopes, target, valid)), strict=True)
+        groups = zip(*(torch.split(whole, size) for whole in (scores, slopes, target, valid)), strict=True)
         values = [_of_group(one, slope, truth=truth, valid=known) for one, slope, truth, known in groups]
         if per_image:
             slopes /= len(values)

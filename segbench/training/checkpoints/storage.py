@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
@@ -70,7 +71,7 @@ def save_atomic(checkpoint: Checkpoint, path: Path) -> None:
     """Write `checkpoint` to `path` by way of a flushed temporary file in the same folder."""
     try:
         with replacing(path) as file, digested(file) as written:
-            torch.save(checkpoint, written)
+            torch.save(checkpoint, cast("BinaryIO", written))  # torch calls no more than it has
             written.flush()
             if STEP.fullmatch(path.name):  # known as ours before it is there: a kill may come between the two
                 note_written(path.parent, as_record(path.name, size=written.bytes, sha256=written.sha256))
