@@ -9,8 +9,20 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 
 Word = str | int
+
+
+class _Key(ISeedSequence):
+    """A key as what Philox is begun with: given as `key=`, it would draw from the system's entropy for nothing."""
+
+    def __init__(self, key: int) -> None:
+        self._key = key
+
+    def generate_state(self, n_words: int, dtype: type = np.uint32) -> np.ndarray:
+        """Return the words of Philox's key; it asks for two of 64 bits."""
+        return np.array([self._key, 0], dtype)
 
 
 def key64(*words: Word) -> int:
@@ -21,7 +33,7 @@ def key64(*words: Word) -> int:
 
 def generator(*words: Word) -> np.random.Generator:
     """Return a fresh numpy generator (Philox) keyed by the words."""
-    return np.random.Generator(np.random.Philox(key=key64(*words)))
+    return np.random.Generator(np.random.Philox(_Key(key64(*words))))
 
 
 def torch_seed(*words: Word) -> int:

@@ -19,6 +19,24 @@ def test_key_is_the_same_for_ever():
     assert key64("scene", 0, "train", 3, 17) == 1398755597926465868
 
 
+def test_generator_is_philox_by_its_key():
+    for word in range(50):
+        ours = generator("x", word)
+        numpys = np.random.Generator(np.random.Philox(key=key64("x", word)))
+        assert str(ours.bit_generator.state) == str(numpys.bit_generator.state)
+        assert np.array_equal(ours.integers(1 << 40, size=9), numpys.integers(1 << 40, size=9))
+
+
+def test_generator_asks_the_system_for_no_entropy(monkeypatch):
+    def draw(bits):
+        raise AssertionError(f"{bits} bits were asked for")
+
+    monkeypatch.setattr("numpy.random.bit_generator.randbits", draw)
+    with pytest.raises(AssertionError, match="128 bits"):  # where numpy would ask
+        np.random.Philox(key=5)
+    generator("x", 5).random()
+
+
 def test_generator_ignores_global_state():
     np.random.seed(1)
     random.seed(1)

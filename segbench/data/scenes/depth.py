@@ -74,5 +74,5 @@ def compose_depth(depth: np.ndarray, mask: np.ndarray, *, foreground: float) -> 
         mask: bool `[H, W]`.
         foreground: Depth of the foreground.
     """
-    # fmin: an unknown background does not hide the object
-    np.fmin(depth, np.float32(foreground), out=depth, where=mask)
+    # fmin: an unknown background does not hide the object; the whole box at once is quicker than where the mask is
+    np.copyto(depth, np.fmin(depth, np.float32(foreground)), where=mask)
