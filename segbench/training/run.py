@@ -43,6 +43,7 @@ from segbench.training.remarks import remarks
 from segbench.training.results import collect_results
 from segbench.training.schedule_free import ScheduleFreeNetwork
 from segbench.training.shares import check_shares
+from segbench.training.signals import interrupted
 from segbench.training.speed.choosing import chosen_form, kept_decision
 from segbench.training.speed.decision import Form
 
@@ -200,7 +201,7 @@ class _Run:
         begun = 0
         if self.resumption:
             begun = self.resumption.position.step
-        form = chosen_form(self.experiment, self.run, steps=self.length.steps - begun)
+        form = chosen_form(self.experiment, self.run, steps=self.length.steps - begun, stop=self._stop)
         self._bring_together(checkpoint, form)
         with self.ranks.connected(device_kind(self.settings)):
             session = self._fitted(checkpoint, form)
@@ -228,6 +229,12 @@ class _Run:
             draw_curves(self.run.metrics, self.run.plots)
         self._say_results(results)
         return results
+
+    def _stop(self) -> None:
+        """End a run that is asked to stop before its first step."""
+        wanted = self.beginning.signals.wanted
+        if wanted:
+            raise interrupted("stopped before the first step of this session; nothing was lost", wanted)
 
     def _bring_together(self, checkpoint: Path | None, form: Form) -> None:
         """Tell the other processes of the run what to do, and wait until they can."""

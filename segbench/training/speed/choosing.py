@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.choices import Auto
+from segbench.core.errors import SegbenchError
 from segbench.core.files import write_json
 from segbench.core.plain import Plain
 from segbench.core.text import duration
@@ -34,13 +35,14 @@ def kept_decision(run: RunFolder, settings: TrainerSettings) -> Plain | None:
     return before
 
 
-def chosen_form(experiment: Experiment, run: RunFolder, *, steps: int) -> Form:
+def chosen_form(experiment: Experiment, run: RunFolder, *, steps: int, stop: Callable[[], None]) -> Form:
     """Return the form of the steps; what has to be measured for it is written into environment.json.
 
     Args:
         experiment: The parts, with their data read; nothing of them changes.
         run: The run folder, in which the session has begun.
         steps: Optimizer steps that are left.
+        stop: Called between measured steps; raises an error where the run is asked to stop.
     """
     settings = experiment.config.trainer
     if settings.compile is False:
@@ -54,7 +56,7 @@ def chosen_form(experiment: Experiment, run: RunFolder, *, steps: int) -> Form:
         log.info("  trainer.compile=auto: %s, as it was decided when the run began", kept["form"])
         forget_compiled()
         return Form(kept["form"])
-    decision = decide(experiment, steps=steps)
+    decision = decide(experiment, steps=steps, stop=stop)
     log.info("  %s", decision)
     write_json(run.environment, {**environment, COMPILATION: decision.record()})
     return decision.form
@@ -66,12 +68,13 @@ def forget_compiled() -> None:
         torch.compiler.reset()
 
 
-def decide(experiment: Experiment, *, steps: int) -> Decision:
+def decide(experiment: Experiment, *, steps: int, stop: Callable[[], None]) -> Decision:
     """Return in which form the steps that are left are done soonest, by measuring on a copy of the network.
 
     Args:
         experiment: The parts, with their data read; nothing of them changes.
         steps: Optimizer steps that are left.
+        stop: As `chosen_form` takes it.
     """
     settings = experiment.config.trainer
     kind = device_kind(settings)
@@ -81,7 +84,9 @@ def decide(experiment: Experiment, *, steps: int) -> Decision:
     device = torch.device(kind, torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
     try:
         with nothing_left(device):
-            return _measured(experiment, device, steps=steps)
+            return _measured(experiment, device, steps=steps, stop=stop)
+    except SegbenchError:
+        raise
     except Exception as error:  # what breaks here is said where the training meets it
         what = "there was too little memory to measure" if wants_memory(error) else f"measuring failed: {error}"
         return Decision(form=Form.EAGER, reason=f"as {what}"[:300], device=kind, steps=steps)
@@ -98,9 +103,9 @@ def _unmeasured(settings: TrainerSettings, kind: str) -> str | None:
     return None
 
 
-def _measured(experiment: Experiment, device: torch.device, *, steps: int) -> Decision:
+def _measured(experiment: Experiment, device: torch.device, *, steps: int, stop: Callable[[], None]) -> Decision:
     batches = steps * experiment.config.trainer.accumulate
-    trial = Steps(experiment, device)
+    trial = Steps(experiment, device, stop=stop)
     eager = eager_seconds(trial)
     if not might_pay(eager, batches):
         takes = duration(eager * batches)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from segbench.core.choices import Split
+from segbench.core.errors import SegbenchError
 from segbench.data.loading.batches import Batch, stacked
 from segbench.data.loading.source import SplitDataset
 from segbench.inference.precision import WHOLE, computing_in
@@ -33,14 +34,16 @@ class Steps:
     Args:
         experiment: The parts, with their data read; they are copied.
         device: Where it trains.
+        stop: Called before each step that is timed; may raise an error.
     """
 
-    def __init__(self, experiment: Experiment, device: torch.device) -> None:
+    def __init__(self, experiment: Experiment, device: torch.device, *, stop: Callable[[], object] = int) -> None:
         settings = experiment.config.trainer
         network, loss = deepcopy((experiment.network, experiment.loss))
         copied = replace(experiment, network=network, loss=loss, make_average=None)
         self.module = copied.module().to(device=device, dtype=WHOLE.get(settings.precision)).train()
         self.device = device
+        self.stop = stop
         self.precision = settings.precision
         self.batch = {name: values.to(device) for name, values in _batch(experiment).items()}
 
@@ -58,6 +61,7 @@ class Steps:
 
     def timed(self) -> float:
         """Return the seconds of a step."""
+        self.stop()
         self._wait()
         began = time.perf_counter()
         self.step()
@@ -123,7 +127,10 @@ def _first(steps: Steps, compiled: Compiled, *, expected: Tensor) -> float | str
     try:
         steps.timed()
         wait = time.perf_counter() - began
+        steps.stop()
         loss = steps.step()  # a CUDA graph is recorded by a later step
+    except SegbenchError:
+        raise
     except Exception as error:  # a compiler may fail in any way
         return " ".join(f"{type(error).__name__}: {error}".split())[:200]
     if not torch.allclose(loss, expected, rtol=CLOSE, atol=CLOSE):

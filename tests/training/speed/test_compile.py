@@ -1,6 +1,8 @@
 """`trainer.compile=auto` in runs: what is measured changes nothing, and what was decided is kept."""
 
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -118,7 +120,7 @@ def test_what_is_measured_changes_no_bit(command, tiny, slower):
 def test_a_resume_and_a_repeat_keep_what_was_decided(command, segbench, tiny, slower, monkeypatch):
     calls = []
 
-    def once(experiment, *, steps):
+    def once(experiment, *, steps, stop):
         calls.append(steps)
         return Decision(form=Form.COMPILED, reason="as it is", device="cpu", steps=steps)
 
@@ -138,6 +140,27 @@ def test_a_resume_and_a_repeat_keep_what_was_decided(command, segbench, tiny, sl
     environment = json.loads(Path("run/environment.json").read_text())
     assert environment["compilation"] == kept
     assert environment["resumes"][0]["inexact"] == []
+
+
+def test_a_signal_while_it_compiles_ends_the_run_at_once(command, tiny, monkeypatch):
+    def compile(function, **how):
+        def called(image):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return function(image)
+
+        return called
+
+    monkeypatch.setattr(decision, "WORTH", 0.0)
+    words = [*tiny, "trainer.compile=auto", "hydra.run.dir=run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "compile", compile)
+        outcome = command(*words)
+    assert outcome.code == 143
+    assert "stopped before the first step of this session; nothing was lost" in outcome.err
+    assert json.loads(Path("run/status.json").read_text())["state"] == "interrupted"
+    assert not list(Path("run/checkpoints").iterdir())
+    monkeypatch.setattr(torch, "compile", lambda function, **how: function)
+    assert command("resume=run").code == 0
 
 
 def test_a_compiler_that_fails_is_told_and_done_without(command, tiny, monkeypatch):

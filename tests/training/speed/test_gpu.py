@@ -29,7 +29,7 @@ def test_a_deterministic_run_is_repeated_and_resumed_bit_by_bit(command, segbenc
 
 @pytest.mark.parametrize("form", [Form.COMPILED, Form.GRAPHS])
 def test_other_forms_train_alike(command, tiny, monkeypatch, form):
-    def decide(experiment, *, steps):
+    def decide(experiment, *, steps, stop):
         return Decision(form=form, reason="as it is tried", device="cuda", steps=steps)
 
     assert command(*tiny, *GPU, "hydra.run.dir=plain").code == 0
