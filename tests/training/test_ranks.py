@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -111,8 +112,8 @@ def test_a_folder_that_not_all_machines_share_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(follow, "SHARED", 0.2)
     run = RunFolder(tmp_path)
     run.write_status(RunState.RUNNING, started=1.5)
-    plan = follow.Plan({}, str(tmp_path), 1.5, None, 1, 1, 1)
+    plan = follow.Plan({}, str(tmp_path), 1.5, None, 1, 1, 1, "eager")
     follow._check_shared(run, plan, ranks=ALONE)
-    for other in (follow.Plan({}, "", 2.5, None, 1, 1, 1), follow.Plan({}, "", 1.5, "gone.ckpt", 1, 1, 1)):
+    for other in (replace(plan, started=2.5), replace(plan, checkpoint="gone.ckpt")):
         with pytest.raises(ConfigError, match="give a hydra.run.dir on a file system that all machines share"):
             follow._check_shared(run, other, ranks=ALONE)
