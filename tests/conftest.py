@@ -40,6 +40,7 @@ SLOW = (
     "data/export/test_export_interrupted.py",
     "data/shards/test_shards.py",
     "data/test_fault_splits.py",
+    "data/test_shared_heap.py",
     "data/test_workers.py",
     "distributed",
     "export/test_command.py",

@@ -15,6 +15,7 @@ from segbench.config.pretrained import without_pretrained
 from segbench.config.schema import RunConfig
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.choices import SPLITS, NonFinite
+from segbench.core.collector import heap_shared, release_heap
 from segbench.core.errors import NonFiniteError
 from segbench.core.text import duration
 from segbench.data.loading.datamodule import SegmentationData, as_it_is
@@ -85,7 +86,7 @@ def train(
     experiment.check_training(settings.devices)
     loggers = make_loggers(config, run)
     run.path.mkdir(parents=True, exist_ok=True)
-    with locked(run.path), in_one_sentence(run, settings, data=experiment.data):
+    with heap_shared(), locked(run.path), in_one_sentence(run, settings, data=experiment.data):
         experiment.read_data()
         check_law(experiment.data, experiment.data.augment, seed=config.seed)
         check_shares(settings.devices, experiment.data)
@@ -280,6 +281,7 @@ class _Run:
                 if rollbacks > MOST_ROLLBACKS:
                     raise NonFiniteError(f"{error}; the run went back {MOST_ROLLBACKS} times before") from None
                 log.warning("%s; going back to it with half the learning rate (%d)", error, rollbacks)
+            release_heap()
             checkpoint = None
             if step_checkpoints(self.run.checkpoints):
                 checkpoint = newest_good(self.run.checkpoints)

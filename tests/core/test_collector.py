@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import pytest
 
-from segbench.core.collector import collector_paused
+from segbench.core.collector import collector_paused, heap_shared, release_heap, share_heap
 
 
 def test_the_collector_is_paused_and_comes_back():
@@ -30,3 +31,48 @@ def test_a_collector_that_was_off_stays_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+class Ring:
+    """Garbage that only the collector finds."""
+
+    def __init__(self):
+        self.me = self
+
+
+def ring():
+    return weakref.ref(Ring())
+
+
+def test_what_is_set_aside_is_collected_after_the_block():
+    """Also by a block within another; what was garbage before is not kept at all."""
+    with heap_shared():
+        with heap_shared():
+            before, kept = ring(), Ring()
+            share_heap()
+            assert before() is None
+            assert gc.get_freeze_count()
+        later = weakref.ref(kept)
+        del kept
+        gc.collect()
+        assert later() is not None
+        release_heap()
+        gc.collect()
+        assert later() is None
+        share_heap()
+    assert not gc.get_freeze_count()
+
+
+def test_the_heap_of_others_stays_as_it_is():
+    """Outside of the block nothing is set aside, and what another program has frozen stays so."""
+    share_heap()
+    assert not gc.get_freeze_count()
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with heap_shared():
+            share_heap()
+        assert gc.get_freeze_count() <= frozen
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()

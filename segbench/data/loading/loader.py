@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from segbench.core.collector import share_heap
 from segbench.core.errors import DataError
 from segbench.core.rng import Bijection
 from segbench.data.loading.source import SplitDataset, described
@@ -198,6 +199,8 @@ class EpochLoader:
         try:
             with deaths:
                 self._workers.check()
+                if self.num_workers and not self._workers.workers:
+                    share_heap()
                 batches = iter(self._loader)
         except Exception as error:
             if self._workers.workers:  # those of the last epoch

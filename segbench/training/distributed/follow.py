@@ -10,6 +10,7 @@ import torch
 
 from segbench.config.pretrained import without_pretrained
 from segbench.config.schema import RunConfig
+from segbench.core.collector import heap_shared
 from segbench.core.errors import CheckpointError, ConfigError
 from segbench.core.plain import Plain
 from segbench.inference.trainer import device_kind, prepare_torch
@@ -67,7 +68,12 @@ def follow(ranks: Ranks) -> None:
     experiment = build_experiment(without_pretrained(config) if plan.checkpoint else config)
     experiment.read_data()
     ranks.mark_ready()
-    with ranks.signals() as signals, ranks.sharing_signals(signals), ranks.connected(device_kind(settings)):
+    with (
+        heap_shared(),
+        ranks.signals() as signals,
+        ranks.sharing_signals(signals),
+        ranks.connected(device_kind(settings)),
+    ):
         session = Session(
             settings,
             experiment,
