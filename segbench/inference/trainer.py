@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,11 @@ SETTLED = (
 WORKSPACES = (":4096:8", ":16:8")
 """Buffers of cuBLAS in which it adds up in one order; it reads them from CUBLAS_WORKSPACE_CONFIG when it starts."""
 
-THREADS = torch.get_num_threads()
-"""What torch takes by itself: the number of cores."""
+
+@cache
+def own_threads() -> int:
+    """Return how many threads torch takes by itself, before a run has given it others: the number of cores."""
+    return torch.get_num_threads()
 
 
 def prepare_torch(settings: TrainerSettings) -> None:
@@ -62,10 +66,11 @@ def prepare_torch(settings: TrainerSettings) -> None:
     torch.set_float32_matmul_precision("highest" if settings.deterministic else "high")
     world = World.here()
     _check_gpus(settings, world)
+    free = own_threads()
     shared = 1
     if device_kind(settings) == "cpu":
         shared = world.local_size
-    torch.set_num_threads(settings.threads or max(1, THREADS // shared))
+    torch.set_num_threads(settings.threads or max(1, free // shared))
 
 
 def _check_gpus(settings: TrainerSettings, world: World) -> None:

@@ -1,14 +1,17 @@
-"""Jobs in processes of this machine: each imports torch once, and takes one job after another."""
+"""Jobs in processes of this machine: torch is imported once for all, and each takes one job after another."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from segbench.config.sweep_settings import JoblibLauncher
@@ -19,6 +22,8 @@ from segbench.sweeps.pool import PATIENCE, Run, needed, run_elsewhere
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Variables that say how many threads a process has."""
+READY = "segbench.sweeps.ready"
+"""Imports what takes seconds and megabytes, once, in a server; the processes are its forks."""
 ORPHANED = 1.0
 """Seconds between two looks of a worker at whether the process that started it is still there."""
 _at_work = threading.Lock()
@@ -53,7 +58,8 @@ class Workers:
         for job in jobs:
             place = self._idle.pop(0)
             executor = self._executors.get(place) or self._executor(place)
-            number = executor.submit(os.getpid)
+            with _in_environment(self._threads):  # the server begins with the first process
+                number = executor.submit(os.getpid)
             future = executor.submit(_work, self._run, self._folder, job=job, typed=self._typed)
             self._running[future] = (place, number)
             futures.append(future)
@@ -62,11 +68,18 @@ class Workers:
     def _executor(self, place: int) -> Any:
         from joblib.externals.loky import ProcessPoolExecutor
 
-        variables = {name: str(self._threads) for name in THREADS if name not in os.environ}
+        variables = {**{name: str(self._threads) for name in THREADS}, **os.environ}
         if self._settings.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = str(place % self._settings.gpus)
+        threads = self._threads
+        if variables[THREADS[0]].isdecimal():  # as torch itself would take it
+            threads = max(1, int(variables[THREADS[0]]))
+        context = _context()
         executor = ProcessPoolExecutor(
-            max_workers=1, env=variables, initializer=_become_worker, initargs=(os.getpid(),)
+            max_workers=1,
+            context=context,
+            env=variables,
+            initializer=partial(_become_worker, variables, threads=threads, is_fork=context is not None),
         )
         self._executors[place] = executor
         return executor
@@ -102,11 +115,41 @@ class Workers:
             executor.shutdown(wait=True, kill_workers=True)
 
 
-def _become_worker(parent: int) -> None:
-    """Prepare a process: Ctrl-C in the terminal is for its parent alone, which sends it on, once."""
+def _context() -> Any:
+    """Return how processes are begun: as forks of a server that has torch; None where there is none."""
+    if "forkserver" not in multiprocessing.get_all_start_methods() or sys.platform == "darwin":
+        return None  # macOS: its own libraries do not survive a fork
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([READY])
+    return context
+
+
+@contextmanager
+def _in_environment(threads: int) -> Iterator[None]:
+    """Let what is started meanwhile have so many threads, unless the user has said how many."""
+    added = {name: str(threads) for name in THREADS if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+def _become_worker(variables: Mapping[str, str], *, threads: int, is_fork: bool) -> None:
+    """Prepare a process: Ctrl-C in the terminal is for its parent alone, which sends it on, once.
+
+    A fork of a server begins with the variables of the first sweep of its program.
+    """
+    os.environ.clear()
+    os.environ.update(variables)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(threads)
     if hasattr(os, "setpgrp"):  # Windows has none
         os.setpgrp()
-        threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
+        threading.Thread(target=_end_without_command, args=(is_fork,), daemon=True).start()
 
 
 def _work(run: Run, folder: str, *, job: Job, typed: Sequence[str]) -> RunState:
@@ -114,10 +157,15 @@ def _work(run: Run, folder: str, *, job: Job, typed: Sequence[str]) -> RunState:
         return run(folder, job, typed=typed)
 
 
-def _end_without(parent: int) -> None:
-    """End, after a checkpoint, once the process that started this one is gone: nobody waits for it any more."""
-    while os.getppid() == parent:
-        time.sleep(ORPHANED)
+def _end_without_command(is_fork: bool) -> None:
+    """End, after a checkpoint, once the command that wanted this process is gone: nobody waits for it any more."""
+    command = multiprocessing.parent_process()
+    if is_fork and command is not None:  # its parent is the server, which stays for as long as it has forks
+        command.join()
+    else:
+        parent = os.getppid()
+        while os.getppid() == parent:
+            time.sleep(ORPHANED)
     os.kill(os.getpid(), signal.SIGTERM)
     with _at_work:
         os._exit(EXIT_CODES[signal.SIGTERM])
