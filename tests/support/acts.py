@@ -36,7 +36,7 @@ class Act:
     count: int
     """The how manieth, from 1, in that process."""
     what: str
-    """The name of a signal, or `error`."""
+    """The name of a signal, `error`, or `module:NAME=0`, which gives a number another value."""
 
 
 def acting(folder: Path, acts: Iterable[Act]) -> dict[str, str]:
@@ -92,4 +92,9 @@ def _act(what: str) -> None:
         from segbench.core.errors import DataError
 
         raise DataError("its disk is gone")
+    place, _, value = what.partition("=")
+    if value:
+        module, _, name = place.partition(":")
+        setattr(importlib.import_module(module), name, float(value))
+        return
     os.kill(os.getpid(), getattr(signal, what))

@@ -19,9 +19,10 @@ from uuid import uuid4
 
 from segbench.config.schema import RunConfig
 from segbench.core import errors
-from segbench.core.errors import ConfigError, Interrupted, RankError, SegbenchError
-from segbench.runs.folder import RunFolder
-from segbench.runs.lock import locked
+from segbench.core.errors import CheckpointError, ConfigError, Interrupted, RankError, SegbenchError
+from segbench.core.states import RunState
+from segbench.runs.folder import RunFolder, read_json
+from segbench.runs.lock import is_given_up, locked
 from segbench.runs.results import Results
 from segbench.training.distributed.watch import GRACE
 from segbench.training.signals import StopSignals
@@ -81,8 +82,20 @@ def launch(request: Request) -> Results:
             _wait_for(agent, folder)
         error = _read_error(folder) or agent.failure(settings.devices)
         if error is not None:
+            _settle(RunFolder(request.run), error)
             raise error
     return RunFolder(request.run).read_results()
+
+
+def _settle(run: RunFolder, error: BaseException) -> None:
+    """Write down what has ended a run whose first process had no time to do so."""
+    with suppress(OSError, CheckpointError):
+        if read_json(run.status).get("state") != RunState.RUNNING or not is_given_up(run.path):
+            return
+        state = RunState.FAILED
+        if isinstance(error, Interrupted):
+            state = RunState.INTERRUPTED
+        run.write_status(state, error=str(error))
 
 
 def _wait_for(agent: _Agent, folder: Path) -> None:

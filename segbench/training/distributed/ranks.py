@@ -19,7 +19,7 @@ from torch.distributed import (  # type: ignore[attr-defined]  # documented, but
     Store,
 )
 
-from segbench.core.errors import ConfigError, Interrupted, RankError, SegbenchError, exit_code_of
+from segbench.core.errors import ConfigError, Interrupted, SegbenchError, exit_code_of
 from segbench.core.plain import Json, Plain
 from segbench.core.text import printable
 from segbench.core.world import World
@@ -73,6 +73,8 @@ class Ranks:
         self._watch: Watch | None = None
         self._next = 0
         self._asked = (0, time.monotonic())
+        self.first_is_gone = False
+        """Whether the first process cannot say any more how the run has ended."""
 
     @property
     def several(self) -> bool:
@@ -109,6 +111,7 @@ class Ranks:
         if error is None:
             self._leave()
             return
+        self._look_for_first()
         with suppress(RuntimeError):  # the store may be gone with the others
             self._send_end(error)
         if self.first:
@@ -264,9 +267,10 @@ class Ranks:
                 return self._watch.ending.error(self.world.size)
             rank = self._watch.silent(SILENT_AT_FAULT)
             if rank is not None:
-                ending = Ending(rank, -1, killed(rank, self.world.size))
+                ending = Ending(rank, -1, killed(rank, self.world.size), silent=True)
                 with suppress(RuntimeError):
                     self._watch.tell(self._store, ending)
+                self.first_is_gone = rank == 0
                 return ending.error(self.world.size)
         return None
 
@@ -301,15 +305,20 @@ class Ranks:
                 self._store.set(f"gone/{self.world.rank}", "1")
         self._watch = self._store = None
 
+    def _look_for_first(self) -> None:
+        ending = self._watch.ending if self._watch is not None else None
+        if ending is not None and ending.rank == 0 and ending.silent:
+            self.first_is_gone = True
+
     def _forced(self, error: SegbenchError) -> None:
+        self._look_for_first()
         for act in reversed(self.endings):
             with suppress(Exception):
                 act(error)
 
     def say(self, error: SegbenchError) -> None:
         """Print an error in the first process, or in the next one if that is gone."""
-        gone = isinstance(error, RankError) and error.rank == 0
-        if self.first or (gone and self.world.rank == 1):
+        if self.first or (self.first_is_gone and self.world.rank == 1):
             os.write(2, f"segbench: {printable(' '.join(str(error).split()))}\n".encode())
 
 

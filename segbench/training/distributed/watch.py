@@ -52,6 +52,8 @@ class Ending:
     """What it would say."""
     requeue: bool = False
     """Whether a scheduler gave notice."""
+    silent: bool = False
+    """Whether others say so of a process that cannot any more."""
 
     def error(self, size: int) -> SegbenchError:
         """Return the error that ends another process of `size`."""
@@ -131,12 +133,13 @@ class Watch(threading.Thread):
 
     def _share_signals(self) -> None:
         number = self._launcher_signal()
-        if number is not None:
+        if number is not None and self.world.rank == 0:
             os.kill(os.getpid(), number)
         signals = self.signals
         if signals is not None:
             signals.listen()
         mine = signals.received if signals is not None else None
+        mine = mine or number  # which the first process cannot pass on while it is frozen
         if mine is not None and not self.store.check(["stop"]):
             self.store.set("stop", str(int(mine)))
         if self.store.check(["stop"]):
@@ -162,9 +165,10 @@ class Watch(threading.Thread):
         number = self._stopped_by()
         said = f"process {rank} of {self.world.size} gives no sign of life"
         if number is None:
-            return Ending(rank, -1, f"{said}: it is frozen, was killed, or its machine is gone")
+            return Ending(rank, -1, f"{said}: it is frozen, was killed, or its machine is gone", silent=True)
         last = "stopped without a new checkpoint, as"
-        return Ending(rank, EXIT_CODES[number], f"{last} {said}; the last one is kept", number in NOTICES)
+        sentence = f"{last} {said}; the last one is kept"
+        return Ending(rank, EXIT_CODES[number], sentence, number in NOTICES, silent=True)
 
     def _stopped_by(self) -> signal.Signals | None:
         if self.signals is not None:
@@ -176,7 +180,8 @@ class Watch(threading.Thread):
         gone = "the launcher"
         if rank is not None:
             gone = f"process {rank} of {self.world.size}"
-        return Ending(rank, -1, f"{gone} is gone, and with it the store where the processes of the run meet")
+        sentence = f"{gone} is gone, and with it the store where the processes of the run meet"
+        return Ending(rank, -1, sentence, silent=True)
 
     def _end_in_time(self) -> None:
         """End the process where it does not notice; its checkpoints are as safe as from any kill."""

@@ -29,9 +29,7 @@ def main(name: str) -> None:
     folder = Path(name)
     world = World.here()
     (folder / f"process-{world.rank}").write_text(str(os.getpid()))
-    ranks = Ranks(
-        world, say=lambda error: _say(folder, world, error=error), launcher_signal=_LauncherSignal(folder, world)
-    )
+    ranks = Ranks(world, say=lambda error: _say(folder, ranks, error=error), launcher_signal=_LauncherSignal(folder))
     try:
         with stopped_by_signals(), ranks:
             if ranks.first:
@@ -39,12 +37,12 @@ def main(name: str) -> None:
             else:
                 follow(ranks)
     except (SegbenchError, KeyboardInterrupt) as error:
-        _say(folder, world, error=error)
+        _say(folder, ranks, error=error)
         sys.exit(exit_code_of(error))
     except Exception as error:
         if not ranks.first:
             raise
-        _say(folder, world, error=error)
+        _say(folder, ranks, error=error)
         sys.exit(1)
 
 
@@ -54,24 +52,23 @@ def _train(request: Request) -> Results:
         return train(request.config, RunFolder(request.run), begin=request.begin, console=console, watch=request.watch)
 
 
-def _say(folder: Path, world: World, *, error: BaseException) -> None:
-    if world.rank == 0:
+def _say(folder: Path, ranks: Ranks, *, error: BaseException) -> None:
+    if ranks.first or ranks.first_is_gone:
         write_error(folder, error, trace=traceback.format_exc())
 
 
 class _LauncherSignal:
     """Looks for a signal to the process that has started this one, and ends with that one."""
 
-    def __init__(self, folder: Path, world: World) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._first = world.rank == 0
         self._found = False
 
     def __call__(self) -> int | None:
         if is_given_up(self._folder):
             os._exit(1)  # it was killed: nobody is left to say anything to
         file = self._folder / "stop"
-        if self._found or not self._first or not file.is_file():
+        if self._found or not file.is_file():
             return None
         text = file.read_text()
         self._found = text.isdecimal()
