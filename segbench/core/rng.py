@@ -7,6 +7,7 @@ process, any order and any number of workers. Exact resume and honest comparison
 from __future__ import annotations
 
 import hashlib
+from typing import Any, cast
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
@@ -20,7 +21,7 @@ class _Key(ISeedSequence):
     def __init__(self, key: int) -> None:
         self._key = key
 
-    def generate_state(self, n_words: int, dtype: type = np.uint32) -> np.ndarray:
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
         """Return the words of Philox's key; it asks for two of 64 bits."""
         return np.array([self._key, 0], dtype)
 
@@ -33,7 +34,8 @@ def key64(*words: Word) -> int:
 
 def generator(*words: Word) -> np.random.Generator:
     """Return a fresh numpy generator (Philox) keyed by the words."""
-    return np.random.Generator(np.random.Philox(_Key(key64(*words))))
+    key = cast("np.random.SeedSequence", _Key(key64(*words)))  # numpy asks for no more than ISeedSequence
+    return np.random.Generator(np.random.Philox(key))
 
 
 def torch_seed(*words: Word) -> int:

@@ -138,8 +138,9 @@ class Watch(threading.Thread):
         signals = self.signals
         if signals is not None:
             signals.listen()
-        mine = signals.received if signals is not None else None
-        mine = mine or number  # which the first process cannot pass on while it is frozen
+        mine = number  # which the first process cannot pass on while it is frozen
+        if signals is not None and signals.received is not None:
+            mine = signals.received
         if mine is not None and not self.store.check(["stop"]):
             self.store.set("stop", str(int(mine)))
         if self.store.check(["stop"]):
