@@ -13,6 +13,7 @@ from segbench.core.choices import Split
 from segbench.inference.tiles import Tiling, tiled
 from segbench.training.parts import build_experiment
 from segbench.training.speed.device_batches import SideStream
+from tests.models.test_models import CHANNELS, MODELS, make
 from tests.support.waits import no_waits
 
 FOLDERS = {"mask": conf_dir() / "loss", "depth": conf_dir() / "loss/depth"}
@@ -73,6 +74,16 @@ def test_no_loss_waits_for_the_device(monkeypatch, head, name, channels):
         value, _ = loss({head: prediction}, batch)
         torch.autograd.backward([value])
     assert prediction.grad.shape == shape
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_network_waits_for_the_device(monkeypatch, name):
+    network = make(name).to("meta").train()
+    shape = (2, CHANNELS.get(name, 3), 64, 64)
+    with no_waits(monkeypatch):
+        found = network(torch.empty(shape, device="meta"))
+        torch.autograd.backward([torch.stack([values.sum() for values in found.values()]).sum()])
+    assert next(network.parameters()).grad is not None
 
 
 def experiment(*words):

@@ -1,4 +1,4 @@
-"""Whole runs on a GPU: repeated bit by bit, resumed, compiled, and recorded as CUDA graphs."""
+"""Whole runs on a GPU: repeated bit by bit, compiled, and recorded as CUDA graphs."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def results(run):
     return json.loads((Path(run) / "results.json").read_text())
 
 
-def test_a_deterministic_run_is_repeated_and_resumed_bit_by_bit(command, segbench, tiny):
+def test_a_deterministic_run_is_repeated_bit_by_bit(command, segbench, tiny):
     words = [*tiny, *GPU, "trainer.deterministic=true"]
     assert command(*words, "hydra.run.dir=run").code == 0
     environment = json.loads(Path("run/environment.json").read_text())
