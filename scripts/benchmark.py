@@ -5,13 +5,15 @@
     python scripts/benchmark.py --json figures.json              also as JSON
 
 A row is ours over its baseline in CPU seconds of one thread, in turn, so that a drifting machine meets both: the least
-of all rounds, and the median over the rounds. Rows (`--list` says what each measures):
+of all rounds, and the median over the rounds.
+One with an absolute goal has no baseline, and its unit is told. Rows (`--list` says what each measures):
 
     step-unet step-fcn
     scene-96 scene-192 scene-files
     loss-cross_entropy loss-focal loss-dice loss-jaccard loss-tversky loss-edge loss-ssim loss-lovasz
     metrics-camvid metrics-city metrics-share boundary-camvid boundary-city
-    predict checkpoint start
+    predict checkpoint checkpoint-wait start
+    compare-1000 compare-by-5000 compare-20000 compare-page sweep-job files-second-start
 
 On a GPU there are further rows, of speed and memory by the clock; elsewhere each says that it needs one:
 
@@ -36,14 +38,17 @@ if TYPE_CHECKING:
 def all_rows() -> list[Row | GpuRow]:
     """Return the rows of all kinds."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from scripts.benchmarks import gpu, losses, predicting, scenes, scoring, starting, steps
+    from scripts.benchmarks import commands, gpu, losses, predicting, scenes, scoring, starting, steps
 
-    kinds = (steps, scenes, losses, scoring, predicting, starting)
+    kinds = (steps, scenes, losses, scoring, predicting, starting, commands)
     return [*(row for kind in kinds for row in kind.ROWS), *gpu.ROWS]
 
 
 def line(row: Row, found: Measured) -> str:
-    """Return a row of a table of Markdown."""
+    """Return a row of a table of Markdown; figures without a baseline have their unit."""
+    if row.unit is not None:
+        figures = [f"{figure:.3g} {row.unit}" for figure in (found.best, found.median, row.goal)]
+        return f"| `{row.name}` | {row.what} | - | - | {' | '.join(figures)} |"
     return (
         f"| `{row.name}` | {row.what} | {found.ours * 1e3:.1f} | {found.baseline * 1e3:.1f} | {found.best:.2f} |"
         f" {found.median:.2f} | {row.goal:g} |"
@@ -121,7 +126,7 @@ def measure_on_cpu(rows: list[Row], rounds: int) -> dict[str, object]:
     for row in rows:
         found = measured(row, rounds)
         print(line(row, found), flush=True)
-        figures[row.name] = {**dataclasses.asdict(found), "goal": row.goal}
+        figures[row.name] = {**dataclasses.asdict(found), "goal": row.goal, "unit": row.unit}
     return figures
 
 

@@ -2,13 +2,15 @@
 
 import ast
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 
 from scripts import benchmark, gpu_checks, house_figures
-from scripts.benchmarks import gpu, measure
+from scripts.benchmarks import commands, gpu, measure
+from segbench.compare.comparison import compare_runs
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("[!_]*.py"))
 ROWS = sorted((SCRIPTS[0].parent / "benchmarks").glob("*.py"))
@@ -70,6 +72,21 @@ def test_a_row_is_ours_over_its_baseline_in_turn():
     assert measure.measured(row, 3) == measure.Measured(ours=1.0, baseline=4.0, best=0.25, median=0.5)
     shown = benchmark.line(row, measure.Measured(ours=1.0, baseline=4.0, best=0.25, median=0.5))
     assert shown == "| `name` | what | 1000.0 | 4000.0 | 0.25 | 0.50 | 1 |"
+
+
+def test_a_row_with_an_absolute_goal_has_its_unit_and_no_baseline():
+    said = iter([9.0, 2.0, 1.0, 6.0])
+    row = measure.Row("name", "what", 4.0, lambda: nullcontext(measure.Pair(lambda: next(said), None)), unit="MB")
+    found = measure.measured(row, 3)
+    assert found == measure.Measured(ours=1.0, baseline=1.0, best=1.0, median=2.0)
+    assert benchmark.line(row, found) == "| `name` | what | - | - | 1 MB | 2 MB | 4 MB |"
+
+
+def test_runs_that_are_written_to_be_compared_are_sound(tmp_path):
+    commands.write_runs(tmp_path, 7)
+    compared = compare_runs([str(tmp_path)])
+    assert sorted(len(group.runs) for group in compared.groups) == [1, 3, 3]
+    assert not [run for run in compared.runs if run.state != "completed"]
 
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")

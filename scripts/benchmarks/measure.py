@@ -16,10 +16,10 @@ class Pair:
     """What is measured against what."""
 
     ours: Work
-    """A piece of work as segbench does it; where it returns a number, that are the seconds that count."""
+    """A piece of work as segbench does it; where it returns a number, that is what counts instead of its seconds."""
 
-    baseline: Work
-    """The same, or what it is held against, by hand."""
+    baseline: Work | None
+    """The same, or what it is held against, by hand; None where the goal is absolute."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,18 @@ class Row:
     """What is measured over what."""
 
     goal: float
-    """The most that ours may take, as a multiple of the baseline."""
+    """The most that ours may take, as a multiple of the baseline, or in `unit`."""
 
     prepare: Callable[[], AbstractContextManager[Pair]]
     """Makes what both need; this is not measured."""
 
+    unit: str | None = None
+    """What ours and its goal count where there is no baseline and the goal is absolute, such as `s`."""
+
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of a row, in seconds and as multiples of the baseline."""
+    """What came of a row, in seconds and as multiples of the baseline, which is one of the row's unit if it has one."""
 
     ours: float
     """The least of all rounds."""
@@ -71,12 +74,18 @@ def timed(work: Work) -> float:
     return cpu_seconds() - began
 
 
+def one_unit() -> float:
+    """Return what an absolute figure is a multiple of."""
+    return 1.0
+
+
 def measured(row: Row, rounds: int) -> Measured:
     """Return what comes of several rounds, after one that does not count."""
     with row.prepare() as pair:
+        by_hand = pair.baseline or one_unit
         timed(pair.ours)
-        timed(pair.baseline)
-        found = [(timed(pair.ours), timed(pair.baseline)) for _ in range(rounds)]
+        timed(by_hand)
+        found = [(timed(pair.ours), timed(by_hand)) for _ in range(rounds)]
     ours = min(one for one, _ in found)
     baseline = min(other for _, other in found)
     return Measured(ours, baseline, ours / baseline, statistics.median(one / other for one, other in found))

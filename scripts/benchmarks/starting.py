@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from scripts.benchmarks.measure import Pair, Row
+from scripts.benchmarks.measure import Pair, Row, Work
 from segbench.training.checkpoints.storage import save_atomic
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +33,12 @@ FIRST_STEP = [
 
 
 @contextmanager
-def saving() -> Iterator[Pair]:
-    """A checkpoint with its digest, flushed, over torch.save alone."""
+def saving(timed: Callable[[Work], Work]) -> Iterator[Pair]:
+    """A checkpoint with its digest, flushed, over torch.save alone.
+
+    Args:
+        timed: What is made of both: their work itself, or the part of it that counts.
+    """
     layers = 40
     state = {f"layer{number}": torch.rand(NUMBERS // layers) for number in range(layers)}
     moments = {name: {"exp_avg": torch.zeros_like(one), "exp_avg_sq": one.square()} for name, one in state.items()}
@@ -40,7 +46,23 @@ def saving() -> Iterator[Pair]:
     with tempfile.TemporaryDirectory() as folder:
         ours = Path(folder) / "step-00000001.ckpt"
         theirs = Path(folder) / "theirs.ckpt"
-        yield Pair(lambda: save_atomic(checkpoint, ours), lambda: torch.save(checkpoint, theirs))
+        yield Pair(timed(lambda: save_atomic(checkpoint, ours)), timed(lambda: torch.save(checkpoint, theirs)))
+
+
+def itself(work: Work) -> Work:
+    """Return a piece of work as it is, of which all threads count."""
+    return work
+
+
+def of_this_thread(work: Work) -> Work:
+    """Return a piece of work that tells the CPU seconds of the thread that waits for it, as a training does."""
+
+    def seconds() -> float:
+        began = time.thread_time()
+        work()
+        return time.thread_time() - began
+
+    return seconds
 
 
 @contextmanager
@@ -57,6 +79,7 @@ def starting() -> Iterator[Pair]:
 
 
 ROWS = [
-    Row("checkpoint", "a checkpoint of 377 MB with its digest over its torch.save", 1.3, saving),
+    Row("checkpoint", "a checkpoint of 377 MB with its digest over its torch.save", 1.3, partial(saving, itself)),
+    Row("checkpoint-wait", "the same, of the thread that trains", 1.3, partial(saving, of_this_thread)),
     Row("start", "a run of one step, validation and test with it, over the bare imports", 1.0, starting),
 ]
