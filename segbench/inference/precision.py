@@ -21,8 +21,15 @@ def in_precision(module: Module, precision: str, *, device: str) -> Module:
     return module.eval().to(device=device, dtype=WHOLE.get(precision))
 
 
-def computing_in(precision: str, device: str) -> AbstractContextManager[Any]:
-    """Return the context that a network computes in, as Lightning's Trainer opens it for `trainer.precision`."""
+def computing_in(precision: str, device: str, *, keeps_casts: bool = True) -> AbstractContextManager[Any]:
+    """Return the context that a network computes in, as Lightning's Trainer opens it for `trainer.precision`.
+
+    Args:
+        precision: That setting.
+        device: Where it computes.
+        keeps_casts: Whether weights that were brought to the format are kept until the context is left. A Trainer does
+            not, and what is compiled with it is not what is compiled without; the numbers are the same.
+    """
     if precision not in MIXED:
         return nullcontext()
-    return torch.autocast(torch.device(device).type, dtype=MIXED[precision])
+    return torch.autocast(torch.device(device).type, dtype=MIXED[precision], cache_enabled=keeps_casts)

@@ -54,7 +54,7 @@ class Steps:
     def step(self) -> Tensor:
         """Make a step and return its loss."""
         self.module.zero_grad(set_to_none=True)
-        with computing_in(self.precision, self.device.type):
+        with computing_in(self.precision, self.device.type, keeps_casts=False):
             loss, _ = self.module.loss_of(self.batch)
         torch.autograd.backward([loss])
         return loss.detach()

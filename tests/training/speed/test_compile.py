@@ -65,6 +65,16 @@ def test_pictures_of_other_sizes_compile_nothing(compilations):
     assert list(network.state_dict()) == list(Net().state_dict())
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_what_was_compiled_to_be_measured_is_not_compiled_again(command, tiny, compilations, monkeypatch, precision):
+    monkeypatch.setattr(decision, "WORTH", 0.0)
+    monkeypatch.setattr(choosing, "decided", lambda trials, batches, *, sizes: (Form.COMPILED, "as it is"))
+    outcome = command(*tiny, "trainer.compile=auto", f"trainer.precision={precision}", "hydra.run.dir=run")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(Path("run/environment.json").read_text())["compilation"]["form"] == "compiled"
+    assert compilations == [(4, 3, 32, 32)]
+
+
 def test_so_many_shapes_are_compiled_at_most():
     shapes = [(1, 3, side, side) for side in range(4, 12)]
     assert Compiled(Net(), form=Form.COMPILED, shapes=shapes).shapes == shapes[:MOST_SHAPES]
