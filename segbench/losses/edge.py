@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from segbench.losses.base import MapLoss
+from segbench.losses.base import numbers, whole_windows
 from segbench.losses.cached import parts
+from segbench.losses.sloped import SlopedMapLoss
 
 
-class Edge(MapLoss):
+class Edge(SlopedMapLoss):
     """Mean absolute difference of the Sobel gradients of both maps (Sobel and Feldman, 1968), in both directions.
 
     The gradients are those of the usual 3 x 3 filters divided by 8, so that a ramp of one a pixel has gradient one.
@@ -25,41 +23,31 @@ class Edge(MapLoss):
 
     terms = ("edge",)
 
-    def compute(self, predicted: Tensor, truth: Tensor, *, valid: Tensor) -> Tensor:
-        """Return the mean over both directions and the pixels with a whole neighbourhood; 0 where there are none."""
-        if min(predicted.shape[-2:]) < 3:
-            return (predicted * 0).sum()
-        whole = F.max_pool2d((~valid).float(), 3, stride=1) == 0
-        counted = whole.expand(-1, predicted.shape[1], -1, -1)
-        total: Tensor = _Differences.apply(*(part.flatten(0, 1) for part in (predicted, truth, counted)))
-        return total / (2 * counted.sum()).clamp(min=1)
+    def value_and_slopes(
+        self, predicted: Tensor, truth: Tensor, *, valid: Tensor, has_slopes: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the mean over both directions and the pixels with a whole neighbourhood; 0 where there are none.
 
-
-class _Differences(torch.autograd.Function):
-    """The sum of |differences of gradients| of maps x and y, `[N,H,W]` each, in both directions; y has no gradient.
-
-    A few maps at a time, which stay in the cache of a CPU. The gradient is worked out with the value: the filters
-    turned round, of the signs of the differences, in bytes. Only pixels of `whole`, bool `[N,H-2,W-2]`, count.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, whole: Tensor) -> Tensor:
+        The slopes are the filters turned round, of the signs of the differences, in bytes.
+        """
+        x = predicted.flatten(0, 1)
+        y = truth.flatten(0, 1)
         slopes = torch.zeros_like(x, dtype=torch.int8)
         total = x.new_zeros(())
+        if min(x.shape[-2:]) < 3:
+            return total, slopes, total
+        whole = numbers(whole_windows(valid, 3))
+        counted = whole.expand(-1, predicted.shape[1], -1, -1).flatten(0, 1)
         for part in parts(x):
             # a filter is linear: the gradient of the difference is the difference of the gradients
-            pair = [one * whole[part] for one in _sobel(x[part] - y[part])]
-            total += sum(torch.linalg.vector_norm(one, 1) for one in pair)
-            columns, rows = (one.sign_().to(torch.int8) for one in pair)
-            _add_adjoint(slopes[part], along_columns=columns, along_rows=rows)
-        ctx.save_for_backward(slopes)
-        return total / 8
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (slopes,) = ctx.saved_tensors
-        return slopes * (gradient / 8), None, None
+            inside = counted[part].to(x.dtype)
+            pair = [one.mul_(inside) for one in _sobel(x[part] - y[part].to(x.dtype))]
+            total += sum(one.abs().sum() for one in pair)
+            if has_slopes:
+                columns, rows = (one.sign_().to(torch.int8) for one in pair)
+                _add_adjoint(slopes[part], along_columns=columns, along_rows=rows)
+        factor = 1 / (16 * predicted.shape[1] * whole.sum()).clamp(min=1).to(x.dtype)
+        return total * factor, slopes, factor
 
 
 def _add_adjoint(maps: Tensor, *, along_columns: Tensor, along_rows: Tensor) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from segbench.losses.base import MaskLoss, probabilities
+from segbench.losses.base import MaskLoss, numbers, probabilities
 from segbench.losses.cached import parts
 
 WHOLE = {torch.float32: torch.int32, torch.float64: torch.int64}
@@ -84,11 +84,12 @@ def _of_group(scores: Tensor, slopes: Tensor, *, truth: Tensor, valid: Tensor) -
         ids = ids + 1
     by_class = scores.movedim(1, 0)
     slopes_by_class = slopes.movedim(1, 0)
+    known = numbers(valid).to(scores.dtype)
     values = []
     occurs = []
     for part in parts(by_class):
         is_class = (truth == ids[part].view(-1, 1, 1, 1)) & valid
-        errors, directions = _errors(by_class[part], is_class, valid=valid, several=several)
+        errors, directions = _errors(by_class[part], is_class, known=known, several=several)
         weights = _weights(errors.flatten(1), is_class.flatten(1)).view_as(errors)
         values.append((errors * weights).sum((1, 2, 3)))
         occurs.append(is_class.sum((1, 2, 3)).clamp(max=1))
@@ -101,14 +102,15 @@ def _of_group(scores: Tensor, slopes: Tensor, *, truth: Tensor, valid: Tensor) -
     return (torch.cat(values) * shares).sum()
 
 
-def _errors(scores: Tensor, is_class: Tensor, *, valid: Tensor, several: bool) -> tuple[Tensor, Tensor]:
-    """Return the errors of scores, `[K,B,H,W]`, at least 0, and their slopes by the scores; 0 where not valid."""
+def _errors(scores: Tensor, is_class: Tensor, *, known: Tensor, several: bool) -> tuple[Tensor, Tensor]:
+    """Return the errors of scores, `[K,B,H,W]`, at least 0, and their slopes by the scores; both 0 where not known."""
+    truth = numbers(is_class).to(scores.dtype)
     if several:
-        difference = (scores - is_class.to(scores.dtype)).mul_(valid)
+        difference = (scores - truth).mul_(known)
         return difference.abs(), difference.sgn_()
-    directions = 1 - 2 * is_class.to(scores.dtype)
-    errors = (1 + scores * directions).clamp_(min=0).mul_(valid)
-    return errors, directions.mul_(errors > 0)
+    directions = truth.mul_(-2).add_(1)
+    errors = (1 + scores * directions).clamp_(min=0).mul_(known)
+    return errors, directions.mul_(errors.sign())
 
 
 def _weights(errors: Tensor, truth: Tensor) -> Tensor:

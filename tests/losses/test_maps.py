@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from segbench.core.errors import ConfigError
+from segbench.losses.base import whole_windows
 from segbench.losses.distances import L1, MSE, RMSE
 from segbench.losses.edge import Edge
 from segbench.losses.ssim import SSIM
@@ -160,6 +161,40 @@ def test_gradient_is_that_of_finite_differences(loss):
     valid[1, :, 6:, 8:] = False  # leaves whole windows of 7 in both pictures
     predicted.requires_grad_()
     assert torch.autograd.gradcheck(lambda maps: loss.compute(maps, truth, valid=valid), (predicted,))
+
+
+@pytest.mark.parametrize("loss", [Edge(), SSIM(window=5)])
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradient_by_logits_is_that_of_the_maps(loss, channels, layout):
+    """Logits have a backward of their own; maps of probabilities that torch has made and differentiates have none."""
+    logits, mask, _, _ = masks(channels)
+    mask = with_hole(mask, 255)
+    found, wanted = (logits.clone(memory_format=layout).requires_grad_() for _ in range(2))
+    valid = (mask != 255)[:, None]
+    maps = (wanted.sigmoid() if channels == 1 else wanted.softmax(1)) * valid
+    _, _, _, truth = masks(channels)
+    of_maps = loss.compute(maps, truth * valid, valid=valid)
+    of_logits = loss({"mask": found}, {"mask": mask})[0]
+    assert of_logits.item() == pytest.approx(of_maps.item(), rel=1e-6)
+    (3 * of_maps).backward()
+    (3 * of_logits).backward(retain_graph=True)
+    assert torch.allclose(found.grad, wanted.grad, rtol=1e-4, atol=1e-9)
+    (3 * of_logits).backward()  # nothing that is kept has been changed
+    assert torch.allclose(found.grad, 2 * wanted.grad, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", [Edge(), SSIM(window=5)])
+def test_the_value_is_the_same_where_no_gradient_is_asked_for(loss):
+    logits, mask, _, _ = masks(4)
+    assert of_mask(loss, logits, mask) == of_mask(loss, logits.requires_grad_(), mask)
+
+
+@pytest.mark.parametrize("side", [1, 3, 5, 7, 11, 15])
+def test_whole_windows_are_those_in_which_everything_counts(side):
+    valid = torch.rand(2, 1, 20, 24, generator=torch.Generator().manual_seed(0)) > 0.02
+    by_torch = F.max_pool2d((~valid).float(), side, stride=1) == 0
+    assert torch.equal(whole_windows(valid, side), by_torch)
 
 
 def test_ssim_of_a_small_picture_uses_the_largest_window_that_fits():
