@@ -28,6 +28,9 @@ from segbench.sweeps.study import Watch, begun_trial, needed_optuna, open_study
 MOST_COMBINATIONS = 100_000
 """Combinations of a grid, which Optuna lists all at once."""
 
+HOPELESS = 3
+"""Trials that fail, each for the same reason and before any other has ended well, after which no new one is begun."""
+
 
 class Search:
     """The trials of a sweep.
@@ -61,6 +64,8 @@ class Search:
             raise ConfigError("the search has nothing to search: give optimizer.lr='tag(log,interval(1e-4,1e-2))'")
         self.trials = self._count()
         self._numbers: dict[str, int] = {}
+        self._failures: list[str] = []
+        """Why trials of this session have failed."""
         self.note = ""
         """Why there are fewer trials than were asked for; empty where that is not so."""
 
@@ -113,6 +118,12 @@ class Search:
                     f" {number} of {self.trials} trials"
                 )
                 return
+            if self._is_hopeless():
+                self.note = (
+                    f"no new trial was begun, as all {len(self._failures)} so far failed for the same reason:"
+                    f" {number} of {self.trials} trials"
+                )
+                return
             trial = self._trial(number)
             if number == len(known):
                 chosen = {**self.fixed, **{key: str(trial.params[key]) for key in self.space}}
@@ -130,6 +141,13 @@ class Search:
     def _is_over(self, began: float) -> bool:
         hours = self.settings.max_hours
         return hours is not None and time.monotonic() - began >= hours * 3600
+
+    def _is_hopeless(self) -> bool:
+        """Whether it is what all trials have in common that makes them fail."""
+        if len(self._failures) < HOPELESS or len(set(self._failures)) > 1:
+            return False
+        states = self.optuna.trial.TrialState
+        return all(record.state not in (states.COMPLETE, states.PRUNED) for record in self._records())
 
     def _records(self) -> Any:
         """Return what the study has of its trials: their states, settings and scores."""
@@ -164,6 +182,8 @@ class Search:
         """Let the study know what became of a trial; one that runs elsewhere is left as it is."""
         states = self.optuna.trial.TrialState
         number = self._numbers[job.name]
+        if state is RunState.FAILED:
+            self._failures.append(self.sweep.state(job).error)
         self.study.sampler = self.optuna.samplers.RandomSampler(seed=0)  # a grid's would stop what has no loop to stop
         if state is RunState.COMPLETED:
             self.study.tell(number, self.sweep.state(job).score)

@@ -13,7 +13,7 @@ from torch import nn
 
 from segbench.config.trainer_settings import TrainerSettings
 from segbench.core.choices import SCORED, NonFinite, Split
-from segbench.core.errors import CheckpointError, NonFiniteError
+from segbench.core.errors import CheckpointError, NonFiniteError, Pruned
 from segbench.inference.checkpoints import Checkpoint, load_best
 from segbench.inference.module import score_split
 from segbench.inference.trainer import device_kind, make_trainer
@@ -223,7 +223,10 @@ class Session:
 
 
 class _Watched(pl.Callback):
-    """Tells a search the score of every validated epoch, again after a stop that may have come before it did."""
+    """Tells a search the score of every validated epoch, again after a stop that may have come before it did.
+
+    A run that has trained its last epoch is not ended by it: only its test would be saved, by which it is compared.
+    """
 
     def __init__(self, recorder: Recorder, watch: Watch) -> None:
         self.recorder = recorder
@@ -231,8 +234,16 @@ class _Watched(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.recorder.validated >= 0:
-            self.watch(self.recorder.validated, self.recorder.monitor.maximized(self.recorder.last))
+            self._tell(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.recorder.validated == trainer.current_epoch:
-            self.watch(trainer.current_epoch, self.recorder.monitor.maximized(self.recorder.last))
+            self._tell(trainer)
+
+    def _tell(self, trainer: pl.Trainer) -> None:
+        epoch = self.recorder.validated
+        try:
+            self.watch(epoch, self.recorder.monitor.maximized(self.recorder.last))
+        except Pruned:
+            if not trainer.should_stop and epoch + 1 < (trainer.max_epochs or 0):
+                raise

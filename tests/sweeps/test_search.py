@@ -45,6 +45,7 @@ def test_trials_and_what_is_searched(command, tiny, scored):
     assert {row["seed"] for row in rows} <= {"1", "2"}
     assert all(1e-4 <= float(row["optimizer.lr"]) <= 1e-2 for row in rows)
     assert len({row["optimizer.lr"] for row in rows}) == 6
+    assert {row["state"] for row in rows} == {"completed"}  # none is ended early by its last epoch
 
 
 def test_poor_runs_are_ended_early(command, tiny, scored):

@@ -146,6 +146,26 @@ def test_no_trial_is_begun_after_the_hours(trainings, monkeypatch):
     assert found.states[known[2].name].state is RunState.COMPLETED
 
 
+@pytest.mark.parametrize(("failing", "begun"), [({0, 1, 2, 3}, 3), ({1, 2, 3}, 5)])
+def test_what_all_trials_have_in_common_is_tried_three_times(trainings, monkeypatch, failing, begun):
+    """A continued search tries as often again, as what was wrong may lie outside of it; one success is enough."""
+    found = trainings()
+    train = found.train
+
+    def trained(job):
+        if int(job.name[:3]) not in failing:
+            return train(job)
+        found.states[job.name] = JobState(RunState.FAILED, "loss=bce works on two classes")
+        return RunState.FAILED
+
+    monkeypatch.setattr(found, "train", trained)
+    words = ["sweep=random", "sweep.search.trials=5", "sweep.search.pruner=none"]
+    known = found(*words)
+    assert len(known) == begun
+    assert ("as all 3 so far failed for the same reason: 3 of 5 trials" in found.note) == (begun == 3)
+    assert len(found(*words, known=known)) == 5
+
+
 def test_several_at_a_time_are_different_and_what_runs_is_taken_into_account(trainings):
     found = trainings()
     known = []
