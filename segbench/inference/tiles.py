@@ -88,13 +88,13 @@ def blend(size: Size, tiling: Tiling, *, values: Callable[[Window], Tensor]) -> 
             )
             found = found * by_rows[:, None] * by_columns
             if beside is not None:
-                found[..., : beside.shape[-1]] += beside
+                found[..., : beside.shape[-1]].add_(beside)
             width = columns.step(j)
             height = rows.step(i)
             beside = found[..., width:].clone()
             done = found[..., :width]
             if above:
-                done[..., : above[j].shape[-2], :] += above[j]
+                done[..., : above[j].shape[-2], :].add_(above[j])
             below.append(done[..., height:, :].clone())
             yield Block(rows.starts[i], columns.starts[j], done[..., :height, :])
 

@@ -54,10 +54,11 @@ def _add_adjoint(maps: Tensor, *, along_columns: Tensor, along_rows: Tensor) -> 
     """Add what `_sobel` turned round makes of two maps `[N,H-2,W-2]`, `[N,H,W]`, in place."""
     smooth_columns = _smoothed(F.pad(along_columns, (0, 0, 2, 2)), -2)
     smooth_rows = _smoothed(F.pad(along_rows, (2, 2)), -1)
-    maps[..., 2:] += smooth_columns
-    maps[..., :-2] -= smooth_columns
-    maps[..., 2:, :] += smooth_rows
-    maps[..., :-2, :] -= smooth_rows
+    # methods, since += on a part copies the part onto itself
+    maps[..., 2:].add_(smooth_columns)
+    maps[..., :-2].sub_(smooth_columns)
+    maps[..., 2:, :].add_(smooth_rows)
+    maps[..., :-2, :].sub_(smooth_rows)
 
 
 def _sobel(maps: Tensor) -> tuple[Tensor, Tensor]:

@@ -40,24 +40,31 @@ def outlines(ids: Tensor, known: Tensor) -> Tensor:
 def within(pixels: Tensor, distance: float) -> Tensor:
     """Return `[B,H,W]`: the bits of all pixels at most `distance` away, from centre to centre, joined by OR.
 
-    A disc is a stack of rows: each is the pixels grown sideways by half the disc's width at that height.
+    A disc is a stack of rows: each is the pixels grown sideways by half the disc's width at that height, which a row
+    is while it grows.
 
     Args:
         pixels: bool `[B,H,W]`, or whole numbers whose bits are then grown all at once.
         distance: Euclidean, in pixels.
     """
-    grown = [pixels]
-    for columns in range(1, math.floor(distance) + 1):
-        wider = grown[-1].clone()
-        wider[:, :, columns:] |= pixels[:, :, :-columns]
-        wider[:, :, :-columns] |= pixels[:, :, columns:]
-        grown.append(wider)
-    near = grown[-1].clone()
-    for rows in range(1, len(grown)):
-        row = grown[math.floor(math.sqrt(distance**2 - rows**2))]
-        near[:, rows:] |= row[:, :-rows]
-        near[:, :-rows] |= row[:, rows:]
+    radius = math.floor(distance)
+    widths = [math.floor(math.sqrt(distance**2 - rows**2)) for rows in range(radius + 1)]
+    row = pixels.clone()
+    near = torch.zeros_like(pixels)
+    for columns in range(radius + 1):
+        _join(row, pixels, shift=columns, axis=2)
+        for rows, width in enumerate(widths):
+            if width == columns:
+                _join(near, row, shift=rows, axis=1)
     return near
+
+
+def _join(bits: Tensor, others: Tensor, *, shift: int, axis: int) -> None:
+    """Add the bits of others, shifted both ways along an axis, in place."""
+    length = max(0, bits.shape[axis] - shift)
+    # methods, since |= on a part copies the part onto itself
+    bits.narrow(axis, bits.shape[axis] - length, length).bitwise_or_(others.narrow(axis, 0, length))
+    bits.narrow(axis, 0, length).bitwise_or_(others.narrow(axis, bits.shape[axis] - length, length))
 
 
 def met(ids: Tensor, edges: Tensor, *, others: Tensor, other_edges: Tensor, distance: float, classes: int) -> Tensor:
