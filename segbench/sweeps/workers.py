@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from segbench.config.sweep_settings import JoblibLauncher
+from segbench.core.shared_memory import VARIABLE
 from segbench.core.signals import EXIT_CODES
 from segbench.core.states import RunState
 from segbench.sweeps.plan import Job
@@ -49,6 +52,8 @@ class Workers:
         self._run = run
         self._threads = max(1, needed("joblib").cpu_count() // settings.jobs)
         self._idle = list(range(settings.jobs))
+        self._place = tempfile.mkdtemp(prefix="segbench-")
+        """Where jobs find pictures that others have decoded."""
         self._executors: dict[int, Any] = {}
         self._running: dict[Future[RunState], tuple[int, Future[int]]] = {}
 
@@ -68,7 +73,7 @@ class Workers:
     def _executor(self, place: int) -> Any:
         from joblib.externals.loky import ProcessPoolExecutor
 
-        variables = {**{name: str(self._threads) for name in THREADS}, **os.environ}
+        variables = {**{name: str(self._threads) for name in THREADS}, **os.environ, VARIABLE: self._place}
         if self._settings.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = str(place % self._settings.gpus)
         threads = self._threads
@@ -79,7 +84,13 @@ class Workers:
             max_workers=1,
             context=context,
             env=variables,
-            initializer=partial(_become_worker, variables, threads=threads, is_fork=context is not None),
+            initializer=partial(
+                _become_worker,
+                variables,
+                threads=threads,
+                is_fork=context is not None,
+                method=multiprocessing.get_start_method(),
+            ),
         )
         self._executors[place] = executor
         return executor
@@ -113,6 +124,7 @@ class Workers:
         """End the processes."""
         for executor in self._executors.values():
             executor.shutdown(wait=True, kill_workers=True)
+        shutil.rmtree(self._place, ignore_errors=True)
 
 
 def _context() -> Any:
@@ -136,11 +148,13 @@ def _in_environment(threads: int) -> Iterator[None]:
             del os.environ[name]
 
 
-def _become_worker(variables: Mapping[str, str], *, threads: int, is_fork: bool) -> None:
+def _become_worker(variables: Mapping[str, str], *, threads: int, is_fork: bool, method: str) -> None:
     """Prepare a process: Ctrl-C in the terminal is for its parent alone, which sends it on, once.
 
-    A fork of a server begins with the variables of the first sweep of its program.
+    A fork of a server begins with the variables of the first sweep of its program. Its loader workers are started as
+    those of any run, by `method`, rather than as it was itself.
     """
+    multiprocessing.set_start_method(method, force=True)
     os.environ.clear()
     os.environ.update(variables)
     if "torch" in sys.modules:
@@ -168,4 +182,5 @@ def _end_without_command(is_fork: bool) -> None:
             time.sleep(ORPHANED)
     os.kill(os.getpid(), signal.SIGTERM)
     with _at_work:
+        shutil.rmtree(os.environ[VARIABLE], ignore_errors=True)
         os._exit(EXIT_CODES[signal.SIGTERM])

@@ -1,5 +1,6 @@
 """Processes, queues and clusters that run jobs: what they are given, and what happens when one of them ends."""
 
+import multiprocessing
 import os
 import signal
 import stat
@@ -94,6 +95,7 @@ def test_all_at_once_are_one_array_and_what_is_left_is_stopped():
 def test_processes_are_kept_and_have_their_share_of_threads_and_gpus(tmp_path, monkeypatch):
     import joblib
 
+    method = multiprocessing.get_start_method()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(joblib, "cpu_count", lambda: 7)
@@ -101,6 +103,7 @@ def test_processes_are_kept_and_have_their_share_of_threads_and_gpus(tmp_path, m
     def run(folder, job, *, typed):
         if sys.platform == "linux":
             assert "segbench.training.run" in sys.modules, "it is no fork of a server that has imported torch"
+            assert multiprocessing.get_start_method() == method
         words = [str(os.getpid()), os.environ["OMP_NUM_THREADS"], os.environ["CUDA_VISIBLE_DEVICES"], *typed]
         Path(folder, job.name).write_text(" ".join(words))
         return RunState.COMPLETED

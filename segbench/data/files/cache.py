@@ -17,6 +17,7 @@ from filelock import FileLock
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.files import sync_folder
 from segbench.core.memory import available_memory
+from segbench.core.shared_memory import shared_memory
 from segbench.core.user_cache import cache_home
 from segbench.data.files.facts import FactTable
 from segbench.data.folders import stamp
@@ -96,12 +97,18 @@ class Memory:
     """Pictures in memory: the first process that reads one keeps it for all that were forked from the same one.
 
     A picture is marked as whole after it was written, and asked for again only by who has been told so since, in the
-    next epoch.
+    next epoch, or by a job beside this one, on a processor that shows writes in their order.
+
+    Args:
+        layout: Where each picture lies.
+        key: A digest of everything that decides the pictures, for jobs that share them; empty for this run alone.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, key: str = "") -> None:
         self.layout = layout
-        buffer = mmap.mmap(-1, max(1, layout.total + len(layout.sizes)))  # takes no memory before it is written
+        size = max(1, layout.total + len(layout.sizes))
+        buffer = shared_memory(key, size) if key else None
+        buffer = buffer or mmap.mmap(-1, size)  # either takes no memory before it is written
         everything = np.frombuffer(buffer, np.uint8)
         self._pixels = everything[: layout.total]
         self._is_whole = everything[layout.total : layout.total + len(layout.sizes)]
@@ -154,7 +161,7 @@ class OnDisk:
         """Do nothing: all are there."""
 
 
-def in_memory(word: str, layout: Layout, *, num_workers: int) -> Memory | Nothing:
+def in_memory(word: str, layout: Layout, *, num_workers: int, key: str = "") -> Memory | Nothing:
     """Return the memory that `data.cache=auto` or `memory` keeps pictures in, or nothing where auto finds too little.
 
     Raises:
@@ -166,7 +173,7 @@ def in_memory(word: str, layout: Layout, *, num_workers: int) -> Memory | Nothin
     free = available_memory()
     if word == "auto":
         if copies == 1 and wanted * MEMORY_SHARE <= free:
-            return Memory(layout)
+            return Memory(layout, key)
         return Nothing()
     if wanted > free:
         each = ""
@@ -176,7 +183,7 @@ def in_memory(word: str, layout: Layout, *, num_workers: int) -> Memory | Nothin
             f"data.cache=memory: the {len(layout.sizes):,} pictures take {layout.total / 1e9:,.1f} GB decoded{each} and"
             f" {free / 1e9:,.1f} GB of memory are free; give data.cache=auto, none, disk or a folder"
         )
-    return Memory(layout)
+    return Memory(layout, key)
 
 
 def folder_of(cache: str) -> Path:

@@ -19,6 +19,7 @@ from segbench.core.collector import collector_paused
 from segbench.core.errors import ConfigError, DataError
 from segbench.core.plain import Json
 from segbench.core.ragged import Chosen
+from segbench.core.shared_memory import is_shared
 from segbench.data.files.cache import Cache, Layout, Nothing, cached, folder_of, in_memory
 from segbench.data.files.index import Index
 from segbench.data.files.items import Item, Splits, subset
@@ -149,12 +150,16 @@ class FileData(StoredData):
         if self.cache == "none":
             return Nothing()
         layout = Layout(self.index.table, self.channels.count)
-        if self.cache in ("auto", "memory"):
-            return in_memory(self.cache, layout, num_workers=self.num_workers)
-        rows = np.arange(len(self.index.items))
-        return cached(
-            folder_of(self.cache), f"{self._key(rows)}{self._bands_key()}", layout=layout, samples=self._all_pairs
-        )
+        if self.cache not in ("auto", "memory"):
+            return cached(folder_of(self.cache), self._cache_key(), layout=layout, samples=self._all_pairs)
+        key = ""
+        if is_shared():  # else it would be worked out for nothing
+            key = self._cache_key()
+        return in_memory(self.cache, layout, num_workers=self.num_workers, key=key)
+
+    def _cache_key(self) -> str:
+        """Return a digest of everything that decides the decoded pictures."""
+        return f"{self._key(np.arange(len(self.index.items)))}{self._bands_key()}"
 
     def _all_pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return looked_at(

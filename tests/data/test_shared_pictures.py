@@ -1,0 +1,72 @@
+"""Pictures that one job of a sweep has decoded are there for those beside it, and nothing is left of them."""
+
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from segbench.core import shared_memory as room
+from segbench.core.shared_memory import VARIABLE, shared_memory
+from tests.data.test_bands import folder, write
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in room.ORDERED, reason="jobs share memory on such Linux alone"
+)
+OTHER = """
+import sys
+from segbench.core.shared_memory import shared_memory
+memory = shared_memory("k", 100)
+print(bytes(memory[:3]))
+memory[1] = 8
+sys.stdout.flush()
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def test_another_process_sees_what_was_written_and_is_seen(place):
+    memory = shared_memory("k", 100)
+    memory[0] = 7
+    said = subprocess.run([sys.executable, "-c", OTHER], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == repr(bytes([7, 0, 0]))
+    assert memory[:2] == bytes([7, 8])
+    assert shared_memory("k", 100)[:2] == bytes([7, 8])
+    assert len(shared_memory("k", 50)) == 50  # not the same: it is made anew
+    assert shared_memory("other", 10)[0] == 0
+
+
+@pytest.mark.parametrize("note", ["", "x y", "1 0", "999999999 3"])
+def test_a_note_that_leads_nowhere_is_written_anew(place, note):
+    """As a killed process leaves it, whose number another one may have by now."""
+    (place / "k").write_text(note)
+    assert shared_memory("k", 20)[0] == 0
+    assert (place / "k").read_text() != note
+
+
+def test_without_a_place_nothing_is_shared(place, monkeypatch):
+    (place / "file").touch()
+    monkeypatch.setenv(VARIABLE, str(place / "file"))
+    assert shared_memory("k", 20) is None
+    monkeypatch.delenv(VARIABLE)
+    assert shared_memory("k", 20) is None
+
+
+def test_pictures_are_decoded_once(tmp_path, place, monkeypatch):
+    pictures = [np.full((6, 5, 4), number, np.uint16) for number in range(16)]
+    root = write(tmp_path / "d", pictures, photometric="minisblack", planarconfig="contig")
+    settings = {"bands": [0, 1, 2, 3], "cache": "auto", "size": [8, 8]}
+    first, second = folder(root, **settings), folder(root, **settings)
+    row = int(first.rows("val")[0])  # at the start those of train alone are read
+    assert second.kept.get(row) is None
+    first.original("val", 0)
+    assert (second.kept.get(row)[0] == 3).all()  # the third picture is the first of val
+    assert np.array_equal(second.original("val", 0)["image"], first.original("val", 0)["image"])
+    assert folder(root, **settings | {"bands": [0, 1]}).kept.get(row) is None  # other bands are other pictures
+    monkeypatch.delenv(VARIABLE)
+    assert folder(root, **settings).kept.get(row) is None
