@@ -177,7 +177,7 @@ def test_a_long_validation_is_left_at_a_signal(start, few, command, made):
     assert list(differences(whole, run)) == []
 
 
-@pytest.mark.parametrize(("rank", "point"), [(1, "step"), (1, "validation"), (0, "validation"), (1, "test")])
+@pytest.mark.parametrize(("rank", "point"), [(1, "validation"), (0, "validation"), (1, "test")])
 def test_a_frozen_process_holds_nobody(start, few, rank, point):
     """The run ends within seconds of a signal, without a new checkpoint; what is frozen is killed with it."""
     running = start(*few, *PAIR, *SHORT, "hydra.run.dir=run", acts=[Act(rank, point, 2, "SIGSTOP")])
