@@ -170,6 +170,7 @@ def command(capfd, monkeypatch, tmp_path):
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.setattr("segbench.core.signals.SILENT", 300.0)  # a busy machine takes long to stop, and says so
 
     def run(*arguments: str, entry=train_main) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
