@@ -1,7 +1,7 @@
-"""Memory that several jobs of one machine have in common, where the launcher of a sweep offers them a place to meet.
+"""Memory that the jobs of a user have in common on one machine, where a launcher runs several of them.
 
-It has no name in any folder (`memfd_create`) and is gone with the last process that uses it, however that one ends. At
-the place there is only a note of who has it open.
+It has no name in any folder (`memfd_create`) and is gone with the last process that uses it, however that one ends. In
+the user's cache folder there is only a note of who has it open.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import mmap
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
 
+from segbench.core.user_cache import cache_home, remove_unused
+
 VARIABLE = "SEGBENCH_SHARED_MEMORY"
-"""The environment variable that names the place, a folder of this machine."""
+"""The environment variable that names the folder of the notes, one for each machine."""
 
 ORDERED = ("x86_64", "AMD64")
 """Processors that show what one process writes to others in the order in which it was written."""
@@ -23,8 +27,26 @@ _mine: dict[str, int] = {}
 """The file that others open, by its key: of the newest memory that this process has made."""
 
 
+@contextmanager
+def sharing() -> Iterator[None]:
+    """Let what runs meanwhile share memory with the other jobs of this user on this machine, whoever launched them."""
+    home = cache_home()
+    if home is None or VARIABLE in os.environ:
+        yield
+        return
+    place = home / "shared" / platform.node()
+    with suppress(OSError):  # without it nothing is shared
+        place.mkdir(parents=True, exist_ok=True)
+        remove_unused(place, "*")
+    os.environ[VARIABLE] = str(place)
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
+
+
 def is_shared() -> bool:
-    """Whether a launcher has offered a place."""
+    """Whether jobs share memory here."""
     return bool(os.environ.get(VARIABLE))
 
 

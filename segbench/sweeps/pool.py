@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from segbench.core.errors import ConfigError, Interrupted
+from segbench.core.shared_memory import sharing
 from segbench.core.signals import stopped_by_signals
 from segbench.core.states import RunState
 from segbench.sweeps.folder import SweepFolder
@@ -80,7 +81,7 @@ def run_elsewhere(folder: str, job: Job, *, typed: Sequence[str]) -> RunState:
 def run_with_notice(folder: str, job: Job, *, typed: Sequence[str]) -> tuple[RunState, bool]:
     """Run a job as `run_elsewhere` does; return also whether a scheduler gave notice that it has to stop."""
     try:
-        with stopped_by_signals():
+        with stopped_by_signals(), sharing():
             from segbench.sweeps.work import run_job  # torch
 
             return run_job(folder, job, typed=typed), False

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,7 +15,6 @@ from functools import partial
 from typing import Any
 
 from segbench.config.sweep_settings import JoblibLauncher
-from segbench.core.shared_memory import VARIABLE
 from segbench.core.signals import EXIT_CODES
 from segbench.core.states import RunState
 from segbench.sweeps.plan import Job
@@ -52,8 +49,6 @@ class Workers:
         self._run = run
         self._threads = max(1, needed("joblib").cpu_count() // settings.jobs)
         self._idle = list(range(settings.jobs))
-        self._place = tempfile.mkdtemp(prefix="segbench-")
-        """Where jobs find pictures that others have decoded."""
         self._executors: dict[int, Any] = {}
         self._running: dict[Future[RunState], tuple[int, Future[int]]] = {}
 
@@ -73,7 +68,7 @@ class Workers:
     def _executor(self, place: int) -> Any:
         from joblib.externals.loky import ProcessPoolExecutor
 
-        variables = {**{name: str(self._threads) for name in THREADS}, **os.environ, VARIABLE: self._place}
+        variables = {**{name: str(self._threads) for name in THREADS}, **os.environ}
         if self._settings.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = str(place % self._settings.gpus)
         threads = self._threads
@@ -124,7 +119,6 @@ class Workers:
         """End the processes."""
         for executor in self._executors.values():
             executor.shutdown(wait=True, kill_workers=True)
-        shutil.rmtree(self._place, ignore_errors=True)
 
 
 def _context() -> Any:
@@ -182,5 +176,4 @@ def _end_without_command(is_fork: bool) -> None:
             time.sleep(ORPHANED)
     os.kill(os.getpid(), signal.SIGTERM)
     with _at_work:
-        shutil.rmtree(os.environ[VARIABLE], ignore_errors=True)
         os._exit(EXIT_CODES[signal.SIGTERM])

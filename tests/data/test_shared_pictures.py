@@ -1,5 +1,6 @@
 """Pictures that one job of a sweep has decoded are there for those beside it, and nothing is left of them."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -8,7 +9,10 @@ import numpy as np
 import pytest
 
 from segbench.core import shared_memory as room
-from segbench.core.shared_memory import VARIABLE, shared_memory
+from segbench.core.shared_memory import VARIABLE, is_shared, shared_memory, sharing
+from segbench.core.states import RunState
+from segbench.sweeps import work
+from segbench.sweeps.pool import run_elsewhere
 from tests.data.test_bands import folder, write
 
 pytestmark = pytest.mark.skipif(
@@ -47,6 +51,37 @@ def test_a_note_that_leads_nowhere_is_written_anew(place, note):
     (place / "k").write_text(note)
     assert shared_memory("k", 20)[0] == 0
     assert (place / "k").read_text() != note
+
+
+def test_the_jobs_of_every_launcher_meet_in_the_cache_folder_of_their_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "cache"))
+    memories = []
+
+    def run_job(folder, job, *, typed):
+        memories.append(shared_memory("k", 100))
+        memories[-1][len(memories)] = len(memories)
+        return RunState.COMPLETED
+
+    monkeypatch.setattr(work, "run_job", run_job)
+    for _ in range(2):
+        assert run_elsewhere("sweep", None, typed=()) is RunState.COMPLETED
+    assert bytes(memories[1][:3]) == bytes([0, 1, 2])
+    assert (tmp_path / "cache" / "shared" / platform.node() / "k").is_file()
+    assert not is_shared()
+
+
+def test_without_a_cache_folder_and_where_a_place_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGBENCH_CACHE", "off")
+    with sharing():
+        assert not is_shared()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "file"))
+    with sharing():
+        assert shared_memory("k", 20) is None
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with sharing():
+        assert os.environ[VARIABLE] == str(tmp_path)
+    assert os.environ[VARIABLE] == str(tmp_path)
 
 
 def test_without_a_place_nothing_is_shared(place, monkeypatch):
