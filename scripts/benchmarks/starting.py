@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from scripts.benchmarks.measure import Pair, Row, Work
-from segbench.training.checkpoints.storage import save_atomic
+from segbench.inference.checkpoints import Checkpoint
+from segbench.training.checkpoints.beside import Writer
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = 31_400_000
@@ -46,7 +47,14 @@ def saving(timed: Callable[[Work], Work]) -> Iterator[Pair]:
     with tempfile.TemporaryDirectory() as folder:
         ours = Path(folder) / "step-00000001.ckpt"
         theirs = Path(folder) / "theirs.ckpt"
-        yield Pair(timed(lambda: save_atomic(checkpoint, ours)), timed(lambda: torch.save(checkpoint, theirs)))
+        yield Pair(timed(lambda: written(checkpoint, ours)), timed(lambda: torch.save(checkpoint, theirs)))
+
+
+def written(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint as a training does, and wait until it is there."""
+    with Writer() as writer:
+        writer.save(checkpoint, path)
+        writer.then(lambda: None)
 
 
 def itself(work: Work) -> Work:

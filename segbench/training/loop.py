@@ -30,6 +30,7 @@ from segbench.training.callbacks.progress import ProgressReport
 from segbench.training.callbacks.recorder import SKIPPED, Recorder
 from segbench.training.callbacks.sample_panels import SamplePanels
 from segbench.training.callbacks.worst_pictures import WorstThumbnails
+from segbench.training.checkpoints.beside import Writer
 from segbench.training.checkpoints.carry_over import carry_over
 from segbench.training.checkpoints.digests import DigestLog
 from segbench.training.checkpoints.storage import AtomicCheckpointIO
@@ -97,6 +98,7 @@ class Session:
             self.module.blocks = blocks_of(experiment.network, (2, experiment.channels, *self.data.size))
             self._flops = count_flops(self.module, self.data.size)
         self.recorder = Recorder(self._table(), self.module.monitor, log_every=settings.log_every)
+        self.writer = Writer()
         self.profiler = self._profiler()
         self.patience = Patience(self.recorder, settings.patience)
         self.trainer = make_trainer(
@@ -144,6 +146,7 @@ class Session:
             signals=signals,
             digests=DigestLog(self.run.digests),
             ranks=self.ranks,
+            writer=self.writer,
             every=settings.checkpoint_every,
             minutes=settings.checkpoint_minutes,
         )
@@ -182,7 +185,8 @@ class Session:
 
     def _fit(self, checkpoint: Path | None) -> None:
         try:
-            self.trainer.fit(self.module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
+            with self.writer:
+                self.trainer.fit(self.module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
         finally:
             if self.profiler is not None:
                 self.profiler.write(self.run.profile)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -15,6 +16,7 @@ from segbench.models.digest import weights_digest
 from segbench.models.sharded import is_sharded
 from segbench.runs.checkpoints import point_to, prune, step_checkpoints
 from segbench.training.callbacks.recorder import Recorder
+from segbench.training.checkpoints.beside import Writer
 from segbench.training.checkpoints.best import make_best
 from segbench.training.checkpoints.digests import DigestLog
 from segbench.training.distributed.ranks import Ranks
@@ -43,6 +45,7 @@ class Checkpointer(pl.Callback):
         signals: Tells whether the user or the scheduler wants the run to stop.
         digests: Takes the digest of the weights of each checkpoint.
         ranks: The processes of the run, which stop and write together.
+        writer: Writes them; whoever trains waits for it at the end.
         every: Steps between checkpoints within an epoch; 0 for none.
         minutes: Minutes without a checkpoint after which one is written; 0 for never.
         keep: How many step-numbered checkpoints are kept, beside the best.
@@ -56,6 +59,7 @@ class Checkpointer(pl.Callback):
         signals: StopSignals,
         digests: DigestLog,
         ranks: Ranks,
+        writer: Writer,
         every: int = 0,
         minutes: float = 0,
         keep: int = 2,
@@ -65,6 +69,7 @@ class Checkpointer(pl.Callback):
         self.signals = signals
         self.digests = digests
         self.ranks = ranks
+        self.writer = writer
         self.every = every
         self.seconds = minutes * 60
         self.keep = keep
@@ -97,6 +102,7 @@ class Checkpointer(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
         """Write a checkpoint if one is due, and stop if a signal came; only between two optimizer steps."""
+        self.writer.check()
         if ends_epoch(trainer) or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         late, number = self._agree(trainer, before_last=comes_before_last(trainer, batch_idx))
@@ -107,9 +113,7 @@ class Checkpointer(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's checkpoint; the best one so far is also kept as best.ckpt."""
-        path = self._save(trainer, pl_module)
-        if self.recorder.improved and trainer.is_global_zero:
-            make_best(path)
+        self._save(trainer, pl_module, is_best=self.recorder.improved)
         self._stop(trainer, self._agree(trainer, ended=True)[1])
 
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: object) -> None:
@@ -143,26 +147,31 @@ class Checkpointer(pl.Callback):
         number = int(self.signals.wanted or 0)
         return self.ranks.agree(trainer.global_step, late, number=number, always=before_last or ended)
 
-    def _save(self, trainer: pl.Trainer, module: pl.LightningModule) -> Path:
+    def _save(self, trainer: pl.Trainer, module: pl.LightningModule, *, is_best: bool = False) -> None:
         self.recorder.flush(trainer)
+        step = trainer.global_step
         if not all_finite(module):
-            raise NonFiniteError(
-                f"the weights are not finite any more at step {trainer.global_step}, so no checkpoint was written"
-            )
-        path = self.folder / f"step-{trainer.global_step:08d}.ckpt"
-        trainer.save_checkpoint(path)
+            raise NonFiniteError(f"the weights are not finite any more at step {step}, so no checkpoint was written")
+        path = self.folder / f"step-{step:08d}.ckpt"
+        trainer.save_checkpoint(path, storage_options=self.writer.save)
         self._written = time.monotonic()
         if not (trainer.is_global_zero or is_sharded(module)):
-            return path
+            return
         digest = weights_digest(module)  # all processes take part where each has a part of the weights
         if trainer.is_global_zero:
-            point_to(path, trainer.global_step)
-            self.digests.add(trainer.global_step, digest)
-            prune(self.folder, self.keep)
-        return path
+            self.writer.then(partial(self._list, path, step, digest=digest, is_best=is_best))
+
+    def _list(self, path: Path, step: int, *, digest: str, is_best: bool) -> None:
+        """Make a checkpoint the newest, and the best one where it is that, and remove older ones."""
+        point_to(path, step)
+        self.digests.add(step, digest)
+        prune(self.folder, self.keep)
+        if is_best:
+            make_best(path)
 
     def _stop(self, trainer: pl.Trainer, number: int) -> None:
         if number:
+            self.writer.wait()
             raise interrupted(f"stopped at step {trainer.global_step} with a checkpoint; {self._continued}", number)
 
     @property

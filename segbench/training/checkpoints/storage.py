@@ -50,8 +50,17 @@ class AtomicCheckpointIO(CheckpointIO):
         self.adapt = adapt
 
     def save_checkpoint(self, checkpoint: Checkpoint, path: str | Path, storage_options: object = None) -> None:
-        """Write a checkpoint in one step; an error leaves what was there before."""
-        save_atomic(checkpoint, Path(path))
+        """Write a checkpoint in one step; an error leaves what was there before.
+
+        Args:
+            checkpoint: What is written.
+            path: Where.
+            storage_options: What writes it instead, given the checkpoint and its path; None: this.
+        """
+        if callable(storage_options):
+            storage_options(checkpoint, Path(path))
+        else:
+            save_atomic(checkpoint, Path(path))
 
     def load_checkpoint(
         self, path: str | Path, map_location: MapLocation = None, weights_only: bool | None = None

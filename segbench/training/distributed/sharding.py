@@ -61,6 +61,11 @@ class Sharding(ModelParallelStrategy):
                 kept[name] = together.cpu() if isinstance(together, Tensor) else together
         return kept
 
+    def save_checkpoint(self, checkpoint: Checkpoint, filepath: str | Path, storage_options: object = None) -> None:
+        """Let the first process, which has whole tensors, write them as one process alone does."""
+        if self.is_global_zero:
+            self.checkpoint_io.save_checkpoint(checkpoint, filepath, storage_options=storage_options)
+
     def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> Checkpoint:
         """Return a checkpoint, which each process reads for itself."""
         return self.checkpoint_io.load_checkpoint(checkpoint_path, weights_only=weights_only)
