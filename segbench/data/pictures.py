@@ -11,13 +11,31 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from segbench.core.errors import DataError
 from segbench.core.memory import available_memory
 from segbench.data.problems import FileError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+READERS = {
+    "PNG": PngImagePlugin,
+    "JPEG": JpegImagePlugin,
+    "WEBP": WebPImagePlugin,
+    "TIFF": TiffImagePlugin,
+    "BMP": BmpImagePlugin,
+    "GIF": GifImagePlugin,
+}
+"""What reads each format: where one is not imported, the first picture has Pillow import those of all its formats."""
+FORMATS = tuple(READERS)
 SAMPLES = 277
 """The TIFF tag of the number of bands."""
 VALUES = {1: "whole", 2: "signed", 3: "floating-point"}

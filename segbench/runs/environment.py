@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -27,7 +28,13 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Return the versions of segbench, Python and the packages that numbers depend on."""
-    found = {"segbench": segbench.__version__, "python": platform.python_version()}
+    return {"segbench": segbench.__version__, "python": platform.python_version(), **_package_versions()}
+
+
+@cache
+def _package_versions() -> dict[str, str]:
+    """They do not change while a process runs."""
+    found: dict[str, str] = {}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
@@ -45,6 +52,7 @@ def machine() -> Plain:
     }
 
 
+@cache
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
     if information.is_file():

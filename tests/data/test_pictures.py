@@ -1,5 +1,9 @@
 """The picture decoder's rules."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
@@ -11,6 +15,8 @@ from segbench.data.folders import list_pictures
 from segbench.data.pictures import load_picture, open_picture, read_cutout, read_rgb
 from segbench.data.rasters import read_raster
 from segbench.data.scenes.sources import read_backgrounds, read_foregrounds
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_exif_orientation_is_applied(tmp_path):
@@ -98,3 +104,15 @@ def test_folders_of_cut_outs_are_offered_what_can_be_transparent(tmp_path):
         read_foregrounds(str(tmp_path))
     with pytest.raises(DataError, match=r"data.backgrounds: .* put \.png, \.jpg, "):
         read_backgrounds(str(tmp_path))
+
+
+def test_the_first_picture_imports_no_reader_of_other_formats(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.webp")
+    code = (
+        "import sys; from pathlib import Path; from segbench.data.pictures import load_picture;"
+        " before = {*sys.modules}; load_picture(Path(sys.argv[1]));"
+        " print([name for name in {*sys.modules} - before if 'ImagePlugin' in name])"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "a.webp"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

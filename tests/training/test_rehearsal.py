@@ -67,6 +67,26 @@ def test_what_is_only_computed_works_too():
     check_output(ByNumpy(), 3, heads={"mask": 1}, size=(8, 8))
 
 
+def test_what_is_computed_sooner_than_its_shapes_are_worked_out_is_computed():
+    devices = []
+
+    class Noting(nn.Module):
+        def __init__(self, weights=1):
+            super().__init__()
+            self.unused = nn.Parameter(torch.zeros(weights))
+
+        def forward(self, image):
+            devices.append(image.device.type)
+            return {"mask": image[:, :1]}
+
+    check_output(Noting(), 3, heads={"mask": 1}, size=(64, 64))
+    check_training(Noting(), 3, sizes=[(64, 64)], batch=8)
+    check_output(Noting(), 3, heads={"mask": 1}, size=(128, 128))
+    check_training(Noting(), 3, sizes=[(64, 128)], batch=8)
+    check_output(Noting(weights=300_000), 3, heads={"mask": 1}, size=(64, 64))
+    assert devices == ["cpu", "cpu", "meta", "meta", "meta"]
+
+
 def test_the_network_and_the_generators_stay_as_they_are():
     network = normalised()
     network[1].eval()
