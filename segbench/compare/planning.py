@@ -27,7 +27,7 @@ class Plan:
     seeds: float
     """Runs each, on average."""
     lasting: float
-    """Variance that more seeds leave: of the settings on these units."""
+    """Variance that more seeds leave: of the settings on these units; 0 where it drowned in that of the seeds."""
     by_image: float
     """Variance of one run of each that both more seeds and more units make smaller: chance on the images."""
     by_seed: float
@@ -54,6 +54,11 @@ class Plan:
             unit_freedom=spread.unit_freedom,
             quantile=found.quantile,
         )
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether more seeds may see less than is planned: what they leave was too small to be told from chance."""
+        return self.lasting == 0 and math.isfinite(self.unit_freedom)
 
     def detectable(self, seeds: float, units: float = 1.0, *, power: float = 0.8) -> float:
         """Return the smallest difference that is seen with a probability of `power`.
@@ -120,6 +125,10 @@ def plan_sentences(answer: Answer, difference: float, *, power: float) -> list[s
     seeds = plan.seeds_for(difference, power)
     if seeds is not None:
         texts.append(f"for {difference:g}: {seeds} seeds each on the same images")
+        if plan.is_bound and seeds > plan.seeds:
+            texts.append(
+                "it may take more: what seeds cannot take away was too small to be told from chance, not nothing"
+            )
         return texts
     endless = plan.detectable(math.inf, power=power)
     if endless > difference:
@@ -153,5 +162,7 @@ def plan_table(answer: Answer, power: float) -> tuple[list[str], list[list[str]]
     rows = []
     for seeds in (2, 3, 5, 10, 20, math.inf):
         cells = [f"{plan.detectable(seeds, one, power=power):.4f}" for one in times]
+        if plan.is_bound and math.isinf(seeds):
+            cells = ["not known"] * len(times)
         rows.append([f"{seeds:.0f}" if math.isfinite(seeds) else "endless", *cells])
     return heads, rows

@@ -85,7 +85,7 @@ class StopSignals:
                 end.close()
 
     def listen(self) -> None:
-        """Take note of the signals that have arrived since the last call; called by the thread that watches."""
+        """Take note of the signals that have arrived since the last call, by whichever thread."""
         ends = self._ends
         if ends is None:
             return

@@ -122,7 +122,10 @@ def test_a_model_a_loss_an_augmentation_and_a_data_set_of_ones_own(command, tmp_
 
 def test_contributing_names_the_file_where_a_batch_becomes_a_loss():
     said = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
-    assert "Where a batch becomes a loss: `training/module.py` (`training_step`)" in said
+    assert "Where a batch becomes a loss: `training/module.py` (`loss_of`)" in said
     module = (ROOT / "segbench/training/module.py").read_text()
-    step = module.partition("def training_step")[2].partition("\n    def ")[0]
-    assert "loss(self(batch)" in step
+    called, becomes = (
+        module.partition(f"def {name}(")[2].partition("\n    def ")[0] for name in ("training_step", "loss_of")
+    )
+    assert "self.loss_of(batch)" in called
+    assert "prediction = self(batch)" in becomes and "self.loss(prediction, batch)" in becomes

@@ -144,6 +144,7 @@ class Checkpointer(pl.Callback):
         """Return whether a checkpoint is late and the signal that stops the run, the same in all processes."""
         late = bool(self.seconds) and time.monotonic() - self._written > self.seconds
         late = late or (before_last and self._longest >= LONG)
+        self.signals.listen()  # the thread that watches may not have looked since
         number = int(self.signals.wanted or 0)
         return self.ranks.agree(trainer.global_step, late, number=number, always=before_last or ended)
 
