@@ -103,13 +103,7 @@ class SegmentationData(pl.LightningDataModule):
             )
         check_sockets(num_workers)
         _check_normalisation(mean, std, channels=channels.count)
-        if augment is not None and not isinstance(augment, Augment):
-            raise ConfigError(
-                "augment must describe an augmentation, with _target_: segbench.data.loading.augment.Augment and its"
-                f" transforms, got {type(augment).__name__}"
-            )
-        if augment is not None:
-            augment.check_bands(channels.count)
+        _check_augment(augment, channels)
         if len(set(classes)) != len(classes) or not all(classes) or not 2 <= len(classes) < IGNORE_INDEX:
             raise ConfigError(f"data.classes must be 2 to {IGNORE_INDEX - 1} different names, got {list(classes)}")
         self.classes = list(classes)
@@ -321,6 +315,17 @@ class SegmentationData(pl.LightningDataModule):
 def as_it_is(loader: EpochLoader) -> Iterable[Delivered]:
     """Return the batches where they were read."""
     return loader
+
+
+def _check_augment(augment: object, channels: Channels) -> None:
+    if augment is None:
+        return
+    if not isinstance(augment, Augment):
+        raise ConfigError(
+            "augment must describe an augmentation, with _target_: segbench.data.loading.augment.Augment and its"
+            f" transforms, got {type(augment).__name__}"
+        )
+    augment.check_bands(channels.count)
 
 
 def _check_normalisation(mean: Sequence[float] | None, std: Sequence[float] | None, *, channels: int) -> None:

@@ -69,7 +69,8 @@ class Writer:
 
     def then(self, act: Act) -> None:
         """Do what follows the checkpoint that was saved last, as soon as its file is there."""
-        write, self._copied = self._copied, None
+        write = self._copied
+        self._copied = None
         if write is None:
             act()
             return
@@ -79,13 +80,15 @@ class Writer:
 
     def check(self) -> None:
         """Raise what has failed since; nothing is waited for."""
-        error, self._error = self._error, None
+        error = self._error
+        self._error = None
         if error is not None:
             raise error
 
     def wait(self) -> None:
         """Wait until everything is written."""
-        write, self._copied = self._copied, None
+        write = self._copied
+        self._copied = None
         if write is not None:  # something came between it and what follows it
             write()
         if self._thread is not None:
