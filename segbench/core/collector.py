@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,17 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def imports_kept() -> Iterator[None]:
+    """Import large libraries meanwhile: what they make counts as old at once, instead of being walked often."""
+    before = len(sys.modules)
+    with collector_paused():
+        yield
+        if len(sys.modules) > before and not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()
 
 
 class _Kept:

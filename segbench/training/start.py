@@ -15,6 +15,7 @@ from rich.console import Console
 
 from segbench.config.compose import chosen_options, run_config
 from segbench.config.schema import RunConfig
+from segbench.core.collector import imports_kept
 from segbench.core.errors import ConfigError
 from segbench.core.text import printable, say
 from segbench.core.versions import check_versions
@@ -110,7 +111,8 @@ def start(
 
         quiet = console.quiet or console.file is not sys.stdout
         return launch(Request(config, run.path.absolute(), begin, quiet, watch))
-    from segbench.training.run import train  # torch is imported here, once everything light has been checked
+    with imports_kept():
+        from segbench.training.run import train  # torch is imported here, once everything light has been checked
 
     return train(config, run, begin=begin, console=console, watch=watch, **further)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 
 import pytest
 
-from segbench.core.collector import collector_paused, heap_shared, release_heap, share_heap
+from segbench.core.collector import collector_paused, heap_shared, imports_kept, release_heap, share_heap
 
 
 def test_the_collector_is_paused_and_comes_back():
@@ -76,3 +77,15 @@ def test_the_heap_of_others_stays_as_it_is():
         assert gc.get_freeze_count()
     finally:
         gc.unfreeze()
+
+
+def test_what_imports_make_is_old_and_can_be_collected(monkeypatch):
+    with imports_kept():
+        enabled = gc.isenabled()
+        made = ring()
+        monkeypatch.setitem(sys.modules, "segbench_made_up", sys)
+    assert (enabled, gc.isenabled(), gc.get_freeze_count()) == (False, True, 0)
+    gc.collect(1)
+    assert made() is not None
+    gc.collect()
+    assert made() is None
