@@ -1,11 +1,12 @@
 """Memory that the jobs of a user have in common on one machine, where a launcher runs several of them.
 
 It has no name in any folder (`memfd_create`) and is gone with the last process that uses it, however that one ends. In
-the user's cache folder there is only a note of who has it open.
+the user's cache folder there is only a note of who holds it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import platform
@@ -23,8 +24,11 @@ VARIABLE = "SEGBENCH_SHARED_MEMORY"
 ORDERED = ("x86_64", "AMD64")
 """Processors that show what one process writes to others in the order in which it was written."""
 
+_NAME = "segbench-"
+"""What the system calls a memory, before the digest of its key."""
+
 _mine: dict[str, int] = {}
-"""The file that others open, by its key: of the newest memory that this process has made."""
+"""The file that this process holds, by the digest of its key: others open it while it does."""
 
 
 @contextmanager
@@ -53,52 +57,66 @@ def is_shared() -> bool:
 def shared_memory(key: str, size: int) -> mmap.mmap | None:
     """Return the memory of a key, zero where nobody has written yet; None where jobs share none.
 
+    Memory of other keys that this process has had before is let go of, but for what still maps it.
+
     Args:
-        key: A digest of what it is for.
+        key: Everything that it depends on.
         size: Bytes, the same for all who ask for the key.
     """
     place = os.environ.get(VARIABLE)
     if not place or not hasattr(os, "memfd_create") or platform.machine() not in ORDERED:
         return None
-    note = Path(place) / key
+    name = hashlib.sha256(f"{size} {key}".encode()).hexdigest()
+    note = Path(place) / name
     try:
         with FileLock(f"{note}.lock"):
-            file = _opened(note, key, size=size)
-            if file is not None:
-                try:
-                    return mmap.mmap(file, size)
-                finally:
-                    os.close(file)  # the map has one of its own
-            return mmap.mmap(_made(note, key, size=size), size)
+            return mmap.mmap(_held(name, note, size=size), size)
     except (OSError, ValueError):
         return None
 
 
-def _opened(note: Path, key: str, *, size: int) -> int | None:
-    """Open what another process has noted; None where that one is gone."""
+def _held(name: str, note: Path, *, size: int) -> int:
+    """Return the open file of a memory, which this process holds from now on, and note that it does."""
+    holders = _holders(note, name)
+    file = _mine.pop(name, None)
+    for process, number in holders:
+        if file is None:
+            file = _opened(process, number, name=name)
+    for other in list(_mine):  # jobs before this one had other data
+        os.close(_mine.pop(other))
+    if file is None:
+        file = os.memfd_create(_NAME + name)
+        os.ftruncate(file, size)
+    _mine[name] = file
+    lines = {f"{process} {number}" for process, number in [*holders, (os.getpid(), file)]}
+    note.write_text("\n".join(sorted(lines)))
+    return file
+
+
+def _holders(note: Path, name: str) -> list[tuple[int, int]]:
+    """Return the processes that still hold a memory, each with its number for the file."""
     try:
-        process, number = map(int, note.read_text().split())
-        path = Path(f"/proc/{process}/fd/{number}")
-        if not str(path.readlink()).startswith(f"/memfd:{_name(key)}"):
-            return None
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        noted = [line.split() for line in note.read_text().splitlines()]
+        pairs = [(int(process), int(number)) for process, number in noted]
     except (OSError, ValueError):
+        return []
+    return [(process, number) for process, number in pairs if _is(f"/proc/{process}/fd/{number}", name)]
+
+
+def _opened(process: int, number: int, *, name: str) -> int | None:
+    """Open what another process holds; None where it has let go of it meanwhile."""
+    try:
+        file = os.open(f"/proc/{process}/fd/{number}", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
         return None
-    if os.fstat(file).st_size == size:
+    if _is(f"/proc/self/fd/{file}", name):
         return file
     os.close(file)
     return None
 
 
-def _made(note: Path, key: str, *, size: int) -> int:
-    for other in list(_mine):
-        os.close(_mine.pop(other))  # jobs before this one had other data
-    file = os.memfd_create(_name(key))
-    _mine[key] = file
-    os.ftruncate(file, size)
-    note.write_text(f"{os.getpid()} {file}")
-    return file
-
-
-def _name(key: str) -> str:
-    return f"segbench-{key}"[:200]
+def _is(file: str, name: str) -> bool:
+    try:
+        return str(Path(file).readlink()) == f"/memfd:{_NAME}{name} (deleted)"
+    except OSError:
+        return False

@@ -187,6 +187,7 @@ class Session:
         try:
             with self.writer:
                 self.trainer.fit(self.module, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
+            self.trainer.strategy.barrier()  # the first process has written what others may read
         finally:
             if self.profiler is not None:
                 self.profiler.write(self.run.profile)

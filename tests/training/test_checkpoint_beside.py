@@ -6,6 +6,8 @@ import threading
 
 import pytest
 import torch
+from pytorch_lightning.strategies import SingleDeviceStrategy
+from torch import nn
 
 from segbench.core.errors import CheckpointError
 from segbench.runs.checkpoints import kept
@@ -13,6 +15,7 @@ from segbench.training.checkpoints import beside
 from segbench.training.checkpoints.beside import Writer
 from segbench.training.checkpoints.storage import save_atomic
 from segbench.training.distributed.sharding import Sharding
+from segbench.training.loop import Session
 
 
 class Held:
@@ -42,8 +45,10 @@ def held(monkeypatch):
 
 
 def content():
-    weights = torch.arange(6.0).reshape(2, 3)
-    return {"state_dict": {"a": weights, "tied": weights}, "best": {"iou": [0.5]}, "steps": (1, torch.ones(2))}
+    network = nn.ModuleDict({"a": nn.Linear(3, 2, bias=False), "tied": nn.Linear(3, 2, bias=False)})
+    network["a"].weight.data = torch.arange(6.0).reshape(2, 3)
+    network["tied"].weight = network["a"].weight
+    return {"state_dict": network.state_dict(), "best": {"iou": [0.5]}, "steps": (1, torch.ones(2))}
 
 
 def test_what_is_written_is_what_was_there_when_it_was_saved(tmp_path, held):
@@ -52,7 +57,7 @@ def test_what_is_written_is_what_was_there_when_it_was_saved(tmp_path, held):
     with Writer() as writer:
         writer.save(checkpoint, path)
         writer.then(lambda: done.append(path.is_file()))
-        checkpoint["state_dict"]["a"].zero_()
+        checkpoint["state_dict"]["a.weight"].zero_()
         checkpoint["best"]["iou"].append(0.7)
         checkpoint["steps"][1].zero_()
         writer.check()
@@ -60,8 +65,8 @@ def test_what_is_written_is_what_was_there_when_it_was_saved(tmp_path, held):
         gate.go.set()
     assert done == [True]
     found, wanted = torch.load(path, weights_only=True), content()
-    assert torch.equal(found["state_dict"]["a"], wanted["state_dict"]["a"])
-    assert found["state_dict"]["a"].data_ptr() == found["state_dict"]["tied"].data_ptr()
+    assert torch.equal(found["state_dict"]["a.weight"], wanted["state_dict"]["a.weight"])
+    assert found["state_dict"]["a.weight"].data_ptr() == found["state_dict"]["tied.weight"].data_ptr()
     assert found["best"] == wanted["best"]
     assert torch.equal(found["steps"][1], wanted["steps"][1])
     assert list(kept(tmp_path)) == [path.name]
@@ -139,6 +144,26 @@ def test_a_run_is_the_same_either_way(command, tmp_path, monkeypatch):
         assert (here / "beside" / name).read_text() == (here / "at_once" / name).read_text()
     names = [sorted(path.name for path in (here / run / "checkpoints").iterdir()) for run in ("beside", "at_once")]
     assert names[0] == names[1]
+
+
+def test_all_processes_wait_for_the_last_one_before_the_best_is_read(command, monkeypatch):
+    """With trainer.strategy=fsdp each reads it, and the first alone writes it."""
+    said = []
+    barrier, load = SingleDeviceStrategy.barrier, Session._load_best
+
+    def write(checkpoint, path):
+        save_atomic(checkpoint, path)
+        said.append("written")
+
+    monkeypatch.setattr(beside, "LARGE", 0)
+    monkeypatch.setattr(beside, "ROOM", 0)
+    monkeypatch.setattr(beside, "save_atomic", write)
+    monkeypatch.setattr(SingleDeviceStrategy, "barrier", lambda *parts: (said.append("barrier"), barrier(*parts)))
+    monkeypatch.setattr(Session, "_load_best", lambda self: (said.append("read"), load(self)))
+    assert command(*WORDS, "hydra.run.dir=run").code == 0
+    ends = said[: said.index("read")]
+    assert ends.count("written") == 4
+    assert "barrier" in ends[len(ends) - ends[::-1].index("written") :]
 
 
 def test_a_disk_that_is_full_ends_the_run_with_what_was_written_before(command, monkeypatch):

@@ -101,14 +101,12 @@ class Memory:
 
     Args:
         layout: Where each picture lies.
-        key: A digest of everything that decides the pictures, for jobs that share them; empty for this run alone.
+        shared: Memory that jobs beside this one have as well; None: of this run alone.
     """
 
-    def __init__(self, layout: Layout, key: str = "") -> None:
+    def __init__(self, layout: Layout, shared: mmap.mmap | None = None) -> None:
         self.layout = layout
-        size = max(1, layout.total + len(layout.sizes))
-        buffer = shared_memory(key, size) if key else None
-        buffer = buffer or mmap.mmap(-1, size)  # either takes no memory before it is written
+        buffer = shared or mmap.mmap(-1, _room(layout))  # either takes no memory before it is written
         everything = np.frombuffer(buffer, np.uint8)
         self._pixels = everything[: layout.total]
         self._is_whole = everything[layout.total : layout.total + len(layout.sizes)]
@@ -161,8 +159,19 @@ class OnDisk:
         """Do nothing: all are there."""
 
 
+def _room(layout: Layout) -> int:
+    """Return the bytes of all pictures, and of a mark for each."""
+    return max(1, layout.total + len(layout.sizes))
+
+
 def in_memory(word: str, layout: Layout, *, num_workers: int, key: str = "") -> Memory | Nothing:
     """Return the memory that `data.cache=auto` or `memory` keeps pictures in, or nothing where auto finds too little.
+
+    Args:
+        word: Which of them.
+        layout: Where each picture lies.
+        num_workers: Loader workers.
+        key: Everything that decides the pictures, for jobs that share them; empty for this run alone.
 
     Raises:
         DataError: if they are to be kept in memory and there is too little of it.
@@ -170,10 +179,15 @@ def in_memory(word: str, layout: Layout, *, num_workers: int, key: str = "") -> 
     forked = multiprocessing.get_start_method() == "fork"
     copies = 1 if forked or not num_workers else num_workers
     wanted = layout.total * copies
+    shared = None
+    if key:  # first, as it lets go of what a job before this one has kept
+        shared = shared_memory(f"{FORMAT} {key}", _room(layout))
+    if copies == 1 and shared is not None and any(shared[layout.total :]):
+        return Memory(layout, shared)  # others fill it already: it takes no further memory
     free = available_memory()
     if word == "auto":
         if copies == 1 and wanted * MEMORY_SHARE <= free:
-            return Memory(layout, key)
+            return Memory(layout, shared)
         return Nothing()
     if wanted > free:
         each = ""
@@ -183,7 +197,7 @@ def in_memory(word: str, layout: Layout, *, num_workers: int, key: str = "") -> 
             f"data.cache=memory: the {len(layout.sizes):,} pictures take {layout.total / 1e9:,.1f} GB decoded{each} and"
             f" {free / 1e9:,.1f} GB of memory are free; give data.cache=auto, none, disk or a folder"
         )
-    return Memory(layout, key)
+    return Memory(layout, shared)
 
 
 def folder_of(cache: str) -> Path:

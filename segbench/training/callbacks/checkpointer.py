@@ -136,6 +136,7 @@ class Checkpointer(pl.Callback):
             raise interrupted(said, self.signals.wanted)
 
     def _unfinished(self) -> str:
+        self.writer.wait()
         kept = step_checkpoints(self.folder)
         last = f"{kept[-1].name} is the last one" if kept else "there is none yet"
         return f"stopped within a validation that takes long, so without a new checkpoint; {last}; {self._continued}"

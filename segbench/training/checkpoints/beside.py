@@ -10,13 +10,14 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from segbench.core.memory import available_memory
@@ -27,7 +28,7 @@ LARGE = 64 << 20
 """Bytes from which on a checkpoint is written beside the training; a smaller one takes a tenth of a second."""
 
 ROOM = 2
-"""How many times its size has to be free for a copy."""
+"""How many times its size has to be free for a copy: what is written while it exists needs memory as well."""
 
 Act = Callable[[], None]
 log = logging.getLogger("segbench")
@@ -117,17 +118,26 @@ def _bytes(value: object) -> int:
     return 0
 
 
-def _copy(value: Any, copied: dict[int, Tensor]) -> Any:
-    """Return a copy in the memory of the host; a tensor that occurs twice is copied once."""
+def _copy(value: Any, copied: dict[Hashable, Tensor]) -> Any:
+    """Return a copy in the memory of the host; numbers that several names share are copied once."""
     if isinstance(value, Tensor):
-        if id(value) not in copied:
-            copied[id(value)] = value.detach().to("cpu", copy=True)
-        return copied[id(value)]
+        place = _place(value)
+        if place not in copied:
+            copied[place] = value.detach().to("cpu", copy=True)
+        return copied[place]
     if type(value) in (dict, OrderedDict):
         return type(value)((deepcopy(key), _copy(one, copied)) for key, one in value.items())
     if type(value) in (list, tuple):
         return type(value)(_copy(one, copied) for one in value)
     return deepcopy(value)
+
+
+def _place(value: Tensor) -> Hashable:
+    """Return where the numbers of a tensor lie and how they are read; tied weights have the same."""
+    if value.layout is not torch.strided:
+        return id(value)
+    storage = value.untyped_storage().data_ptr()
+    return storage, value.storage_offset(), value.shape, value.stride(), value.dtype, value.device
 
 
 def _wait_before_fork() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -18,7 +19,7 @@ from segbench.inference.trainer import device_kind
 from segbench.runs.folder import COMPILATION, RunFolder
 from segbench.training.faults import wants_memory
 from segbench.training.parts import Experiment
-from segbench.training.speed.compiled import Compiled, Shape
+from segbench.training.speed.compiled import MOST_SHAPES, Compiled, Shape
 from segbench.training.speed.decision import Decision, Form, Trial, decided, might_pay
 from segbench.training.speed.measuring import Steps, eager_seconds, measured, nothing_left
 
@@ -104,7 +105,9 @@ def _unmeasured(settings: TrainerSettings, kind: str) -> str | None:
 
 
 def _measured(experiment: Experiment, device: torch.device, *, steps: int, stop: Callable[[], None]) -> Decision:
-    batches = steps * experiment.config.trainer.accumulate
+    shapes = training_shapes(experiment)
+    compiled = shapes[:MOST_SHAPES]
+    batches = round(steps * experiment.config.trainer.accumulate * _share(compiled, shapes))
     trial = Steps(experiment, device, stop=stop)
     eager = eager_seconds(trial)
     if not might_pay(eager, batches):
@@ -114,14 +117,21 @@ def _measured(experiment: Experiment, device: torch.device, *, steps: int, stop:
         return Decision(form=Form.EAGER, reason=reason, device=device.type, steps=steps, trials=figures)
     forget_compiled()
     log.info("  trainer.compile=auto: compiling a copy of the network to see what it gains")
-    shapes = training_shapes(experiment)
     kinds = [Form.COMPILED, *([Form.GRAPHS] if device.type == "cuda" else [])]
     forms = {form: Compiled(trial.module.network, form=form, shapes=shapes) for form in kinds}
     found = measured(trial, forms)
     trials = {form: one for form, one in found.items() if isinstance(one, Trial)}
-    form, reason = decided(trials, batches, sizes=len(shapes))
+    form, reason = decided(trials, batches, sizes=len(compiled))
     failures = "".join(f"; {form} does not work: {one}" for form, one in found.items() if isinstance(one, str))
     return Decision(form=form, reason=f"{reason}{failures}", device=device.type, steps=steps, trials=trials)
+
+
+def _share(compiled: Sequence[Shape], shapes: Sequence[Shape]) -> float:
+    """Return how much of a training on so many sizes, for equally long each, is that of the largest and is compiled.
+
+    A batch takes time by its pixels.
+    """
+    return sum(math.prod(shape) for shape in compiled) / (math.prod(shapes[0]) * len(shapes))
 
 
 def training_shapes(experiment: Experiment) -> list[Shape]:

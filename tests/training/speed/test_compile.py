@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from segbench.training.speed import choosing, decision
+from segbench.training.speed import choosing, decision, measuring
 from segbench.training.speed.compiled import MOST_SHAPES, Compiled
 from segbench.training.speed.decision import Decision, Form
 
@@ -185,3 +185,31 @@ def test_a_compiler_that_fails_is_told_and_done_without(command, tiny, monkeypat
     outcome = command(*tiny, "trainer.compile=auto", "hydra.run.dir=run")
     assert outcome.code == 0, outcome.err
     assert "compiled does not work: RuntimeError: there is no g++" in " ".join(outcome.out.split())
+
+
+def test_what_is_measured_is_the_largest_phase_of_the_training(command, tiny, slower):
+    """Of which `data.size` need not be one: a size that nothing is compiled for would be measured twice as it is."""
+    outcome = command(*tiny, "model.depth=2", "resolution=[8,16]", "trainer.compile=auto", "hydra.run.dir=run")
+    assert outcome.code == 0, outcome.err
+    assert slower
+
+
+def test_phases_count_by_their_pixels_as_far_as_they_are_compiled():
+    shapes = [(2, 3, side, side) for side in (8, 4)]
+    assert choosing._share(shapes, shapes) == (64 + 16) / (2 * 64)
+    assert choosing._share(shapes[:1], shapes) == 0.5
+    assert choosing._share(shapes[:1], shapes[:1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected", "close"),
+    [
+        (1.0, [1.02, 1.02, 1.02], True),
+        (1.3, [1.0, 1.0, 1.0], False),
+        (1.3, [0.8, 1.1, 1.0], True),  # as dropout lets them be
+        (float("nan"), [1.0, 1.0, 1.0], False),
+        (float("nan"), [1.0, float("nan"), 1.0], True),
+    ],
+)
+def test_a_loss_is_held_against_those_of_the_network_as_it_is(loss, expected, close):
+    assert measuring._is_close(torch.tensor(loss), torch.tensor(expected)) is close
