@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,19 +38,22 @@ SHARE_OF_TESTS = 0.4
 
 def ended(words: Sequence[str], *, seconds: float) -> tuple[str, str]:
     """Return how a Python program ended (`done`, `failed` or `took too long`), and the last of what it said."""
-    try:
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=max(1.0, seconds),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return "took too long", ""
-    return ("failed" if done.returncode else "done"), done.stdout[-3000:]
+    with subprocess.Popen(
+        [sys.executable, *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        how = "took too long"
+        try:
+            said, _ = running.communicate(timeout=max(1.0, seconds))
+            how = "failed" if running.returncode else "done"
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)  # its own processes too, which the next row would be measured beside
+            said, _ = running.communicate()
+    return how, said[-3000:]
 
 
 def markdown(found: Mapping[str, object]) -> str:
