@@ -44,7 +44,7 @@ def documented_commands():
     """Return the commands of the README and of the documentation, in blocks and within the text."""
     lines = []
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        text = page.read_text(encoding="utf-8")
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")  # a command may go on in the next line
         blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.DOTALL)
         lines += [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
         lines += re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
