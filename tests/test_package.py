@@ -57,6 +57,7 @@ def test_every_command_in_the_documentation_is_accepted(line):
     import shlex
 
     from segbench import cli
+    from segbench.commands import sweep
     from segbench.config.compose import check_sweep, compose_config
     from segbench.config.words import spelled_out
 
@@ -70,6 +71,8 @@ def test_every_command_in_the_documentation_is_accepted(line):
         return
     settings = [word for word in spelled_out(words[2:]) if "=" in word and not re.search(r"[A-Z]{3}", word)]
     if "-m" in words:
+        if any(word.startswith("sweep=") for word in settings):  # an interval is for a search alone
+            settings = sweep._checkable(settings)
         check_sweep(settings)
     else:
         compose_config(settings)
