@@ -81,7 +81,7 @@ sys.stdin.readline()
 """
 
 
-def test_it_lasts_as_long_as_anybody_holds_it(place):
+def test_it_lasts_as_long_as_one_process_holds_it(place):
     """Also where who has made it is gone."""
     shared_memory("k", 100)[0] = 7
     with subprocess.Popen(
