@@ -23,7 +23,7 @@ from segbench.training.speed.choosing import training_shapes
 from segbench.training.speed.compiled import Compiled
 from segbench.training.speed.decision import Form, Trial
 from segbench.training.speed.device_batches import DeviceBatches, SideStream
-from segbench.training.speed.measuring import Steps, measured
+from segbench.training.speed.measuring import Steps, measured, wait_for
 
 PEAKS = {
     "H200": 989e12,
@@ -98,18 +98,12 @@ def seconds_of(work: Callable[[], object], rounds: int = ROUNDS) -> float:
         work()
     found = []
     for _ in range(rounds):
-        wait()
+        wait_for(here())
         began = time.perf_counter()
         work()
-        wait()
+        wait_for(here())
         found.append(time.perf_counter() - began)
     return median(found)
-
-
-def wait() -> None:
-    """Wait until the GPU has nothing to do."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def forms(words: list[str]) -> list[Figure]:
@@ -189,10 +183,10 @@ def prefetch(words: list[str]) -> list[Figure]:
             steps.step()
             count += not first
             if first:
-                wait()
+                wait_for(here())
                 began = time.perf_counter()
                 first = False
-        wait()
+        wait_for(here())
         images = count * experiment.data.batch_size
         figures.append(Figure(f"{name}: speed", images / (time.perf_counter() - began), "images/s"))
     return figures

@@ -83,9 +83,8 @@ def blend(size: Size, tiling: Tiling, *, values: Callable[[Window], Tensor]) -> 
         beside: Tensor | None = None
         for j in range(len(columns.starts)):
             found = values(Window(rows.starts[i], columns.starts[j], rows.extent, columns.extent))
-            by_rows, by_columns = (
-                axis.weights(number, found.device).to(found.dtype) for axis, number in ((rows, i), (columns, j))
-            )
+            by_rows = rows.weights(i, found.device).to(found.dtype)
+            by_columns = columns.weights(j, found.device).to(found.dtype)
             found = found * by_rows[:, None] * by_columns
             if beside is not None:
                 found[..., : beside.shape[-1]].add_(beside)

@@ -194,6 +194,12 @@ def probabilities(logits: Tensor) -> Tensor:
     return logits.softmax(dim=1)
 
 
+def through_softmax(shares: Tensor, slopes: Tensor) -> Tensor:
+    """Return the gradient by logits `[B,K,H,W]`, of their softmax and of the slopes by it."""
+    found = shares * slopes
+    return found.addcmul_(shares, found.sum(dim=1, keepdim=True), value=-1)
+
+
 def is_class(target: Tensor, channels: int) -> Tensor:
     """Return bool `[B,K,H,W]` of ids `[B,H,W]`: the foreground for one channel, else one channel for each class."""
     if channels == 1:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from segbench.losses.base import MaskLoss, numbers, probabilities
+from segbench.losses.base import MaskLoss, numbers, probabilities, through_softmax
 from segbench.losses.cached import parts
 
 WHOLE = {torch.float32: torch.int32, torch.float64: torch.int64}
@@ -64,9 +64,7 @@ class _Extension(torch.autograd.Function):
         scores, slopes = ctx.saved_tensors
         if scores.shape[1] == 1:
             return slopes * gradient, None, None, None
-        found = scores * slopes
-        found.addcmul_(scores, found.sum(dim=1, keepdim=True), value=-1)
-        return found.mul_(gradient), None, None, None
+        return through_softmax(scores, slopes).mul_(gradient), None, None, None
 
 
 def _of_group(scores: Tensor, slopes: Tensor, *, truth: Tensor, valid: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from segbench.core.tasks import IGNORE_INDEX
-from segbench.losses.base import MapLoss, Tensors, is_class, numbers, probabilities, zero_elsewhere
+from segbench.losses.base import MapLoss, Tensors, is_class, numbers, probabilities, through_softmax, zero_elsewhere
 
 
 class SlopedMapLoss(MapLoss):
@@ -81,9 +81,9 @@ class _WithSlopes(torch.autograd.Function):
         if not ctx.is_mask:
             return slopes * scale, None, None, None, None
         (shares,) = kept
-        found = shares * slopes
-        if shares.shape[1] == 1:
-            found.addcmul_(found, shares, value=-1)
+        if shares.shape[1] > 1:
+            found = through_softmax(shares, slopes)
         else:
-            found.addcmul_(shares, found.sum(dim=1, keepdim=True), value=-1)
+            found = shares * slopes
+            found.addcmul_(found, shares, value=-1)
         return found.mul_(scale), None, None, None, None

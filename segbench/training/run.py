@@ -215,12 +215,13 @@ class _Run:
             data=session.data,
             flops=session.flops(),
         )
+        environment = read_json(self.run.environment)
         results |= {
             "seconds": session.recorder.seconds,
             "cpu_seconds": session.recorder.cpu_seconds,
             "resumes": resumes,
-            "weights": read_json(self.run.environment)["weights"],
-            "compilation": read_json(self.run.environment)[COMPILATION],
+            "weights": environment["weights"],
+            "compilation": environment[COMPILATION],
             "rollbacks": session.module.rollbacks,
             "stopped_early": session.patience.over,
             "skipped_steps": session.module.finite.record(),

@@ -70,15 +70,17 @@ class Steps:
     def timed(self) -> float:
         """Return the seconds of a step."""
         self.stop()
-        self._wait()
+        wait_for(self.device)
         began = time.perf_counter()
         self.step()
-        self._wait()
+        wait_for(self.device)
         return time.perf_counter() - began
 
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has nothing to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _batch(experiment: Experiment) -> Batch:
